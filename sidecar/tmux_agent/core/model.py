@@ -1,0 +1,386 @@
+"""The nouns: what is asked, by whom, what is known, what was decided, what is kept.
+
+Owns the value types that more than one module speaks. All are frozen msgspec Structs (immutable, hashable where their
+fields are, one JSON form). Must not own: behaviour beyond digests and ordering, any I/O, wire messages
+(protocol.py), policy rules (rules.py).
+Times are timezone-aware UTC datetimes; durations are seconds as float; paths are str (undecodable bytes surrogate-escaped).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class Verdict(enum.Enum):
+    """Ordered: allow < ask < deny. The strictest of all that apply wins."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+    @property
+    def rank(self) -> int:
+        return _VERDICT_RANK[self]
+
+    def __lt__(self, other: Verdict) -> bool:
+        return self.rank < other.rank
+
+
+_VERDICT_RANK = {Verdict.ALLOW: 0, Verdict.ASK: 1, Verdict.DENY: 2}
+
+
+class Risk(enum.Enum):
+    """How bad it can be, in the words that screens and the audit log share. Ordered low < medium < high."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+    @property
+    def rank(self) -> int:
+        return _RISK_RANK[self]
+
+    def __lt__(self, other: Risk) -> bool:
+        return self.rank < other.rank
+
+
+_RISK_RANK = {Risk.LOW: 0, Risk.MEDIUM: 1, Risk.HIGH: 2}
+
+
+class Role(enum.Enum):
+    """What a peer may do: an operator answers, an agent asks. There is no third."""
+
+    OPERATOR = "operator"
+    AGENT = "agent"
+
+
+# --- who -------------------------------------------------------------------------------------------
+
+
+class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who is on the other end, as the kernel and tmux tell it; never as a message claims it."""
+
+    role: Role
+    why: str  # one sentence: why this role
+    uid: int
+    pid: int
+    started: int = 0  # start time of pid in clock ticks since boot: (pid, started) names a process for good
+    exe: str = ""
+    ancestry: tuple[str, ...] = ()  # "name(pid)" from the peer upwards
+    tty: str | None = None
+    server: str | None = None  # tmux socket path, if the peer belongs to a tmux server
+    pane: str | None = None  # "%7" on that server; None where it cannot be known
+    client: str | None = None  # the tmux client's name, for a popup's relay
+    place: str = ""  # "session:window" for people, "" where there is none
+    agent: str | None = None  # "claude", "codex", …: the process descends from a known agent
+    session: str = ""  # the agent's own session id where known, else "pid:started"
+    cwd: str = ""  # the peer's own working folder
+    worktree: str = ""  # top level of the repository that cwd is in, else ""
+    branch: str = ""
+    door: str = "socket"  # socket | hook | popup | cli | link | file | mcp | pipeline
+
+
+# --- what ------------------------------------------------------------------------------------------
+
+
+class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="command", tag_field="type"):
+    """One program with arguments; no shell."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str] = {}
+    stdin: str | None = None
+    timeout: float | None = None
+
+
+class Shell(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shell", tag_field="type"):
+    """Shell text that an agent is about to run (or, later, that we type into a persistent terminal)."""
+
+    text: str
+    cwd: str
+    dialect: str = "bash"
+
+
+class File(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", tag_field="type"):
+    """Something done to a file. `content` for write; `old_text`/`new_text` for edit; `target` for copy."""
+
+    verb: Literal["read", "write", "edit", "copy", "delete", "list"]
+    path: str
+    cwd: str = ""
+    content: str | None = None
+    old_text: str | None = None
+    new_text: str | None = None
+    replace_all: bool = False
+    create_dirs: bool = False
+    target: str | None = None
+    expected_sha256: str | None = None
+    start_line: int | None = None
+    end_line: int | None = None
+    recursive: bool = False
+    overwrite: bool = False
+
+
+class Tmux(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tmux", tag_field="type"):
+    """Something done to tmux through us; `verb` is the protocol method without its prefix (send_keys, create_pane, …)."""
+
+    verb: str
+    target: str = ""
+    server: str | None = None
+    keys: tuple[str, ...] = ()
+    text: str = ""
+    argv: tuple[str, ...] = ()
+    cwd: str = ""
+    name: str = ""
+    enter: bool = False
+    options: dict[str, Any] = {}
+
+
+class Fetch(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fetch", tag_field="type"):
+    url: str
+    method: str = "GET"
+
+
+class Mcp(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="mcp", tag_field="type"):
+    server: str
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
+class Ask(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="ask", tag_field="type"):
+    """A question to a person. `options` are choices to pick from (empty: yes or no)."""
+
+    prompt: str
+    action_type: str = ""
+    urgency: Literal["low", "normal", "high", "critical"] = "normal"
+    details: str = ""
+    options: tuple[str, ...] = ()
+
+
+class Stage(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="pipeline", tag_field="type"):
+    """The start of a pipeline's stage."""
+
+    pipeline: str
+    stage: str
+
+
+class Tool(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tool", tag_field="type"):
+    """A tool of an agent that none of the other kinds models (WebSearch, Agent, …). Never better than ask by itself."""
+
+    name: str
+    arguments: dict[str, Any] = {}
+    cwd: str = ""
+
+
+Action = Command | Shell | File | Tmux | Fetch | Mcp | Ask | Stage | Tool
+
+_canonical = msgspec.json.Encoder(order="sorted")
+
+
+def digest(action: Action) -> str:
+    """Name of an action: SHA-256 (hex) of its canonical JSON. An answer is bound to it."""
+    return hashlib.sha256(_canonical.encode(action)).hexdigest()
+
+
+# --- what was decided ------------------------------------------------------------------------------
+
+
+class Match(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One rule, guardrail or grant that applied."""
+
+    rule: str
+    verdict: Verdict
+    reason: str = ""
+    where: str = ""  # "policy.yaml:41", "guardrail", "grant 01K…", "default"
+    risk: Risk = Risk.LOW
+
+
+class JudgedPart(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One part of an action (a simple command of shell text, a file of a patch) with its own verdict."""
+
+    source: str  # the text of the part, as written
+    verdict: Verdict
+    rule: str = ""
+    reason: str = ""  # for people: "removes a folder, 214 files, inside the worktree"
+    risk: Risk = Risk.LOW
+
+
+class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer of the policy, with every reason."""
+
+    verdict: Verdict
+    rule: str  # the rule that decided; "unmatched" where none did
+    reason: str
+    where: str = ""
+    risk: Risk = Risk.LOW
+    named: bool = True  # a rule, guardrail or grant decided; False: only the default for what is unmatched
+    matched: tuple[Match, ...] = ()
+    parts: tuple[JudgedPart, ...] = ()
+    timeout: float | None = None  # seconds until on_timeout; None: the policy's default
+    on_timeout: Verdict = Verdict.DENY
+    step_up: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()  # scopes that may be offered: "once", "exact", "shape", "30m", "always"
+
+
+# --- what is kept ----------------------------------------------------------------------------------
+
+
+class ApprovalState(enum.Enum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    UNKNOWN = "unknown"  # was running when the sidecar died; never run again
+
+
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an approval ended, and through whom."""
+
+    approved: bool
+    at: datetime
+    by: Origin | None = None  # None: nobody (expired, withdrawn, policy)
+    comment: str = ""
+    choice: str | None = None
+    edited: bool = False
+    grant: str | None = None  # id of the grant made with it
+
+
+class Approval(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A question that waits, or waited, for a person. `request_id` is its id and never changes; `digest` does when edited."""
+
+    request_id: str
+    digest: str
+    action: Action
+    origin: Origin
+    created: datetime
+    state: ApprovalState = ApprovalState.PENDING
+    # hook: the agent acts, we only answer. run: we act after a yes. question: a person is asked something.
+    kind: Literal["hook", "run", "question"] = "run"
+    rule: str = ""
+    reason: str = ""
+    where: str = ""
+    risk: Risk = Risk.LOW
+    parts: tuple[JudgedPart, ...] = ()
+    preview: str = ""  # unified diff or content, for people
+    expires: datetime | None = None  # None: as long as its asker waits
+    on_timeout: Verdict = Verdict.DENY
+    step_up: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    hook_key: str | None = None  # "session:prompt:input digest": finds the approval again from later hooks
+    plan: str | None = None
+    phase: Literal["", "running", "done"] = ""  # of what we run after a yes
+    answer: Answer | None = None
+    note: str = ""  # why withdrawn, in words
+
+
+class Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of an action that we ran. `data` is the method's reply (a Struct of protocol.py or plain values)."""
+
+    ok: bool
+    data: Any = None
+    summary: str = ""  # one line for people and the audit record
+    error: str = ""
+    duration_ms: float = 0.0
+
+
+class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Permission a person gave ahead: counts as an allow for what it matches, never lifts a deny or a guardrail."""
+
+    id: str
+    scope: Literal["exact", "shape", "30m", "always"]
+    created: datetime
+    by: Origin
+    agent: str | None = None
+    session: str | None = None
+    digest: str | None = None  # exact: this action and no other
+    rule: dict[str, Any] | None = None  # shape, always: a policy rule (policy.md), as in the YAML file
+    bound: dict[str, str] = {}  # path → sha256 of what an interpreter or package script would run
+    expires: datetime | None = None
+    uses_left: int | None = None
+    revoked: bool = False
+    text: str = ""  # for people: "npm ci, this session"
+
+
+class PlanStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    description: str
+    status: Literal["pending", "in_progress", "completed", "failed", "skipped"] = "pending"
+    notes: str = ""
+
+
+class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an agent says it will do. Shown beside its requests; never executed."""
+
+    plan_id: str
+    name: str
+    steps: tuple[PlanStep, ...]
+    status: Literal["active", "completed", "aborted"] = "active"
+    current: int = 0
+    session: str = ""
+    agent: str | None = None
+    created: datetime
+    updated: datetime
+    description: str = ""
+    reason: str = ""  # of the abort
+
+
+class AgentState(enum.Enum):
+    WORKING = "working"
+    WAITING = "waiting"
+    DONE = "done"
+    ERROR = "error"
+    IDLE = "idle"
+    UNKNOWN = "unknown"
+
+
+class Agent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One agent session that we know of."""
+
+    session: str
+    kind: str  # "claude", …
+    state: AgentState
+    since: datetime
+    name: str = ""
+    server: str | None = None
+    pane: str | None = None
+    window: str | None = None  # "@3"
+    place: str = ""
+    pid: int | None = None
+    cwd: str = ""
+    branch: str = ""
+    detail: str = ""
+    waiting_on: str = ""
+    why: str = ""  # what told us: "hook PreToolUse", …
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened. Everything that people, screens and the audit log learn of is one of these.
+
+    Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown · action.started/finished ·
+    refused · grant.made/used/revoked · plan.changed · agent.state · policy.loaded/error · sidecar.started/stopped/recovered ·
+    tmux.attached/lost · notify.failed. `agent.state` is not kept in the audit log; everything else is.
+    """
+
+    type: str
+    request_id: str = ""
+    origin: Origin | None = None
+    data: dict[str, Any] = {}
+
+
+class AuditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the audit log. `hash` covers `prev` and every other member, so a changed or missing line shows."""
+
+    seq: int
+    timestamp: str
+    type: str
+    prev: str
+    hash: str
+    request_id: str = ""
+    origin: dict[str, Any] = {}
+    data: dict[str, Any] = {}
