@@ -1,0 +1,478 @@
+"""Every message on the socket, once: JSON-RPC 2.0, one object per line (docs/protocol.md).
+
+Owns the params Struct of each method and the table METHODS. What a method gives back is in replies.py, the
+envelope and the framing in wire.py. Unknown members of `params` are an error that names them.
+Must not own: what a method does (edges/server.py dispatches, services do).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from .model import Action
+
+PROTOCOL = 1
+LINE_BYTES = 1 << 20  # of an ordinary line
+HOOK_LINE_BYTES = 48 << 20  # of a hook.event line: 32 MiB of agent input, escaped
+HOOK_INPUT_BYTES = 32 << 20
+
+NAME_LENGTH = 256
+PROMPT_BYTES = 16 << 10
+DETAILS_BYTES = 256 << 10
+
+class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all params."""
+
+
+# --- general ---------------------------------------------------------------------------------------
+
+
+class Hello(Params, frozen=True):
+    """What the sidecar is, and what it takes the caller for."""
+
+    client: str = ""
+    protocol: int = PROTOCOL
+
+
+class Health(Params, frozen=True):
+    """Whether all is well: policy, tmux servers, audit log, notifications."""
+
+
+class Cancel(Params, frozen=True):
+    """Withdraw a request in flight on this connection (a notification: it has no reply)."""
+
+    id: int | str
+
+
+# --- tmux ------------------------------------------------------------------------------------------
+
+
+class TmuxSessions(Params, frozen=True):
+    """Sessions of a tmux server."""
+
+    server: str | None = None
+
+
+class TmuxWindows(Params, frozen=True):
+    """Windows of a tmux server."""
+
+    server: str | None = None
+
+
+class TmuxPanes(Params, frozen=True):
+    """Panes of a tmux server, with the agent and its state where one runs there."""
+
+    server: str | None = None
+
+
+class TmuxRead(Params, frozen=True):
+    """The text of a pane (or of a session's active pane)."""
+
+    pane_id: str | None = None
+    session: str | None = None
+    last_n_lines: int | None = None
+    from_history: bool = False
+    ansi: bool = False
+    server: str | None = None
+
+
+class TmuxSwitch(Params, frozen=True):
+    """Make a pane the current one, on one client or on all that show its session."""
+
+    pane_id: str
+    client: str | None = None
+    server: str | None = None
+
+
+class TmuxCreateSession(Params, frozen=True):
+    """A new session, detached."""
+
+    session_name: str
+    cwd: str | None = None
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    server: str | None = None
+
+
+class TmuxCreatePane(Params, frozen=True):
+    """A new pane beside `target`, or a new window in its session."""
+
+    target: str
+    direction: Literal["horizontal", "vertical"] = "vertical"
+    new_window: bool = False
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    cwd: str | None = None
+    server: str | None = None
+
+
+class TmuxSendKeys(Params, frozen=True):
+    """Press keys, by approved names only (Enter, C-c, Up, …)."""
+
+    pane_id: str
+    keys: tuple[str, ...]
+    server: str | None = None
+
+
+class TmuxSendText(Params, frozen=True):
+    """Paste text into a pane (bracketed where the program asked for it); always judged."""
+
+    pane_id: str
+    text: str
+    enter: bool = False
+    server: str | None = None
+
+
+class TmuxKillSession(Params, frozen=True):
+    """End a session."""
+
+    session: str
+    server: str | None = None
+
+
+class TmuxKillPane(Params, frozen=True):
+    """End a pane."""
+
+    pane_id: str
+    server: str | None = None
+
+
+class TmuxAttach(Params, frozen=True):
+    """Tell the sidecar of a tmux server of this user, by its socket; the plugin calls it at start."""
+
+    socket: str
+
+
+# --- files and commands ------------------------------------------------------------------------------
+
+
+class FileRead(Params, frozen=True):
+    """Read a text file, whole or lines start_line..end_line (1-based, inclusive)."""
+
+    path: str
+    start_line: int | None = None
+    end_line: int | None = None
+
+
+class FileWrite(Params, frozen=True):
+    """Write a file whole."""
+
+    path: str
+    content: str
+    create_dirs: bool = False
+    expected_sha256: str | None = None
+
+
+class FileEdit(Params, frozen=True):
+    """Replace `old_text` by `new_text`; it must occur exactly once unless `replace_all`."""
+
+    path: str
+    old_text: str
+    new_text: str
+    replace_all: bool = False
+    expected_sha256: str | None = None
+
+
+class FileCopy(Params, frozen=True):
+    """Copy a file."""
+
+    source: str
+    destination: str
+    overwrite: bool = False
+    create_dirs: bool = False
+
+
+class FileDelete(Params, frozen=True):
+    """Delete a file (a backup is kept)."""
+
+    path: str
+    expected_sha256: str | None = None
+
+
+class FileList(Params, frozen=True):
+    """Entries of a folder."""
+
+    path: str
+    recursive: bool = False
+
+
+class CommandRun(Params, frozen=True):
+    """Run one program with arguments; no shell."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    stdin: str | None = None
+    timeout: float | None = None
+    dry_run: bool = False
+
+
+class CommandAllowed(Params, frozen=True):
+    """The rules in force for commands, in words and as data."""
+
+
+# --- people ------------------------------------------------------------------------------------------
+
+
+class HumanAsk(Params, frozen=True):
+    """Ask a person and wait for the answer."""
+
+    prompt: str
+    action_type: str = ""
+    urgency: Literal["low", "normal", "high", "critical"] = "normal"
+    timeout_secs: float | None = None
+    details: str | dict[str, Any] = ""
+    options: tuple[str, ...] = ()
+
+
+class HumanAskAsync(Params, frozen=True):
+    """Ask a person; the reply is the request_id to ask after with human.status."""
+
+    prompt: str
+    action_type: str = ""
+    urgency: Literal["low", "normal", "high", "critical"] = "normal"
+    timeout_secs: float | None = None
+    details: str | dict[str, Any] = ""
+    options: tuple[str, ...] = ()
+
+
+class HumanStatus(Params, frozen=True):
+    """State of a request; with wait_secs, waits that long for it to end."""
+
+    request_id: str
+    wait_secs: float = 0.0
+
+
+class HumanPending(Params, frozen=True):
+    """Approvals that wait, oldest first. An agent sees its own."""
+
+    cursor: str | None = None
+    limit: int = 100
+
+
+class HumanRespond(Params, frozen=True):
+    """Answer an approval (operators only). `digest` is of the action that was shown."""
+
+    request_id: str
+    digest: str
+    approved: bool
+    comment: str = ""
+    edited: Action | None = None
+    grant: str | None = None
+    choice: str | None = None
+
+
+# --- plans -------------------------------------------------------------------------------------------
+
+
+class PlanCreate(Params, frozen=True):
+    """Say what is going to be done, step by step. Never executed; shown beside the agent's requests."""
+
+    name: str
+    steps: tuple[str, ...]
+    description: str = ""
+
+
+class PlanList(Params, frozen=True):
+    """Plans, newest first."""
+
+    limit: int = 100
+    cursor: str | None = None
+
+
+class PlanGet(Params, frozen=True):
+    """One plan."""
+
+    plan_id: str
+
+
+class PlanUpdate(Params, frozen=True):
+    """Set the status or notes of a step (0-based)."""
+
+    plan_id: str
+    step: int
+    status: Literal["pending", "in_progress", "completed", "failed", "skipped"] | None = None
+    notes: str | None = None
+
+
+class PlanAdvance(Params, frozen=True):
+    """Complete the current step and go on to the next."""
+
+    plan_id: str
+    notes: str = ""
+
+
+class PlanAbort(Params, frozen=True):
+    """End a plan."""
+
+    plan_id: str
+    reason: str = ""
+
+
+# --- judgement ---------------------------------------------------------------------------------------
+
+
+class Judge(Params, frozen=True):
+    """Judge what the caller is about to do by itself; with `wait`, an `ask` waits for a person."""
+
+    action: Action
+    wait: bool = False
+
+
+class HookEvent(Params, frozen=True):
+    """An agent's hook, handed over raw by the relay. `input` is the agent's own text, unparsed."""
+
+    agent: str
+    event: str
+    input: str
+    relay_id: str = ""
+
+
+class PolicyCheck(Params, frozen=True):
+    """What the policy says of an action or of shell text; decides nothing, records nothing."""
+
+    action: Action | None = None
+    shell: str | None = None
+    cwd: str | None = None
+
+
+class PolicyReload(Params, frozen=True):
+    """Read the policy files again (operators only)."""
+
+
+class GrantList(Params, frozen=True):
+    """Permissions given ahead, newest first."""
+
+    cursor: str | None = None
+    limit: int = 100
+
+
+class GrantRevoke(Params, frozen=True):
+    """Take a grant back (operators only)."""
+
+    grant_id: str
+
+
+# --- agents, events, audit ---------------------------------------------------------------------------
+
+
+class AgentRegister(Params, frozen=True):
+    """Give the calling session a name and a kind."""
+
+    name: str
+    kind: str = ""
+
+
+class AgentSetState(Params, frozen=True):
+    """Report the calling session's state."""
+
+    state: Literal["working", "waiting", "done", "error", "idle", "unknown"]
+    detail: str = ""
+
+
+class AgentList(Params, frozen=True):
+    """Agents that are known, with pane, state and what they wait for."""
+
+    limit: int = 500
+    cursor: str | None = None
+
+
+class EventsSubscribe(Params, frozen=True):
+    """From now on (or from `since`, a seq) send `event` notifications on this connection."""
+
+    types: tuple[str, ...] = ()
+    since: int | None = None
+
+
+class AuditQuery(Params, frozen=True):
+    """Records of the audit log, newest first (operators only)."""
+
+    request_id: str | None = None
+    type: str | None = None
+    agent: str | None = None
+    since: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+class AuditVerify(Params, frozen=True):
+    """Check the chain."""
+
+    from_seq: int | None = msgspec.field(default=None, name="from")
+
+
+class PopupAttach(Params, frozen=True):
+    """First message of a popup's relay; the connection is then the popup's terminal (edges/ui/relay.py)."""
+
+    nonce: str
+    columns: int
+    rows: int
+    term: str = ""
+    colorterm: str = ""
+    utf8: bool = True
+    no_color: bool = False
+
+
+class SidecarStop(Params, frozen=True):
+    """Drain and stop (operators only)."""
+
+
+METHODS: dict[str, type[Params]] = {
+    "hello": Hello,
+    "health": Health,
+    "cancel": Cancel,
+    "tmux.sessions": TmuxSessions,
+    "tmux.windows": TmuxWindows,
+    "tmux.panes": TmuxPanes,
+    "tmux.read": TmuxRead,
+    "tmux.switch": TmuxSwitch,
+    "tmux.create_session": TmuxCreateSession,
+    "tmux.create_pane": TmuxCreatePane,
+    "tmux.send_keys": TmuxSendKeys,
+    "tmux.send_text": TmuxSendText,
+    "tmux.kill_session": TmuxKillSession,
+    "tmux.kill_pane": TmuxKillPane,
+    "tmux.attach": TmuxAttach,
+    "file.read": FileRead,
+    "file.write": FileWrite,
+    "file.edit": FileEdit,
+    "file.copy": FileCopy,
+    "file.delete": FileDelete,
+    "file.list": FileList,
+    "command.run": CommandRun,
+    "command.allowed": CommandAllowed,
+    "human.ask": HumanAsk,
+    "human.ask_async": HumanAskAsync,
+    "human.status": HumanStatus,
+    "human.pending": HumanPending,
+    "human.respond": HumanRespond,
+    "plan.create": PlanCreate,
+    "plan.list": PlanList,
+    "plan.get": PlanGet,
+    "plan.update": PlanUpdate,
+    "plan.advance": PlanAdvance,
+    "plan.abort": PlanAbort,
+    "judge": Judge,
+    "hook.event": HookEvent,
+    "policy.check": PolicyCheck,
+    "policy.reload": PolicyReload,
+    "grant.list": GrantList,
+    "grant.revoke": GrantRevoke,
+    "agent.register": AgentRegister,
+    "agent.state": AgentSetState,
+    "agent.list": AgentList,
+    "events.subscribe": EventsSubscribe,
+    "audit.query": AuditQuery,
+    "audit.verify": AuditVerify,
+    "popup.attach": PopupAttach,
+    "sidecar.stop": SidecarStop,
+}
+
+OPERATOR_ONLY = frozenset(
+    {HumanRespond, PolicyReload, GrantRevoke, AuditQuery, AuditVerify, PopupAttach, SidecarStop}
+)

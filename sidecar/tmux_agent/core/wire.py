@@ -1,0 +1,164 @@
+"""The envelope and the framing of the socket: JSON-RPC 2.0, one object per line (docs/protocol.md).
+
+Owns bytes <-> requests and replies, with limits. Unknown top-level members are ignored. Pure: the same bytes in
+any chunking, the same lines. Must not own: the methods' params (protocol.py).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from . import errors
+from .protocol import HOOK_LINE_BYTES, LINE_BYTES, METHODS, Params
+
+Id = int | str | None
+
+
+class Request(Struct, frozen=True):
+    """What arrives. Unknown top-level members are ignored."""
+
+    jsonrpc: str
+    method: str
+    id: int | str | float | UnsetType | None = UNSET
+    params: msgspec.Raw = msgspec.Raw(b"")
+
+    @property
+    def is_notification(self) -> bool:
+        return self.id is UNSET
+
+
+class Result(Struct, frozen=True):
+    """`result` of a reply: the sidecar's own id of the request, when it was answered, the method's data."""
+
+    request_id: str
+    timestamp: str
+    data: Any
+
+
+class Reply(Struct, frozen=True):
+    id: Id
+    result: Result
+    jsonrpc: str = "2.0"
+
+
+class ErrorBody(Struct, frozen=True):
+    code: int
+    message: str
+    data: dict[str, Any]
+
+
+class ErrorReply(Struct, frozen=True):
+    id: Id
+    error: ErrorBody
+    jsonrpc: str = "2.0"
+
+
+class Notification(Struct, frozen=True):
+    method: str
+    params: Any
+    jsonrpc: str = "2.0"
+
+
+_request_decoder = msgspec.json.Decoder(Request)
+_params_decoders = {name: msgspec.json.Decoder(kind) for name, kind in METHODS.items()}
+encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def decode_request(line: bytes) -> Request:
+    """One line → Request. Raises ParseError (not JSON), InvalidRequest (JSON, but no request)."""
+    try:
+        request = _request_decoder.decode(line)
+    except msgspec.ValidationError as why:
+        batch = line.lstrip()[:1] == b"["
+        reason = "batch arrays are not supported: send one object per line" if batch else str(why)
+        raise errors.InvalidRequest(f"not a JSON-RPC request: {reason}") from None
+    except (msgspec.DecodeError, RecursionError) as why:
+        raise errors.ParseError(f"not JSON: {why}") from None
+    if request.jsonrpc != "2.0":
+        raise errors.InvalidRequest('not a JSON-RPC request: "jsonrpc" must be "2.0"')
+    if isinstance(request.id, float):
+        raise errors.InvalidRequest('not a JSON-RPC request: "id" must be a string or an integer')
+    return request
+
+
+def decode_params(request: Request) -> Params:
+    """The method's params, checked. Raises UnknownMethod (names the nearest), InvalidParams (JSON path)."""
+    decoder = _params_decoders.get(request.method)
+    if decoder is None:
+        near = difflib.get_close_matches(request.method[:100], METHODS, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else "; `hello` lists the methods"
+        raise errors.UnknownMethod(f"unknown method {request.method[:100]!r}{hint}")
+    raw = bytes(request.params) or b"{}"
+    try:
+        return decoder.decode(b"{}" if raw == b"null" else raw)
+    except msgspec.ValidationError as why:
+        raise errors.InvalidParams(f"{request.method}: {_at_params(str(why))}") from None
+    except (msgspec.DecodeError, RecursionError) as why:
+        raise errors.InvalidParams(f"{request.method}: params: {why}") from None
+
+
+def _at_params(why: str) -> str:
+    return why.replace("`$", "`params", 1) if "`$" in why else f"{why} - at `params`"
+
+
+def request_line(method: str, params: Params | dict[str, Any], id: int | str) -> bytes:
+    """A request as a client sends it, newline included."""
+    return encoder.encode({"jsonrpc": "2.0", "id": id, "method": method, "params": params}) + b"\n"
+
+
+def reply_line(id: Id, request_id: str, timestamp: str, data: Any) -> bytes:
+    return encoder.encode(Reply(id, Result(request_id, timestamp, data))) + b"\n"
+
+
+def error_line(id: Id, error: errors.TmuxAgentError, request_id: str, timestamp: str) -> bytes:
+    data = {"request_id": request_id, "timestamp": timestamp, "kind": error.kind, **error.data}
+    return encoder.encode(ErrorReply(id, ErrorBody(error.code, error.message, data))) + b"\n"
+
+
+def event_line(seq: int, timestamp: str, type: str, data: dict[str, Any]) -> bytes:
+    """A notification of events.subscribe."""
+    params = {"seq": seq, "timestamp": timestamp, "type": type, **data}
+    return encoder.encode(Notification("event", params)) + b"\n"
+
+
+class LineBuffer:
+    """Bytes in, whole lines out, never holding more than `limit` of an unfinished line.
+
+    A line may be as long as `limit`, or `hook_limit` where it starts as a hook.event request does. Raises
+    InvalidRequest when a line is longer; the caller then closes the connection. Fed in any chunking, it gives
+    the same lines.
+    """
+
+    def __init__(self, limit: int = LINE_BYTES, hook_limit: int = HOOK_LINE_BYTES) -> None:
+        self._limit = limit
+        self._hook_limit = hook_limit
+        self._kept = bytearray()
+        self._searched = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        kept = self._kept
+        kept += chunk
+        start = 0
+        while (end := kept.find(b"\n", max(self._searched, start))) >= 0:
+            line = bytes(kept[start:end])
+            start = end + 1
+            self._searched = start
+            self._check(line)
+            if line.strip():
+                yield line
+        if start:
+            del kept[:start]
+        self._searched = len(kept)
+        self._check(kept)
+
+    def _check(self, line: bytes | bytearray) -> None:
+        if len(line) <= self._limit:
+            return
+        limit = self._hook_limit if b'"hook.event"' in line[:200] else self._limit
+        if len(line) > limit:
+            raise errors.InvalidRequest(f"the line is over {limit} bytes; the connection is closed")
