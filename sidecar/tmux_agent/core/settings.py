@@ -1,0 +1,113 @@
+"""config.yaml: what can be set, with its default, and the environment variables that override it.
+
+Owns the typed settings and the override rule. Pure: the environment is passed in. Must not own: the policy
+(policy.py), where files are (services/places.py), YAML (config.py).
+
+`TMUX_AGENT_<SECTION>_<KEY>` overrides a key, e.g. TMUX_AGENT_LIMITS_CONNECTIONS=64; TMUX_AGENT_ROOT_DIR (folders
+separated by `:`) and TMUX_AGENT_AUDIT_FILE stand for `root_dir` and `audit.file`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that one client could make grow without end."""
+
+    line_bytes: int = 1 << 20  # of one request; hook input has its own limit of 32 MiB
+    connections: int = 512  # at once
+    in_flight: int = 1000  # requests of one connection that are not answered yet; more are not read
+    queue_bytes: int = 8 << 20  # replies a client has not read; over it, the client is dropped
+    pending_per_origin: int = 200
+    asks_burst: int = 200
+    asks_per_minute: float = 60
+    requests_per_second: float = 20_000
+    subscriptions: int = 16  # of one connection
+
+
+class Audit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    file: str = ""  # empty: audit.jsonl in the state folder
+    rotate_bytes: int = 64 << 20
+    keep: int = 0  # rotated files to keep; 0: all
+
+
+class Files(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    read_bytes: int = 2 << 20  # of one read
+    write_bytes: int = 16 << 20
+    list_entries: int = 5000
+    backups_keep: int = 2000
+    backups_days: float = 30
+
+
+class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    timeout: float = 120  # seconds, where the request names none
+    timeout_max: float = 3600
+    output_bytes: int = 256 << 10  # of each of stdout and stderr; head and tail are kept
+    grace: float = 2.0  # seconds between SIGTERM and SIGKILL
+    keep_env: tuple[str, ...] = ()  # variables to hand on besides the built-in list
+
+
+class Panes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    read_lines: int = 2000
+
+
+class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Told of new approvals, from a thread, retried, never in the way."""
+
+    urls: tuple[str, ...] = ()  # apprise URLs
+    command: tuple[str, ...] = ()  # argv; the approval is its JSON stdin
+    after: float = 0.0  # seconds an approval must have waited
+    retries: int = 3
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    limits: Limits = Limits()
+    audit: Audit = Audit()
+    files: Files = Files()
+    commands: Commands = Commands()
+    panes: Panes = Panes()
+    notify: Notify = Notify()
+
+
+_SHORT = {"TMUX_AGENT_ROOT_DIR": ("root_dir",), "TMUX_AGENT_AUDIT_FILE": ("audit", "file")}
+
+
+def variables() -> dict[str, tuple[str, ...]]:
+    """Name of each environment variable → path of the setting it overrides."""
+    names: dict[str, tuple[str, ...]] = {}
+    for field in msgspec.structs.fields(Settings):
+        if isinstance(field.default, Struct):
+            for inner in msgspec.structs.fields(field.default):
+                names[f"TMUX_AGENT_{field.name}_{inner.name}".upper()] = (field.name, inner.name)
+        else:
+            names[f"TMUX_AGENT_{field.name}".upper()] = (field.name,)
+    return names | _SHORT
+
+
+def override(settings: Settings, environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
+    """Settings with the environment's values put over them, and a sentence for each that does not fit."""
+    wrong = []
+    for name, path in sorted(variables().items()):
+        if name in environ:
+            try:
+                settings = _put(settings, path, environ[name])
+            except msgspec.ValidationError as why:
+                wrong.append(f"{name}={environ[name]!r}: {why}; the setting keeps its value")
+    return settings, tuple(wrong)
+
+
+def _put(settings: Any, path: tuple[str, ...], text: str) -> Any:
+    name = path[0]
+    if len(path) > 1:
+        inner = _put(getattr(settings, name), path[1:], text)
+        return msgspec.structs.replace(settings, **{name: inner})
+    field = next(f for f in msgspec.structs.fields(settings) if f.name == name)
+    value: Any = tuple(part for part in text.split(":") if part) if isinstance(field.default, tuple) else text
+    return msgspec.structs.replace(settings, **{name: msgspec.convert(value, field.type, strict=False)})

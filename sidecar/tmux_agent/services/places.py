@@ -1,0 +1,135 @@
+"""Where things are: socket, state, configuration, data. Owns the rules of docs/protocol.md for finding the socket.
+
+Must not own: what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+from msgspec import Struct
+
+from ..core.errors import Unavailable
+
+SOCKET_PATH_BYTES = 107  # sun_path of Linux less its NUL; 103 on BSD and macOS is checked by bind itself
+
+
+class Places(Struct, frozen=True, kw_only=True):
+    """Absolute paths of one sidecar. Only `find` makes them."""
+
+    socket: Path
+    state: Path  # database, audit log, lock, backups; mode 0700
+    config: Path  # config.yaml, policy.yaml, policy.d
+    data: Path  # the plugin's environment
+
+    @property
+    def lock(self) -> Path:
+        """flock'd by the sidecar; line 1 its pid, line 2 its socket."""
+        return self.state / "lock"
+
+    @property
+    def pointer(self) -> Path:
+        """The socket's path and nothing else: what relays read when they cannot find the socket."""
+        return self.state / "socket"
+
+    @property
+    def spare_socket(self) -> Path:
+        """Where to bind while the runtime folder is away (removed at the last logout while tmux lives on)."""
+        return self.state / "tmux-agent.sock"
+
+    @property
+    def on_unavailable(self) -> Path:
+        """ask or deny: what a relay answers when the sidecar is away."""
+        return self.state / "on_unavailable"
+
+    @property
+    def stopped(self) -> Path:
+        """There while the sidecar was stopped on purpose, so that tmux does not start it again."""
+        return self.state / "stopped"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "state.db"
+
+    @property
+    def backups(self) -> Path:
+        return self.state / "backups"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "sidecar.log"
+
+    def audit(self, setting: str) -> Path:
+        return Path(setting).expanduser() if setting else self.state / "audit.jsonl"
+
+
+def find(environ: Mapping[str, str]) -> Places:
+    """The places that this environment means. Creates nothing."""
+    home = Path(environ.get("HOME") or Path.home())
+
+    def xdg(variable: str, fallback: Path) -> Path:
+        value = environ.get(variable, "")
+        return (Path(value) if value.startswith("/") else fallback) / "tmux-agent"
+
+    state = Path(environ.get("TMUX_AGENT_STATE_DIR") or xdg("XDG_STATE_HOME", home / ".local/state"))
+    config = Path(environ.get("TMUX_AGENT_CONFIG_DIR") or xdg("XDG_CONFIG_HOME", home / ".config"))
+    data = xdg("XDG_DATA_HOME", home / ".local/share")
+    return Places(socket=_socket(environ), state=state, config=config, data=data)
+
+
+def _socket(environ: Mapping[str, str]) -> Path:
+    if path := environ.get("TMUX_AGENT_SOCKET"):
+        return Path(path)
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime.startswith("/"):
+        return Path(runtime) / "tmux-agent.sock"
+    return platformdirs.user_runtime_path("tmux-agent") / "tmux-agent.sock"
+
+
+def ready_folder(path: Path) -> None:
+    """Make sure `path` is a folder of ours with mode 0700. Raises Unavailable saying what is wrong with it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        info = path.lstat()
+    except OSError as why:
+        raise Unavailable(f"cannot make the folder {path}: {why.strerror}") from None
+    if stat.S_ISLNK(info.st_mode):
+        raise Unavailable(f"{path} is a symbolic link; it must be a folder of yours: remove the link")
+    if info.st_uid != os.getuid():
+        raise Unavailable(f"{path} belongs to uid {info.st_uid}, not to you: remove it, or name another folder")
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        try:
+            path.chmod(0o700)
+        except OSError as why:
+            raise Unavailable(f"{path} may be read by others and cannot be closed: {why.strerror}") from None
+
+
+def check_socket(path: Path, *, ours_to_make: bool) -> None:
+    """Make sure that a socket can be bound safely at `path`. Raises Unavailable saying what is wrong.
+
+    Its folder must be ours (or root's), not a symlink, and others must not be able to write to it. It is created
+    only where `ours_to_make`: $XDG_RUNTIME_DIR is the system's.
+    """
+    size = len(os.fsencode(path))
+    if size > SOCKET_PATH_BYTES:
+        raise Unavailable(
+            f"the socket's path has {size} bytes, more than the system's {SOCKET_PATH_BYTES}: "
+            f"set TMUX_AGENT_SOCKET to a shorter one ({path})"
+        )
+    folder = path.parent
+    if ours_to_make and not os.path.lexists(folder):
+        ready_folder(folder)
+    try:
+        info = folder.lstat()
+    except OSError as why:
+        raise Unavailable(f"the socket's folder {folder} cannot be used: {why.strerror}") from None
+    if not stat.S_ISDIR(info.st_mode):
+        raise Unavailable(f"the socket's folder {folder} is not a folder: remove it, or set TMUX_AGENT_SOCKET")
+    if info.st_uid not in (os.getuid(), 0):
+        raise Unavailable(f"the socket's folder {folder} belongs to uid {info.st_uid}: set TMUX_AGENT_SOCKET")
+    if stat.S_IMODE(info.st_mode) & 0o022:
+        raise Unavailable(f"others may write to the socket's folder {folder}: chmod 700 it, or set TMUX_AGENT_SOCKET")
