@@ -29,9 +29,13 @@ class ParseError(TmuxAgentError):
 
 
 class InvalidRequest(TmuxAgentError):
-    """JSON, but not a request; or a line over the limit or not UTF-8 (then the connection is closed)."""
+    """JSON, but not a request; or a line over the limit (then the connection is closed)."""
 
     code, kind = -32600, "invalid_request"
+
+
+class NotText(InvalidRequest):
+    """A line that is not UTF-8: the connection is closed."""
 
 
 class UnknownMethod(TmuxAgentError):

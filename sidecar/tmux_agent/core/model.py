@@ -3,7 +3,8 @@
 Owns the value types that more than one module speaks. All are frozen msgspec Structs (immutable, hashable where their
 fields are, one JSON form). Must not own: behaviour beyond digests and ordering, any I/O, wire messages
 (protocol.py), policy rules (rules.py).
-Times are timezone-aware UTC datetimes; durations are seconds as float; paths are str (undecodable bytes surrogate-escaped).
+Times are timezone-aware UTC datetimes; durations are seconds as float; paths are str (undecodable bytes as
+surrogate escapes).
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class File(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", ta
 
 
 class Tmux(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tmux", tag_field="type"):
-    """Something done to tmux through us; `verb` is the protocol method without its prefix (send_keys, create_pane, …)."""
+    """Something done to tmux through us; `verb` is the method without its prefix (send_keys, create_pane, …)."""
 
     verb: str
     target: str = ""
@@ -253,7 +254,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Approval(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A question that waits, or waited, for a person. `request_id` is its id and never changes; `digest` does when edited."""
+    """A question that waits, or waited, for a person. `request_id` is its id for good; `digest` changes when edited."""
 
     request_id: str
     digest: str
@@ -363,8 +364,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened. Everything that people, screens and the audit log learn of is one of these.
 
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown · action.started/finished ·
-    refused · grant.made/used/revoked · plan.changed · agent.state · policy.loaded/error · sidecar.started/stopped/recovered ·
-    tmux.attached/lost · notify.failed. `agent.state` is not kept in the audit log; everything else is.
+    refused · grant.made/used/revoked · plan.changed · agent.state · policy.loaded/error · notify.failed ·
+    sidecar.started/stopped/recovered · tmux.attached/lost. `agent.state` is not kept in the audit log; all else is.
     """
 
     type: str

@@ -7,14 +7,13 @@ any chunking, the same lines. Must not own: the methods' params (protocol.py).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from . import errors
-from .protocol import HOOK_LINE_BYTES, LINE_BYTES, METHODS, Params
+from .protocol import HOOK_LINE_BYTES, LINE_BYTES, METHODS, NAME_LENGTH, Params
 
 Id = int | str | None
 
@@ -26,6 +25,7 @@ class Request(Struct, frozen=True):
     method: str
     id: int | str | float | UnsetType | None = UNSET
     params: msgspec.Raw = msgspec.Raw(b"")
+    key: str = ""  # chosen by the client: sent again with the same key, a request opens nothing new
 
     @property
     def is_notification(self) -> bool:
@@ -70,7 +70,12 @@ encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def decode_request(line: bytes) -> Request:
-    """One line → Request. Raises ParseError (not JSON), InvalidRequest (JSON, but no request)."""
+    """One line → Request. Raises ParseError (not JSON), NotText (not UTF-8), InvalidRequest (JSON, but no request)."""
+    if not line.isascii():
+        try:
+            line.decode()
+        except UnicodeDecodeError as why:
+            raise errors.NotText(f"byte {why.start} of the line is not UTF-8; the connection is closed") from None
     try:
         request = _request_decoder.decode(line)
     except msgspec.ValidationError as why:
@@ -79,6 +84,8 @@ def decode_request(line: bytes) -> Request:
         raise errors.InvalidRequest(f"not a JSON-RPC request: {reason}") from None
     except (msgspec.DecodeError, RecursionError) as why:
         raise errors.ParseError(f"not JSON: {why}") from None
+    if len(request.key) > NAME_LENGTH:
+        raise errors.InvalidRequest(f'"key" is longer than {NAME_LENGTH} characters')
     if request.jsonrpc != "2.0":
         raise errors.InvalidRequest('not a JSON-RPC request: "jsonrpc" must be "2.0"')
     if isinstance(request.id, float):
@@ -106,9 +113,12 @@ def _at_params(why: str) -> str:
     return why.replace("`$", "`params", 1) if "`$" in why else f"{why} - at `params`"
 
 
-def request_line(method: str, params: Params | dict[str, Any], id: int | str) -> bytes:
+def request_line(method: str, params: Params | dict[str, Any], id: int | str, key: str = "") -> bytes:
     """A request as a client sends it, newline included."""
-    return encoder.encode({"jsonrpc": "2.0", "id": id, "method": method, "params": params}) + b"\n"
+    request: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
+    if key:
+        request["key"] = key
+    return encoder.encode(request) + b"\n"
 
 
 def reply_line(id: Id, request_id: str, timestamp: str, data: Any) -> bytes:
@@ -127,38 +137,45 @@ def event_line(seq: int, timestamp: str, type: str, data: dict[str, Any]) -> byt
 
 
 class LineBuffer:
-    """Bytes in, whole lines out, never holding more than `limit` of an unfinished line.
+    """Bytes in, whole lines out, never holding more than the limit of an unfinished line.
 
-    A line may be as long as `limit`, or `hook_limit` where it starts as a hook.event request does. Raises
-    InvalidRequest when a line is longer; the caller then closes the connection. Fed in any chunking, it gives
-    the same lines.
+    A line may be as long as `limit`, or `hook_limit` where it starts as a hook.event request does. Fed in any
+    chunking, it gives the same lines. `next` raises InvalidRequest when a line is longer; the caller
+    then closes the connection.
     """
 
     def __init__(self, limit: int = LINE_BYTES, hook_limit: int = HOOK_LINE_BYTES) -> None:
         self._limit = limit
         self._hook_limit = hook_limit
         self._kept = bytearray()
+        self._start = 0
         self._searched = 0
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        kept = self._kept
-        kept += chunk
-        start = 0
-        while (end := kept.find(b"\n", max(self._searched, start))) >= 0:
-            line = bytes(kept[start:end])
-            start = end + 1
-            self._searched = start
-            self._check(line)
-            if line.strip():
-                yield line
-        if start:
-            del kept[:start]
-        self._searched = len(kept)
-        self._check(kept)
+    def feed(self, chunk: bytes) -> None:
+        if self._start:
+            del self._kept[: self._start]
+            self._searched -= self._start
+            self._start = 0
+        self._kept += chunk
 
-    def _check(self, line: bytes | bytearray) -> None:
-        if len(line) <= self._limit:
-            return
-        limit = self._hook_limit if b'"hook.event"' in line[:200] else self._limit
-        if len(line) > limit:
+    def next(self) -> bytes | None:
+        """The next line that is not blank, without its newline; None where there is no whole one yet."""
+        kept = self._kept
+        while (end := kept.find(b"\n", self._searched)) >= 0:
+            start, self._start, self._searched = self._start, end + 1, end + 1
+            self._check(end - start, kept[start : start + 200])
+            line = bytes(kept[start:end])
+            if line.strip():
+                return line
+        self._searched = len(kept)
+        self._check(len(kept) - self._start, kept[self._start : self._start + 200])
+        return None
+
+    def rest(self) -> bytes:
+        """What has come after the last line: for a connection that changes to another framing."""
+        return bytes(self._kept[self._start :])
+
+    def _check(self, size: int, head: bytearray) -> None:
+        limit = self._hook_limit if size > self._limit and b'"hook.event"' in head else self._limit
+        if size > limit:
             raise errors.InvalidRequest(f"the line is over {limit} bytes; the connection is closed")
