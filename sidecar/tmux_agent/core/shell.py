@@ -1,0 +1,109 @@
+"""Shell text to parts: the one entry to the shell reader. Pure; what is not fully understood comes back as Opaque.
+
+Owns limits, dialects and the rule that two readings must agree (shell_lex with shell_grammar, and tree-sitter through
+shell_tree). Must not own what any command means (policy).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from . import shell_tree
+from .shell_grammar import Grammar
+from .shell_lex import Lexer, Token
+from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Word
+
+__all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse"]
+
+MAX_BYTES = 256 * 1024
+_DIALECTS = frozenset({"bash", "sh", "dash", "ksh", "zsh", "fish"})
+# Words that another shell reads differently although bash takes them as plain text.
+_ZSH_WORD = re.compile(r"=|.*[\^#]|.*<[0-9]*-[0-9]*>|.*[:=]=", re.DOTALL)
+_ZSH_RESERVED = frozenset({"repeat", "foreach", "end", "nocorrect", "noglob", "always", "-", "do", "done"})
+_FISH_RESERVED = frozenset(
+    {"begin", "end", "if", "for", "while", "switch", "case", "function", "and", "or", "not", "else", "!", "{", "time"}
+)
+_FISH_OPERATORS = frozenset({"&&", "||", "|", ";", ">", ">>", "<", ">&"})
+_POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
+_META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str, dialect: str = "bash") -> tuple[Part, ...]:
+    """The commands of `text` in order, as a shell of that dialect would run them.
+
+    The result accounts for every character: what is neither part, separator, comment nor blank is covered by an Opaque.
+    A text whose parts hold no Opaque and no opaque word is exactly what its parts say. Never raises.
+    """
+    if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        return (Opaque("too long to read (over 256 KiB)", text[:200], 0, len(text)),)
+    if dialect not in _DIALECTS:
+        return (Opaque(f"the language of {dialect or 'an unknown shell'}", text, 0, len(text)),)
+    if "\0" in text:
+        return (Opaque("a NUL character", text, 0, len(text)),)
+    lexer = Lexer(text, ansi_quotes=dialect == "bash")
+    tokens = lexer.run()
+    grammar = Grammar(text, tokens)
+    parts = grammar.run()
+    if not all(_is_plain(part) for part in parts):
+        return parts
+    why = _foreign(text, tokens, parts, dialect) or shell_tree.disagreement(
+        text, tokens, lexer.heredocs, grammar.command_starts
+    )
+    return (*parts, Opaque(why, text, 0, len(text))) if why else parts
+
+
+def _is_plain(part: Part) -> bool:
+    if isinstance(part, Opaque):
+        return False
+    if any(word.kind == "opaque" for word in part.words):
+        return False
+    return all(a.value.kind != "opaque" for a in part.assignments) and all(
+        r.target is None or r.target.kind != "opaque" for r in part.redirects
+    )
+
+
+# --- other shells ------------------------------------------------------------------------------------
+
+
+def _foreign(text: str, tokens: Iterable[Token], parts: Iterable[Part], dialect: str) -> str:
+    """Why a shell of this dialect may read `text` otherwise than bash, or ""."""
+    if dialect == "bash":
+        return ""
+    if dialect == "zsh":
+        return _foreign_to_zsh(text, tokens, parts)
+    if dialect == "fish":
+        return _foreign_to_fish(text, tokens)
+    lacking = next((token.text for token in tokens if token.kind == "op" and token.text in _POSIX_LACKS), "")
+    return f"{lacking} means something else in {dialect}" if lacking else ""
+
+
+def _foreign_to_zsh(text: str, tokens: Iterable[Token], parts: Iterable[Part]) -> str:
+    for token in tokens:
+        source = text[token.start : token.end]
+        if token.draft is not None and (_ZSH_WORD.match(token.draft.bare) or source in _ZSH_RESERVED):
+            return "a word that zsh reads otherwise"
+        if token.kind == "op" and text[token.end : token.end + 1] in {"!", "|", "&"}:
+            return "an operator that only zsh has"
+        if token.kind == "comment" and _META_IN_COMMENT.search(source):
+            return "a comment that an interactive zsh would run"
+    # zsh runs the last command of a pipeline in the shell itself.
+    if any(isinstance(p, Simple) and p.joined in {"|", "|&"} and p.words and p.words[0].text == "cd" for p in parts):
+        return "a folder changed at the end of a pipeline"
+    return ""
+
+
+def _foreign_to_fish(text: str, tokens: Iterable[Token]) -> str:
+    for token in tokens:
+        source = text[token.start : token.end]
+        if token.kind == "op" and token.text not in _FISH_OPERATORS:
+            return f"{token.text} in fish"
+        if token.kind == "op" and text[token.end : token.end + 1] in {"|", "?", "&"}:
+            return "an operator that only fish has"
+        if token.draft is not None and (re.search(r"[\\^%\[\]{}?=!]", source) or source in _FISH_RESERVED):
+            return "a word that fish reads otherwise"
+        if "$" in source and token.kind == "word" and "'" not in source:
+            return "a word that fish reads otherwise"
+    return ""

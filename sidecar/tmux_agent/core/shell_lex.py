@@ -1,0 +1,333 @@
+"""Shell text to tokens, by bash's own rules (bash(1), QUOTING and SHELL GRAMMAR; POSIX 2.3 token recognition).
+
+Owns where words, operators, comments and here-documents begin and end. It reads only what it is sure of: at the first
+construct that it cannot delimit it stops with a `lost` token, and the rest of the text is opaque. Must not own the
+grammar (shell_grammar).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from .shell_parts import Word
+from .shell_word import WordDraft
+
+_PLAIN = re.compile(r"[^\s'\"\\$`|&;()<>]+|[^\S \t\n]+")
+_BLANK = re.compile(r"(?:[ \t]|\\\n)+")
+_COMMENT = re.compile(r"#[^\n]*")
+_OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;&|;;|;&|;|<<<|<<-|<<|<&|<>|<|>>|>\||>&|>|\(|\)")
+_DOUBLE = re.compile(r"[^\"\\$`]+")
+_EXPANDS = re.compile(r"[A-Za-z_0-9@*#?$!-]|[^\x00-\x7f]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|.", re.DOTALL)
+_HEREDOC_EXPANDS = re.compile(r"[$`\\]")
+_HEX = r"x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})"
+_ANSI = re.compile(rf"\\(?:{_HEX}|([0-7]{{1,3}})|(.))|[^\\]+", re.DOTALL)
+_ANSI_SIMPLE = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
+REDIRECTS = frozenset({"<", ">", ">>", ">|", "<>", "&>", "&>>", "<&", ">&", "<<", "<<-", "<<<"})
+
+
+class Lost(Exception):
+    """From `at` on the text cannot be read with certainty."""
+
+    def __init__(self, why: str, at: int) -> None:
+        super().__init__(why)
+        self.why = why
+        self.at = at
+
+
+@dataclass(slots=True)
+class Heredoc:
+    """A here-document whose operator has been read and, once the line ended, its body."""
+
+    delimiter: WordDraft
+    strip_tabs: bool
+    start: int = 0
+    end: int = 0
+    body: str | None = None
+
+
+@dataclass(slots=True)
+class Token:
+    """`text` is the operator. A word has its `draft`; a redirection operator may have the `fd` written before it."""
+
+    kind: Literal["word", "op", "newline", "comment", "lost", "end"]
+    start: int
+    end: int
+    text: str = ""
+    draft: WordDraft | None = None
+    fd: int | None = None
+    heredoc: Heredoc | None = None
+
+    def word(self, source: str) -> Word:
+        """The finished word of a word token."""
+        assert self.draft is not None
+        return self.draft.finish(source[self.start : self.end])
+
+
+class Lexer:
+    """Reads one text once, front to back. Comments are tokens too, so that nothing goes unaccounted."""
+
+    def __init__(self, text: str, ansi_quotes: bool) -> None:
+        self.text = text
+        self.at = 0
+        self.tokens: list[Token] = []
+        self.heredocs: list[Heredoc] = []
+        self._waiting: list[Heredoc] = []
+        self._ansi_quotes = ansi_quotes
+
+    def run(self) -> list[Token]:
+        """All tokens; the last is `end` or `lost`."""
+        try:
+            while self.at < len(self.text):
+                self._next()
+            if self._waiting:
+                raise Lost("a here-document without its end", self.at)
+            self.tokens.append(Token("end", self.at, self.at))
+        except Lost as lost:
+            self.tokens.append(Token("lost", lost.at, len(self.text), lost.why))
+        return self.tokens
+
+    def _next(self) -> None:
+        text, at = self.text, self.at
+        if blank := _BLANK.match(text, at):
+            self.at = blank.end()
+        elif text[at] == "\n":
+            self.at += 1
+            self.tokens.append(Token("newline", at, self.at, "\n"))
+            self._read_heredocs()
+        elif text[at] == "#":
+            end = _COMMENT.match(text, at)
+            assert end is not None
+            self.at = end.end()
+            self.tokens.append(Token("comment", at, self.at))
+        elif text[at] in "|&;()<>" and not self._substitutes(at):
+            self._operator(None, at)
+        else:
+            self._word()
+
+    def _substitutes(self, at: int) -> bool:
+        return self.text[at] in "<>" and self.text.startswith("(", at + 1)
+
+    def _operator(self, fd: int | None, start: int) -> None:
+        match = _OPERATOR.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
+        if self.text.startswith("\\\n", self.at):
+            raise Lost("a line continued inside an operator", start)
+        token = Token("op", start, self.at, match[0], fd=fd)
+        self.tokens.append(token)
+        if match[0] in {"<<", "<<-"}:
+            self._open_heredoc(token)
+
+    def _open_heredoc(self, token: Token) -> None:
+        if blank := _BLANK.match(self.text, self.at):
+            self.at = blank.end()
+        if self.at >= len(self.text) or self.text[self.at] in "\n|&;()<>#":
+            raise Lost("a here-document without a delimiter", token.start)
+        self._word()
+        draft = self.tokens[-1].draft
+        if draft is None or draft.continued or draft.finish("").kind != "literal":
+            raise Lost("a here-document with an unusual delimiter", token.start)
+        token.heredoc = Heredoc(draft, token.text == "<<-")
+        self._waiting.append(token.heredoc)
+        self.heredocs.append(token.heredoc)
+
+    def _read_heredocs(self) -> None:
+        for doc in self._waiting:
+            delimiter = doc.delimiter.finish("").text
+            if "\n" in delimiter:
+                raise Lost("a here-document with an unusual delimiter", doc.delimiter.start)
+            doc.start, lines = self.at, []
+            while True:
+                if self.at >= len(self.text):
+                    raise Lost("a here-document without its end", doc.start)
+                end = self.text.find("\n", self.at)
+                line, after = (self.text[self.at :], len(self.text)) if end < 0 else (self.text[self.at : end], end + 1)
+                if doc.strip_tabs:
+                    line = line.lstrip("\t")
+                self.at = after
+                if line == delimiter:
+                    break
+                if not doc.delimiter.quotes and line.endswith("\\"):
+                    raise Lost("a here-document that expands", doc.start)
+                lines.append(line + "\n")
+            doc.end, body = self.at, "".join(lines)
+            if doc.delimiter.quotes or not _HEREDOC_EXPANDS.search(body):
+                doc.body = body
+        self._waiting = []
+
+    # --- words -----------------------------------------------------------------------------------
+
+    def _word(self) -> None:
+        text, start = self.text, self.at
+        draft = WordDraft(start)
+        while self.at < len(text):
+            char = text[self.at]
+            if plain := _PLAIN.match(text, self.at):
+                draft.add(plain[0])
+                self.at = plain.end()
+            elif char in " \t\n|&;)":
+                break
+            elif char == "(":
+                raise Lost("a parenthesis inside a word (a function, an array or a pattern)", start)
+            elif char in "<>":
+                if not self._substitutes(self.at):
+                    break
+                draft.doubt(f"process substitution {char}(…)")
+                self.at = self._balanced(self.at + 1)
+            else:
+                self._quoted_or_expanded(char, draft)
+        self._end_word(draft)
+
+    def _end_word(self, draft: WordDraft) -> None:
+        text, start = self.text, draft.start
+        if self.at < len(text) and text[self.at] in "<>":
+            key = draft.keyword()
+            if key.isascii() and key.isdigit():
+                if draft.continued or len(key) > 9:
+                    raise Lost("an unusual file descriptor", start)
+                self._operator(int(key), start)
+                return
+            if key.startswith("{") and key.endswith("}"):
+                raise Lost("a file descriptor in a variable", start)
+        self.tokens.append(Token("word", start, self.at, draft=draft))
+
+    def _quoted_or_expanded(self, char: str, draft: WordDraft) -> None:
+        text, at = self.text, self.at
+        if char == "\\":
+            if at + 1 >= len(text):
+                raise Lost("a backslash at the end", draft.start)
+            if text[at + 1] == "\n":
+                draft.continued = True
+            else:
+                draft.add_quoted(text[at + 1])
+            self.at = at + 2
+        elif char == "'":
+            end = text.find("'", at + 1)
+            if end < 0:
+                raise Lost("a quote that is not closed", draft.start)
+            draft.add_quoted(text[at + 1 : end])
+            self.at = end + 1
+        elif char == '"':
+            self._double(draft)
+        elif char == "`":
+            draft.doubt("command substitution `…`")
+            self.at = self._backtick(at)
+        else:
+            self._dollar(draft, quoted=False)
+
+    def _double(self, draft: WordDraft) -> None:
+        text, opened = self.text, self.at
+        self.at += 1
+        draft.add_quoted("")
+        while self.at < len(text):
+            char = text[self.at]
+            if plain := _DOUBLE.match(text, self.at):
+                draft.add_quoted(plain[0])
+                self.at = plain.end()
+            elif char == '"':
+                self.at += 1
+                return
+            elif char == "\\":
+                follows = text[self.at + 1 : self.at + 2]
+                if follows != "\n":
+                    draft.add_quoted(follows if follows in '$`"\\' else "\\" + follows)
+                self.at += 2
+            elif char == "`":
+                draft.doubt("command substitution `…`")
+                self.at = self._backtick(self.at)
+            else:
+                self._dollar(draft, quoted=True)
+        raise Lost("a quote that is not closed", opened)
+
+    def _dollar(self, draft: WordDraft, quoted: bool) -> None:
+        text, at = self.text, self.at
+        follows = text[at + 1 : at + 2]
+        if follows == "\\" and text.startswith("\n", at + 2):
+            raise Lost("a line continued after $", draft.start)
+        if follows == "(":
+            draft.doubt("arithmetic $((…))" if text.startswith("((", at + 1) else "command substitution $(…)")
+            self.at = self._balanced(at + 1)
+        elif follows in {"{", "["}:
+            draft.doubt("expansion ${…}" if follows == "{" else "arithmetic $[…]")
+            self.at = self._balanced(at + 1)
+        elif follows and _EXPANDS.match(follows):
+            name = _NAME.match(text, at + 1)
+            assert name is not None
+            draft.doubt(f"expansion ${name[0]}")
+            self.at = name.end()
+        elif follows == "'" and not quoted:
+            self._ansi(draft)
+        elif follows == '"' and not quoted:
+            draft.doubt('a translated string $"…"')
+            self.at = at + 1
+        elif quoted:
+            draft.add_quoted("$")
+            self.at = at + 1
+        else:
+            draft.add("$")
+            self.at = at + 1
+
+    def _ansi(self, draft: WordDraft) -> None:
+        opened = self.at
+        close = re.compile(r"(?:[^\\']|\\.)*'", re.DOTALL).match(self.text, opened + 2)
+        if close is None:
+            raise Lost("a quote that is not closed", draft.start)
+        self.at = close.end()
+        decoded = _ansi_decoded(self.text[opened + 2 : self.at - 1]) if self._ansi_quotes else None
+        if decoded is None:
+            draft.doubt("a string $'…' with codes")
+        else:
+            draft.add_quoted(decoded)
+
+    # --- what is skipped because it makes its word opaque ---------------------------------------------
+
+    def _backtick(self, at: int) -> int:
+        close = re.compile(r"(?:[^\\`]|\\.)*`", re.DOTALL).match(self.text, at + 1)
+        if close is None:
+            raise Lost("a backtick that is not closed", at)
+        return close.end()
+
+    def _balanced(self, at: int) -> int:
+        """End of the bracketed text that opens at `at`. May err on odd text: what it skips is opaque anyway."""
+        text, opened = self.text, at
+        depth, closers = 0, {"(": ")", "{": "}", "[": "]"}
+        opener, closer = text[at], closers[text[at]]
+        while at < len(text):
+            char = text[at]
+            if char == "\\":
+                at += 1
+            elif char == "'":
+                at = text.find("'", at + 1)
+                if at < 0:
+                    break
+            elif char == opener:
+                depth += 1
+            elif char == closer:
+                depth -= 1
+                if depth == 0:
+                    return at + 1
+            at += 1
+        raise Lost("an expansion that is not closed", opened)
+
+
+def _ansi_decoded(text: str) -> str | None:
+    """The value of $'text', or None where it depends on the locale, holds NUL, or is written oddly."""
+    out: list[str] = []
+    for match in _ANSI.finditer(text):
+        hexa, short, long, octal, simple = match.groups()
+        digits = hexa or short or long
+        if digits or octal:
+            code = int(digits, 16) if digits else int(octal, 8)
+            if not 1 < code < 0x7F:
+                return None
+            out.append(chr(code))
+        elif simple is not None:
+            if simple not in _ANSI_SIMPLE:
+                return None
+            out.append(_ANSI_SIMPLE[simple])
+        else:
+            out.append(match[0])
+    return "".join(out)

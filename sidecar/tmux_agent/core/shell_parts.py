@@ -1,0 +1,82 @@
+"""What shell text consists of once it is read: the values that shell.parse returns.
+
+Owns the part and word types. Must not own how they are found (shell_lex, shell_grammar) or what they are worth
+(policy).
+Offsets are character offsets into the text that was parsed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Word(Struct, frozen=True):
+    """One word of a command.
+
+    `literal`: `text` is exactly what the program gets. `glob`: `text` is the pattern; glob characters that were quoted
+    (and backslashes) stand there behind a backslash, and without a match the program gets the pattern with those
+    backslashes removed. `opaque`: nobody knows before it runs; `text` is the source and `why` says what is in it.
+    `tilde`: the shell replaces the leading ~ or ~user, which `text` still has.
+    """
+
+    text: str
+    source: str
+    kind: Literal["literal", "glob", "opaque"] = "literal"
+    why: str = ""
+    tilde: bool = False
+
+
+class Redirect(Struct, frozen=True):
+    """One redirection. `fd` is the number as written (None: the operator's own default).
+
+    `body` is the data of a here-document or here-string. A here-document that the shell expands has no body and an
+    opaque target; of the others the target is the delimiter.
+    """
+
+    op: str
+    fd: int | None
+    target: Word | None
+    body: str | None = None
+
+
+class Assignment(Struct, frozen=True):
+    """NAME=value or NAME+=value in front of (or instead of) a command."""
+
+    name: str
+    value: Word
+    append: bool = False
+
+
+class Simple(Struct, frozen=True):
+    """One simple command. Without words it only assigns or redirects (a redirect of a whole group is one of these).
+
+    `piped_from`: index of the one part whose output it reads; None where it inherits, redirects its own input, or is
+    fed by several parts. `joined`: "" for the first, else the operator before it ("&&" "||" ";" "|" "|&" "&"; a new
+    line is ";"). `scope`: ids of the subshells, pipeline elements and background jobs around it, outermost first: what
+    it does to the shell itself lasts only for later parts whose scope starts with this one.
+    """
+
+    words: tuple[Word, ...]
+    assignments: tuple[Assignment, ...]
+    redirects: tuple[Redirect, ...]
+    source: str
+    start: int
+    end: int
+    piped_from: int | None = None
+    joined: str = ""
+    scope: tuple[int, ...] = ()
+    negated: bool = False
+
+
+class Opaque(Struct, frozen=True):
+    """Text whose effect is not modelled. `why` is a phrase for people."""
+
+    why: str
+    source: str
+    start: int
+    end: int
+
+
+Part = Simple | Opaque

@@ -1,0 +1,119 @@
+"""One shell word while it is being read: which characters were quoted, and what that makes of it.
+
+Owns the rules that bash applies to a finished word: quote removal, tilde, braces, globs. Must not own where words
+begin and end (shell_lex).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from .shell_parts import Word
+
+_GLOB_ESCAPED = frozenset("*?[]\\")
+_ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_BRACES = re.compile(r"\{.*\}", re.DOTALL)
+_SPECIAL = re.compile(r"[*?\[~{]")
+# Characters that the shell itself uses inside words (CTLESC, CTLNUL), and bytes that are no text.
+_UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
+_UNSAFE_BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
+
+
+class WordDraft:
+    """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
+
+    __slots__ = ("_bare", "_text", "continued", "length", "quotes", "start", "why")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self._text: list[str] = []
+        self._bare: list[str] = []
+        self.length = 0
+        self.quotes: list[int] = []  # positions in the text at which something was quoted, if only nothing
+        self.why = ""
+        self.continued = False  # a backslash-newline was inside
+
+    def add(self, text: str) -> None:
+        """Characters that stand unquoted."""
+        if _UNSAFE_BARE.search(text):
+            self._check_bare(text)
+        self._text.append(text)
+        self._bare.append(text)
+        self.length += len(text)
+
+    def add_quoted(self, text: str) -> None:
+        """Characters that stand in quotes or behind a backslash; may be none."""
+        if _UNSAFE_ANYWHERE.search(text):
+            self.doubt("a character that is no text")
+        self.quotes.append(self.length)
+        self._text.append(text)
+        self._bare.append("\0" * len(text))
+        self.length += len(text)
+
+    def doubt(self, why: str) -> None:
+        """The word is opaque; the first reason is kept."""
+        self.why = self.why or why
+        self._text.append("\0")  # stands for what nobody knows, so that the rest is not taken for the whole
+        self._bare.append("\0")
+
+    def _check_bare(self, text: str) -> None:
+        for char in text:
+            if char < " " or char == "\x7f" or unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"}:
+                self.doubt(f"an invisible or control character (U+{ord(char):04X})")
+                return
+
+    @property
+    def bare(self) -> str:
+        return "".join(self._bare)
+
+    def keyword(self) -> str:
+        """The word if no character of it is quoted, else "": only such a word can be a reserved word."""
+        return "" if self.quotes or self.why else "".join(self._text)
+
+    def finish(self, source: str, skip: int = 0) -> Word:
+        """The word, or what follows its first `skip` characters (the value of an assignment)."""
+        text, bare = "".join(self._text), "".join(self._bare)
+        why = self.why
+        if not why and not _SPECIAL.search(bare):
+            return Word(text[skip:], source)
+        why = why or self._expansion(text, bare, skip)
+        text, bare = text[skip:], bare[skip:]
+        if why:
+            return Word(source, source, "opaque", why)
+        tilde = bare.startswith("~")
+        if tilde:
+            prefix = (bare + "/").index("/")
+            if any(skip <= at <= skip + prefix for at in self.quotes):
+                return Word(source, source, "opaque", "a ~ with quotes in it")
+        if skip or not _is_glob(bare):
+            return Word(text, source, tilde=tilde)
+        if "[" in bare and any(b == "\0" and t in "!^-:.=" for t, b in zip(text, bare, strict=True)):
+            return Word(source, source, "opaque", "quotes inside a pattern in brackets")
+        return Word(_pattern(text, bare), source, "glob", tilde=tilde)
+
+    @staticmethod
+    def _expansion(text: str, bare: str, skip: int) -> str:
+        braces = None if skip else _BRACES.search(bare)
+        if braces and re.search(r",|\.\.", text[braces.start() : braces.end()]):
+            return "brace expansion"
+        assigned = _ASSIGNED.match(bare)
+        if assigned and "~" in bare:
+            value = bare[assigned.end() :]
+            if ":~" in value or (not skip and value.startswith("~")):
+                return "a ~ that expands inside the word"
+        return ""
+
+
+def _is_glob(bare: str) -> bool:
+    if "*" in bare or "?" in bare:
+        return True
+    opened = bare.find("[")
+    # A quoted ] is NUL here: then the bracket may or may not close, and a pattern is the careful reading.
+    return opened >= 0 and any(char in "]\0" for char in bare[opened + 1 :])
+
+
+def _pattern(text: str, bare: str) -> str:
+    return "".join(
+        "\\" + char if mark == "\0" and char in _GLOB_ESCAPED else char for char, mark in zip(text, bare, strict=True)
+    )
