@@ -1,0 +1,80 @@
+"""Hands an agent's hook call to the sidecar and gives back its answer: `PYTHON -I -S hook_relay.py AGENT EVENT`.
+
+Runs at every tool call, so it imports only what is compiled in (`posix` is the core of `os`, which costs 1 ms more).
+Owns finding the sidecar, waiting, what is said while it is away; must not know what is in the input (adapters do)."""
+
+import _socket
+import posix
+import sys
+import time
+from _json import scanstring
+
+ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
+# Seconds to look for a sidecar that is away, and to wait for its answer (under a day: we end before the agent's time-out)
+PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0)}
+CONTROLS = bytes.maketrans(bytes(range(32)), b"\x7f" * 9 + b"  \x7f\x7f " + b"\x7f" * 18)  # JSON has only white space
+
+
+def from_state(name: bytes) -> bytes:
+    """First line of a file that the sidecar keeps in the state folder; empty where there is none."""
+    state = (ENV.get(b"XDG_STATE_HOME") or ENV.get(b"HOME", b"") + b"/.local/state") + b"/tmux-agent"
+    try:
+        path = (ENV.get(b"TMUX_AGENT_STATE_DIR") or state) + b"/" + name
+        return posix.read(posix.open(path, posix.O_RDONLY), 4096).partition(b"\n")[0].strip()
+    except OSError:
+        return b""
+
+
+def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
+    """The reply, however often the sidecar restarts meanwhile (a resend opens nothing new); b"" if it stays away."""
+    gone = time.monotonic()
+    deadline, runtime = gone + wait, ENV.get(b"XDG_RUNTIME_DIR")  # SIGTERM ends us at once: the sidecar withdraws
+    while time.monotonic() < gone + look:
+        for path in (ENV.get(b"TMUX_AGENT_SOCKET"), runtime and runtime + b"/tmux-agent.sock", from_state(b"socket")):
+            link, reply, began = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM), b"", time.monotonic()
+            try:
+                link.settimeout(max(0.01, deadline - began))
+                link.connect(path or b"/nowhere")
+                link.sendall(line)
+                while not reply.endswith(b"\n") and (more := link.recv(65536)):
+                    reply += more
+            except OSError as why:  # nobody there, or gone while we waited
+                reply = b"late\n" if isinstance(why, TimeoutError) else b""
+            if reply.endswith(b"\n") and b'"code":-320' not in reply:  # those say "not now", others are for good
+                return reply
+            gone = time.monotonic() if time.monotonic() > began + 1 else gone
+        time.sleep(0.05)
+    return b""
+
+
+def give_up(event: str, why: str, configured: bytes = b"") -> None:
+    """Says why there is no answer and leaves the question to the agent's own dialog, or denies where so configured."""
+    posix.write(2, f"tmux-agent: {why}\n".encode())
+    if event == "PreToolUse":  # for other events silence is what leaves the agent's own dialog as it is
+        verdict = "deny" if configured == b"deny" else "ask"
+        decision = f'"permissionDecision":"{verdict}","permissionDecisionReason":"tmux-agent: {why}"'
+        posix.write(1, f'{{"hookSpecificOutput":{{"hookEventName":"PreToolUse",{decision}}}}}\n'.encode())
+    posix._exit(0)
+
+
+def main(agent: str, event: str) -> None:
+    data = bytearray()
+    while chunk := posix.read(0, 1 << 20):
+        data += chunk if len(data) <= LIMIT else b""
+    if len(data) > LIMIT:
+        give_up(event, "the hook's input is over 32 MiB, so it was not judged")
+    text = data.translate(CONTROLS).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    head = f'"agent":"{agent}","event":"{event}","relay_id":"{posix.urandom(16).hex()}","input":"'.encode()
+    line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
+    if not (reply := ask_sidecar(line, *PATIENCE.get(event, (0.5, 5.0))).decode(errors="replace")):
+        give_up(event, "the sidecar is away, start it with: tmux-agent sidecar start", from_state(b"on_unavailable"))
+    if '"result":{' not in reply:
+        give_up(event, "the sidecar did not judge this (unreadable input, or no answer in time): tmux-agent doctor")
+    for file, name in ((1, '"stdout":"'), (2, '"stderr":"')):  # quotes in strings are escaped: no text has such a name
+        if name in reply:
+            posix.write(file, scanstring(reply, reply.index(name) + len(name))[0].encode(errors="replace"))
+    posix._exit(int(reply.partition('"exit_code":')[2][:1] or 0))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
