@@ -10,7 +10,7 @@ import time
 from _json import scanstring
 
 ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
-# Seconds to look for a sidecar that is away, and to wait for its answer (under a day: we end before the agent's time-out)
+# Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0)}
 CONTROLS = bytes.maketrans(bytes(range(32)), b"\x7f" * 9 + b"  \x7f\x7f " + b"\x7f" * 18)  # JSON has only white space
 
@@ -27,8 +27,7 @@ def from_state(name: bytes) -> bytes:
 
 def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
     """The reply, however often the sidecar restarts meanwhile (a resend opens nothing new); b"" if it stays away."""
-    gone = time.monotonic()
-    deadline, runtime = gone + wait, ENV.get(b"XDG_RUNTIME_DIR")  # SIGTERM ends us at once: the sidecar withdraws
+    gone, deadline, runtime = time.monotonic(), time.monotonic() + wait, ENV.get(b"XDG_RUNTIME_DIR")
     while time.monotonic() < gone + look:
         for path in (ENV.get(b"TMUX_AGENT_SOCKET"), runtime and runtime + b"/tmux-agent.sock", from_state(b"socket")):
             link, reply, began = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM), b"", time.monotonic()
@@ -63,7 +62,7 @@ def main(agent: str, event: str) -> None:
         data += chunk if len(data) <= LIMIT else b""
     if len(data) > LIMIT:
         give_up(event, "the hook's input is over 32 MiB, so it was not judged")
-    text = data.translate(CONTROLS).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    text = bytes(data).translate(CONTROLS).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     head = f'"agent":"{agent}","event":"{event}","relay_id":"{posix.urandom(16).hex()}","input":"'.encode()
     line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
     if not (reply := ask_sidecar(line, *PATIENCE.get(event, (0.5, 5.0))).decode(errors="replace")):
