@@ -1,0 +1,257 @@
+"""What the kernel says of processes: /proc on Linux, psutil elsewhere.
+
+Owns every read of /proc/PID and every use of psutil. Must not own: what a fact means for a role (identity.py,
+terminals.py). All reads are bounded, take microseconds and never raise: what is gone or hidden is None, "" or ().
+Format: proc_pid_stat(5), proc_pid_fdinfo(5).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+_LIMIT = 131_072  # bytes of arguments that are looked at
+_ENVIRON_LIMIT = 8 << 20  # above what execve takes, so that a mark cannot be pushed out of sight
+_DEPTH = 64  # ancestors looked at; deeper is not a chain that people make
+TICKS = os.sysconf("SC_CLK_TCK")  # clock ticks a second: the unit of start times
+_PTS_MAJOR, _PTS_MAJORS = 136, 8  # Unix98 pseudo-terminals, linux/major.h
+
+
+class Process(Struct, frozen=True):
+    """One process at one moment. `started`: clock ticks since boot; with `pid` it names the process for good."""
+
+    pid: int
+    ppid: int
+    started: int
+    name: str  # at most 15 bytes, chosen by the process itself
+    sid: int = 0
+    tty: str | None = None  # path of the controlling terminal
+    ended: bool = False  # a zombie
+
+
+class Ancestry(Struct, frozen=True):
+    """A process and its ancestors, nearest first. `broken` says why the chain is not to be trusted; "" where it is."""
+
+    chain: tuple[Process, ...]
+    broken: str = ""
+
+    def words(self) -> tuple[str, ...]:
+        """The chain for people and the audit record: "name(pid)" upwards."""
+        return tuple(f"{process.name}({process.pid})" for process in self.chain)
+
+
+class Processes(Protocol):
+    """The questions that identity asks; a test answers them from a table."""
+
+    def read(self, pid: int) -> Process | None: ...
+    def exe(self, pid: int) -> str: ...
+    def argv(self, pid: int) -> tuple[str, ...]: ...
+    def environ(self, pid: int) -> dict[str, str] | None: ...  # None: gone, or not ours to read
+    def real_uid(self, pid: int) -> int | None: ...
+    def cwd(self, pid: int) -> str: ...
+    def pids(self) -> Iterator[int]: ...
+    def holds_terminal(self, pid: int, tty: str) -> bool | None: ...  # has the master side open; None: cannot be known
+    def now(self) -> int: ...  # in the unit of Process.started
+
+
+class LinuxProcesses:
+    """Reads /proc."""
+
+    def read(self, pid: int) -> Process | None:
+        data = _bytes(f"/proc/{pid}/stat", 4096)
+        if not data:
+            return None
+        begin, end = data.find(b"("), data.rfind(b")")  # the name may hold spaces and brackets
+        fields = data[end + 2 :].split()
+        if begin < 0 or len(fields) < 20:
+            return None
+        return Process(
+            pid,
+            int(fields[1]),
+            int(fields[19]),
+            _text(data[begin + 1 : end]),
+            int(fields[3]),
+            _tty_path(int(fields[4])),
+            fields[0] in (b"Z", b"X", b"x"),
+        )
+
+    def exe(self, pid: int) -> str:
+        return _link(f"/proc/{pid}/exe")
+
+    def argv(self, pid: int) -> tuple[str, ...]:
+        data = _bytes(f"/proc/{pid}/cmdline", _LIMIT) or b""
+        return tuple(_text(word) for word in data.split(b"\0")[:-1])
+
+    def environ(self, pid: int) -> dict[str, str] | None:
+        data = _bytes(f"/proc/{pid}/environ", _ENVIRON_LIMIT)
+        if data is None:
+            return None
+        pairs = (item.partition(b"=") for item in data.split(b"\0") if item)
+        return {_text(name): _text(value) for name, _, value in pairs}
+
+    def real_uid(self, pid: int) -> int | None:
+        for line in (_bytes(f"/proc/{pid}/status", 4096) or b"").splitlines():
+            if line.startswith(b"Uid:"):
+                return int(line.split()[1])
+        return None
+
+    def cwd(self, pid: int) -> str:
+        return _link(f"/proc/{pid}/cwd")
+
+    def pids(self) -> Iterator[int]:
+        return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+    def holds_terminal(self, pid: int, tty: str) -> bool | None:
+        """Linux names the pair of an open /dev/ptmx as `tty-index` in fdinfo (since 4.14)."""
+        try:
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            return None
+        seen = False
+        for descriptor in descriptors:
+            if not _link(f"/proc/{pid}/fd/{descriptor}").endswith("/ptmx"):
+                continue
+            for line in (_bytes(f"/proc/{pid}/fdinfo/{descriptor}", 4096) or b"").splitlines():
+                if line.startswith(b"tty-index:"):
+                    seen = True
+                    if f"/dev/pts/{int(line.split()[1])}" == tty:
+                        return True
+        return False if seen else None
+
+    def now(self) -> int:
+        # The clock of stat's start times.
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
+
+
+class PsutilProcesses:
+    """The same through psutil, where there is no /proc (macOS, BSD). Start times are ticks since the epoch there."""
+
+    def __init__(self) -> None:
+        import psutil  # 15 ms to import, and not needed on Linux
+
+        self._psutil = psutil
+
+    def _ask(self, pid: int, question: str) -> Any:
+        try:
+            return getattr(self._psutil.Process(pid), question)()
+        except (self._psutil.Error, OSError):
+            return None
+
+    def read(self, pid: int) -> Process | None:
+        try:
+            process = self._psutil.Process(pid)
+            with process.oneshot():
+                ended = process.status() == self._psutil.STATUS_ZOMBIE
+                sid = 0 if ended else os.getsid(pid)
+                started = int(process.create_time() * TICKS)
+                return Process(pid, process.ppid(), started, process.name(), sid, process.terminal(), ended)
+        except (self._psutil.Error, OSError):
+            return None
+
+    def exe(self, pid: int) -> str:
+        return self._ask(pid, "exe") or ""
+
+    def argv(self, pid: int) -> tuple[str, ...]:
+        return tuple(self._ask(pid, "cmdline") or ())
+
+    def environ(self, pid: int) -> dict[str, str] | None:
+        found: dict[str, str] | None = self._ask(pid, "environ")
+        return found
+
+    def real_uid(self, pid: int) -> int | None:
+        uids = self._ask(pid, "uids")
+        return None if uids is None else int(uids.real)
+
+    def cwd(self, pid: int) -> str:
+        return self._ask(pid, "cwd") or ""
+
+    def pids(self) -> Iterator[int]:
+        return iter(self._psutil.pids())
+
+    def holds_terminal(self, pid: int, tty: str) -> bool | None:  # noqa: ARG002 (cannot be known here)
+        return None
+
+    def now(self) -> int:
+        return int(time.time() * TICKS)
+
+
+def processes_here() -> Processes:
+    """The reader for this machine."""
+    return LinuxProcesses() if os.path.exists("/proc/self/stat") else PsutilProcesses()
+
+
+def ancestry(table: Processes, pid: int) -> Ancestry:
+    """The chain from `pid` upwards. Parents may end while it is read, so a broken chain is read once more."""
+    found = _walk(table, pid)
+    return _walk(table, pid) if found.broken and found.chain else found
+
+
+def still_there(pidfd: int) -> bool:
+    """True while the process of a pidfd (SO_PEERPIDFD) has not ended: what was read of its pid was read of it."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return not poll.poll(0)
+
+
+def _walk(table: Processes, pid: int) -> Ancestry:
+    chain: list[Process] = []
+    while pid > 0:
+        if len(chain) == _DEPTH:
+            return Ancestry(tuple(chain), f"its ancestry is deeper than {_DEPTH} processes")
+        process = table.read(pid)
+        if process is None:
+            return Ancestry(tuple(chain), f"process {pid} ended while its ancestry was read")
+        if chain and process.started > chain[-1].started:
+            return Ancestry(tuple(chain), f"process {pid} is younger than its child: its number was reused")
+        chain.append(process)
+        pid = process.ppid
+    again = table.read(chain[0].pid) if chain else None
+    if again is None or (again.started, again.ppid) != (chain[0].started, chain[0].ppid):
+        return Ancestry(tuple(chain), "it ended or changed parents while its ancestry was read")
+    return Ancestry(tuple(chain))
+
+
+def _bytes(path: str, limit: int) -> bytes | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        # One read of /proc gives at most a page or so: go on until the end or the limit.
+        parts: list[bytes] = []
+        size = 0
+        while size < limit and (part := os.read(descriptor, limit - size)):
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _tty_path(device: int) -> str | None:
+    if device == 0:
+        return None
+    major, minor = os.major(device), os.minor(device)
+    if _PTS_MAJOR <= major < _PTS_MAJOR + _PTS_MAJORS:
+        return f"/dev/pts/{(major - _PTS_MAJOR) * 256 + minor}"
+    if major == 4:
+        return f"/dev/tty{minor}" if minor < 64 else f"/dev/ttyS{minor - 64}"
+    return f"tty {major}:{minor}"

@@ -1,0 +1,115 @@
+"""Whether a process sits at a terminal that a person could be in front of, as far as its ancestry can tell.
+
+Owns the evidence for one chain of processes: its terminal, its session, its environment, who stands above it. Must not
+own: tmux panes, askers or roles (identity.py joins those in). "Why" functions answer None for "nothing against it" or
+one sentence. docs/security.md names what this cannot see.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from tmux_agent.core import programs
+from tmux_agent.services.processes import Ancestry, Process, Processes
+
+
+class Below(Struct, frozen=True):
+    """The terminal is held by a multiplexer: it is as much a person's as the terminal in front of that one."""
+
+    multiplexer: Process
+
+
+def agent_of(table: Processes, process: Process) -> str | None:
+    """The known agent that a process is. Arguments are read only for interpreters: that is the hot path of hooks."""
+    exe = table.exe(process.pid)
+    argv = table.argv(process.pid) if programs.is_interpreter(exe or process.name) else ()
+    return programs.agent_of(process.name, exe, argv)
+
+
+def leader(ancestry: Ancestry) -> int | str:
+    """Index in the chain of the session leader whose terminal this is, or why there is none."""
+    peer = ancestry.chain[0]
+    if peer.tty is None:
+        return "it has no terminal"
+    for index, process in enumerate(ancestry.chain):
+        if process.pid == peer.sid:
+            if process.tty != peer.tty:
+                return "the leader of its session has left the terminal"
+            return index
+    return "the shell of its terminal is not among its ancestors: it was left behind or hides"
+
+
+def why_hidden(table: Processes, ancestry: Ancestry, uid: int) -> str | None:
+    """Marks of an agent in the environments of a chain, or an environment that is kept from us."""
+    for process in ancestry.chain:
+        if process.pid == 1:
+            break
+        environ = table.environ(process.pid)
+        if environ is None:
+            # Other users' programs (sudo, the privileged sshd) cannot be read and need not be; one of ours that cannot
+            # be read has made itself undumpable, as sshd's own half does.
+            if table.real_uid(process.pid) == uid and not _kind(table, process):
+                return f"{process.name}({process.pid}) hides its environment"
+        elif mark := programs.agent_mark(environ):
+            return f"{process.name}({process.pid}) has {mark} in its environment: an agent started it"
+    return None
+
+
+def anchor(
+    table: Processes, ancestry: Ancestry, index: int, before: int, terminals: frozenset[str] = frozenset()
+) -> str | Below | None:
+    """Who stands above the session leader at `index`: None for somebody who vouches for a person.
+
+    That is a terminal program or log-in, a process that is older than `before` (start of the oldest tmux server: no pane
+    can have made it), one in the very session of process 1 (whatever came out of a pane has lost that for good), or the
+    edge of a container. What process 1 adopted proves nothing.
+    """
+    chain = ancestry.chain
+    top = chain[-1]
+    if top.pid != 1 or chain[index].pid == 1:
+        return None  # entered from outside this pid namespace, or process 1's own terminal
+    for process in chain[index + 1 : -1]:
+        kind = _kind(table, process, terminals)
+        if kind == "starter":
+            return f"{process.name}({process.pid}) started it, as it would for anybody"
+        if kind == "multiplexer":
+            return Below(process)
+        if kind == "terminal" or (kind == "" and (process.started < before or process.sid == top.sid)):
+            return None
+    if chain[index].started < before:
+        return None
+    return f"no terminal program, log-in or shell from before tmux stands above {chain[index].name}({chain[index].pid})"
+
+
+def fronts(table: Processes, multiplexer: Process, uid: int) -> list[Process]:
+    """Processes of this user that may show a multiplexer's screen: same program, on a terminal.
+
+    A tmux server and its clients name their socket in their title, "tmux: client (/tmp/tmux-0/default)"; the others do
+    not tell theirs apart. Looks at every process: some milliseconds, for nested terminals only.
+    """
+    program, socket = _program(table, multiplexer), _title_socket(table, multiplexer)
+    found = []
+    for pid in table.pids():
+        process = table.read(pid)
+        if process is None or process.tty is None or process.pid == multiplexer.pid or process.ended:
+            continue
+        if _program(table, process) != program or table.real_uid(pid) != uid:
+            continue
+        if socket == _title_socket(table, process):
+            found.append(process)
+    return found
+
+
+def _kind(table: Processes, process: Process, terminals: frozenset[str] = frozenset()) -> programs.Kind:
+    exe = table.exe(process.pid)
+    argv = table.argv(process.pid) if programs.is_interpreter(exe) else ()
+    return programs.kind_of(process.name, exe, argv, terminals=terminals)
+
+
+def _program(table: Processes, process: Process) -> str:
+    return programs.base(table.exe(process.pid)).lower() or process.name.partition(":")[0].lower()
+
+
+def _title_socket(table: Processes, process: Process) -> str:
+    title = " ".join(table.argv(process.pid))
+    return title.rpartition("(")[2].rstrip(") ") if title.startswith("tmux: ") else ""
