@@ -1,0 +1,99 @@
+"""The rules of docs/architecture.md that a program can hold: who may import whom, and that core is pure."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "sidecar" / "tmux_agent"
+LAYERS = {"core": 0, "services": 1, "edges": 2}
+
+# What each heavy library may be imported by.
+HOMES = {
+    "yaml": {"core/config.py"},
+    "sqlite3": {"services/store.py", "services/schema.py", "services/journal.py", "services/ledger.py",
+                "services/recovery.py", "services/approvals.py", "services/grants.py", "services/plans.py"},
+    "apprise": {"services/notify.py"},
+    "libtmux": set(),
+    "psutil": {"services/processes.py"},
+    "asyncinotify": {"services/folders.py"},
+    "platformdirs": {"services/places.py"},
+}  # fmt: skip
+PREFIXES = {
+    "tree_sitter": "core/shell",
+    "tree_sitter_bash": "core/shell",
+    "prompt_toolkit": "edges/ui/",
+    "pygments": "edges/ui/",
+}
+IMPURE = {
+    "asyncio", "logging", "os", "socket", "subprocess", "threading", "time", "pathlib", "shutil", "tempfile", "random",
+    "secrets", "signal", "select", "io", "glob", "fcntl", "sqlite3",
+}  # fmt: skip
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names that a module imports, relative ones made absolute."""
+    here = ["tmux_agent", *path.relative_to(PACKAGE).with_suffix("").parts]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield stem
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def layer(dotted: str) -> str | None:
+    parts = dotted.split(".")
+    return parts[1] if parts[0] == "tmux_agent" and len(parts) > 1 and parts[1] in LAYERS else None
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    """core ← services ← edges ← daemon and cli: nothing imports a layer above its own. The client is for everybody."""
+    own = path.relative_to(PACKAGE).parts[0]
+    if own not in LAYERS:
+        return
+    for name in imports(path):
+        other = layer(name)
+        assert other is None or LAYERS[other] <= LAYERS[own], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.name)
+def test_core_is_pure(path: Path) -> None:
+    """core takes values and gives values: no clock, files, sockets, environment, asyncio or logging."""
+    for name in imports(path):
+        assert name.split(".")[0] not in IMPURE, f"core/{path.name} imports {name}"
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"open", "print", "input", "exec", "eval"}, f"core/{path.name}: {node.func.id}()"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in {"now", "utcnow", "today"}, f"core/{path.name}: .{node.func.attr}()"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_libraries_have_one_home(path: Path) -> None:
+    """Each heavy library is imported by the module that owns it and by no other."""
+    here = path.relative_to(PACKAGE).as_posix()
+    for name in imports(path):
+        top = name.split(".")[0]
+        if top in HOMES:
+            assert here in HOMES[top], f"{here} imports {name}"
+        if top in PREFIXES:
+            assert here.startswith(PREFIXES[top]), f"{here} imports {name}"
+
+
+def test_hook_relays_use_only_the_standard_library() -> None:
+    """What runs for every tool call of every agent, and in every popup, imports nothing but C modules at its start."""
+    for path in (PACKAGE / "edges/hook_relay.py", PACKAGE / "edges/ui/relay.py"):
+        for name in imports(path):
+            assert name.split(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"
