@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from tmux_agent.core.model import Event
+from .model import Event
 
 GENESIS = "0" * 64
 MAX_LINE = 64 * 1024  # bytes of one line; longer texts are shortened, with their length and SHA-256 kept
@@ -112,6 +112,11 @@ def _bounded(record: Record) -> bytes:
 def hash_of(line: bytes) -> str:
     """The hash that a sealed line carries (not checked)."""
     return line.rstrip(b"\n")[-66:-2].decode("ascii", "replace")
+
+
+def ending(hash_: str) -> bytes:
+    """The last bytes, with LF, of the line of the record with this hash; no other line ends so."""
+    return _HASH_MEMBER + hash_.encode() + b'"}\n'
 
 
 def read(line: bytes) -> Record:

@@ -11,8 +11,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from tmux_agent.core.errors import Conflict, InvalidParams, LimitExceeded
-from tmux_agent.core.model import Origin, Plan, PlanStep
+from .errors import Conflict, InvalidParams, LimitExceeded
+from .model import Origin, Plan, PlanStep
 
 MAX_STEPS = 200
 MAX_NAME = 256  # characters

@@ -1,0 +1,367 @@
+"""Questions that wait, or waited, for a person: their states, their deadlines, and who is told of the end.
+
+Owns the transitions pending → approved | denied | expired | withdrawn, approved → running → done, running → unknown;
+each is one journal commit, so that it is durable and recorded before anybody acts. Must not own: whether to ask, what
+runs (guard.py), SQL (store.py).
+
+An approved action that had not started when the sidecar died keeps its answer and stays startable (phase ""): it runs
+only if its asker comes back, and the guard looks at the facts again before. One that was running becomes unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..core.errors import Conflict, Forbidden, LimitExceeded, NotFound, TimedOut, Unavailable
+from ..core.model import (
+    Action,
+    Answer,
+    Approval,
+    ApprovalState,
+    Event,
+    Grant,
+    Origin,
+    Outcome,
+    Role,
+    Verdict,
+)
+from ..core.model import (
+    digest as digest_of,
+)
+from . import store
+from .approval_records import answered, asker, check_answer, opened, record, too_late
+from .deadlines import Deadlines
+from .grants import Grants
+from .journal import Journal, utc_now
+
+PENDING_PER_ORIGIN = 200
+RECENT = 128  # settled approvals kept in memory, for get and find
+KEEP_SETTLED = 5000  # and in the database, for human.status after a restart
+RETRY = 1.0  # seconds until an expiry that could not be recorded is tried again: there is no event for a freed disk
+
+
+class Approvals:
+    """Built by the daemon; all methods belong to the event loop. `recover` comes first.
+
+    `now` gives aware UTC times; deadlines run on the loop's monotonic clock: setting the wall clock moves none.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        grants: Grants,
+        now: Callable[[], datetime] = utc_now,
+        limit: int = PENDING_PER_ORIGIN,
+    ) -> None:
+        self._journal = journal
+        self._grants = grants
+        self._now = now
+        self._limit = limit
+        self._pending: dict[str, Approval] = {}
+        self._settled: OrderedDict[str, Approval] = OrderedDict()
+        self._opening: dict[str, int] = {}  # per asker, not committed yet
+        self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
+        self._deadlines = Deadlines(self._ring)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def recover(self) -> tuple[Approval, ...]:
+        """Take up what an earlier sidecar left; those that still wait, oldest first.
+
+        What was running becomes unknown (approval.unknown tells of each). Raises Unavailable: call it again.
+        """
+
+        def look(db: sqlite3.Connection) -> tuple[list[Approval], list[Approval]]:
+            return store.open_approvals(db), store.last_settled(db, RECENT)
+
+        found, settled = await self._journal.read(look)
+        lost = [replace(one, state=ApprovalState.UNKNOWN, phase="done") for one in found if one.phase == "running"]
+
+        def change(db: sqlite3.Connection) -> None:
+            for one in lost:
+                store.swap_approval(db, one, state=ApprovalState.APPROVED, digest=one.digest, phase="running")
+            store.forget_settled(db, KEEP_SETTLED)
+
+        events = [record("approval.unknown", one, digest=one.digest) for one in lost]
+        await self._journal.commit(change, *events)
+        for one in (*settled, *lost):
+            self._remember(one)
+        for one in found:
+            if one.state is ApprovalState.PENDING:
+                self._take(one)
+        return self.pending()
+
+    async def close(self) -> None:
+        """Stop the timers. Waiters are left to whoever cancels them; rows stay as they are."""
+        self._deadlines.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- asking ---
+
+    async def open(self, approval: Approval) -> Approval:
+        """Persist a new question; it waits from when this returns.
+
+        Cancelled meanwhile, it withdraws the question. Raises LimitExceeded (too many wait for this asker),
+        Conflict (the id exists), Unavailable.
+        """
+        whose = asker(approval.origin)
+        waiting = sum(asker(one.origin) == whose for one in self._pending.values())
+        if waiting + self._opening.get(whose, 0) >= self._limit:
+            raise LimitExceeded(f"{self._limit} requests of this agent wait already: answer or withdraw some first")
+        self._opening[whose] = self._opening.get(whose, 0) + 1
+        try:
+            await self._journal.commit(
+                lambda db: store.add_approval(db, approval),
+                opened(approval),
+                then=lambda _: self._take(approval),
+            )
+        except asyncio.CancelledError:
+            self._later(self._withdraw_if_there(approval.request_id))
+            raise
+        finally:
+            self._opening[whose] -= 1
+            if not self._opening[whose]:
+                del self._opening[whose]
+        return approval
+
+    async def wait(self, request_id: str, timeout: float | None = None) -> Approval:
+        """The approval once it is settled (at once if it is). Raises NotFound, TimedOut after `timeout` seconds."""
+        if request_id not in self._pending:
+            return await self.stored(request_id)
+        future: asyncio.Future[Approval] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(request_id, set()).add(future)
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError as error:
+            raise TimedOut(f"request {request_id} has no answer yet; ask again with human.status") from error
+        finally:
+            if request_id in self._waiting:
+                self._waiting[request_id].discard(future)
+
+    # --- looking ---
+
+    def get(self, request_id: str) -> Approval:
+        """One that waits or was settled recently. Raises NotFound (`stored` knows older ones)."""
+        found = self._pending.get(request_id) or self._settled.get(request_id)
+        if found is None:
+            raise NotFound(f"there is no request {request_id} that waits or was answered lately")
+        return found
+
+    async def stored(self, request_id: str) -> Approval:
+        """One that waits or was settled, as long as it is kept. Raises NotFound, Unavailable."""
+        try:
+            return self.get(request_id)
+        except NotFound:
+            return await self._journal.read(lambda db: store.approval(db, request_id))
+
+    async def outcome(self, request_id: str) -> Outcome | None:
+        """What came of what we ran after the yes; None where it was not run or has not ended."""
+        return await self._journal.read(lambda db: store.outcome(db, request_id))
+
+    def find(self, hook_key: str) -> Approval | None:
+        """The newest approval with this key that waits or was settled recently."""
+        both = itertools.chain(self._pending.values(), self._settled.values())
+        return max(
+            (one for one in both if one.hook_key == hook_key), key=lambda one: one.request_id, default=None
+        )
+
+    def pending(
+        self, origin: Origin | None = None, cursor: str | None = None, limit: int | None = None
+    ) -> tuple[Approval, ...]:
+        """Those that wait, oldest first; of one asker; after the id `cursor`; at most `limit`."""
+        whose = None if origin is None else asker(origin)
+        found = sorted(
+            (
+                one
+                for one in self._pending.values()
+                if (whose is None or asker(one.origin) == whose) and (cursor is None or one.request_id > cursor)
+            ),
+            key=lambda one: one.request_id,
+        )
+        return tuple(found[:limit])
+
+    # --- the end ---
+
+    async def answer(
+        self,
+        request_id: str,
+        digest: str,
+        approved: bool,
+        by: Origin,
+        *,
+        comment: str = "",
+        edited: Action | None = None,
+        choice: str | None = None,
+        grant: Grant | None = None,
+    ) -> Approval:
+        """A person's answer to what was shown as `digest`; the settled approval.
+
+        `edited` replaces the action (the original stays in the record); `grant` is made in the same transaction.
+        Raises Forbidden (not an operator), NotFound, Conflict (answered already, and by whom; or another digest),
+        InvalidParams (a choice that was not offered), Unavailable (nothing was answered).
+        """
+        if by.role is not Role.OPERATOR:
+            raise Forbidden(f"only an operator can answer a request: {by.why}")
+        old = await self.stored(request_id)
+        check_answer(old, approved, edited, choice)
+        made = Answer(
+            approved=approved, at=self._now(), by=by, comment=comment, choice=choice,
+            edited=edited is not None, grant=grant.id if grant else None,
+        )  # fmt: skip
+        state = ApprovalState.APPROVED if approved else ApprovalState.DENIED
+        new = replace(old, state=state, answer=made)
+        if edited is not None:
+            new = replace(new, action=edited, digest=digest_of(edited), parts=(), preview="")
+
+        def change(db: sqlite3.Connection) -> Approval:
+            if not store.swap_approval(db, new, state=ApprovalState.PENDING, digest=digest):
+                raise too_late(store.approval(db, request_id))
+            if grant is not None:
+                store.add_grant(db, grant)
+            return new
+
+        def then(settled: Approval) -> None:
+            self._settle(settled)
+            if grant is not None:
+                self._grants.remember(grant)
+
+        events = [answered(old, new, by)]
+        if grant is not None:
+            events.append(Grants.made_event(grant, request_id))
+        return await self._journal.commit(change, *events, then=then)
+
+    async def withdraw(self, request_id: str, note: str) -> Approval:
+        """End a question that nobody needs answered any more; if it was settled already, that.
+
+        Raises NotFound, Unavailable.
+        """
+        old = await self.stored(request_id)
+        new = replace(old, state=ApprovalState.WITHDRAWN, note=note)
+        return await self._end(old, new, record("approval.withdrawn", new, digest=old.digest, note=note))
+
+    async def withdraw_orphans(self, request_ids: Iterable[str], note: str = "its hook is gone") -> list[Approval]:
+        """Withdraw those hook approvals among these that nobody waits for (some time after a restart)."""
+        orphans = [
+            one
+            for request_id in request_ids
+            if (one := self._pending.get(request_id)) and one.kind == "hook" and not self._waiting.get(request_id)
+        ]
+        return [await self.withdraw(one.request_id, note) for one in orphans]
+
+    # --- what we run after a yes ---
+
+    async def running(self, request_id: str) -> bool:
+        """Claim the run of an approved action, durably, with its action.started record; False where it was claimed
+        before (it runs, ran, or is unknown) or was not approved. Only after True may it be run. Raises NotFound.
+        """
+        old = await self.stored(request_id)
+        new = replace(old, phase="running")
+
+        def change(db: sqlite3.Connection) -> Approval:
+            if not store.swap_approval(db, new, state=ApprovalState.APPROVED, digest=old.digest):
+                raise Conflict(f"request {request_id} is not waiting to be run")
+            return new
+
+        started = record("action.started", old, digest=old.digest, action=msgspec.to_builtins(old.action))
+        try:
+            await self._journal.commit(change, started, then=self._remember)
+        except Conflict:
+            return False
+        return True
+
+    async def finished(self, request_id: str, outcome: Outcome) -> None:
+        """Keep what came of it. Raises Conflict where it was not running, Unavailable (it stays running: unknown)."""
+        old = await self.stored(request_id)
+        new = replace(old, phase="done")
+
+        def change(db: sqlite3.Connection) -> Approval:
+            if not store.swap_approval(
+                db, new, state=ApprovalState.APPROVED, digest=old.digest, phase="running"
+            ):
+                raise Conflict(f"request {request_id} was not running")
+            store.set_outcome(db, request_id, outcome)
+            return new
+
+        ended = record("action.finished", old, digest=old.digest, outcome=msgspec.to_builtins(outcome))
+        await self._journal.commit(change, ended, then=self._remember)
+
+    # --- inside ---
+
+    def _take(self, approval: Approval) -> None:
+        """Hold a question that waits, and its deadline."""
+        self._pending[approval.request_id] = approval
+        if approval.expires is not None:
+            whole = (approval.expires - approval.created).total_seconds()
+            left = (approval.expires - self._now()).total_seconds()
+            # never longer than it was given, even where the clock was set back while no sidecar ran
+            self._deadlines.set(approval.request_id, min(max(left, 0.0), max(whole, 0.0)))
+
+    def _settle(self, approval: Approval) -> None:
+        self._pending.pop(approval.request_id, None)
+        self._deadlines.drop(approval.request_id)
+        self._remember(approval)
+        for future in self._waiting.pop(approval.request_id, ()):
+            if not future.done():
+                future.set_result(approval)
+
+    def _remember(self, approval: Approval) -> None:
+        self._settled[approval.request_id] = approval
+        self._settled.move_to_end(approval.request_id)
+        if len(self._settled) > RECENT:
+            self._settled.popitem(last=False)
+
+    async def _end(self, old: Approval, new: Approval, event: Event) -> Approval:
+        """From pending to `new`; where somebody was faster, what they made of it."""
+
+        def change(db: sqlite3.Connection) -> Approval:
+            if not store.swap_approval(db, new, state=ApprovalState.PENDING, digest=old.digest):
+                raise Conflict(f"request {old.request_id} was settled already")
+            return new
+
+        try:
+            return await self._journal.commit(change, event, then=self._settle)
+        except Conflict:
+            return await self._journal.read(lambda db: store.approval(db, old.request_id))
+
+    async def _withdraw_if_there(self, request_id: str) -> None:
+        """After a cancelled `open`: its commit is queued before this read, so its row is there by now or never."""
+        try:
+            await self._journal.read(lambda db: store.approval(db, request_id))
+            await self.withdraw(request_id, "the asker went away")
+        except (NotFound, Unavailable):
+            return  # it was never opened, or it stays pending and a person sees it
+
+    # --- deadlines ---
+
+    def _ring(self, request_id: str) -> None:
+        if request_id in self._pending:
+            self._later(self._expire(self._pending[request_id]))
+
+    async def _expire(self, old: Approval) -> None:
+        allowed = old.on_timeout is Verdict.ALLOW
+        state = ApprovalState.APPROVED if allowed else ApprovalState.EXPIRED
+        comment = "nobody answered in time" + ("; the rule allows it then" if allowed else "")
+        answer = Answer(approved=allowed, at=self._now(), comment=comment)
+        new = replace(old, state=state, answer=answer)
+        event = record("approval.expired", new, digest=old.digest, on_timeout=old.on_timeout.value)
+        try:
+            await self._end(old, new, event)
+        except Unavailable:
+            if old.request_id in self._pending:
+                self._deadlines.set(old.request_id, RETRY)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,137 @@
+"""Permissions that people gave ahead: made, counted, revoked. Must not own: what a grant matches (core/policy.py).
+
+All that are in force are held in memory, because the policy is asked in the event loop; the database is the truth.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..core.errors import InvalidParams, NotFound
+from ..core.model import Approval, Decision, Event, Grant, Origin, Verdict
+from . import store
+from .ids import new_id
+from .journal import Journal, utc_now
+
+MINUTES_30 = timedelta(minutes=30)
+
+
+class Grants:
+    """Built by the daemon; all methods belong to the event loop. `recover` comes first."""
+
+    def __init__(self, journal: Journal, now: Callable[[], datetime] = utc_now) -> None:
+        self._journal = journal
+        self._now = now
+        self._all: dict[str, Grant] = {}
+
+    async def recover(self) -> None:
+        """Read what an earlier sidecar kept. Raises Unavailable."""
+        self._all = {grant.id: grant for grant in await self._journal.read(store.grants)}
+
+    def all(self) -> tuple[Grant, ...]:
+        """Those in force, oldest first."""
+        now = self._now()
+        return tuple(grant for grant in self._all.values() if _in_force(grant, now))
+
+    def active(self, origin: Origin) -> tuple[Grant, ...]:
+        """Those in force for this asker; whether one covers an action is the policy's to say."""
+        return tuple(
+            grant
+            for grant in self.all()
+            if grant.session in (None, origin.session) and grant.agent in (None, origin.agent)
+        )
+
+    def prepare(
+        self, approval: Approval, wish: str | dict[str, Any], by: Origin, bound: dict[str, str] | None = None
+    ) -> Grant | None:
+        """The grant that a person's answer asks for, for Approvals.answer to make; None for "once".
+
+        `wish` is a scope, or {"scope", "rule"?, "uses"?, "text"?} with the rule as it was shown. `bound` holds the
+        hashes of what an interpreter would run. Raises InvalidParams where the approval does not offer that scope.
+        """
+        asked = {"scope": wish} if isinstance(wish, str) else wish
+        scope, rule = asked.get("scope"), asked.get("rule")
+        if scope not in approval.grants:
+            offered = ", ".join(approval.grants) or "none"
+            raise InvalidParams(f"params.grant: {scope!r} is not offered for this request (offered: {offered})")
+        if scope == "once":
+            return None
+        if scope in ("shape", "always") and not isinstance(rule, dict):
+            raise InvalidParams(f"params.grant.rule: a grant of scope {scope} needs the rule that was shown")
+        now = self._now()
+        values = {
+            "id": new_id(), "scope": scope, "created": now, "by": by, "agent": approval.origin.agent,
+            "session": None if scope == "always" else approval.origin.session,
+            "rule": rule if scope != "exact" else None,
+            "digest": None if rule and scope != "exact" else approval.digest,
+            "bound": bound or {}, "expires": now + MINUTES_30 if scope == "30m" else None,
+            "uses_left": asked.get("uses"), "text": asked.get("text", ""),
+        }  # fmt: skip
+        try:
+            return msgspec.convert(values, Grant)
+        except msgspec.ValidationError as error:
+            raise InvalidParams(f"params.grant: {error}") from error
+
+    async def used(self, decision: Decision, *events: Event) -> None:
+        """Record `events` of a decision and count the grants that it rests on, all or nothing.
+
+        Raises Conflict where a grant was revoked or used up meanwhile (judge again), Unavailable.
+        """
+        used = [
+            grant for grant in self.all()
+            if any(one.where == f"grant {grant.id}" and one.verdict is Verdict.ALLOW for one in decision.matched)
+        ]  # fmt: skip
+        if decision.verdict is not Verdict.ALLOW or not used:
+            await self._journal.publish(*events)
+            return
+
+        def change(db: sqlite3.Connection) -> None:
+            for grant in used:
+                store.use_grant(db, grant.id)
+
+        counted = [
+            Event(type="grant.used", request_id=events[0].request_id if events else "", data={"grant": grant.id})
+            for grant in used
+        ]
+        await self._journal.commit(change, *events, *counted, then=lambda _: self._count(used))
+
+    async def revoke(self, grant_id: str, by: Origin) -> Grant:
+        """End a grant. Raises NotFound, Unavailable (it is in force still)."""
+        grant = self._all.get(grant_id)
+        if grant is None:
+            raise NotFound(f"there is no grant {grant_id} in force; grant.list shows those that are")
+        event = Event(type="grant.revoked", origin=by, data={"grant": grant_id, "text": grant.text})
+        await self._journal.commit(
+            lambda db: store.revoke_grant(db, grant_id), event, then=lambda _: self._forget(grant_id)
+        )
+        return replace(grant, revoked=True)
+
+    def remember(self, grant: Grant) -> None:
+        """Take up a grant that was just committed. For Approvals."""
+        self._all[grant.id] = grant
+
+    def _forget(self, grant_id: str) -> None:
+        self._all.pop(grant_id, None)
+
+    @staticmethod
+    def made_event(grant: Grant, request_id: str) -> Event:
+        """The record of a grant that is made with an answer. For Approvals."""
+        data = msgspec.to_builtins(grant)
+        data.pop("by")
+        return Event(type="grant.made", request_id=request_id, origin=grant.by, data=data)
+
+    def _count(self, used: list[Grant]) -> None:
+        for one in used:
+            grant = self._all.get(one.id)
+            if grant is not None and grant.uses_left is not None:
+                self._all[one.id] = replace(grant, uses_left=grant.uses_left - 1)
+
+
+def _in_force(grant: Grant, now: datetime) -> bool:
+    return (grant.expires is None or grant.created <= now < grant.expires) and grant.uses_left != 0

@@ -1,0 +1,143 @@
+"""Bringing the database's chain head and the log file together again: at start, and when the file was disturbed.
+
+Owns what each difference between the two means. Must not own: sealing new records, approvals. Nothing is ever
+deleted but a torn last line; what was found goes into the database before the file is touched, and from there into
+the next group of records, so that a crash in here tells it twice at worst.
+
+The file may differ from the head in these ways, and only in these:
+  behind the head is a torn line       the writer died while writing: cut off
+  behind the head are whole records    it died, or could not take them back, before the commit: nobody was told and
+                                       nothing was done; they stay in the chain and are named void
+  the file is new, the last full one
+  ends with the head                   it died while rotating
+  the head is not in the file          somebody cut or removed it: put back from the outbox where that reaches,
+                                       else named as damage
+  behind the head is something else    somebody wrote into it: named as damage, left as evidence
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..core import chain
+from ..core.chain import Head
+from . import store
+from .audit_file import AuditFile, last_line, rotated
+
+Finding = dict[str, Any]
+DAMAGED = "audit.damaged"
+
+
+class _Repair(NamedTuple):
+    head: Head  # where the chain goes on
+    findings: list[Finding]
+    size: int  # where the file is cut
+    put_back: bytes = b""
+
+
+def reconcile(db: sqlite3.Connection, file: AuditFile, why: str = "") -> None:
+    """Open the file and make it and the head agree; `why` says what made the caller doubt (it becomes a finding).
+
+    Raises OSError, sqlite3.Error: then nothing was lost and it can be tried again.
+    """
+    file.open()
+    head = store.head(db)
+    repair = _plan(db, file, head)
+    findings = [_damage(why), *repair.findings] if why else repair.findings
+    if findings or repair.head != head:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            known = store.findings(db)
+            store.set_findings(db, known + [finding for finding in findings if finding not in known])
+            store.set_head(db, repair.head)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+    if repair.size < file.size:
+        file.cut(repair.size)
+    if repair.put_back:
+        file.append(repair.put_back)
+        file.keep()
+
+
+def _damage(why: str, **data: Any) -> Finding:
+    return {"type": DAMAGED, "data": {"why": why, **data}}
+
+
+def _recovered(**data: Any) -> Finding:
+    return {"type": "sidecar.recovered", "data": data}
+
+
+def _plan(db: sqlite3.Connection, file: AuditFile, head: Head) -> _Repair:
+    whole = file.whole()
+    torn = file.size - whole
+    findings = [_recovered(torn_bytes=torn)] if torn else []
+    if head == Head():
+        return _new_database(file, whole, findings)
+    end = file.end_of(head)
+    if end is None:
+        return _without_head(db, file, head, whole, findings)
+    new_head, more = _behind(file.tail(end)[: whole - end], head)
+    return _Repair(new_head, findings + more, whole)
+
+
+def _new_database(file: AuditFile, whole: int, findings: list[Finding]) -> _Repair:
+    """The database has never committed a record; the log may be there already."""
+    last = _last_in(file.path) or _last_of_older(file)
+    if last is None:
+        return _Repair(Head(), findings, whole)
+    why = "the state database is new: it knows nothing of what the records before this one tell"
+    return _Repair(last, [*findings, _recovered(why=why, continued=last.seq)], whole)
+
+
+def _behind(extra: bytes, head: Head) -> tuple[Head, list[Finding]]:
+    """What the lines behind the head are, and where the chain goes on."""
+    checked = chain.verify([extra], head)
+    findings = []
+    if checked.records:
+        findings.append(_recovered(void=[head.seq + 1, checked.head.seq]))
+    if not checked.ok:
+        findings.append(_damage(f"foreign lines in the log: {checked.why}", after=checked.head.seq))
+    return checked.head, findings
+
+
+def _last_of_older(file: AuditFile) -> Head | None:
+    older = rotated(file.path)
+    return _last_in(older[-1]) if older else None
+
+
+def _without_head(
+    db: sqlite3.Connection, file: AuditFile, head: Head, whole: int, findings: list[Finding]
+) -> _Repair:
+    """The file lacks the head's record."""
+    before = _last_in(file.path) or _last_of_older(file) or Head()
+    if not whole and before == head:
+        return _Repair(head, [*findings, rotation(rotated(file.path)[-1].name, head)], whole)
+    lines = store.lines_after(db, before.seq) if before.seq < head.seq else []
+    back = b"".join(line for _, line in lines)
+    if lines and chain.verify([back], before)[:3] == (True, head.seq - before.seq, head):
+        said = _recovered(put_back=[before.seq + 1, head.seq])
+        cut = _damage("the end of the log had been cut off or removed; the database had it still")
+        return _Repair(head, [*findings, cut, said], whole, back)
+    missing = _damage(
+        "the last records that were written are no longer in the log", missing=[before.seq + 1, head.seq]
+    )
+    return _Repair(head, [*findings, missing], whole)
+
+
+def rotation(previous: str, head: Head) -> Finding:
+    """The first record of a new file."""
+    return {"type": "audit.rotated", "data": {"previous": previous, "seq": head.seq, "hash": head.hash}}
+
+
+def _last_in(path: Path) -> Head | None:
+    """The last whole line of a file, where it is a record."""
+    try:
+        record = chain.read(last_line(path))
+    except ValueError:
+        return None
+    return Head(record.seq, record.hash)

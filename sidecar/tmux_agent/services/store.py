@@ -1,0 +1,210 @@
+"""All SQL. Every function takes the connection and belongs on the journal's writer thread.
+
+Owns what a row means and how a value becomes one: the whole value as JSON in `body`, beside it only the columns that
+are searched or compared. Must not own: transactions (journal.py), schema (schema.py), when anything is written.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..core.chain import Head
+from ..core.errors import Conflict, NotFound
+from ..core.model import Agent, Approval, ApprovalState, Grant, Outcome, Plan
+
+T = TypeVar("T")
+Connection = sqlite3.Connection
+
+# --- meta and outbox -------------------------------------------------------------------------------
+
+
+def head(db: Connection) -> Head:
+    """The end of the audit chain, as far as it counts."""
+    found = _meta(db, "head")
+    return Head() if found is None else Head(*json.loads(found))
+
+
+def set_head(db: Connection, to: Head) -> None:
+    _set_meta(db, "head", json.dumps(to))
+
+
+def findings(db: Connection) -> list[dict[str, Any]]:
+    """What recovery found and no record tells of yet: {"type", "data"} each."""
+    found: list[dict[str, Any]] = json.loads(_meta(db, "findings") or "[]")
+    return found
+
+
+def set_findings(db: Connection, to: list[dict[str, Any]]) -> None:
+    _set_meta(db, "findings", json.dumps(to))
+
+
+def _meta(db: Connection, name: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _set_meta(db: Connection, name: str, value: str) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+
+def add_lines(db: Connection, lines: list[tuple[int, bytes]], keep: int) -> None:
+    """Add sealed lines with their numbers; of all, only the `keep` newest stay."""
+    db.executemany("INSERT INTO outbox VALUES (?, ?)", lines)
+    db.execute("DELETE FROM outbox WHERE seq <= ?", (lines[-1][0] - keep,))
+
+
+def lines_after(db: Connection, seq: int) -> list[tuple[int, bytes]]:
+    """The kept lines with a number over `seq`, in order."""
+    return db.execute("SELECT seq, line FROM outbox WHERE seq > ? ORDER BY seq", (seq,)).fetchall()
+
+
+# --- approvals -------------------------------------------------------------------------------------
+
+
+def add_approval(db: Connection, approval: Approval) -> None:
+    """Raises Conflict where the id exists."""
+    try:
+        db.execute(
+            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, NULL)",
+            (approval.request_id, approval.state.value, approval.phase, approval.digest, _encode(approval)),
+        )
+    except sqlite3.IntegrityError as error:
+        raise Conflict(f"there is a request {approval.request_id} already") from error
+
+
+def approval(db: Connection, request_id: str) -> Approval:
+    """Raises NotFound."""
+    row = db.execute("SELECT body FROM approvals WHERE request_id = ?", (request_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no request {request_id} (settled ones are kept for a while only)")
+    return _decode(row[0], Approval)
+
+
+def swap_approval(
+    db: Connection, new: Approval, *, state: ApprovalState, digest: str, phase: str = ""
+) -> bool:
+    """Replace the row only if it still has this state, digest and phase; whether it was."""
+    done = db.execute(
+        "UPDATE approvals SET state = ?, phase = ?, digest = ?, body = ?"
+        " WHERE request_id = ? AND state = ? AND digest = ? AND phase = ?",
+        (new.state.value, new.phase, new.digest, _encode(new), new.request_id, state.value, digest, phase),
+    )
+    return done.rowcount == 1
+
+
+def open_approvals(db: Connection) -> list[Approval]:
+    """All that wait or run, oldest first."""
+    rows = db.execute(
+        "SELECT body FROM approvals WHERE state = 'pending' OR phase = 'running' ORDER BY request_id"
+    )
+    return [_decode(row[0], Approval) for row in rows]
+
+
+def last_settled(db: Connection, limit: int) -> list[Approval]:
+    """The newest `limit` that neither wait nor run, oldest first."""
+    rows = db.execute(
+        "SELECT body FROM approvals WHERE state <> 'pending' AND phase <> 'running'"
+        " ORDER BY request_id DESC LIMIT ?",
+        (limit,),
+    ).fetchall()
+    return [_decode(row[0], Approval) for row in reversed(rows)]
+
+
+def forget_settled(db: Connection, keep: int) -> None:
+    """Delete all but the newest `keep` of those that neither wait nor run (the audit log has them all)."""
+    db.execute(
+        "DELETE FROM approvals WHERE state <> 'pending' AND phase <> 'running' AND request_id <= (SELECT"
+        " request_id FROM approvals WHERE state <> 'pending' AND phase <> 'running'"
+        " ORDER BY request_id DESC LIMIT 1 OFFSET ?)",
+        (keep,),
+    )
+
+
+def set_outcome(db: Connection, request_id: str, outcome: Outcome) -> None:
+    db.execute("UPDATE approvals SET outcome = ? WHERE request_id = ?", (_encode(outcome), request_id))
+
+
+def outcome(db: Connection, request_id: str) -> Outcome | None:
+    """What came of it; None where it was not run, or has not ended, or is forgotten."""
+    row = db.execute("SELECT outcome FROM approvals WHERE request_id = ?", (request_id,)).fetchone()
+    return None if row is None or row[0] is None else _decode(row[0], Outcome)
+
+
+# --- grants ----------------------------------------------------------------------------------------
+
+
+def add_grant(db: Connection, grant: Grant) -> None:
+    db.execute("INSERT INTO grants VALUES (?, ?, 0, ?)", (grant.id, grant.uses_left, _encode(grant)))
+
+
+def grants(db: Connection) -> list[Grant]:
+    """All that were not revoked, oldest first."""
+    rows = db.execute("SELECT body, uses_left FROM grants WHERE revoked = 0 ORDER BY id")
+    return [msgspec.structs.replace(_decode(body, Grant), uses_left=uses) for body, uses in rows]
+
+
+def use_grant(db: Connection, grant_id: str) -> None:
+    """Count one use. Raises Conflict where none is left or it was revoked."""
+    done = db.execute(
+        "UPDATE grants SET uses_left = uses_left - 1 WHERE id = ? AND revoked = 0"
+        " AND (uses_left IS NULL OR uses_left > 0)",
+        (grant_id,),
+    )
+    if done.rowcount != 1:
+        raise Conflict(f"grant {grant_id} was revoked or is used up")
+
+
+def revoke_grant(db: Connection, grant_id: str) -> None:
+    """Raises NotFound where there is none in force."""
+    done = db.execute("UPDATE grants SET revoked = 1 WHERE id = ? AND revoked = 0", (grant_id,))
+    if done.rowcount != 1:
+        raise NotFound(f"there is no grant {grant_id} in force")
+
+
+# --- plans and agents ------------------------------------------------------------------------------
+
+
+def put_plan(db: Connection, plan: Plan) -> None:
+    db.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (plan.plan_id, _encode(plan)))
+
+
+def delete_plan(db: Connection, plan_id: str) -> None:
+    db.execute("DELETE FROM plans WHERE plan_id = ?", (plan_id,))
+
+
+def plans(db: Connection) -> list[Plan]:
+    """All, oldest first."""
+    return [_decode(row[0], Plan) for row in db.execute("SELECT body FROM plans ORDER BY plan_id")]
+
+
+def put_agent(db: Connection, agent: Agent) -> None:
+    db.execute("INSERT OR REPLACE INTO agents VALUES (?, ?)", (agent.session, _encode(agent)))
+
+
+def delete_agent(db: Connection, session: str) -> None:
+    db.execute("DELETE FROM agents WHERE session = ?", (session,))
+
+
+def agents(db: Connection) -> list[Agent]:
+    return [_decode(row[0], Agent) for row in db.execute("SELECT body FROM agents ORDER BY session")]
+
+
+# --- values as JSON --------------------------------------------------------------------------------
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a path that is not UTF-8, surrogate-escaped: only \u escapes can carry it
+        return json.dumps(msgspec.to_builtins(value, str_keys=True)).encode()
+
+
+def _decode(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(body), kind)
