@@ -270,6 +270,7 @@ class Approval(Struct, frozen=True, kw_only=True, omit_defaults=True):
     risk: Risk = Risk.LOW
     parts: tuple[JudgedPart, ...] = ()
     preview: str = ""  # unified diff or content, for people
+    facts: dict[str, Any] = {}  # of the world when it was asked: looked at again before it is run
     expires: datetime | None = None  # None: as long as its asker waits
     on_timeout: Verdict = Verdict.DENY
     step_up: tuple[str, ...] = ()

@@ -22,6 +22,8 @@ HOOK_INPUT_BYTES = 32 << 20
 NAME_LENGTH = 256
 PROMPT_BYTES = 16 << 10
 DETAILS_BYTES = 256 << 10
+OPTIONS = 50
+TIMEOUT_SECONDS = 7 * 86400.0
 
 class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of all params."""
@@ -226,7 +228,7 @@ class HumanAsk(Params, frozen=True):
     action_type: str = ""
     urgency: Literal["low", "normal", "high", "critical"] = "normal"
     timeout_secs: float | None = None
-    details: str | dict[str, Any] = ""
+    details: str = ""
     options: tuple[str, ...] = ()
 
 
@@ -237,7 +239,7 @@ class HumanAskAsync(Params, frozen=True):
     action_type: str = ""
     urgency: Literal["low", "normal", "high", "critical"] = "normal"
     timeout_secs: float | None = None
-    details: str | dict[str, Any] = ""
+    details: str = ""
     options: tuple[str, ...] = ()
 
 
@@ -418,6 +420,15 @@ class PopupAttach(Params, frozen=True):
     no_color: bool = False
 
 
+class PopupOpen(Params, frozen=True):
+    """Open the popup, at a request if one is named, on the tmux client that looks at the caller's pane.
+
+    Anybody may call it: it shows, and answers nothing. It never opens over another popup.
+    """
+
+    request_id: str | None = None
+
+
 class SidecarStop(Params, frozen=True):
     """Drain and stop (operators only)."""
 
@@ -469,6 +480,7 @@ METHODS: dict[str, type[Params]] = {
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,
+    "popup.open": PopupOpen,
     "popup.attach": PopupAttach,
     "sidecar.stop": SidecarStop,
 }

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ..core import errors, protocol, wire
 from ..core.model import Origin
 from ..core.settings import Limits
-from ..services.ids import ulid
+from ..services.ids import new_id
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Call:
         self.key = request.key
         self.params = params
         self.origin = connection.origin
-        self.request_id = ulid()
+        self.request_id = new_id()
 
 
 class Dispatcher(Protocol):
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
             self.origin = self._server.identify(pid, uid)
             self._server.opened(self)
         except errors.TmuxAgentError as why:
-            self.send(wire.error_line(None, why, ulid(), now_text()))
+            self.send(wire.error_line(None, why, new_id(), now_text()))
             transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
         except errors.NotText as why:
             self._refuse_and_close(why)
         except errors.TmuxAgentError as why:
-            self.send(wire.error_line(request_id, why, ulid(), now_text()))
+            self.send(wire.error_line(request_id, why, new_id(), now_text()))
 
     def _answer(self, call: Call, request: wire.Request) -> None:
         if isinstance(call.params, protocol.Cancel):
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
             self.send(wire.error_line(call.id, why, call.request_id, now_text()))
 
     def _refuse_and_close(self, why: errors.TmuxAgentError) -> None:
-        self.send(wire.error_line(None, why, ulid(), now_text()))
+        self.send(wire.error_line(None, why, new_id(), now_text()))
         if self._transport is not None:
             self._transport.close()
 

@@ -134,7 +134,7 @@ class Server:
             case p.HookEvent() as params:
                 return await self._hooks.handle(params, origin, call.request_id)
             case p.HumanAsk() as params:
-                return await people.ask(system, params, self._wish(call, people.question(params), params.timeout_secs))
+                return await people.ask(system, self._wish(call, people.question(params), params.timeout_secs))
             case p.HumanAskAsync() as params:
                 return await people.ask_async(system, self._wish(call, people.question(params), params.timeout_secs))
             case p.HumanStatus() as params:

@@ -8,7 +8,7 @@ looked at again before run, recorded after. `perform` is for what we run, `judge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from msgspec import Struct
 from ..core import errors
 from ..core.model import (
     Action,
+    Answer,
     Approval,
     ApprovalState,
     Ask,
@@ -110,7 +111,7 @@ class Guard:
         return await self._go_on(approval, wish)
 
     async def ask(self, wish: Wish) -> Approval:
-        """Put the question (or the action) to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
+        """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
         if wish.resume_key and (known := self._approvals.find(wish.resume_key)):
             return known
         decision = self.check(wish.action, wish.origin)
@@ -118,6 +119,15 @@ class Guard:
             await self._journal.publish(_decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
         return await self._open(wish, decision)
+
+    async def put(self, wish: Wish, decision: Decision) -> Approval:
+        """Put to a person what the agent will do by itself after a yes. Raises LimitExceeded, Unavailable."""
+        if wish.resume_key and (known := self._approvals.find(wish.resume_key)):
+            return known
+        approval = msgspec.structs.replace(_approval(wish, decision, self._now()), kind="hook")
+        return await self._approvals.open(
+            msgspec.structs.replace(approval, preview=await self._toolbox.preview(wish.action, wish.origin))
+        )
 
     async def settled(self, approval: Approval) -> Approval:
         """Wait for the end of an approval; the asker's going away withdraws it."""
@@ -130,31 +140,16 @@ class Guard:
 
     async def _open(self, wish: Wish, decision: Decision) -> Approval:
         action = wish.action
-        before = await self._toolbox.observe(action, wish.origin)
+        facts = await self._toolbox.observe(action, wish.origin)
+        preview = await self._toolbox.preview(action, wish.origin)
         seconds = wish.timeout if wish.timeout is not None else decision.timeout
         if seconds is None:
             seconds = self._judgement.policy.defaults.timeout
-        approval = Approval(
-            request_id=wish.request_id,
-            digest=digest(action),
-            action=action,
-            origin=wish.origin,
-            created=self._now(),
-            kind="question" if isinstance(action, Ask) else "run",
-            rule=decision.rule,
-            reason=decision.reason,
-            where=decision.where,
-            risk=decision.risk,
-            parts=decision.parts,
-            preview=await self._toolbox.preview(action, wish.origin),
-            expires=self._now() + timedelta(seconds=seconds),
-            on_timeout=decision.on_timeout,
-            step_up=decision.step_up,
-            grants=decision.grants,
-            hook_key=wish.resume_key,
+        now = self._now()
+        approval = _approval(wish, decision, now)
+        return await self._approvals.open(
+            msgspec.structs.replace(approval, facts=facts, preview=preview, expires=now + timedelta(seconds=seconds))
         )
-        self._toolbox.remember(wish.request_id, before)
-        return await self._approvals.open(approval)
 
     async def _go_on(self, approval: Approval, wish: Wish) -> Outcome:
         approval = await self.settled(approval)
@@ -162,42 +157,68 @@ class Guard:
             raise not_approved(approval)
         if approval.kind == "question":
             return Outcome(ok=True, data=approval)
+        if approval.phase == "done":
+            return await self._kept_outcome(approval)
         return await self._run_approved(approval, wish.origin)
 
+    async def _kept_outcome(self, approval: Approval) -> Outcome:
+        """What came of a request that is sent again after it was run."""
+        outcome = await self._approvals.outcome(approval.request_id)
+        if outcome is None:
+            raise errors.Conflict(f"request {approval.request_id} was run; what came of it is no longer kept")
+        if not outcome.ok:
+            raise errors.Failed(outcome.error)
+        return outcome
+
     async def _run_allowed(self, wish: Wish, decision: Decision) -> Outcome:
-        before = await self._toolbox.observe(wish.action, wish.origin)
-        started = _started(wish.request_id, wish.origin, wish.action)
-        await self._grants.used(decision, _decided(wish, decision), started)
-        return await self._run(wish.request_id, wish.action, wish.origin, before, finish=self._journal.publish)
+        facts = await self._toolbox.observe(wish.action, wish.origin)
+        if wish.resume_key:  # it may be sent again: its row makes sure that it is run once
+            now = self._now()
+            answer = Answer(approved=True, at=now, comment=f"allowed by rule {decision.rule!r}")
+            admitted = msgspec.structs.replace(
+                _approval(wish, decision, now), facts=facts, state=ApprovalState.APPROVED, answer=answer
+            )
+            await self._grants.used(decision, _decided(wish, decision))
+            await self._approvals.admit(admitted)
+            return await self._run_approved(admitted, wish.origin)
+        await self._grants.used(decision, _decided(wish, decision), _started(wish))
+
+        async def finish(outcome: Outcome) -> None:
+            await self._journal.publish(_finished(wish, outcome))
+
+        return await self._run(wish.request_id, wish.action, wish.origin, facts, finish)
 
     async def _run_approved(self, approval: Approval, origin: Origin) -> Outcome:
         """Run the STORED action, which is what the person saw, if the facts they saw still hold."""
-        before = self._toolbox.recall(approval.request_id)
-        if before is None:
-            before = await self._toolbox.observe(approval.action, origin)
-        if changed := await self._toolbox.changed(approval.action, origin, before):
+        if changed := await self._toolbox.changed(approval.action, origin, approval.facts):
             raise errors.Conflict(f"approved, but not done: {changed}; ask again")
+        if self.check(approval.action, origin).verdict is Verdict.DENY:
+            raise errors.Conflict("approved, but not done: the policy denies it by now")
         if not await self._approvals.running(approval.request_id):
             raise errors.Conflict("this request has been run already, or was running when the sidecar died")
 
-        async def finish(event: Event) -> None:
-            await self._approvals.finished(approval.request_id, event)
+        async def finish(outcome: Outcome) -> None:
+            await self._approvals.finished(approval.request_id, outcome)
 
-        return await self._run(approval.request_id, approval.action, origin, before, finish=finish)
+        return await self._run(approval.request_id, approval.action, origin, approval.facts, finish)
 
     async def _run(
-        self, request_id: str, action: Action, origin: Origin, before: Any, finish: Callable[[Event], Any]
+        self,
+        request_id: str,
+        action: Action,
+        origin: Origin,
+        facts: dict[str, Any],
+        finish: Callable[[Outcome], Coroutine[Any, Any, None]],
     ) -> Outcome:
         try:
-            outcome = await self._toolbox.run(action, origin, before, request_id)
+            outcome = await self._toolbox.run(action, origin, facts, request_id)
         except asyncio.CancelledError:
-            end = {"ok": False, "error": "cancelled by the asker"}
-            await asyncio.shield(finish(_finished(request_id, origin, end)))
+            await asyncio.shield(finish(Outcome(ok=False, error="cancelled: the asker went away, or the sidecar stops")))
             raise
         except errors.TmuxAgentError as why:
-            await finish(_finished(request_id, origin, {"ok": False, "kind": why.kind, "error": why.message}))
+            await finish(Outcome(ok=False, error=why.message, summary=why.kind))
             raise
-        await finish(_finished(request_id, origin, msgspec.to_builtins(outcome)))
+        await finish(outcome)
         return outcome
 
     # --- people ---
@@ -270,9 +291,32 @@ def _decided(wish: Wish, decision: Decision) -> Event:
     )
 
 
-def _started(request_id: str, origin: Origin, action: Action) -> Event:
-    return Event(type="action.started", request_id=request_id, origin=origin, data={"digest": digest(action)})
+def _approval(wish: Wish, decision: Decision, now: datetime) -> Approval:
+    return Approval(
+        request_id=wish.request_id,
+        digest=digest(wish.action),
+        action=wish.action,
+        origin=wish.origin,
+        created=now,
+        kind="question" if isinstance(wish.action, Ask) else "run",
+        rule=decision.rule,
+        reason=decision.reason,
+        where=decision.where,
+        risk=decision.risk,
+        parts=decision.parts,
+        on_timeout=decision.on_timeout,
+        step_up=decision.step_up,
+        grants=decision.grants,
+        hook_key=wish.resume_key,
+    )
 
 
-def _finished(request_id: str, origin: Origin, outcome: dict[str, Any]) -> Event:
-    return Event(type="action.finished", request_id=request_id, origin=origin, data={"outcome": outcome})
+def _started(wish: Wish) -> Event:
+    return Event(
+        type="action.started", request_id=wish.request_id, origin=wish.origin, data={"digest": digest(wish.action)}
+    )
+
+
+def _finished(wish: Wish, outcome: Outcome) -> Event:
+    data = {"digest": digest(wish.action), "outcome": msgspec.to_builtins(outcome)}
+    return Event(type="action.finished", request_id=wish.request_id, origin=wish.origin, data=data)

@@ -1,0 +1,163 @@
+"""`tmux-agent sidecar run|start|stop|status|reload`.
+
+Stopping and reloading go by signal to the pid in the lock file: whoever owns the process may do that anyway.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ...core import errors
+from ...services.places import Places, find, ready_folder
+
+START_SECONDS = 20.0
+STOP_SECONDS = 20.0
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    under = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    run = under.add_parser("run", help="run it in the foreground, its log on stderr")
+    start = under.add_parser("start", help="start it in the background (nothing happens where it runs already)")
+    for sub in (run, start):
+        sub.add_argument("--tmux", metavar="SOCKET", help="also watch the tmux server at this socket")
+    start.add_argument("--unless-stopped", action="store_true", help="do nothing where it was stopped by `sidecar stop`")
+    under.add_parser("stop", help="stop it; tmux does not start it again until `sidecar start`")
+    status = under.add_parser("status", help="how it is; exit code 0 where it runs and all is well")
+    status.add_argument("--json", action="store_true", help="print it as JSON")
+    under.add_parser("reload", help="read the policy and config.yaml again")
+
+
+def main(args: argparse.Namespace) -> int:
+    places = find(os.environ)
+    match args.what:
+        case "run":
+            from ...daemon import run
+
+            return run(os.environ, args.tmux)
+        case "start":
+            return start(places, args.tmux, unless_stopped=args.unless_stopped)
+        case "stop":
+            return stop(places)
+        case "status":
+            return status(args.json)
+        case _:
+            os.kill(holder(places), signal.SIGHUP)
+            return 0
+
+
+def holder(places: Places) -> int:
+    """Pid of the sidecar that holds the lock. Raises Unavailable where none does."""
+    with contextlib.suppress(OSError, ValueError), places.lock.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return int(lock.readline())
+    raise errors.Unavailable("no sidecar runs: start it with `tmux-agent sidecar start`")
+
+
+def start(places: Places, tmux: str | None, *, unless_stopped: bool) -> int:
+    if unless_stopped and places.stopped.exists():
+        return 0
+    places.stopped.unlink(missing_ok=True)
+    try:
+        holder(places)
+    except errors.Unavailable:
+        _spawn(places, tmux)
+        return 0
+    if tmux:
+        _attach(tmux)
+    return 0
+
+
+def _spawn(places: Places, tmux: str | None) -> None:
+    ready_folder(places.state)
+    argv = [sys.executable, "-P", "-m", "tmux_agent", "sidecar", "run", *(["--tmux", tmux] if tmux else [])]
+    readable, writable = os.pipe()
+    with open(places.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=(writable,),
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "TMUX_AGENT_READY_FD": str(writable), "PYTHONPATH": _source_root()},
+        )
+    os.close(writable)
+    if not _ready(readable):
+        said = places.log.read_text(errors="replace").splitlines()[-3:]
+        code = process.poll()
+        raise errors.Unavailable(f"the sidecar did not start (exit code {code}): {' '.join(said) or places.log}")
+
+
+def _source_root() -> str:
+    return os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]))
+
+
+def _ready(readable: int) -> bool:
+    """Wait until the sidecar says that it listens (a byte), or has ended (end of file)."""
+    import select
+
+    with os.fdopen(readable, "rb", buffering=0) as pipe:
+        return bool(select.select([pipe], [], [], START_SECONDS)[0]) and pipe.read(1) == b"+"
+
+
+def _attach(tmux: str) -> None:
+    from ...client import Client
+
+    with Client(patience=2) as client:
+        client.call("tmux.attach", {"socket": tmux})
+
+
+def stop(places: Places) -> int:
+    pid = holder(places)
+    places.stopped.touch(mode=0o600)
+    os.kill(pid, signal.SIGTERM)
+    with places.lock.open() as lock:
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return 0
+    raise errors.TimedOut(f"the sidecar (pid {pid}) does not stop: `kill -9 {pid}` loses nothing")
+
+
+def status(json: bool) -> int:
+    from ...client import Client
+    from ...core.replies import HealthData
+    from .. import out
+
+    with Client(patience=0) as client:
+        health = client.call("health")
+    if json:
+        out.as_json(health)
+    else:
+        _print(HealthData, health)
+    return 0 if health["status"] == "ok" else 1
+
+
+def _print(kind: type, health: dict) -> None:  # type: ignore[type-arg]
+    from .. import out
+
+    style = "allow" if health["status"] == "ok" else "ask"
+    print(f"{out.paint(health['status'], style)}  pid {health['pid']}, up {health['uptime_s']:.0f} s, {health['version']}")
+    policy, audit = health["policy"], health["audit"]
+    print(f"policy   {policy['rules']} rules from {policy['file']}")
+    print(f"audit    {audit['records']} records in {audit['file']}")
+    for server in health["tmux"]:
+        print(f"tmux     {server['socket']}  {server['panes']} panes")
+    print(f"waiting  {health['pending']}")
+    for warning in health.get("warnings", ()):
+        print(f"{out.paint('!', 'ask')}        {warning}")

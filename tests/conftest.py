@@ -1,0 +1,34 @@
+"""What every test gets: an environment of its own, and the rule that nothing is skipped where all is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where .ci/run has installed everything, a skipped test is a failed run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped and os.environ.get("TMUX_AGENT_NO_SKIPS"):
+        terminalreporter.write_line(f"{len(skipped)} skipped: not allowed here", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped") and os.environ.get("TMUX_AGENT_NO_SKIPS"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test sees or touches the person's own tmux, sidecar, configuration or agents."""
+    for name in list(os.environ):
+        if name.startswith(("TMUX", "XDG_", "CLAUDE")) and name != "TMUX_AGENT_NO_SKIPS" and "_TEST_" not in name:
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    yield
