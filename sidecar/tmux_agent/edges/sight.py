@@ -1,0 +1,127 @@
+"""Methods that only look: health, agents, grants, tmux lists, events, the audit log. Called by server.py only.
+
+Must not own: what is looked at (services).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from .. import __version__
+from ..core import errors
+from ..core import protocol as p
+from ..core import replies as r
+from ..core.model import Command, Origin
+from ..services import audit_log
+from ..services.subscription import Subscription
+from ..services.system import System
+from ..services.tmux.control import TmuxServer
+from .connection import Call, Connection
+
+
+def health(system: System) -> r.HealthData:
+    warnings = system.warnings()
+    judgement, journal = system.judgement, system.journal
+    wrong = "; ".join(str(error) for error in judgement.errors)
+    return r.HealthData(
+        status="degraded" if warnings else "ok",
+        uptime_s=system.uptime(),
+        pid=system.pid,
+        version=__version__,
+        policy=r.PolicyHealth(
+            file=judgement.file, rules=len(judgement.policy.rules), loaded_at=judgement.loaded_at, error=wrong or None
+        ),
+        tmux=tuple(
+            r.TmuxHealth(socket=one.socket, panes=len(one.panes), connected=one.connected.is_set())
+            for one in system.servers.all()
+        ),
+        pending=len(system.approvals.pending()),
+        audit=r.AuditHealth(
+            file=str(journal.audit), records=journal.head.seq, head=journal.head.hash, error=journal.unwell or None
+        ),
+        notify=system.notify.status,
+        warnings=tuple(warnings),
+    )
+
+
+def agents(system: System, params: p.AgentList) -> r.AgentsData:
+    size = max(1, min(params.limit, 500))
+    found = [one for one in system.agents.list() if params.cursor is None or one.session > params.cursor]
+    found.sort(key=lambda one: one.session)
+    more = len(found) > size
+    return r.AgentsData(agents=tuple(found[:size]), cursor=found[size - 1].session if more else None)
+
+
+def grants(system: System, params: p.GrantList) -> r.GrantsData:
+    size = max(1, min(params.limit, 500))
+    found = [one for one in reversed(system.grants.all()) if params.cursor is None or one.id < params.cursor]
+    return r.GrantsData(grants=tuple(found[:size]), cursor=found[size - 1].id if len(found) > size else None)
+
+
+def dry_run(system: System, action: Command, origin: Origin) -> r.DryRun:
+    decision = system.guard.check(action, origin)
+    return r.DryRun(
+        would_run=action.argv, cwd=action.cwd, verdict=decision.verdict, rule=decision.rule, reason=decision.reason
+    )
+
+
+async def tmux(system: System, params: p.Params, origin: Origin) -> dict[str, Any]:
+    """Sessions, windows or panes of one tmux server: the named one, the caller's own, or the only one."""
+    match params:
+        case p.TmuxSessions(server=server):
+            return {"sessions": _server(system, server, origin).sessions}
+        case p.TmuxWindows(server=server):
+            return {"windows": await _server(system, server, origin).windows()}
+        case p.TmuxPanes(server=server):
+            return {"panes": await system.panes(_server(system, server, origin))}
+    raise errors.Internal(f"{type(params).__name__} is no list of tmux")
+
+
+def _server(system: System, socket: str | None, origin: Origin) -> TmuxServer:
+    return system.servers.choose(socket, origin)
+
+
+async def agent(system: System, params: p.Params, origin: Origin) -> r.Nothing:
+    match params:
+        case p.AgentRegister(name=name, kind=kind):
+            if len(name) > p.NAME_LENGTH or len(kind) > p.NAME_LENGTH:
+                raise errors.InvalidParams(f"params.name and params.kind: at most {p.NAME_LENGTH} characters")
+            system.agents.register(origin, name, kind)
+        case p.AgentSetState(state=state, detail=detail):
+            system.agents.report(origin, state, detail[: p.NAME_LENGTH])
+    return r.Nothing()
+
+
+async def subscribe(system: System, params: p.EventsSubscribe, call: Call) -> r.Subscribed:
+    """Notifications follow until the connection ends. An agent sees what is its own, and the states of agents."""
+    if call.connection.subscriptions >= system.settings.limits.subscriptions:
+        raise errors.LimitExceeded(f"{system.settings.limits.subscriptions} subscriptions are open on this connection")
+    call.connection.subscriptions += 1
+    heard = await system.journal.subscribe(params.types or None, params.since)
+    call.connection.on_lost.append(heard.close)
+    task = asyncio.get_running_loop().create_task(_forward(heard, call.connection, call.origin))
+    call.connection.on_lost.append(task.cancel)
+    return r.Subscribed(seq=system.journal.head.seq)
+
+
+async def _forward(heard: Subscription, connection: Connection, origin: Origin) -> None:
+    from ..core import wire
+
+    async for one in heard:
+        event = one.event
+        mine = event.origin is not None and event.origin.session == origin.session
+        if origin.role is not origin.role.OPERATOR and not mine and event.type != "agent.state":
+            continue
+        data = {"request_id": event.request_id, "origin": event.origin, "data": event.data}
+        connection.send(wire.event_line(one.seq, one.timestamp, event.type, data))
+
+
+async def audit(system: System, params: p.Params) -> Any:
+    match params:
+        case p.AuditVerify(from_seq=start):
+            found = await asyncio.to_thread(audit_log.verify, system.journal.audit, start)
+            return r.VerifiedData(ok=found.ok, records=found.records, first_bad=found.why or None)
+        case p.AuditQuery():
+            return await asyncio.to_thread(audit_log.query, system.journal.audit, params)
+    raise errors.Internal(f"{type(params).__name__} is no audit method")
