@@ -1,0 +1,95 @@
+"""What the popup needs of the services, as one narrow interface.
+
+Owns: the Protocol and the two small values that only screens need. Must not own: an implementation, any drawing.
+One Desk is made per popup, bound to its relay's Origin (that is who answers) and to the tmux client it is on.
+Methods without `async` read memory and return at once: the first paint waits for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from tmux_agent.core.model import Action, Agent, Approval, Decision, Event, Plan
+
+
+class GrantProposal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One way to allow an action again. What is shown here is what is saved."""
+
+    scope: str  # "exact" | "shape" | "30m" | "always"
+    what: str  # "this exact command", "npm ci"
+    limit: str  # "this session", "30 minutes · 10 times", "always"
+    note: str = ""  # "would not match: npm ci --prefix x · npm install"
+    rule: dict[str, Any] | None = None  # for Grant.rule
+    rule_text: str = ""  # the rule as YAML, for the editor; empty: cannot be edited
+
+
+class Finished(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One past decision, for the screen that has nothing waiting."""
+
+    at: datetime
+    verdict: str  # "approved", "denied", "expired", "withdrawn", "allowed"
+    action: Action
+    agent: str = ""
+    by: str = ""  # "you", "rule read-only git"
+
+
+class Desk(Protocol):
+    """Everything that a popup may ask of the sidecar."""
+
+    def pending(self) -> list[Approval]:
+        """Every approval that waits, oldest first."""
+
+    def find(self, request_id: str) -> Approval | None:
+        """An approval by id in whatever state, to say how one that left the list ended."""
+
+    def recent(self, count: int) -> list[Finished]:
+        """The last decisions, newest first."""
+
+    def agents(self) -> list[Agent]:
+        """Every agent session that is known."""
+
+    def warnings(self) -> list[str]:
+        """What is unwell (policy, tmux, audit), one short sentence each; empty when all is well."""
+
+    def plan_for(self, approval: Approval) -> Plan | None:
+        """The active plan of the session that asked."""
+
+    def subscribe(self) -> AsyncIterator[Event]:
+        """Events from now on. Every change of what the methods above return is announced by one, after it."""
+
+    async def answer(
+        self,
+        request_id: str,
+        digest: str,
+        approved: bool,
+        comment: str = "",
+        edited: Action | None = None,
+        choice: str | None = None,
+        grant: GrantProposal | None = None,
+    ) -> Approval:
+        """Answers. `digest` is of the action that was on the screen, also when `edited` replaces it.
+
+        Raises errors.Conflict (changed, or answered by somebody else), NotFound, Denied (the edit, the step-up), Unavailable.
+        """
+
+    async def check(self, approval: Approval, edited: Action) -> Decision:
+        """What the policy says of an edited action, as if the asker had asked for it. Records nothing."""
+
+    async def grant_proposals(self, approval: Approval) -> list[GrantProposal]:
+        """Ways to allow this again, narrowest first; empty where the policy offers none."""
+
+    async def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
+        """The proposal with the rule as the person edited it. Raises errors.InvalidParams saying what is wrong."""
+
+    async def step_up(self, approval: Approval, secret: str) -> None:
+        """Proves that a person is here (approval.step_up). Raises errors.Denied when the proof fails."""
+
+    async def jump(self, approval: Approval) -> None:
+        """Shows the asker's pane on the popup's client. Raises errors.NotFound where there is none."""
+
+    async def peek(self, approval: Approval, count: int) -> list[str]:
+        """The last `count` lines of the asker's pane. Raises errors.NotFound where there is none."""

@@ -1,0 +1,251 @@
+"""The whole of one request: what exactly, with which parts and risks, why it asks, until when.
+
+Owns: which facts of an approval are shown, in which order, folded or whole. Must not own: the frame, keys, answers.
+Every character of the action can be reached; what does not fit is shown as its beginning, its length and its end.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from tmux_agent.core import display
+from tmux_agent.core.model import (
+    Action, Approval, Ask, Command, Fetch, File, JudgedPart, Mcp, Plan, Shell, Stage, Tmux, Tool, Verdict,
+)  # fmt: skip
+from tmux_agent.edges.ui import highlight, words
+from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
+from tmux_agent.edges.ui.styles import Lines, risk_style
+from tmux_agent.edges.ui.text import Line, cut, fit, literal, shown, wrap, wrap_words
+
+NARROW = 60  # columns; below, labels and gaps are left out
+PARTS_FOLDED = 4  # parts shown beside a folded action; all of them are below it
+PARTS_CHUNK = 100
+
+Block = tuple[str, str]  # text, and "diff:PATH", "code:LEXER", "plain" or "prose"
+
+
+def blocks(action: Action, preview: str, folder: str) -> list[Block]:
+    """The texts that are the action, in order; each is shown whole."""
+    match action:
+        case Shell(text=text):
+            return [(text, "code:bash")]
+        case Command(argv=argv, env=env, stdin=stdin):
+            given = [(shlex.join(argv), "code:bash")]
+            given += [(f"with {name}={value}", "plain") for name, value in env.items()]
+            return given + ([(f"stdin:\n{stdin}", "plain")] if stdin is not None else [])
+        case File():
+            return file_blocks(action, preview, folder)
+        case Tmux():
+            return [(words.tmux_line(action), "plain"), *named(options=action.options or None, folder=action.cwd or None)]
+        case Fetch(url=url, method=method):
+            return [(f"{method} {url}", "plain")]
+        case Mcp(server=server, tool=tool, arguments=arguments):
+            return [(f"{server} {tool}", "plain"), (words.json_text(arguments), "code:json")]
+        case Ask(prompt=prompt, details=details):
+            return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
+        case Stage(pipeline=pipeline, stage=stage):
+            return [(f"stage {stage} of pipeline {pipeline}", "plain")]
+        case Tool(name=name, arguments=arguments):
+            return [(name, "plain"), (words.json_text(arguments), "code:json")]
+
+
+def named(**values: object) -> list[Block]:
+    return [(f"{name}: {words.json_text(value)}", "plain") for name, value in values.items() if value]
+
+
+def file_blocks(action: File, preview: str, folder: str) -> list[Block]:
+    path = action.path
+    head: list[Block] = [(words.file_line(action, folder), "plain")]
+    flags = ["every occurrence"] * action.replace_all + ["and all below it"] * action.recursive
+    flags += ["over what is there"] * action.overwrite + ["making folders"] * action.create_dirs
+    head += [(", ".join(flags), "plain")] if flags else []
+    if action.verb not in ("write", "edit"):
+        return head
+    if words.diff_counts(preview):
+        return [*head, ("", "plain"), (preview, f"diff:{path}")]
+    if action.verb == "write":
+        return [*head, ("", "plain"), (action.content or "", f"code:{highlight.language(path)}")]
+    removed = "\n".join("-" + line for line in (action.old_text or "").split("\n"))
+    added = "\n".join("+" + line for line in (action.new_text or "").split("\n"))
+    return [*head, ("", "plain"), (f"{removed}\n{added}", f"diff:{path}")]
+
+
+class Detail:
+    """One approval laid out for one width. Cheap to make; lines come when asked for."""
+
+    def __init__(self, approval: Approval, width: int, lines: Lines, plan: Plan | None) -> None:
+        self.approval = approval
+        self.width = width
+        self._lines = lines
+        self._plan = plan
+        self._narrow = width < NARROW
+        self._blocks = blocks(approval.action, approval.preview, approval.origin.cwd)
+        self._body = Pages(self._body_chunks())
+        self._parts = Pages(self._parts_chunks(approval.parts))
+        everything = (self._body, self._parts)
+        self._all: list[Callable[[], list[Line]]] = [self.head]
+        self._all += [partial(pages.chunk, at) for pages in everything for at in range(pages.count())]
+        self._height = 0
+
+    # --- the parts of it ---
+
+    def head(self) -> list[Line]:
+        """Who wants what where."""
+        origin = self.approval.origin
+        if self._narrow:
+            at = [literal(words.who(origin), "bold"), literal(origin.place), literal(origin.branch, "class:accent")]
+            return [[piece for part in at if part for piece in (*part, ("", "  "))]]
+        folder = getattr(self.approval.action, "cwd", "") or origin.cwd
+        where: Line = []
+        if folder:
+            where = [("class:faint", "   in "), *literal(words.tilde(folder))]
+        facts = [f"worktree {origin.branch}"] if origin.branch else []
+        facts += [f"pane {origin.pane}"] if origin.pane else []
+        if facts:
+            where += literal(f"   ({', '.join(facts)})", "class:faint")
+        if self.approval.kind == "question":
+            where = []
+        person = display.safe(words.person(origin))
+        return [[("bold", f"{person} {words.verb(self.approval)}"), *where], []]
+
+    def _body_chunks(self) -> list[Callable[[], list[Line]]]:
+        return [
+            partial(self._body_lines, piece, how if len(text) <= CHUNK else how.partition(":")[0], inside)
+            for text, how in self._blocks
+            for piece, inside in split(text)
+        ]
+
+    def _body_lines(self, text: str, how: str, inside: bool) -> list[Line]:
+        kind, _, name = how.partition(":")
+        room = self.width
+        gutter, onward = ("", "") if self._narrow else ("  ", f"{self._lines.onward} ")
+        if kind == "prose":
+            return [[("", gutter), *line] for line in wrap_words(text, room - len(gutter))]
+        if kind == "diff":
+            content = highlight.diff(text, name)
+        elif kind == "code":
+            content = highlight.code(text, name)
+        else:
+            content = shown(text)
+        return wrap(content, room, gutter, onward, inside)
+
+    def _parts_chunks(self, parts: tuple[JudgedPart, ...]) -> list[Callable[[], list[Line]]]:
+        groups = [parts[at : at + PARTS_CHUNK] for at in range(0, len(parts), PARTS_CHUNK)]
+        return [partial(self._part_lines, group) for group in groups]
+
+    def _part_lines(self, parts: tuple[JudgedPart, ...]) -> list[Line]:
+        indent = 0 if self._narrow else 2
+        limit = (self.width - indent - 9) * (6 if self._narrow else 4) // 10
+        sources = [display.middle(display.safe(part.source[:4000]), limit) for part in parts]
+        column = max(map(display.width, sources), default=0)
+        out: list[Line] = []
+        for part, source in zip(parts, sources, strict=True):
+            word = "denied" if part.verdict is Verdict.DENY else part.risk.value
+            line: Line = [("", " " * indent), (risk_style(part.risk), f"{word:<6}"), ("", " " * (1 + indent // 2))]
+            reason = literal(part.reason or part.rule, "" if part.verdict is not Verdict.ALLOW else "class:faint")
+            out.append(cut([*line, *fit([("", source)], column), ("", "  "), *reason], self.width))
+        return out
+
+    def _options(self) -> list[Line]:
+        action = self.approval.action
+        if not isinstance(action, Ask) or not action.options:
+            return []
+        out: list[Line] = [[]]
+        for at, option in enumerate(action.options, 1):
+            lead = f"{'' if self._narrow else '  '}{at:>2}  "
+            for n, line in enumerate(wrap(literal(option), self.width - len(lead))):
+                out.append([("class:key", lead if n == 0 else " " * len(lead)), *line])
+        return out
+
+    def foot(self, now: datetime) -> list[Line]:
+        """Why it asks, its plan, until when."""
+        approval = self.approval
+        out: list[Line] = []
+        room = self.width - 14
+        if approval.reason and not any(part.reason == approval.reason for part in approval.parts):
+            reason = wrap_words(approval.reason, room)
+            out += [[("class:label", "because       " if at == 0 else " " * 14), *line] for at, line in enumerate(reason[:4])]
+        if approval.rule and approval.kind != "question":
+            out.append([("class:label", "asks because  "), *literal(approval.rule), ("", "  "), *literal(approval.where, "class:faint")])
+        if self._plan and self._plan.steps:
+            step = self._plan.steps[min(self._plan.current, len(self._plan.steps) - 1)]
+            count = f"{min(self._plan.current + 1, len(self._plan.steps))} of {len(self._plan.steps)}  "
+            out.append([("class:label", "its plan      "), ("", count), *literal(step.description)])
+        if approval.step_up:
+            out.append([("class:label", "a yes needs   "), *literal(" or ".join(approval.step_up), "class:medium")])
+        out.append(words.waits(approval, now))
+        return [cut(line, self.width) for line in out]
+
+    # --- windows onto it ---
+
+    def _pages(self, now: datetime) -> Pages:
+        gap: list[Line] = [] if self._narrow else [[]]
+        before_parts = [lambda: gap] if self.approval.parts else []
+        at = 1 + self._body.count()
+        tail = [self._options, lambda: gap, lambda: self.foot(now)]
+        return Pages([*self._all[:at], *before_parts, *self._all[at:], *tail])
+
+    def view(self, top: Spot, height: int, now: datetime) -> list[Line]:
+        """`height` lines or fewer from `top`. START is the folded view: what matters most of all of it."""
+        self._height = height
+        pages = self._pages(now)
+        if top != START or pages.fits(height):
+            return pages.window(top, height)
+        return self._folded(height, now)
+
+    def whole(self, height: int, now: datetime) -> bool:
+        """Whether nothing is hidden at START."""
+        return self._pages(now).fits(height)
+
+    def move(self, top: Spot, delta: int, now: datetime) -> Spot:
+        """`top` moved by `delta` lines; huge values mean the ends."""
+        pages = self._pages(now)
+        if self._height <= 0 or pages.fits(self._height):
+            return START
+        if delta >= 1 << 20:
+            return pages.last(self._height)
+        return START if delta <= -(1 << 20) else pages.move(top, delta, self._height)
+
+    def _folded(self, height: int, now: datetime) -> list[Line]:
+        """Beginning, length and end of the action, the first parts, and why it asks; as much as `height` holds."""
+        head, foot = self.head(), self.foot(now)
+        if height < 8:
+            head = head[:1] if height >= 5 else []
+            foot = foot[:1] if height >= 7 else []
+        parts = self._folded_parts(max(1, min(PARTS_FOLDED, height // 3)), height) + self._options()[: max(0, height - 4)]
+        room = height - len(head) - len(parts) - len(foot)
+        if height >= 12:
+            parts = [[], *parts, []] if parts else [[]]
+            room = height - len(head) - len(parts) - len(foot)
+        if room < 1:
+            parts = parts[: max(0, len(parts) + room - 1)]
+            room = max(1, height - len(head) - len(parts) - len(foot))
+        return [*head, *self._folded_body(room), *parts, *foot][:height]
+
+    def _folded_parts(self, count: int, height: int) -> list[Line]:
+        if not self._parts.count() or height < 4:
+            return []
+        lines = self._parts.chunk(0)[:count]
+        total = len(self.approval.parts)
+        if total > len(lines):
+            rest = self.approval.parts[len(lines) :]
+            risk = words.worst([part.risk for part in rest])
+            more = f"{'' if self._narrow else '  '}and {total - len(lines)} more, the worst of them "
+            lines = [*lines, [("class:faint", more), (risk_style(risk), risk.value)]]
+        return lines
+
+    def _folded_body(self, room: int) -> list[Line]:
+        if self._body.fits(room):
+            return self._body.window(START, room)
+        length = sum(len(text) for text, _ in self._blocks)
+        if room == 1:
+            return [words.summary(self.approval, self.width)]
+        end = max(1, (room - 1) // 3)
+        gap = f"{self._lines.gap} {display.number(length)} characters in all, PgDn shows them {self._lines.gap}"
+        if self._narrow:
+            gap = f"{self._lines.gap} {display.number(length)} characters, PgDn"
+        first = self._body.window(START, room - 1 - end)
+        return [*first, [("", "" if self._narrow else "  "), ("class:medium", gap)], *self._body.tail(end)]

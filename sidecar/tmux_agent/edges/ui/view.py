@@ -1,0 +1,288 @@
+"""The popup as prompt_toolkit sees it: one canvas that is drawn line by line, an editor laid over it, and the keys.
+
+Owns: the layout tree, key names, what is drawn for the popup's present state. Must not own: what a key does, wording.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.key_binding.key_processor import KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import Float, FloatContainer, Layout
+from prompt_toolkit.layout.containers import DynamicContainer, Window
+from prompt_toolkit.layout.controls import UIContent, UIControl
+
+from tmux_agent.core.model import AgentState, Approval, Plan
+from tmux_agent.edges.ui import compose, words
+from tmux_agent.edges.ui.detail import Detail
+from tmux_agent.edges.ui.text import Line, cells, cut, fit, literal
+
+if TYPE_CHECKING:
+    from tmux_agent.edges.ui.popup import Popup
+
+LIST_KEYS: compose.Keys = [
+    ("a", "approve"), ("d", "deny"), ("e", "edit"), ("g", "allow again"), ("o", "go there"), ("p", "peek"),
+    ("space", "mark"), ("?", "more"),
+]  # fmt: skip
+QUESTION_KEYS: compose.Keys = [("a", "yes"), ("d", "no"), ("e", "answer in words"), *LIST_KEYS[4:]]
+NARROW_KEYS: compose.Keys = [("a", "yes"), ("d", "no"), ("e", "edit"), ("j", "next"), ("?", "")]
+IDLE_KEYS: compose.Keys = [("q", "close"), ("?", "keys")]
+
+
+class Canvas(UIControl):
+    """Everything but the editor's text."""
+
+    def __init__(self, popup: Popup) -> None:
+        self._popup = popup
+        self.visible: list[str] = []  # request ids of the rows that were drawn
+        self.detailed = ""  # request id whose action was drawn
+        self.detail: Detail | None = None
+        self.detail_height = 1
+        self.inner = 1  # columns of the detail
+        self.editor_at: tuple[int, int, int, int] = (0, 0, 1, 1)  # top, left, width, height
+        self._made_of: tuple[Approval, int, Plan | None] | None = None
+        self._list_top = 0
+
+    def is_focusable(self) -> bool:
+        return True
+
+    def create_content(self, width: int, height: int) -> UIContent:
+        lines: list[Line] = []
+        self._popup.guarded(lambda: lines.extend(self.paint(width, height)))
+        lines += [[] for _ in range(height - len(lines))]
+        return UIContent(get_line=lambda at: list(lines[at]), line_count=height, show_cursor=False)
+
+    def paint(self, columns: int, rows: int) -> list[Line]:
+        """Exactly `rows` lines of exactly `columns` cells."""
+        popup = self._popup
+        native = popup.attach.border == "native"
+        shape = compose.plan(columns, rows, len(popup.board.rows), native, popup.whole)
+        frame = compose.Frame(popup.lines, shape)
+        self.inner, self.detail_height = shape.inner, shape.detail_rows
+        self.visible, self.detailed = [], ""
+        out = [self._title(frame)]
+        if shape.list_rows:
+            out += self._list(frame)
+            out.append(frame.middle(*self._heading()))
+        out += self._middle(frame)
+        out += self._bottom(frame)
+        return (out + [fit([], columns)] * rows)[:rows]
+
+    # --- title ---
+
+    def _title(self, frame: compose.Frame) -> Line:
+        popup = self._popup
+        dash = ("class:frame", f" {popup.lines.across} ")
+        warnings = popup.desk.warnings()
+        count = popup.board.waiting()
+        row = popup.board.current()
+        if frame.shape.wide or row is None:
+            left: Line = [("class:title", "tmux-agent")]
+            if count:
+                left += [dash, ("bold", f"{count} waiting")]
+            working = sum(agent.state is AgentState.WORKING for agent in popup.desk.agents())
+            right: Line = [("", f"{working} working"), dash] if working else []
+            right += [("class:faint", popup.clock().astimezone().strftime("%H:%M"))]
+        else:
+            left = [("bold", f"{popup.board.position() + 1} of {len(popup.board.rows)}")]
+            age = (popup.clock() - row.approval.created).total_seconds()
+            word = ("class:warn", "ended") if row.ended else words.risk_word(row.approval)
+            right = [word, ("class:faint", f" {words.display.ago(age)}")]
+            if row.id in popup.board.marks:
+                left.append(("class:key", f" {popup.lines.mark}"))
+        if warnings:
+            more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
+            room = max(10, frame.shape.columns - 4 - cells(left) - cells(right) - 8)
+            told = cut(literal(f"{popup.lines.warn} {warnings[0]}{more}", "class:warn"), room)
+            left = [*left, dash, *told]
+        return frame.top(left, right)
+
+    # --- list ---
+
+    def _list(self, frame: compose.Frame) -> list[Line]:
+        popup, shape = self._popup, frame.shape
+        at, height = popup.board.position(), shape.list_rows
+        self._list_top = min(max(self._list_top, at - height + 1), at)
+        self._list_top = max(0, min(self._list_top, len(popup.board.rows) - height))
+        drawn = compose.list_lines(popup.board, shape, popup.lines, popup.clock(), self._list_top)
+        self.visible = [row.id for row in popup.board.rows[self._list_top : self._list_top + height]]
+        bar = ("class:cursor", popup.lines.bar)
+        out = []
+        for line, chosen in drawn:
+            if shape.framed:
+                out.append(frame.row(line, bar if chosen else ("", " ")))
+            else:
+                out.append(fit([bar if chosen else ("", " "), *line[1:]], shape.columns))
+        return out
+
+    def _heading(self) -> tuple[Line, Line]:
+        """What the line between list and detail says: the dialog, and where the list stands."""
+        popup = self._popup
+        total = len(popup.board.rows)
+        shown = len(self.visible)
+        where: Line = [("class:faint", f"{self._list_top + 1}-{self._list_top + shown} of {total}")] if shown < total else []
+        return (popup.dialog.heading if popup.dialog else []), where
+
+    # --- detail or dialog ---
+
+    def _middle(self, frame: compose.Frame) -> list[Line]:
+        popup, shape = self._popup, frame.shape
+        height = shape.detail_rows
+        if popup.dialog:
+            content = self._dialog(frame, height)
+        elif row := popup.board.current():
+            content = self._request(frame, height)
+            if row.ended:
+                content = [[("class:warn", words.display.safe(row.ended)), ("class:faint", "  nothing to answer")], *content][:height]
+            self.detailed = row.id
+            self.visible = self.visible or [row.id]
+        else:
+            recent = popup.desk.recent(5)
+            content = compose.idle_lines(popup.desk.agents(), recent, popup.clock(), shape.inner, height)
+        content += [[] for _ in range(height - len(content))]
+        return [frame.row(line) for line in content]
+
+    def _request(self, frame: compose.Frame, height: int) -> list[Line]:
+        popup = self._popup
+        row = popup.board.current()
+        assert row is not None
+        plan = popup.desk.plan_for(row.approval)
+        made_of = (row.approval, frame.shape.inner, plan)
+        if self.detail is None or self._made_of != made_of:
+            self.detail = Detail(row.approval, frame.shape.inner, popup.lines, plan)
+            self._made_of = made_of
+        return self.detail.view(popup.top, height, popup.clock())
+
+    def _dialog(self, frame: compose.Frame, height: int) -> list[Line]:
+        dialog = self._popup.dialog
+        assert dialog is not None
+        shape = frame.shape
+        head = [] if shape.list_rows else [cut(dialog.heading, shape.inner)]
+        content = [*head, *dialog.lines(shape.inner, height - len(head))]
+        if dialog.editor:
+            top = min(1 + (shape.list_rows + 1 if shape.list_rows else 0) + len(content), shape.rows - 1)
+            self.editor_at = (top, 2 if shape.framed else 0, shape.inner, max(1, height - len(content)))
+        return content[:height]
+
+    # --- keys ---
+
+    def _keys(self) -> compose.Keys:
+        popup = self._popup
+        if popup.dialog:
+            return popup.dialog.keys
+        row = popup.board.current()
+        if row is None:
+            return IDLE_KEYS
+        if row.approval.kind == "question":
+            count = len(getattr(row.approval.action, "options", ()))
+            return [(f"1-{min(count, 9)}", "choose"), ("d", "refuse"), *LIST_KEYS[4:]] if count else QUESTION_KEYS
+        return LIST_KEYS
+
+    def _bottom(self, frame: compose.Frame) -> list[Line]:
+        popup, shape = self._popup, frame.shape
+        style, said = popup.flash
+        flash: Line = [(style, said)] if said else []
+        keys = self._keys()
+        if not shape.wide and popup.dialog is None and keys is LIST_KEYS:
+            keys = NARROW_KEYS
+        if shape.wide:
+            marked = len(popup.board.marks)
+            note: Line = [("class:key", f"{marked} marked")] if marked else []
+            if popup.dialog is None and popup.board.rows and self.detail and not note:
+                whole = self.detail.whole(shape.detail_rows, popup.clock())
+                note = [] if whole else [("class:faint", "PgDn more" if popup.top == (0, 0) else "PgUp PgDn")]
+            out = [frame.middle(flash, note), frame.row(compose.key_line(keys, shape.inner))]
+            return [*out, frame.bottom([])] if shape.framed else out
+        if shape.framed:
+            return [frame.bottom(flash or compose.key_line(keys, shape.inner))]
+        return [fit(flash or compose.key_line(keys, shape.columns), shape.columns)]
+
+
+# --- prompt_toolkit's tree ---
+
+
+def layout(popup: Popup) -> Layout:
+    canvas = Window(popup.canvas, always_hide_cursor=True)
+    empty = Window()
+    floating = Float(
+        DynamicContainer(lambda: popup.dialog.editor.window if popup.dialog and popup.dialog.editor else empty),
+        left=0,
+        top=0,
+        width=lambda: popup.canvas.editor_at[2] if popup.dialog and popup.dialog.editor else 0,
+        height=lambda: popup.canvas.editor_at[3] if popup.dialog and popup.dialog.editor else 0,
+    )
+    root = Placed(popup, canvas, floating)
+    return Layout(root, focused_element=canvas)
+
+
+class Placed(FloatContainer):
+    """Draws the canvas, then the editor where the canvas left room for it."""
+
+    def __init__(self, popup: Popup, canvas: Window, floating: Float) -> None:
+        super().__init__(canvas, floats=[floating])
+        self._popup = popup
+        self._floating = floating
+
+    def _draw_float(self, fl, screen, mouse_handlers, write_position, style, erase_bg, z_index):  # type: ignore[no-untyped-def]
+        """The canvas is drawn by now, and knows the place."""
+        if self._popup.dialog and self._popup.dialog.editor:
+            fl.top, fl.left = self._popup.canvas.editor_at[:2]
+            super()._draw_float(fl, screen, mouse_handlers, write_position, style, erase_bg, z_index)
+
+
+def focus(popup: Popup) -> None:
+    """Keys go to the editor where there is one."""
+    target = popup.dialog.editor.window if popup.dialog and popup.dialog.editor else popup.canvas
+    popup.app.layout.focus(target)
+
+
+_NAMED = {
+    "enter": Keys.Enter, "escape": Keys.Escape, "down": Keys.Down, "up": Keys.Up, "home": Keys.Home, "end": Keys.End,
+    "pageup": Keys.PageUp, "pagedown": Keys.PageDown, "c-c": Keys.ControlC,
+}  # fmt: skip
+
+
+def bindings(popup: Popup) -> KeyBindings:
+    """Every key goes to popup.press; an editor keeps what it needs for editing."""
+    keys = KeyBindings()
+    editing = Condition(lambda: popup.dialog is not None and popup.dialog.editor is not None)
+    one_line = Condition(lambda: bool(popup.dialog and popup.dialog.editor and not popup.dialog.editor.multiline))
+
+    def send(name: str) -> None:
+        popup.guarded(lambda: popup.press(name))
+
+    for name, key in _NAMED.items():
+
+        @keys.add(key, filter=~editing, eager=True)
+        def _(event: KeyPressEvent, name: str = name) -> None:
+            send(name)
+
+    for char in "adegopqjk? 123456789":
+
+        @keys.add(char, filter=~editing, eager=True)
+        def _(event: KeyPressEvent, char: str = char) -> None:
+            send(char)
+
+    @keys.add(Keys.Any, filter=~editing, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        """Any other key does nothing."""
+
+    @keys.add(Keys.Enter, filter=editing & one_line, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        send("enter")
+
+    for name in ("c-s", "f10"):
+
+        @keys.add(name, filter=editing, eager=True)
+        def _(event: KeyPressEvent, name: str = name) -> None:
+            send(name)
+
+    @keys.add(Keys.Escape, filter=editing, eager=True)
+    @keys.add(Keys.ControlC, filter=editing, eager=True)
+    def _(event: KeyPressEvent) -> None:
+        send("escape")
+
+    return keys

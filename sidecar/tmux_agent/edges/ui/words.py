@@ -1,0 +1,173 @@
+"""What a request is called: one line for the list, a sentence for the detail, names for risks and endings.
+
+Owns: the popup's wording of actions, places and times. Must not own: colours beyond meaning, layout, any answer.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from datetime import datetime
+
+import msgspec
+
+from tmux_agent.core import display
+from tmux_agent.core.model import (
+    Action, Approval, ApprovalState, Ask, Command, Fetch, File, Mcp, Origin, Risk, Shell, Stage, Tmux, Tool, Verdict,
+)  # fmt: skip
+from tmux_agent.edges.ui.text import Line, literal
+
+HOME = os.path.expanduser("~")
+SUMMARY_LIMIT = 2000  # characters that a one-line summary looks at
+
+_PEOPLE = {"claude": "Claude", "codex": "Codex", "gemini": "Gemini", "opencode": "OpenCode", "cursor": "Cursor"}
+
+
+def tilde(path: str) -> str:
+    """A path with the home folder as ~."""
+    return "~" + path[len(HOME) :] if HOME != "/" and (path == HOME or path.startswith(HOME + "/")) else path
+
+
+def beneath(path: str, folder: str) -> str:
+    """A path relative to `folder` if it is inside, else with ~."""
+    inside = folder and path.startswith(folder.rstrip("/") + "/")
+    return path[len(folder.rstrip("/")) + 1 :] if inside else tilde(path)
+
+
+def who(origin: Origin) -> str:
+    return origin.agent or os.path.basename(origin.exe) or f"pid {origin.pid}"
+
+
+def person(origin: Origin) -> str:
+    """The agent's name as its makers write it."""
+    return _PEOPLE.get(origin.agent or "", who(origin))
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def file_line(action: File, folder: str) -> str:
+    path = beneath(action.path, folder)
+    if action.verb == "copy":
+        return f"copy {path} to {beneath(action.target or '?', folder)}"
+    if action.verb == "read" and action.start_line:
+        return f"read {path} lines {action.start_line}-{action.end_line or ''}"
+    return f"{action.verb} {path}"
+
+
+def tmux_line(action: Tmux) -> str:
+    typed = " ".join(action.keys) or action.text or shlex.join(action.argv)
+    return " ".join(filter(None, [action.verb.replace("_", " "), action.target or action.name, typed]))
+
+
+def one_line(action: Action, folder: str = "") -> str:
+    """The action in one line of raw text; the caller makes it safe. Bounded."""
+    match action:
+        case Shell(text=text):
+            line = text.strip("\n")
+        case Command(argv=argv):
+            line = shlex.join(argv)
+        case File():
+            line = file_line(action, folder)
+        case Tmux():
+            line = tmux_line(action)
+        case Fetch(url=url, method=method):
+            line = f"{method} {url}"
+        case Mcp(server=server, tool=tool, arguments=arguments):
+            line = f"{server}.{tool} {msgspec.json.encode(arguments).decode()}"
+        case Ask(prompt=prompt):
+            line = prompt
+        case Stage(pipeline=pipeline, stage=stage):
+            line = f"start {stage} of {pipeline}"
+        case Tool(name=name, arguments=arguments):
+            line = f"{name} {msgspec.json.encode(arguments).decode()}"
+    return line
+
+
+def diff_counts(preview: str) -> tuple[int, int] | None:
+    """(+, −) lines of a unified diff; None if the preview is none."""
+    if not preview.startswith(("--- ", "diff ", "@@")):
+        return None
+    lines = preview.split("\n")
+    added = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
+    removed = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
+    return added, removed
+
+
+def summary(approval: Approval, room: int) -> Line:
+    """The action in `room` cells: its beginning, how much is left out, its end."""
+    action = approval.action
+    tail: Line = []
+    if isinstance(action, File) and (counts := diff_counts(approval.preview)):
+        tail = [("", "  "), ("class:add", f"+{counts[0]}"), ("", " "), ("class:del", f"−{counts[1]}")]
+    elif isinstance(action, Ask) and action.options:
+        tail = [("class:faint", f"  {len(action.options)} options")]
+    used = sum(display.width(text) for _, text in tail)
+    if used + 12 > room:
+        tail, used = [], 0
+    raw = one_line(action, approval.origin.cwd)
+    line = display.safe(raw[:SUMMARY_LIMIT])
+    if len(raw) > SUMMARY_LIMIT:  # say the whole length, keep the true end
+        end = display.take_end(display.safe(raw[-200:]), (room - used) // 3)
+        gap = f" ⋯{display.number(len(raw))}⋯ "
+        line = display.take(line, room - used - display.width(gap + end)) + gap + end
+        return [("", display.cut(line, room - used)), *tail]
+    if display.width(line) <= room - used:
+        return [*literal(raw), *tail]
+    return [("", display.middle(line, room - used)), *tail]
+
+
+def verb(approval: Approval) -> str:
+    """What the asker wants, as the beginning of a sentence. Keeps apart what the agent does and what we do."""
+    ours = approval.kind == "run"
+    match approval.action:
+        case Ask():
+            return "asks"
+        case Shell() | Command():
+            return "asks tmux-agent to run" if ours else "wants to run"
+        case File(verb=name):
+            return f"asks tmux-agent to {name}" if ours else f"wants to {name}"
+        case Fetch():
+            return "wants to fetch"
+        case Mcp() | Tool():
+            return "wants to use"
+        case Tmux():
+            return "asks tmux-agent to tell tmux"
+        case Stage():
+            return "wants to start"
+
+
+def risk_word(approval: Approval) -> tuple[str, str]:
+    """(style, word) for the risk column."""
+    if approval.kind == "question":
+        return "class:question", "question"
+    return f"class:{approval.risk.value}", approval.risk.value
+
+
+def ending(approval: Approval | None) -> str:
+    """How an approval that left the list ended, in words for its row."""
+    if approval is None:
+        return "gone"
+    if approval.state in (ApprovalState.APPROVED, ApprovalState.DENIED):
+        by = approval.answer.by if approval.answer else None
+        return f"{approval.state.value} elsewhere" + (f" ({by.door})" if by else "")
+    if approval.state is ApprovalState.WITHDRAWN and approval.note:
+        return f"withdrawn: {approval.note}"
+    return approval.state.value
+
+
+def waits(approval: Approval, now: datetime) -> Line:
+    """Until when it waits, and what happens then."""
+    if approval.expires is not None:
+        left = (approval.expires - now).total_seconds()
+        then = {Verdict.DENY: "then it is denied", Verdict.ALLOW: "then it is allowed", Verdict.ASK: "then nobody answered"}
+        return [("class:label", "expires in    "), ("bold" if left < 60 else "", display.ago(left)),
+                ("class:faint", f"  {then[approval.on_timeout]}")]  # fmt: skip
+    if approval.kind == "hook":
+        return [("class:label", "waits         "), ("", f"as long as {display.safe(person(approval.origin))}'s own dialog")]
+    return [("class:label", "waits         "), ("", "until somebody answers")]
+
+
+def worst(risks: list[Risk]) -> Risk:
+    return max(risks, key=lambda risk: risk.rank, default=Risk.LOW)
