@@ -8,8 +8,8 @@ The file may differ from the head in these ways, and only in these:
   behind the head is a torn line       the writer died while writing: cut off
   behind the head are whole records    it died, or could not take them back, before the commit: nobody was told and
                                        nothing was done; they stay in the chain and are named void
-  the file is new, the last full one
-  ends with the head                   it died while rotating
+  the last full file ends with the
+  head                                 it died while rotating; the new file is all behind the head
   the head is not in the file          somebody cut or removed it: put back from the outbox where that reaches,
                                        else named as damage
   behind the head is something else    somebody wrote into it: named as damage, left as evidence
@@ -79,6 +79,10 @@ def _plan(db: sqlite3.Connection, file: AuditFile, head: Head) -> _Repair:
     if head == Head():
         return _new_database(file, whole, findings)
     end = file.end_of(head)
+    if end is None and _last_of_older(file) == head:
+        end = 0
+        if not whole:
+            findings.append(rotation(rotated(file.path)[-1].name, head))
     if end is None:
         return _without_head(db, file, head, whole, findings)
     new_head, more = _behind(file.tail(end)[: whole - end], head)
@@ -113,10 +117,8 @@ def _last_of_older(file: AuditFile) -> Head | None:
 def _without_head(
     db: sqlite3.Connection, file: AuditFile, head: Head, whole: int, findings: list[Finding]
 ) -> _Repair:
-    """The file lacks the head's record."""
+    """Neither the file nor the end of the one before has the head's record."""
     before = _last_in(file.path) or _last_of_older(file) or Head()
-    if not whole and before == head:
-        return _Repair(head, [*findings, rotation(rotated(file.path)[-1].name, head)], whole)
     lines = store.lines_after(db, before.seq) if before.seq < head.seq else []
     back = b"".join(line for _, line in lines)
     if lines and chain.verify([back], before)[:3] == (True, head.seq - before.seq, head):
