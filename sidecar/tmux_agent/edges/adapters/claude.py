@@ -1,0 +1,315 @@
+"""Claude Code: its hooks' JSON read into a HookCall, our answers written as it takes them. Tried with 2.1.197.
+
+Owns Claude's names and forms (docs/agents.md). Pure. Lenient with what it does not know, strict with what it judges by:
+a wrong type where an action is read from makes the call `unreadable`, which is answered "ask". Never raises.
+Must not own: decisions, waiting, states that outlive a call (edges/hooks.py, services/agents.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ...core import display, hooks
+from ...core.hooks import HookCall, HookKind, HookReply
+from ...core.model import (
+    Action,
+    AgentState,
+    Approval,
+    ApprovalState,
+    Ask,
+    Decision,
+    Fetch,
+    File,
+    Mcp,
+    Shell,
+    Tool,
+    Verdict,
+)
+
+AGENT = "claude"
+TEXT = 2000  # characters of a reason; Claude itself cuts at 10 000
+DETAIL = 200
+
+
+class Told(Struct, frozen=True):
+    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
+
+    kind: HookKind
+    state: AgentState | None = None
+    withdraw: Literal["", "over", "turn", "before", "session"] = ""
+    detail: str = ""  # the member that says more
+
+
+EVENTS = {
+    "PreToolUse": Told(HookKind.JUDGE, AgentState.WORKING, detail="tool_name"),
+    "PermissionRequest": Told(HookKind.ASK, AgentState.WAITING, detail="tool_name"),
+    "PostToolUse": Told(HookKind.STATE, AgentState.WORKING, "over"),
+    "PostToolUseFailure": Told(HookKind.STATE, AgentState.WORKING, "over"),
+    "PostToolBatch": Told(HookKind.STATE, AgentState.WORKING, "over"),
+    "UserPromptSubmit": Told(HookKind.STATE, AgentState.WORKING, "before"),
+    "Stop": Told(HookKind.STATE, AgentState.DONE, "turn", "last_assistant_message"),
+    "StopFailure": Told(HookKind.STATE, AgentState.ERROR, "turn", "error"),
+    "SubagentStop": Told(HookKind.STATE, None, "turn"),
+    "SessionStart": Told(HookKind.STATE, AgentState.IDLE),
+    "SessionEnd": Told(HookKind.STATE, None, "session", "reason"),
+    "Notification": Told(HookKind.STATE, detail="message"),
+}
+NOTIFICATIONS = {
+    "permission_prompt": AgentState.WAITING,
+    "agent_needs_input": AgentState.WAITING,
+    "elicitation_dialog": AgentState.WAITING,
+    "elicitation_url_dialog": AgentState.WAITING,
+    "elicitation_complete": AgentState.WORKING,
+    "elicitation_response": AgentState.WORKING,
+    "idle_prompt": AgentState.IDLE,
+}
+
+
+class Shape(Struct, frozen=True):
+    """How a tool's input becomes an action: the action's members by the input's, and members that never change."""
+
+    make: type[Shell | File | Fetch]
+    members: dict[str, str]
+    always: dict[str, Any] = {}
+
+
+TOOLS = {
+    "Bash": Shape(Shell, {"text": "command"}),
+    "Monitor": Shape(Shell, {"text": "command"}),
+    "PowerShell": Shape(Shell, {"text": "command"}, {"dialect": "powershell"}),
+    "Read": Shape(File, {"path": "file_path"}, {"verb": "read"}),
+    "Write": Shape(File, {"path": "file_path", "content": "content"}, {"verb": "write", "create_dirs": True}),
+    "Edit": Shape(
+        File,
+        {"path": "file_path", "old_text": "old_string", "new_text": "new_string", "replace_all": "replace_all"},
+        {"verb": "edit"},
+    ),
+    "NotebookEdit": Shape(File, {"path": "notebook_path", "new_text": "new_source"}, {"verb": "edit"}),
+    "LS": Shape(File, {"path": "path"}, {"verb": "list"}),
+    "Grep": Shape(File, {"path": "path"}, {"verb": "read", "recursive": True}),
+    "Glob": Shape(File, {"path": "path"}, {"verb": "list", "recursive": True}),
+    "WebFetch": Shape(Fetch, {"url": "url"}),
+}
+NOTED = ("pattern", "glob", "run_in_background", "dangerouslyDisableSandbox", "edit_mode", "cell_id")  # shown beside it
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+class _Common(Struct, frozen=True):
+    """What every event may carry. Anything else is ignored."""
+
+    session_id: str = ""
+    prompt_id: str = ""
+    agent_id: str = ""
+    cwd: str = ""
+    permission_mode: str = ""
+    tool_name: str = ""
+    tool_use_id: str = ""
+    tool_input: dict[str, Any] = {}
+
+
+def parse(event: str, data: bytes | str) -> HookCall:
+    """One call of Claude's hook `event`, with what it wrote to the hook's stdin. Never raises."""
+    told = EVENTS.get(event, Told(HookKind.STATE))
+    try:
+        raw = msgspec.json.decode(data)
+        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
+        return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=f"the hook's input cannot be read: {why}")
+    call = HookCall(
+        agent=AGENT,
+        event=event,
+        kind=told.kind,
+        session=common.session_id[: hooks.KEY_PART],
+        subagent=common.agent_id[: hooks.KEY_PART],
+        prompt=common.prompt_id[: hooks.KEY_PART],
+        tool=common.tool_name,
+        tool_use=common.tool_use_id[: hooks.KEY_PART],
+        tool_input=common.tool_input,
+        cwd=common.cwd,
+        mode=common.permission_mode,
+        key=_key(common, common.tool_name, common.tool_input),
+        over=_over(common, raw) if told.withdraw == "over" else (),
+        withdraw=told.withdraw,
+        state=_state(event, told, raw),
+        detail=_line(raw.get(told.detail)),
+        ended=event == "SessionEnd",
+    )
+    return call if told.kind is HookKind.STATE else _with_action(call)
+
+
+def _key(common: _Common, tool: str, tool_input: Any) -> str:
+    return hooks.key(common.session_id, common.agent_id, common.prompt_id, tool, tool_input)
+
+
+def _over(common: _Common, raw: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(tool_use, key) of what is done: of the event itself, or of each call of a batch."""
+    calls = raw.get("tool_calls", [raw])
+    return tuple(
+        (str(call.get("tool_use_id", "")), _key(common, str(call.get("tool_name", "")), call.get("tool_input")))
+        for call in (calls if isinstance(calls, list) else [])
+        if isinstance(call, dict)
+    )
+
+
+def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
+    if event == "Notification":
+        return NOTIFICATIONS.get(str(raw.get("notification_type")))
+    if event == "SessionStart" and raw.get("source") == "compact":
+        return None  # in the middle of its work
+    return told.state
+
+
+def _line(value: Any) -> str:
+    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
+
+
+def _with_action(call: HookCall) -> HookCall:
+    """The call with the action it is about, or with why there is none."""
+    try:
+        if not call.tool or not os.path.isabs(call.cwd):
+            raise ValueError("tool_name or cwd is missing")
+        action = _action(call.tool, call.tool_input, call.cwd)
+    except ValueError as why:
+        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
+    noted = [f"{name}: {_line(str(call.tool_input[name]))}" for name in NOTED if call.tool_input.get(name)]
+    return msgspec.structs.replace(call, action=action, preview="\n".join(noted))
+
+
+def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
+    """What a use of a tool is; None: nothing to judge or answer here. Raises ValueError where it does not fit."""
+    if tool == "Monitor" and "command" not in given:
+        return Tool(name=tool, arguments=given, cwd=cwd)
+    if shape := TOOLS.get(tool):
+        values = {name: given[member] for name, member in shape.members.items() if given.get(member) is not None}
+        values |= shape.always
+        if "cwd" in shape.make.__struct_fields__:
+            values["cwd"] = cwd
+        if tool in ("Grep", "Glob", "LS"):
+            values["path"] = _searched(tool, given, cwd)
+        return msgspec.convert(values, shape.make)
+    if tool.startswith("mcp__"):
+        server, _, name = tool.removeprefix("mcp__").partition("__")
+        return Mcp(server=server, tool=name, arguments=given)
+    if tool == "MultiEdit":
+        return _several_edits(given, cwd)
+    if tool == "AskUserQuestion":
+        return _question(given)
+    if tool == "ExitPlanMode":
+        return Ask(prompt="May it go ahead with its plan?", action_type="plan", details=str(given.get("plan", "")))
+    return Tool(name=tool, arguments=given, cwd=cwd)
+
+
+def _searched(tool: str, given: dict[str, Any], cwd: str) -> str:
+    """The folder a search begins in. The pattern of Glob is a path of its own, and may lead out of `path`."""
+    path = cwd if given.get("path") in (None, "") else given["path"]
+    pattern = given.get("pattern", "") if tool == "Glob" else ""
+    if not isinstance(path, str) or not isinstance(pattern, str):
+        raise ValueError("path or pattern is no text")
+    parts = pattern.split("/")[:-1]
+    literal = next((at for at, part in enumerate(parts) if set(part) & set("*?[{\\")), len(parts))
+    if ".." in parts[literal:]:
+        raise ValueError("the pattern leads back up behind a wildcard")
+    return os.path.join(path, "/".join(parts[:literal]) or ("/" if pattern.startswith("/") else "")).rstrip("/") or "/"
+
+
+def _several_edits(given: dict[str, Any], cwd: str) -> File:
+    """Several edits of one file as one, its texts one after the other."""
+    edits = msgspec.convert(given.get("edits"), list[dict[str, Any]])
+    olds = msgspec.convert([edit.get("old_string") for edit in edits], list[str])
+    news = msgspec.convert([edit.get("new_string") for edit in edits], list[str])
+    path = msgspec.convert(given.get("file_path"), str)
+    return File(verb="edit", path=path, cwd=cwd, old_text="\n".join(olds), new_text="\n".join(news))
+
+
+def _question(given: dict[str, Any]) -> Ask | None:
+    """Claude asks the person. One question of single choice can be answered here; None: only in its own dialog."""
+    questions = msgspec.convert(given.get("questions"), list[dict[str, Any]])
+    if len(questions) != 1 or questions[0].get("multiSelect"):
+        return None
+    options = msgspec.convert(questions[0].get("options"), list[dict[str, Any]])
+    labels = msgspec.convert([option.get("label") for option in options], tuple[str, ...])
+    details = "\n".join(f"{option['label']}: {option.get('description', '')}" for option in options)
+    prompt = msgspec.convert(questions[0].get("question"), str)
+    return Ask(prompt=prompt, action_type="question", options=labels, details=details)
+
+
+# --- answering ---------------------------------------------------------------------------------------
+
+
+def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
+    """What PreToolUse is told; `decision` None: the call is unreadable, or the sidecar cannot judge now.
+
+    allow only by name (a rule, a grant): an unmatched default leaves Claude's own rules and dialog alone, and so does a
+    question to the person, which no policy may answer.
+    """
+    if (call.action is None and not call.unreadable) or isinstance(call.action, Ask):
+        return HookReply()
+    if decision is None:
+        return _decided("ask", call.unreadable or "it could not be judged, see: tmux-agent doctor")
+    if decision.verdict is Verdict.DENY:
+        return _decided("deny", f"denied by rule {decision.rule!r}: {decision.reason}")
+    if not decision.named:
+        return HookReply()
+    return _decided(decision.verdict.value, f"rule {decision.rule!r}: {decision.reason}")
+
+
+def answer_approval(call: HookCall, approval: Approval) -> HookReply:
+    """What PermissionRequest is told once its approval has ended. Silence leaves Claude's own dialog as it is."""
+    comment = approval.answer.comment if approval.answer else ""
+    if approval.state is ApprovalState.DENIED:
+        return _refused(f"a person said no{': ' + comment if comment else ''}")
+    if approval.state is not ApprovalState.APPROVED:
+        return HookReply()
+    try:
+        changed = _changed_input(call, approval)
+    except ValueError as why:
+        return _refused(f"a person said yes to an edit that cannot be handed over: {why}")
+    return _permission({"behavior": "allow"} if changed is None else {"behavior": "allow", "updatedInput": changed})
+
+
+def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
+    """The tool's input as the person wants it; None: as it is. Raises ValueError where what was shown would not run."""
+    action = approval.action
+    if isinstance(action, Ask):
+        choice = approval.answer.choice if approval.answer else None
+        return {**call.tool_input, "answers": {action.prompt: choice}} if action.options else dict(call.tool_input)
+    if action == call.action:
+        return None
+    if type(action) is not type(call.action):
+        raise ValueError("it is another kind of action now")
+    given = dict(call.tool_input)
+    if isinstance(action, Mcp | Tool):
+        given = action.arguments
+    elif shape := TOOLS.get(call.tool):
+        given |= {member: getattr(action, name) for name, member in shape.members.items() if member in given}
+    if _action(call.tool, given, call.cwd) != action:
+        raise ValueError(f"only {call.tool}'s own input can be edited")
+    return given
+
+
+def _decided(word: str, reason: str) -> HookReply:
+    return _output("PreToolUse", {"permissionDecision": word, "permissionDecisionReason": _said(reason)})
+
+
+def _refused(message: str) -> HookReply:
+    return _permission({"behavior": "deny", "message": _said(message)})
+
+
+def _permission(decision: dict[str, Any]) -> HookReply:
+    return _output("PermissionRequest", {"decision": decision})
+
+
+def _output(event: str, members: dict[str, Any]) -> HookReply:
+    return HookReply(json.dumps({"hookSpecificOutput": {"hookEventName": event, **members}}) + "\n")
+
+
+def _said(text: str) -> str:
+    """A reason as the model and the person read it: whose it is, made safe, not endless."""
+    return f"tmux-agent: {display.safe(text[:TEXT], newlines=True)}"
