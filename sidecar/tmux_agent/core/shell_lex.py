@@ -18,6 +18,8 @@ _PLAIN = re.compile(r"[^\s'\"\\$`|&;()<>]+|[^\S \t\n]+")
 _BLANK = re.compile(r"(?:[ \t]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;&|;;|;&|;|<<<|<<-|<<|<&|<>|<|>>|>\||>&|>|\(|\)")
+# `>&-word` is the redirection >&- and then a word of its own.
+_CLOSE_AND_MORE = re.compile(r"(?:[ \t]|\\\n)*-[^ \t\n|&;()<>]")
 _DOUBLE = re.compile(r"[^\"\\$`]+")
 _EXPANDS = re.compile(r"[A-Za-z_0-9@*#?$!-]|[^\x00-\x7f]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|.", re.DOTALL)
@@ -118,6 +120,8 @@ class Lexer:
             raise Lost("a line continued inside an operator", start)
         token = Token("op", start, self.at, match[0], fd=fd)
         self.tokens.append(token)
+        if match[0] in {"<&", ">&"} and _CLOSE_AND_MORE.match(self.text, self.at):
+            raise Lost("a word behind a closed descriptor", start)
         if match[0] in {"<<", "<<-"}:
             self._open_heredoc(token)
 

@@ -8,7 +8,8 @@ other module imports it. Must not own what becomes of a disagreement (shell).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 
 import tree_sitter
 import tree_sitter_bash
@@ -29,12 +30,16 @@ _INNER = _COMMANDS | frozenset(
 )
 _OPERATORS = frozenset({"&&", "||", "|", "|&", "&", ";", "(", ")"}) | REDIRECTS
 
+MAX_CHECKED = 8 * 1024  # characters; where tree-sitter mends errors its time grows with the square of the length
 
-def disagreement(text: str, tokens: Iterable[Token], heredocs: Iterable[Heredoc], starts: set[int]) -> str:
+
+def disagreement(text: str, tokens: Iterable[Token], heredocs: Sequence[Heredoc], starts: set[int]) -> str:
     """Why the two readings of `text` differ, as a phrase for people; "" if they agree.
 
     `tokens` and `heredocs` are the lexer's, `starts` the offsets at which the grammar saw commands begin.
     """
+    if len(text) - sum(doc.end - doc.start for doc in heredocs) > MAX_CHECKED:
+        return "too long to check (over 8 KiB without its here-documents)"
     tree = _parser.parse(_masked(text, tokens, heredocs).encode())
     if tree.root_node.has_error:
         return "the bash grammar does not read it"
@@ -47,12 +52,18 @@ def disagreement(text: str, tokens: Iterable[Token], heredocs: Iterable[Heredoc]
     breaks = [token.start for token in tokens if token.kind == "newline"]
     if words != seen.words or operators != seen.operators:
         return "the bash grammar divides it into other words"
-    if starts != set(seen.commands) or any(s < at < e for s, e in seen.commands.items() for at in breaks):
+    if starts != set(seen.commands) or any(_holds(breaks, start, end) for start, end in seen.commands.items()):
         return "the bash grammar divides it into other commands"
     return ""
 
 
-def _masked(text: str, tokens: Iterable[Token], heredocs: Iterable[Heredoc]) -> str:
+def _holds(places: list[int], start: int, end: int) -> bool:
+    """Whether one of the ascending `places` lies strictly between."""
+    after = bisect_right(places, start)
+    return after < len(places) and places[after] < end
+
+
+def _masked(text: str, tokens: Iterable[Token], heredocs: Sequence[Heredoc]) -> str:
     """The same text with every character one byte, and here-documents as input redirections without a body.
 
     tree-sitter-bash hangs what follows `<<E` on its line below the redirection, so those are the lexer's alone.

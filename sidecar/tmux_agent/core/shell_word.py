@@ -12,8 +12,7 @@ import unicodedata
 from .shell_parts import Word
 
 _GLOB_ESCAPED = frozenset("*?[]\\")
-_ASSIGNED = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-_BRACES = re.compile(r"\{.*\}", re.DOTALL)
+ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 _SPECIAL = re.compile(r"[*?\[~{]")
 # Characters that the shell itself uses inside words (CTLESC, CTLNUL), and bytes that are no text.
 _UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
@@ -67,6 +66,11 @@ class WordDraft:
     def bare(self) -> str:
         return "".join(self._bare)
 
+    def assigned(self) -> re.Match[str] | None:
+        """The unquoted NAME= or NAME+= that the word begins with (groups: name, plus)."""
+        match = ASSIGNED.match(self.bare)
+        return None if match is None or any(at < match.end() for at in self.quotes) else match
+
     def keyword(self) -> str:
         """The word if no character of it is quoted, else "": only such a word can be a reserved word."""
         return "" if self.quotes or self.why else "".join(self._text)
@@ -94,10 +98,11 @@ class WordDraft:
 
     @staticmethod
     def _expansion(text: str, bare: str, skip: int) -> str:
-        braces = None if skip else _BRACES.search(bare)
-        if braces and re.search(r",|\.\.", text[braces.start() : braces.end()]):
-            return "brace expansion"
-        assigned = _ASSIGNED.match(bare)
+        if not skip and "{" in bare and "}" in bare:
+            inside = text[bare.index("{") : bare.rindex("}") + 1]
+            if "," in inside or ".." in inside:
+                return "brace expansion"
+        assigned = ASSIGNED.match(bare)
         if assigned and "~" in bare:
             value = bare[assigned.end() :]
             if ":~" in value or (not skip and value.startswith("~")):

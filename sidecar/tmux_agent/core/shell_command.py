@@ -1,0 +1,207 @@
+"""One simple command, read from tokens: its words, assignments and redirections (POSIX 2.9.1, bash(1) Simple Commands).
+
+Owns the reader's place in the tokens and what a single command consists of. Must not own how commands are joined
+(shell_grammar).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from .shell_lex import REDIRECTS, Lost, Token
+from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Word
+from .shell_word import ASSIGNED
+
+CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}", "]]"})
+UNMODELLED = {
+    "case": "a case statement",
+    "select": "a select loop",
+    "function": "a function",
+    "coproc": "a coprocess",
+}
+LOOPS = frozenset({"for", "while", "until"})
+_RESERVED = frozenset({"if", "[[", "{", "!", "time"}) | LOOPS | UNMODELLED.keys() | CLOSERS
+_SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[")
+_FILE_TESTS = frozenset({f"-{letter}" for letter in "abcdefghknprstuwxzGLNOS"})
+_STDIN = frozenset({"<", "<>", "<<", "<<<", "<&"})
+
+
+@dataclass(slots=True)
+class Draft:
+    """A part that still learns who feeds it and what is around it."""
+
+    start: int
+    end: int
+    why: str = ""  # set: opaque
+    words: tuple[Word, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    redirects: tuple[Redirect, ...] = ()
+    joined: str = ""
+    negated: bool = False
+    own_input: bool = False
+    piped_from: int | None = None
+    scope: list[int] = field(default_factory=list)
+
+    def part(self, text: str) -> Part:
+        source = text[self.start : self.end]
+        if self.why:
+            return Opaque(self.why, source, self.start, self.end)
+        return Simple(
+            self.words,
+            self.assignments,
+            self.redirects,
+            source,
+            self.start,
+            self.end,
+            self.piped_from,
+            self.joined,
+            tuple(self.scope),
+            self.negated,
+        )
+
+
+def takes_input(redirects: Iterable[Redirect]) -> bool:
+    """Whether these give a command an input of its own, so that no pipe feeds it."""
+    return any(redirect.op in _STDIN or redirect.fd == 0 for redirect in redirects)
+
+
+class CommandReader:
+    """A place in a list of tokens, and how to read one command there. `command_starts`: offsets of those read."""
+
+    def __init__(self, text: str, tokens: list[Token]) -> None:
+        self._text = text
+        self._tokens = [token for token in tokens if token.kind != "comment"]
+        self._index = 0
+        self.command_starts: set[int] = set()
+
+    # --- tokens ----------------------------------------------------------------------------------
+
+    @property
+    def _token(self) -> Token:
+        return self._tokens[self._index]
+
+    def _stop(self, why: str, at: int | None = None) -> NoReturn:
+        token = self._token
+        raise Lost(token.text if token.kind == "lost" else why, token.start if at is None else min(at, token.start))
+
+    def _take(self) -> Token:
+        token = self._token
+        self._index += 1
+        return token
+
+    def _keyword(self) -> str:
+        """The reserved word that stands here, if this is where a command begins."""
+        token = self._token
+        return token.draft.keyword() if token.kind == "word" and token.draft is not None else ""
+
+    def _operator(self, texts: Set[str]) -> bool:
+        token = self._token
+        return token.kind == "op" and token.text in texts
+
+    def _expect(self, keyword: str) -> None:
+        if self._keyword() != keyword:
+            self._stop(f"a syntax error ({keyword} is missing)")
+        self._take()
+
+    def _newlines(self) -> None:
+        while self._token.kind == "newline":
+            self._take()
+
+    @property
+    def _end(self) -> int:
+        return self._tokens[self._index - 1].end
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _double_bracket(self, joined: str) -> Draft:
+        """`[[ -f word ]]` is `[ -f word ]` where the word is plain; any other form compares patterns or computes."""
+        opened = self._take()
+        inner: list[Token] = []
+        while self._keyword() != "]]":
+            if self._token.kind in {"end", "lost"}:
+                self._stop("a test [[…]]", opened.start)
+            inner.append(self._take())
+        closed = self._take()
+        words = [token.word(self._text) for token in inner if token.kind == "word"]
+        draft = Draft(opened.start, closed.end, joined=joined)
+        plain = len(words) == len(inner) == 2 and all(w.kind == "literal" and not w.tilde for w in words)
+        if plain and words[0].source in _FILE_TESTS:
+            draft.words = (Word("[", "[["), *words, Word("]", "]]"))
+        else:
+            draft.why = "a test [[…]]"
+        self.command_starts.add(opened.start)
+        if self._token.kind == "word" or self._operator(REDIRECTS):
+            self._stop("a redirection of a test [[…]]")
+        return draft
+
+    def _simple(self, joined: str) -> Draft:
+        draft = Draft(self._token.start, self._token.end, joined=joined)
+        words: list[Word] = []
+        assignments: list[Assignment] = []
+        redirects: list[Redirect] = []
+        while True:
+            token = self._token
+            if self._operator(REDIRECTS):
+                redirects.append(self._redirect())
+            elif token.kind == "word":
+                assignment = None if words else self._assignment(token)
+                if assignment is not None:
+                    assignments.append(assignment)
+                else:
+                    words.append(self._first_word(token) if not words else token.word(self._text))
+                self._take()
+            elif token.kind == "lost" or self._operator({"("}):
+                self._stop("a function or a pattern group", draft.start)
+            else:
+                break
+        if not (words or assignments or redirects):
+            self._stop("a syntax error")
+        if words and words[0].source == "time":
+            self._check_timed(words)
+        draft.end = self._end
+        draft.words, draft.assignments, draft.redirects = tuple(words), tuple(assignments), tuple(redirects)
+        draft.own_input = takes_input(redirects)
+        self.command_starts.add(draft.start)
+        return draft
+
+    def _first_word(self, token: Token) -> Word:
+        word = token.word(self._text)
+        if word.kind != "opaque" and _SUBSCRIPT.match(word.source):
+            return Word(word.source, word.source, "opaque", "a subscript, which is computed")
+        return word
+
+    def _check_timed(self, words: list[Word]) -> None:
+        # `time` is a reserved word: what follows may be a group, a loop or an assignment, which are no words of it.
+        for word in words[1:]:
+            if word.source in _RESERVED or ASSIGNED.match(word.source) or _SUBSCRIPT.match(word.source):
+                self._stop("a timed group")
+            if not word.source.startswith("-"):
+                return
+
+    def _assignment(self, token: Token) -> Assignment | None:
+        draft = token.draft
+        assert draft is not None
+        match = draft.assigned()
+        if match is None:
+            return None
+        if draft.continued:
+            draft.doubt("an assignment over two lines")
+        value = draft.finish(self._text[token.start + match.end() : token.end], skip=match.end())
+        return Assignment(match[1], value, bool(match[2]))
+
+    def _redirect(self) -> Redirect:
+        operator = self._take()
+        if self._token.kind != "word":
+            self._stop("a redirection without a target", operator.start)
+        target = self._take().word(self._text)
+        if operator.heredoc is not None:
+            if operator.heredoc.body is None:
+                target = Word(target.source, target.source, "opaque", "a here-document that expands")
+            return Redirect("<<", operator.fd, target, operator.heredoc.body)
+        if operator.text == "<<<":
+            exact = target.kind == "literal" and not target.tilde
+            return Redirect("<<<", operator.fd, target, target.text + "\n" if exact else None)
+        return Redirect(operator.text, operator.fd, target)

@@ -1,0 +1,81 @@
+"""What bash itself makes of a text: the argument lists of everything it tries to run.
+
+Nothing is run: PATH is empty and the not-found hook writes the arguments down. Only for texts that shell.parse claims
+to understand, in a throw-away folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from tmux_agent.core.shell import Simple, Word, parse
+
+HOOK = """
+command_not_found_handle() { printf '%s\\0' "$#" "$@" >&9; return "$ANSWER"; }
+"""
+
+
+def bash_runs(text: str, folder: Path, answer: int) -> list[tuple[str, ...]]:
+    """Argument lists in the order bash came to them; every command ends with the status `answer`."""
+    hook = folder.parent / "hook.sh"
+    hook.write_text(HOOK)
+    reading, writing = os.pipe()
+    # The pipe must be number 9 in the shell, and a job in the background may outlive it: read to the end.
+    process = subprocess.Popen(
+        ["/bin/bash", "-c", 'exec 9>&"$0"; BASH_ENV="$1" exec /bin/bash -c -- "$2"', str(writing), str(hook), text],
+        cwd=folder,
+        env={"PATH": "/nowhere", "HOME": "/home/someone", "ANSWER": str(answer), "LC_ALL": "C.UTF-8"},
+        pass_fds=[writing],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream:
+        fields = stream.read().decode("utf-8", "surrogateescape").split("\0")[:-1]
+    process.wait(10)
+    runs = []
+    while fields:
+        count = int(fields[0])
+        runs.append(tuple(fields[1 : 1 + count]))
+        fields = fields[1 + count :]
+    return runs
+
+
+def claimed(text: str) -> list[tuple[str, ...]] | None:
+    """The argument lists that our reading says will run; None where it does not claim to know."""
+    commands = []
+    parts = parse(text)
+    writes = any(isinstance(part, Simple) and part.redirects for part in parts)
+    for part in parts:
+        if not isinstance(part, Simple):
+            return None
+        words = [_value(word) for word in part.words]
+        values = [a.value for a in part.assignments] + [r.target for r in part.redirects if r.target is not None]
+        if None in words or any(word.kind == "opaque" for word in values):
+            return None
+        if writes and any(word.kind == "glob" for word in part.words):
+            return None  # might match what was just written
+        if any("/" in r.target.text != "/dev/null" for r in part.redirects if r.target is not None):
+            return None  # nothing outside the throw-away folder
+        if part.words and part.words[0].source == "time":
+            if part.joined in {"|", "|&"} or not part.source.startswith("time"):
+                return None  # a program of that name, unless a group opens here
+            words = words[1:]  # the reserved word, which only times
+            while words and words[0] in {"-p", "--"}:
+                words = words[1:]
+        if words:
+            commands.append(tuple(word for word in words if word is not None))
+    return commands
+
+
+def _value(word: Word) -> str | None:
+    if word.kind == "opaque" or (word.tilde and not re.match(r"~(/|$)", word.text)):
+        return None
+    text = word.text
+    if word.tilde:
+        text = "/home/someone" + text[1:]
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if word.kind == "glob" else text
