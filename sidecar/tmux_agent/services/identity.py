@@ -43,7 +43,7 @@ class _Seen(Struct, frozen=True):
 
 
 class Identity:
-    """The registry of tmux servers and askers, and the questions asked of it. Called in the event loop: no waiting."""
+    """The registry of tmux servers and askers, and the questions asked of it. For the event loop: it never waits."""
 
     def __init__(
         self, *, uid: int | None = None, table: Processes | None = None, terminals: frozenset[str] = frozenset()
@@ -53,7 +53,8 @@ class Identity:
         self._table = table or processes_here()
         self._terminals = terminals
         self._servers: dict[str, TmuxView] = {}
-        self._started: dict[str, int] = {}  # socket → start time of its server
+        self._server_processes: dict[str, Process] = {}  # by socket
+        self._adopters = frozenset((1,))
         self._pane_pids: dict[int, tuple[str, str]] = {}
         self._pane_ttys: dict[str, tuple[str, str]] = {}
         self._askers: dict[tuple[int, int], bool] = {}  # (pid, started) → counts against a popup, too
@@ -68,15 +69,18 @@ class Identity:
     def add_server(self, view: TmuxView) -> None:
         """A server as it is now; replaces what was known of its socket."""
         self._servers[view.socket] = view
-        process = self._table.read(view.pid)
-        self._started[view.socket] = process.started if process else 0
-        if process:
+        if process := self._table.read(view.pid):
+            self._server_processes[view.socket] = process
             self._note_start(process)
+            # A tmux server that made itself a daemon (it leads its session; `tmux -D` does not) is an orphan: its parent
+            # is whoever adopts orphans here (init, systemd --user, a subreaper).
+            if process.sid == process.pid:
+                self._adopters |= {process.ppid}
         self._index()
 
     def remove_server(self, socket: str) -> None:
         if self._servers.pop(socket, None):
-            del self._started[socket]
+            self._server_processes.pop(socket, None)
             self._index()
 
     def note_asker(self, origin: Origin) -> None:
@@ -208,7 +212,8 @@ class Identity:
         )
         if against:
             return against
-        above = terminals.anchor(self._table, found, index, self._before(), self._terminals)
+        ground = terminals.Ground(self._before(), self._adopters, self._terminals)
+        above = terminals.anchor(self._table, found, index, ground)
         if isinstance(above, terminals.Below):
             return self._in_front(above.multiplexer, nested)
         return above
@@ -251,8 +256,8 @@ class Identity:
             return "its tmux server or the relay itself is gone"
         if view.read_at < accepted:
             return "the panes were not read again after it connected"
-        server = self._table.read(view.pid)
-        if server is None or server.started != self._started[grant.server] or peer.ppid != view.pid:
+        known, server = self._server_processes.get(grant.server), self._table.read(view.pid)
+        if not known or not server or server.started != known.started or peer.ppid != view.pid:
             return f"it is not a child of the tmux server at {grant.server}"
         if peer.tty is None or peer.sid != peer.pid:
             return "it does not lead the session of a terminal of its own"

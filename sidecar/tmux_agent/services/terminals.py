@@ -55,28 +55,36 @@ def why_hidden(table: Processes, ancestry: Ancestry, uid: int) -> str | None:
     return None
 
 
-def anchor(
-    table: Processes, ancestry: Ancestry, index: int, before: int, terminals: frozenset[str] = frozenset()
-) -> str | Below | None:
+class Ground(Struct, frozen=True):
+    """What is known of this machine. `before`: start of the oldest tmux server or agent; `adopters` take in orphans."""
+
+    before: int
+    adopters: frozenset[int] = frozenset((1,))
+    terminals: frozenset[str] = frozenset()  # further terminal programs, by name
+
+
+def anchor(table: Processes, ancestry: Ancestry, index: int, ground: Ground) -> str | Below | None:
     """Who stands above the session leader at `index`: None for somebody who vouches for a person.
 
-    That is a terminal program or log-in, a process that is older than `before` (start of the oldest tmux server: no pane
-    can have made it), one in the very session of process 1 (whatever came out of a pane has lost that for good), or the
-    edge of a container. What process 1 adopted proves nothing.
+    That is a terminal program or log-in, a process that is older than every tmux server (no pane can have made it), one
+    in the very session of the adopter (whatever came out of a pane has lost that for good), or the edge of a container.
+    What process 1 or another adopter took in proves nothing, nor does anything above an adopter: all orphans share it.
     """
     chain = ancestry.chain
-    top = chain[-1]
-    if top.pid != 1 or chain[index].pid == 1:
-        return None  # entered from outside this pid namespace, or process 1's own terminal
-    for process in chain[index + 1 : -1]:
-        kind = _kind(table, process, terminals)
+    end = next((place for place, process in enumerate(chain) if process.pid in ground.adopters), len(chain))
+    if end < index:
+        return f"{chain[end].name}({chain[end].pid}) took it in: it was left behind or hides"
+    if end in (index, len(chain)):
+        return None  # the adopter's own terminal, or entered from outside this pid namespace
+    for process in chain[index + 1 : end]:
+        kind = _kind(table, process, ground.terminals)
         if kind == "starter":
             return f"{process.name}({process.pid}) started it, as it would for anybody"
         if kind == "multiplexer":
             return Below(process)
-        if kind == "terminal" or (kind == "" and (process.started < before or process.sid == top.sid)):
+        if kind == "terminal" or (kind == "" and (process.started < ground.before or process.sid == chain[end].sid)):
             return None
-    if chain[index].started < before:
+    if chain[index].started < ground.before:
         return None
     return f"no terminal program, log-in or shell from before tmux stands above {chain[index].name}({chain[index].pid})"
 

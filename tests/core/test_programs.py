@@ -1,0 +1,74 @@
+"""Names: what is an agent, a terminal, a multiplexer or an adopter of orphans, and what only resembles one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script
+
+
+@pytest.mark.parametrize(
+    ("name", "exe", "argv", "agent"),
+    [
+        ("claude", "/home/u/.local/share/claude/versions/2.1.197", (), "claude"),
+        ("node-MainThread", "/usr/bin/node", ("node", "/usr/bin/claude", "-p", "x"), "claude"),
+        ("node", "/usr/bin/node", ("node", "/x/@anthropic-ai/claude-code/cli.js"), "claude"),
+        ("codex", "/home/u/.codex/packages/codex", ("codex", "app-server"), "codex"),
+        ("node", "/usr/bin/node", ("node", "--no-warnings", "/usr/bin/gemini"), "gemini"),
+        ("node", "/usr/bin/node", ("node", "-r", "/x/y.js", "/usr/bin/gemini"), "gemini"),
+        ("opencode", "/home/u/.opencode/bin/opencode", (), "opencode"),
+        ("aider", "/usr/bin/python3.12", ("python3", "/usr/bin/aider"), "aider"),
+        ("python3", "/usr/bin/python3.12", ("python3", "-m", "aider"), "aider"),
+        ("sh", "/bin/dash", ("/bin/sh", "/usr/local/bin/codex"), "codex"),
+        ("bash", "/bin/bash", ("-bash",), None),
+        ("bash", "/bin/bash", ("bash", "-c", "claude -p hi"), None),
+        ("vim", "/usr/bin/vim", ("vim", "claude"), None),
+        ("sshd", "", ("sshd: claude@pts/0",), None),
+        ("python3", "/usr/bin/python3.12", ("python3", "claude_notes.py"), None),
+    ],
+)
+def test_agents_are_known_by_program_or_script(name: str, exe: str, argv: tuple[str, ...], agent: str | None) -> None:
+    """An agent is a program, or the script that an interpreter runs; a word in somebody's arguments is neither."""
+    assert agent_of(name, exe, argv) == agent
+
+
+def test_marks_are_what_agents_set_and_people_do_not() -> None:
+    """A person who exports CODEX_HOME, or works in an editor with an agent's extension, is still a person."""
+    assert agent_mark({"CLAUDECODE": "1"}) == "CLAUDECODE"
+    assert agent_mark({"CLAUDECODE": ""}) is None
+    assert agent_mark({"CODEX_HOME": "/x", "CLAUDE_CODE_SSE_PORT": "1", "ANTHROPIC_API_KEY": "x"}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "exe", "kind"),
+    [
+        ("gnome-terminal-", "/usr/libexec/gnome-terminal-server", "terminal"),
+        ("gnome-terminal-", "", "terminal"),
+        ("sshd", "", "terminal"),
+        ("tmux: server", "/usr/bin/tmux", "multiplexer"),
+        ("tmux: server", "/usr/bin/tmux (deleted)", "multiplexer"),
+        ("SCREEN", "/usr/bin/screen", "multiplexer"),
+        ("systemd", "/usr/lib/systemd/systemd", "init"),
+        ("cron", "", "starter"),
+        ("node", "/home/u/.vscode-server/bin/x/node", "terminal"),
+        ("Relay(33)", "/init", "terminal"),
+        ("python3", "/usr/bin/python3", ""),
+        ("script", "/usr/bin/script", ""),
+        ("mykitty", "/usr/bin/mykitty", ""),
+    ],
+)
+def test_kinds(name: str, exe: str, kind: str) -> None:
+    """Whole names only, whether the kernel cut them, a package wrapped them or an upgrade removed their file."""
+    assert kind_of(name, exe) == kind
+
+
+def test_a_person_may_name_their_terminal() -> None:
+    """Also one whose name the kernel cuts to 15 bytes."""
+    assert kind_of("my-very-own-ter", "", terminals=frozenset({"my-very-own-terminal"})) == "terminal"
+
+
+def test_the_script_of_an_interpreter() -> None:
+    """Options, their values and inline code are not scripts."""
+    assert script(("python3", "-W", "error", "-m", "http.server")) == "http.server"
+    assert script(("node", "-e", "code", "x.js")) == ""
+    assert base("/nix/store/x/bin/.kitty-wrapped") == "kitty"
