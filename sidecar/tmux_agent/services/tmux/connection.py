@@ -1,0 +1,209 @@
+"""One control-mode client of tmux: a child process, lines written, answers matched to them.
+
+Owns the process and the pairing. Must not own: what the commands mean, sessions, reconnecting (control.py).
+
+tmux answers in the order it was asked. Of a line with several commands it answers each that ran: after one that fails
+the rest are skipped and get no answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from tmux_agent.core import control_mode, errors
+
+ANSWER_SECONDS = 20.0  # a tmux that takes longer for one command hangs
+
+Argv = Sequence[str]
+
+
+def environment() -> dict[str, str]:
+    """Ours without what says that we are inside tmux: a client would refuse to attach from there."""
+    return {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
+
+
+class _Pending:
+    """A line that was written: how many answers it still gets, and where they go."""
+
+    __slots__ = ("answers", "commands", "future")
+
+    def __init__(self, commands: list[Argv], future: asyncio.Future[list[list[str]]]) -> None:
+        self.commands = commands
+        self.future = future
+        self.answers: list[list[str]] = []
+
+
+class Connection:
+    """A control client that is attached. `notify` gets every notification, in the event loop."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, notify: Callable[[control_mode.Notification], None]
+    ) -> None:
+        self._process = process
+        self._notify = notify
+        self._pending: deque[_Pending] = deque()
+        self._reader = asyncio.get_running_loop().create_task(self._read())
+        self._attached = asyncio.get_running_loop().create_future()
+        self.closed = asyncio.Event()
+
+    @classmethod
+    async def open(cls, argv: Argv, notify: Callable[[control_mode.Notification], None]) -> Connection:
+        """Starts `argv` (a `tmux … -C …` that attaches) and returns when tmux has attached it.
+
+        Raises errors.Unavailable with tmux's words when it could not.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            limit=control_mode.LINE_BYTES,
+            env=environment(),
+        )
+        connection = cls(process, notify)
+        try:
+            # Not wait_for: on Python 3.11 it can swallow a cancellation.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await asyncio.shield(connection._attached)
+        except (errors.Unavailable, TimeoutError):
+            await connection.close()
+            raise errors.Unavailable(f"tmux did not attach: {connection._why()}") from None
+        return connection
+
+    def _why(self) -> str:
+        done = self._attached.done() and not self._attached.cancelled()
+        return str(self._attached.exception()) if done else "no answer"
+
+    async def line(self, commands: Sequence[Argv], *, timeout: float | None = ANSWER_SECONDS) -> list[list[str]]:
+        """Runs `commands` as one line: nothing of anybody else comes between them.
+
+        Returns the lines that each printed. Raises errors.Failed with tmux's words for the first that fails (those
+        before it have run, those after it not), errors.Unavailable when the connection ends first: it may have
+        run, or not.
+        """
+        future = self._write([list(argv) for argv in commands])
+        try:
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            await self.close()
+            raise errors.Unavailable(f"tmux did not answer {commands[0][0]} in {timeout} s") from None
+
+    async def lines(self, commands: Sequence[Argv]) -> list[list[str] | errors.TmuxAgentError]:
+        """Runs each of `commands` as its own line, all in one write. A failure takes only its own place."""
+        futures = [self._write([argv]) for argv in commands]
+        done = await asyncio.gather(*futures, return_exceptions=True)
+        return [_one(answer) for answer in done]
+
+    async def foreign(self, argv: Argv) -> list[str]:
+        """Runs a command whose answer holds other people's text, such as a capture, and makes sure where it ends.
+
+        A pane may guess the guard that ends an answer and forge those that follow. What follows here is a number that
+        it cannot know; where anything else comes the connection is dropped (errors.Unavailable).
+        """
+        seal = secrets.token_hex(16)
+        answer = self._write([argv])
+        sealed = self._write([["display-message", "-p", seal]])
+        text, end = await asyncio.gather(answer, sealed, return_exceptions=True)
+        if end != [[seal]]:
+            await self.close()
+            raise errors.Unavailable("a tmux answer did not end where it should have: connection dropped")
+        lines = _one(text)
+        if isinstance(lines, errors.TmuxAgentError):
+            raise lines
+        return lines
+
+    def _write(self, commands: list[Argv]) -> asyncio.Future[list[list[str]]]:
+        if self.closed.is_set() or self._process.stdin is None:
+            raise errors.Unavailable("the connection to tmux is closed")
+        line = control_mode.line(commands)
+        future: asyncio.Future[list[list[str]]] = asyncio.get_running_loop().create_future()
+        # Someone may have stopped waiting; the answer still has to be taken off the queue.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._pending.append(_Pending(commands, future))
+        self._process.stdin.write(line)
+        return future
+
+    async def _read(self) -> None:
+        decoder = control_mode.Decoder()
+        try:
+            assert self._process.stdout is not None
+            while data := await self._process.stdout.read(1 << 16):
+                for event in decoder.feed(data):
+                    self._take(event)
+        except errors.Unavailable:
+            pass  # over a limit: the same as an end, everyone who waits is told below
+        finally:
+            self._end()
+
+    def _take(self, event: control_mode.Event) -> None:
+        match event:
+            case control_mode.Notification():
+                self._notify(event)
+            case control_mode.Block(ours=True):
+                self._answer(event)
+            case control_mode.Block() if not self._attached.done():
+                self._start(event)
+
+    def _start(self, block: control_mode.Block) -> None:
+        if block.ok:
+            self._attached.set_result(None)
+        else:
+            self._attached.set_exception(errors.Unavailable(_text(block)))
+
+    def _answer(self, block: control_mode.Block) -> None:
+        if not self._pending:
+            return
+        pending = self._pending[0]
+        if block.ok:
+            pending.answers.append([line.decode("utf-8", "replace") for line in block.lines])
+            if len(pending.answers) < len(pending.commands):
+                return
+        self._pending.popleft()
+        if pending.future.done():
+            return
+        if block.ok:
+            pending.future.set_result(pending.answers)
+        else:
+            command = pending.commands[min(len(pending.answers), len(pending.commands) - 1)]
+            pending.future.set_exception(errors.Failed(f"tmux {command[0]}: {_text(block)}"))
+
+    def _end(self) -> None:
+        self.closed.set()
+        gone = errors.Unavailable("tmux closed the connection")
+        if not self._attached.done():
+            self._attached.set_exception(gone)
+            self._attached.exception()  # read: open() may have given up already
+        while self._pending:
+            pending = self._pending.popleft()
+            if not pending.future.done():
+                pending.future.set_exception(gone)
+
+    async def close(self) -> None:
+        """Detaches: the end of its input makes the client leave. Waits until the process is gone."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(2):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        await self._reader
+
+
+def _one(answer: list[list[str]] | BaseException) -> list[str] | errors.TmuxAgentError:
+    if isinstance(answer, list):
+        return answer[0]
+    if isinstance(answer, errors.TmuxAgentError):
+        return answer
+    raise answer
+
+
+def _text(block: control_mode.Block) -> str:
+    return b" ".join(block.lines).decode("utf-8", "replace") or "failed without a word"

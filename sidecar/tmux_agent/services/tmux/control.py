@@ -1,0 +1,342 @@
+"""A tmux server that we serve: its connections, what is in it, and who lands where.
+
+Owns the two control clients (commands; the wait for signals), the hidden session they sit on, reconnecting, and the
+snapshot that is kept fresh by tmux's own events. Must not own: meaning of keys, badges (badge.py), popups (popups.py).
+
+The hidden session is made only once another session exists: made first it would take session number 0. Its
+`destroy-unattached` closes it when our process dies, however it dies, and the closing runs a hook: that is how tmux
+notices. It never keeps a server alive: as the last session it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+import socket as sockets
+import struct
+import sys
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from tmux_agent.core import control_mode, errors
+from tmux_agent.services.tmux import signals, snapshot
+from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment
+from tmux_agent.services.tmux.signals import Changed, Pressed
+from tmux_agent.services.tmux.snapshot import Client, Pane, Session, Window
+
+OLDEST = (3, 2)
+RETRY_SECONDS = (0.05, 0.2, 1.0, 5.0)
+RESYNC_SECONDS = 30.0  # respawn-pane changes a pane's pid and tells nobody
+
+
+class Connected(Struct, frozen=True):
+    """Commands work from now on; whatever was set on the server before has to be set again."""
+
+
+class Dropped(Struct, frozen=True):
+    """The connection ended; it is being made again."""
+
+    why: str
+
+
+class Lost(Struct, frozen=True):
+    """The server is gone. This object is of no more use but for close()."""
+
+
+Event = Connected | Dropped | Lost | Pressed | Changed
+
+
+class TmuxServer:
+    """One tmux server, by its socket. `on_event` is called in the event loop and must not block.
+
+    Everybody may read the attributes; `panes` and `clients` leave out what is ours.
+    """
+
+    def __init__(
+        self, socket: str, on_event: Callable[[TmuxServer, Event], None], *, tmux: str = "tmux", died: str = ""
+    ) -> None:
+        self.socket = socket
+        self.tmux = tmux
+        self.pid = 0  # of the tmux server, as the kernel says
+        self.version = (0, 0)
+        self.connected = asyncio.Event()
+        self.clients: tuple[Client, ...] = ()
+        self.sessions: tuple[Session, ...] = ()
+        self.panes: tuple[Pane, ...] = ()
+        self._on_event = on_event
+        self._died = died
+        self._session = ""
+        self._channel = ""
+        self._commands: Connection | None = None
+        self._waiter: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Learns what server this is and begins to serve it; `connected` is set once a session exists.
+
+        Raises errors.Unavailable where no tmux answers, or one that is too old.
+        """
+        await self._probe()
+        self._task = asyncio.create_task(self._serve(), name=f"tmux {self.socket}")
+
+    async def close(self) -> None:
+        """Takes everything of ours out of the server and leaves."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        commands = self._commands
+        if commands is not None and not commands.closed.is_set():
+            kill = ("kill-session", "-t", self._session)
+            await asyncio.gather(commands.lines([*signals.remove(), kill]), return_exceptions=True)
+        await self._disconnect()
+
+    async def _serve(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._wait_for_session()
+                await self._connect()
+                failures = 0
+                self._emit(Connected())
+                why = await self._attend()
+            except errors.TmuxAgentError as error:
+                why = error.message
+            was_connected = self.connected.is_set()
+            await self._disconnect()
+            if was_connected:
+                self._emit(Dropped(why))
+            await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+            failures += 1
+            try:
+                await self._probe()
+            except errors.Unavailable:
+                self._emit(Lost())
+                return
+
+    def _emit(self, event: Event) -> None:
+        self._on_event(self, event)
+
+    async def _probe(self) -> None:
+        self.pid = server_pid(self.socket)
+        said = (await self._fork("display-message", "-p", "#{pid} #{version}")).split()
+        numbers = re.search(r"(\d+)\.(\d+)", said[-1]) if len(said) == 2 else None
+        if numbers is None or said[0] != str(self.pid):
+            raise errors.Unavailable(f"what listens at {self.socket} is not the tmux server that answers there")
+        self.version = (int(numbers[1]), int(numbers[2]))
+        if self.version < OLDEST:
+            raise errors.Unavailable(f"tmux at {self.socket} is version {said[-1]}; tmux-agent needs 3.2 or newer")
+
+    async def _wait_for_session(self) -> None:
+        channel = f"tmux-agent-{secrets.token_hex(8)}"
+        await self._fork(*_chain(signals.listen(channel)))
+        while not self._foreign(snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())):
+            await self._fork("wait-for", channel, timeout=None)
+            await self._fork(*_chain(signals.take()))
+
+    def _foreign(self, sessions: Sequence[Session]) -> tuple[Session, ...]:
+        return tuple(session for session in sessions if session.name != signals.SESSION and session.id != self._session)
+
+    async def _fork(self, *argv: str, timeout: float | None = ANSWER_SECONDS) -> str:
+        """Runs one command by a tmux process of its own: for when there is no session that we could attach to."""
+        process = await asyncio.create_subprocess_exec(
+            self.tmux, "-N", "-u", "-S", self.socket, *argv,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env=environment(),
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(timeout):
+                out, err = await process.communicate()
+        except TimeoutError:
+            raise errors.Unavailable(f"tmux at {self.socket} does not answer") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode != 0:
+            raise errors.Unavailable(f"tmux at {self.socket}: {err.decode('utf-8', 'replace').strip()}")
+        return out.decode("utf-8", "replace")
+
+    # --- connecting --------------------------------------------------------------------------------
+
+    def _argv(self, *argv: str) -> list[str]:
+        return [self.tmux, "-N", "-u", "-S", self.socket, "-C", *argv, "-f", "no-output,ignore-size"]
+
+    async def _connect(self) -> None:
+        self._moved.clear()
+        self._channel = f"tmux-agent-{secrets.token_hex(8)}"
+        await self._clear_leftover()
+        # Two words: tmux starts `cat` itself, without a shell.
+        new = self._argv("new-session", "-s", signals.SESSION, "-n", "sidecar", "-x", "80", "-y", "24", "-c", "/")
+        self._commands = await Connection.open([*new, "cat", "-"], self._notified)
+        self._session = (await self._commands.line([("display-message", "-p", "#{session_id}")]))[0][0]
+        attach = self._argv("attach-session", "-t", self._session)
+        self._waiter = await Connection.open(attach, self._notified)
+        options = [
+            ("set-option", "-t", self._session, "destroy-unattached", "on"),
+            # A person's `off` would move us into their session when somebody kills ours.
+            ("set-option", "-t", self._session, "detach-on-destroy", "on"),
+        ]
+        variables = [
+            *signals.listen(self._channel),
+            ("set-environment", "-gh", signals.OURS, self._session),
+            ("set-environment", "-gh", signals.ALIVE, str(os.getpid())),
+        ]
+        await self._commands.line([*options, *variables])
+        # One line would stop at the first hook that this version does not know.
+        await self._commands.lines(signals.install(self._died))
+        await self._refresh()
+        self.connected.set()
+
+    async def _clear_leftover(self) -> None:
+        """A session manager may have brought back a session of our name from an earlier life, with nobody in it."""
+        sessions = snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())
+        for session in sessions:
+            if session.name == signals.SESSION and session.attached == 0:
+                await self._fork("kill-session", "-t", session.id)
+
+    def _notified(self, notification: control_mode.Notification) -> None:
+        if notification.name == "session-changed" and self._session:
+            session = notification.args.split(b" ", 1)[0].decode("ascii", "replace")
+            if session != self._session:
+                self._moved.set()
+
+    async def _disconnect(self) -> None:
+        self.connected.clear()
+        self.clients, self.sessions, self.panes = (), (), ()
+        for connection in (self._waiter, self._commands):
+            if connection is not None:
+                await connection.close()
+        self._commands = self._waiter = None
+        self._session = ""
+
+    # --- attending ---------------------------------------------------------------------------------
+
+    async def _attend(self) -> str:
+        """Serves signals until the connection ends; returns why it did."""
+        assert self._commands is not None
+        assert self._waiter is not None
+        ends = {
+            asyncio.create_task(self._commands.closed.wait()): "tmux closed the connection",
+            asyncio.create_task(self._waiter.closed.wait()): "tmux closed the connection",
+            asyncio.create_task(self._moved.wait()): "tmux moved us into another session",
+            asyncio.create_task(self._signals(self._commands, self._waiter)): "tmux stopped signalling",
+            asyncio.create_task(self._resync()): "tmux stopped answering",
+        }
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+        return ends[done.pop()]
+
+    async def _signals(self, commands: Connection, waiter: Connection) -> None:
+        while True:
+            await waiter.line([("wait-for", self._channel)], timeout=None)
+            said, _ = await commands.line(signals.take())
+            for event in signals.parse(said[0] if said else ""):
+                if isinstance(event, Changed):
+                    await self._refresh()
+                self._emit(event)
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            await self._refresh()
+
+    async def refresh(self) -> None:
+        """Reads clients, sessions and panes anew: for a peer that descends from this server and is in no known pane."""
+        await self._refresh()
+
+    async def _refresh(self) -> None:
+        clients, sessions, panes = await self.commands([snapshot.CLIENTS, snapshot.SESSIONS, snapshot.PANES])
+        everyone = snapshot.clients(clients)
+        self.sessions = self._foreign(snapshot.sessions(sessions))
+        self.panes = tuple(pane for pane in snapshot.panes(panes) if pane.session != self._session)
+        self.clients = tuple(one for one in everyone if one.session != self._session)
+        await self._send_home([one for one in everyone if one.session == self._session and not one.control])
+
+    async def _send_home(self, strangers: Sequence[Client]) -> None:
+        """Nobody stays in the hidden session, and it does not outlive the others."""
+        if not self.sessions:
+            await self.line([("set-environment", "-gu", signals.OURS), ("kill-session", "-t", self._session)])
+            return
+        home = max(self.sessions, key=lambda session: session.activity)
+        if strangers:
+            assert self._commands is not None
+            await self._commands.lines([("switch-client", "-c", one.name, "-t", home.id) for one in strangers])
+
+    # --- commands ----------------------------------------------------------------------------------
+
+    def _connection(self) -> Connection:
+        if self._commands is None or self._commands.closed.is_set():
+            raise errors.Unavailable(f"no connection to tmux at {self.socket}: it has no session yet, or is gone")
+        return self._commands
+
+    async def command(self, *argv: str) -> list[str]:
+        """Runs one command and returns the lines it printed. Calls at the same time share one write's worth of work.
+
+        Raises errors.Failed with tmux's words, errors.Unavailable where there is no connection.
+        """
+        return (await self._connection().line([argv]))[0]
+
+    async def commands(self, commands: Sequence[Argv]) -> list[list[str]]:
+        """Runs each of `commands`, all in one write. Raises the first failure, after all have run."""
+        answers = await self._connection().lines(commands)
+        for answer in answers:
+            if isinstance(answer, errors.TmuxAgentError):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, list)]
+
+    async def each(self, commands: Sequence[Argv]) -> list[list[str] | errors.TmuxAgentError]:
+        """As commands(), but a failure is returned in its place."""
+        return await self._connection().lines(commands)
+
+    async def line(self, commands: Sequence[Argv]) -> list[list[str]]:
+        """Runs `commands` with nothing of others between them; the first failure skips the rest and is raised."""
+        return await self._connection().line(commands)
+
+    async def foreign(self, *argv: str) -> list[str]:
+        """As command(), for an answer that holds other people's text: a capture, a folder, a program's name."""
+        return await self._connection().foreign(argv)
+
+    # --- asking ------------------------------------------------------------------------------------
+
+    async def windows(self) -> tuple[Window, ...]:
+        """Every window of every session but ours; a linked one once per session."""
+        found = snapshot.windows(await self.command(*snapshot.WINDOWS))
+        return tuple(window for window in found if window.session != self._session)
+
+    def pane(self, pane_id: str) -> Pane:
+        """The pane of that id as last seen. Raises errors.NotFound."""
+        for pane in self.panes:
+            if pane.id == pane_id:
+                return pane
+        raise errors.NotFound(f"no pane {pane_id!r} on the tmux server at {self.socket}; tmux.panes lists them")
+
+    def by_pid(self) -> dict[int, Pane]:
+        """The pane of each program that tmux started. Dead panes are left out: their pid may be another's by now."""
+        return {pane.pid: pane for pane in self.panes if not pane.dead}
+
+
+def _chain(commands: Sequence[Argv]) -> list[str]:
+    """Commands as the arguments of one tmux process."""
+    return [word for argv in commands for word in (*argv, ";")][:-1]
+
+
+def server_pid(path: str) -> int:
+    """The process that listens at a Unix socket, as the kernel says. Raises errors.Unavailable."""
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as peer:
+        peer.settimeout(ANSWER_SECONDS)
+        try:
+            peer.connect(path)
+            if sys.platform == "darwin":
+                return int(peer.getsockopt(0, 2))  # SOL_LOCAL, LOCAL_PEERPID
+            return int(struct.unpack("3i", peer.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0])
+        except (OSError, ValueError) as error:
+            raise errors.Unavailable(f"no tmux server at {path}: {error}") from None
