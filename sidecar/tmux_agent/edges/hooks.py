@@ -1,0 +1,209 @@
+"""`hook.event`: what an agent's hook says becomes a judgement, an approval, a state, and the answer its relay prints.
+
+Owns what joins a hook to the approval of the same use of a tool: the owner that the kernel names, the agent's own ids,
+the input's digest, the relay's id. A resend finds its approval again, also after a restart; a later hook withdraws it.
+Must not own: any agent's forms (adapters/), rules, rows, or what is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from types import ModuleType
+
+from msgspec.structs import replace
+
+from ..core import display, errors
+from ..core import protocol as p
+from ..core import replies as r
+from ..core.hooks import HookCall, HookKind, HookReply, scope
+from ..core.model import (
+    AgentState,
+    Approval,
+    ApprovalState,
+    Ask,
+    Decision,
+    Event,
+    File,
+    Origin,
+    Role,
+    Shell,
+    Verdict,
+    digest,
+)
+from ..services.guard import Wish
+from ..services.system import System
+from .adapters import claude
+
+ADAPTERS: dict[str, ModuleType] = {claude.AGENT: claude}
+USES = 4096  # uses of tools that later hooks may name, the newest
+ORPHANED = 40.0  # seconds after a restart until a relay that has not come back is taken for gone (it looks for 30)
+NOTES = {
+    "over": "it was answered in the agent's own dialog",
+    "turn": "the agent's turn is over",
+    "before": "the agent has a new prompt",
+    "session": "the agent's session is over",
+}
+
+
+class Hooks:
+    """Built by the server; used in the event loop only."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._uses: dict[tuple[str, str], str] = {}  # (owner, tool_use) → key of what was about to run
+        self._asked: dict[str, str] = {}  # request_id → tool_use, while it waits
+
+    async def handle(self, params: p.HookEvent, origin: Origin, request_id: str) -> r.HookData:
+        """One hook, from the agent's raw input to what the agent is told.
+
+        Raises InvalidParams for an agent that has no adapter. Cancelled (the relay is gone), the approval is withdrawn.
+        """
+        adapter = ADAPTERS.get(params.agent)
+        if adapter is None:
+            raise errors.InvalidParams(f"params.agent: hooks are known of {', '.join(ADAPTERS)}, not {params.agent!r}")
+        call: HookCall = adapter.parse(params.event, params.input)
+        owner = origin.session if origin.agent else ""
+        session = self._system.agents.on_hook(call, origin)
+        origin = replace(origin, session=session, role=Role.AGENT, why=f"a hook of {call.agent}", door="hook")
+        await self._withdraw(call, owner)
+        reply = HookReply()
+        if call.kind is HookKind.JUDGE:
+            self._remember(owner, call)
+            reply = adapter.answer_judgement(call, await self._judge(call, origin, request_id))
+        elif call.kind is HookKind.ASK and call.action is not None:
+            approval = await self._ask(call, origin, request_id, f"{owner} {call.key}:{params.relay_id or request_id}")
+            reply = adapter.answer_approval(call, approval) if approval else reply
+        return r.HookData(stdout=reply.stdout, stderr=reply.stderr, exit_code=reply.exit_code)
+
+    async def drop_orphans(self) -> None:
+        """Withdraw what waited before a restart and whose hook did not come back. The daemon runs it once, at start."""
+        before = [one.request_id for one in self._system.approvals.pending()]
+        await asyncio.sleep(ORPHANED)
+        await self._system.approvals.withdraw_orphans(before)
+
+    # --- about to run ---
+
+    async def _judge(self, call: HookCall, origin: Origin, request_id: str) -> Decision | None:
+        """None: it cannot be read, so there is nothing to decide. Either way it is recorded before it is answered."""
+        try:
+            if call.action is not None:
+                return await self._system.guard.judge(Wish(action=call.action, origin=origin, request_id=request_id))
+            if call.unreadable:
+                data = {"verdict": "ask", "rule": "unreadable", "reason": call.unreadable, "tool": call.tool[:256]}
+                event = Event(type="decision", request_id=request_id, origin=origin, data=data)
+                await self._system.journal.publish(event)
+        except errors.Unavailable as why:
+            verdict = self._system.judgement.policy.defaults.on_unavailable
+            named = verdict is not Verdict.ALLOW  # nothing that is not recorded is allowed by us: the agent's own rules
+            return Decision(verdict=verdict, rule="on_unavailable", reason=why.message, named=named)
+        return None
+
+    def _remember(self, owner: str, call: HookCall) -> None:
+        """Later hooks name this use by its id alone, or with an input that the person's answer has changed."""
+        if call.tool_use:
+            self._uses[owner, call.tool_use] = call.key
+            while len(self._uses) > USES:
+                del self._uses[next(iter(self._uses))]
+
+    # --- the agent's own dialog is about to show ---
+
+    async def _ask(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval | None:
+        """Open an approval, or find the one this relay waited for before, and wait; None: nothing could be opened."""
+        system = self._system
+        approval = system.approvals.find(hook_key)
+        if approval is None:
+            try:
+                approval = await system.approvals.open(await self._approval(call, origin, request_id, hook_key))
+            except (errors.LimitExceeded, errors.Unavailable):
+                return None  # the agent's own dialog is there for it
+        if approval.state is not ApprovalState.PENDING:
+            return approval
+        request_id = approval.request_id
+        self._asked[request_id] = self._newest_use(hook_key)
+        system.agents.waits(origin.session, request_id, _words(call))
+        after = AgentState.IDLE  # where the relay was ended: the person said no in the agent's dialog, or pressed Esc
+        try:
+            approval = await system.guard.settled(approval)
+            after = AgentState.WORKING
+        finally:
+            del self._asked[request_id]
+            system.agents.waits_no_more(origin.session, request_id, after)
+        return approval
+
+    async def _approval(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval:
+        action = call.action
+        assert action is not None
+        decision = self._system.guard.check(action, origin)
+        preview = call.preview
+        if isinstance(action, File):
+            try:
+                preview = await self._system.toolbox.preview(action, origin) or preview
+            except errors.TmuxAgentError as why:
+                preview = why.message  # the agent will run into it, too; a person may still say no
+        return Approval(
+            request_id=request_id,
+            digest=digest(action),
+            action=action,
+            origin=origin,
+            created=datetime.now(UTC),
+            kind="hook",
+            rule=decision.rule,
+            reason=decision.reason,
+            where=decision.where,
+            risk=decision.risk,
+            parts=decision.parts,
+            preview=preview,
+            step_up=decision.step_up,
+            grants=decision.grants,
+            hook_key=hook_key,
+        )
+
+    def _newest_use(self, hook_key: str) -> str:
+        found = (use for (owner, use), key in reversed(self._uses.items()) if hook_key.startswith(f"{owner} {key}:"))
+        return next(found, "")
+
+    # --- no longer needed ---
+
+    async def _withdraw(self, call: HookCall, owner: str) -> None:
+        """End the open approvals that this event makes pointless."""
+        if not call.withdraw:
+            return
+        for one in self._system.approvals.pending():
+            if one.hook_key and self._pointless(call, owner, one):
+                await self._system.approvals.withdraw(one.request_id, NOTES[call.withdraw])
+
+    def _pointless(self, call: HookCall, owner: str, approval: Approval) -> bool:
+        key = approval.hook_key or ""
+        if call.withdraw == "over":
+            asked = self._asked.get(approval.request_id, "")
+            return any(
+                key.startswith(f"{owner} {self._uses.get((owner, use), own)}:") and (not use or asked in ("", use))
+                for use, own in call.over
+            )
+        if call.withdraw == "session":
+            return key.startswith(f"{owner} {scope(call.session).removesuffix(':')}")
+        same_turn = _turn(key) == f"{owner} {_turn(call.key + ':')}"
+        return key.startswith(f"{owner} {call.scope}") and (not call.prompt or same_turn is (call.withdraw == "turn"))
+
+
+def _turn(hook_key: str) -> str:
+    """ "owner session/helper:prompt" of "owner session/helper:prompt:digest:relay"."""
+    return hook_key.rsplit(":", 2)[0]
+
+
+def _words(call: HookCall) -> str:
+    """What it wants, in a few words, for lists of agents."""
+    match call.action:
+        case Shell(text=text):
+            words = text
+        case File(verb=verb, path=path):
+            words = f"{verb} {path}"
+        case Ask(prompt=prompt):
+            words = prompt
+        case _:
+            words = call.tool
+    return display.safe(words[:200])
+
+
+__all__ = ["ADAPTERS", "Hooks"]
