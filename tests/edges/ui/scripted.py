@@ -9,10 +9,29 @@ from typing import Any
 
 import msgspec
 import pyte
+
 from tmux_agent.core.errors import Conflict, Denied, InvalidParams, NotFound
 from tmux_agent.core.model import (
-    Action, Agent, AgentState, Answer, Approval, ApprovalState, Ask, Command, Decision, Event, File, JudgedPart, Origin,
-    Plan, PlanStep, Risk, Role, Shell, Verdict, digest,
+    Action,
+    Agent,
+    AgentState,
+    Answer,
+    Approval,
+    ApprovalState,
+    Ask,
+    Command,
+    Decision,
+    Event,
+    File,
+    JudgedPart,
+    Origin,
+    Plan,
+    PlanStep,
+    Risk,
+    Role,
+    Shell,
+    Verdict,
+    digest,
 )  # fmt: skip
 from tmux_agent.edges.ui.desk import Finished, GrantProposal
 from tmux_agent.edges.ui.popup import serve
@@ -42,7 +61,11 @@ def origin(agent: str = "claude", place: str = "shop:1", branch: str = "feat/log
 def approval(action: Action, number: int = 1, age: float = 12, **more: Any) -> Approval:
     given = {"origin": origin(), "kind": "hook", "rule": "unmatched", "where": "default", **more}
     return Approval(
-        request_id=f"01K{number:05d}", digest=digest(action), action=action, created=NOW - timedelta(seconds=age), **given
+        request_id=f"01K{number:05d}",
+        digest=digest(action),
+        action=action,
+        created=NOW - timedelta(seconds=age),
+        **given,
     )
 
 
@@ -63,12 +86,14 @@ def three() -> list[Approval]:
         ),
     )  # fmt: skip
     edit = approval(
-        File(verb="edit", path="/home/ana/src/api/src/db.py", cwd="/home/ana/src/api", old_text="x", new_text="y"), 2, 40,
+        File(verb="edit", path="/home/ana/src/api/src/db.py", cwd="/home/ana/src/api", old_text="x", new_text="y"),
+        2, 40,
         origin=msgspec.structs.replace(origin("codex", "api:2", "main"), cwd="/home/ana/src/api"), risk=Risk.MEDIUM,
         preview=DIFF, rule="edits ask", where="policy.yaml:58",
     )  # fmt: skip
     ask = approval(
-        Ask(prompt="Which region shall the bucket be in?", options=("eu-central-1", "eu-west-1", "us-east-1", "none yet")),
+        Ask(prompt="Which region shall the bucket be in?",
+            options=("eu-central-1", "eu-west-1", "us-east-1", "none yet")),
         3, 12, origin=origin("gemini", "docs:1", ""), kind="question",
     )  # fmt: skip
     return [rm, edit, ask]
@@ -114,7 +139,7 @@ class ScriptedDesk:
         self.past = recent()
         self.plan: Plan | None = Plan(
             plan_id="p", name="login", created=NOW, updated=NOW, current=1,
-            steps=tuple(PlanStep(description=text) for text in ("Read the code", "Rebuild from clean", "Test", "Fix", "Ship")),
+            steps=tuple(PlanStep(description=text) for text in ("Read", "Rebuild from clean", "Test", "Fix", "Ship")),
         )  # fmt: skip
         self.pane = ["$ npm test", "  42 passing (3s)", "$ "]
         self.decision = Decision(verdict=Verdict.ASK, rule="unmatched", reason="no rule knows it", risk=Risk.MEDIUM)
@@ -157,8 +182,16 @@ class ScriptedDesk:
         while True:
             yield await queue.get()
 
-    async def answer(self, request_id: str, digest: str, approved: bool, comment: str = "", edited: Action | None = None,
-                     choice: str | None = None, grant: GrantProposal | None = None) -> Approval:  # fmt: skip
+    async def answer(
+        self,
+        request_id: str,
+        digest: str,
+        approved: bool,
+        comment: str = "",
+        edited: Action | None = None,
+        choice: str | None = None,
+        grant: GrantProposal | None = None,
+    ) -> Approval:
         found = next((one for one in self.waiting if one.request_id == request_id), None)
         if found is None or found.digest != digest:
             raise Conflict("already answered, or changed since it was shown")
@@ -200,9 +233,13 @@ def proposals() -> list[GrantProposal]:
     no = "would not match: npm ci --prefix x · npm install"
     return [
         GrantProposal(scope="exact", what="this exact command", limit="this session"),
-        GrantProposal(scope="shape", what="npm ci", limit="this session", note=no, rule={"verdict": "allow"}, rule_text=rule),
+        GrantProposal(
+            scope="shape", what="npm ci", limit="this session", note=no, rule={"verdict": "allow"}, rule_text=rule
+        ),
         GrantProposal(scope="30m", what="npm ci", limit="30 minutes · 10 times", note=no, rule_text=rule),
-        GrantProposal(scope="always", what="npm ci", limit="always", note="writes policy.d/50-grants.yaml", rule_text=rule),
+        GrantProposal(
+            scope="always", what="npm ci", limit="always", note="writes policy.d/50-grants.yaml", rule_text=rule
+        ),
     ]
 
 

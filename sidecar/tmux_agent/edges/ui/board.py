@@ -110,7 +110,8 @@ class Board:
 
     def answerable(self, now: float) -> bool:
         """Whether a key may answer or mark the selected row: it was painted, and did not just change by itself."""
-        return bool(self.selected) and self._seen_detail[0] == self.selected and not self._changed and now >= self._settled_at
+        seen = bool(self.selected) and self._seen_detail[0] == self.selected
+        return seen and not self._changed and now >= self._settled_at
 
     def digest(self) -> str:
         """Of the selected action, as it was painted."""
@@ -126,7 +127,7 @@ class Board:
             self.marks[row.id] = self.digest()
 
     def targets(self) -> list[tuple[Row, str]]:
-        """What an answer goes to, with the digests that were painted: marked rows on the screen, else the selected one."""
+        """What an answer goes to, each with its painted digest: marked rows on the screen, else the selected one."""
         if self.marks:
             marked = [(row, self.marks[row.id]) for row in self.rows if row.id in self.marks]
             return [(row, digest) for row, digest in marked if self._seen.get(row.id) == digest and not row.ended]
@@ -143,7 +144,8 @@ class Board:
             return
         del self.rows[at]
         if request_id == self.selected:
-            waiting = [row for row in self.rows[at:] if not row.ended] or [row for row in self.rows[:at] if not row.ended][-1:]
-            self.selected = waiting[0].id if waiting else ""
+            after = [row.id for row in self.rows[at:] if not row.ended]
+            before = [row.id for row in self.rows[:at] if not row.ended]
+            self.selected = (after[:1] or before[-1:] or [""])[0]
             self._changed = True
         self._drop_ended()

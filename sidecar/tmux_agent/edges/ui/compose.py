@@ -101,7 +101,7 @@ def list_lines(board: Board, shape: Plan, lines: Lines, now: datetime, top: int)
     room = shape.inner
     who = min(12, max(display.width(display.safe(words.who(row.approval.origin))) for row in visible))
     place = min(room // 6, max(display.width(display.safe(row.approval.origin.place[:200])) for row in visible))
-    branch = min(room // 6, max(display.width(display.safe(row.approval.origin.branch[:200] or "-")) for row in visible))
+    branch = min(room // 6, max(display.width(display.safe(row.approval.origin.branch[:200])) or 1 for row in visible))
     out = []
     for row in visible:
         chosen = row.id == board.selected
@@ -129,7 +129,8 @@ def _state(row: Row, board: Board, lines: Lines) -> Fragment:
 
 def _what(row: Row, room: int, strong: str) -> Line:
     if row.ended:
-        return [("class:warn", display.safe(row.ended)), ("", "  "), *literal(words.one_line(row.approval.action)[:200], "class:gone")]
+        was = literal(words.one_line(row.approval.action)[:200], "class:gone")
+        return [("class:warn", display.safe(row.ended)), ("", "  "), *was]
     return [(f"{strong} {style}".strip(), text) for style, text in words.summary(row.approval, room)]
 
 
@@ -148,7 +149,8 @@ _MARKS = {AgentState.ERROR: "class:warn", AgentState.WAITING: "class:medium", Ag
 
 def idle_lines(agents: list[Agent], recent: list[Finished], now: datetime, room: int, height: int) -> list[Line]:
     """What the agents do and how the last questions ended."""
-    out: list[Line] = [[("bold", "Nothing waits for you.")], []]
+    air: list[Line] = [[]] if height > 12 else []
+    out: list[Line] = [*air, [("bold", "Nothing waits for you.")], []]
     narrow = room < WIDE
     if agents:
         out += [_agent_line(agent, now, narrow) for agent in agents[: max(1, height - 11)]]
@@ -165,18 +167,22 @@ def idle_lines(agents: list[Agent], recent: list[Finished], now: datetime, room:
 def _agent_line(agent: Agent, now: datetime, narrow: bool) -> Line:
     since = display.ago((now - agent.since).total_seconds())
     line: Line = [*fit(literal(agent.name[:40] or agent.kind[:40]), 9), ("", " ")]
-    line += [(_MARKS.get(agent.state, "class:faint"), f"{agent.state.value:<8}"), ("class:faint", f"{since:>6}  ")]
+    state = (_MARKS.get(agent.state, "class:faint"), f"{agent.state.value:<8}")
+    line += [state, ("class:faint", f"{since:>6}  ")]
     if narrow:
         return [*line, *literal(agent.place[:80])]
-    return [*line, *fit(literal(agent.place[:80]), 12), ("", "  "), *literal((agent.detail or agent.branch)[:300], "class:faint")]
+    what = literal((agent.detail or agent.branch)[:300], "class:faint")
+    return [*line, *fit(literal(agent.place[:80]), 12), ("", "  "), *what]
 
 
 def _finished_line(done: Finished, now: datetime, room: int, narrow: bool) -> Line:
     good = done.verdict in ("approved", "allowed")
     lead: Line = [("class:good" if good else "class:bad", f"{done.verdict:<9}"), ("", " ")]
-    lead += [] if narrow else [*fit(literal(done.agent[:40]), 8), ("class:faint", f"{display.ago((now - done.at).total_seconds()):>6}  ")]
+    age = f"{display.ago((now - done.at).total_seconds()):>6}  "
+    lead += [] if narrow else [*fit(literal(done.agent[:40]), 8), ("class:faint", age)]
     by = [] if narrow else [("", "  "), *literal(done.by[:60], "class:faint")]
-    what = display.middle(display.safe(words.one_line(done.action)[: words.SUMMARY_LIMIT]), max(8, room - cells(lead) - cells(by)))
+    left = max(8, room - cells(lead) - cells(by))
+    what = display.middle(display.safe(words.one_line(done.action)[: words.SUMMARY_LIMIT]), left)
     return sides([*lead, ("", what)], by, room)
 
 

@@ -73,7 +73,8 @@ class Desk(Protocol):
     ) -> Approval:
         """Answers. `digest` is of the action that was on the screen, also when `edited` replaces it.
 
-        Raises errors.Conflict (changed, or answered by somebody else), NotFound, Denied (the edit, the step-up), Unavailable.
+        Raises errors.Conflict (changed, or answered by somebody else), NotFound, Denied (the edit, the step-up),
+        Unavailable.
         """
 
     async def check(self, approval: Approval, edited: Action) -> Decision:

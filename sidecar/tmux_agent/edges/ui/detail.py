@@ -11,14 +11,29 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+import msgspec
+
 from tmux_agent.core import display
 from tmux_agent.core.model import (
-    Action, Approval, Ask, Command, Fetch, File, JudgedPart, Mcp, Plan, Shell, Stage, Tmux, Tool, Verdict,
+    Action,
+    Approval,
+    Ask,
+    Command,
+    Fetch,
+    File,
+    JudgedPart,
+    Mcp,
+    Plan,
+    Shell,
+    Stage,
+    Tmux,
+    Tool,
+    Verdict,
 )  # fmt: skip
 from tmux_agent.edges.ui import highlight, words
 from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
 from tmux_agent.edges.ui.styles import Lines, risk_style
-from tmux_agent.edges.ui.text import Line, cut, fit, literal, shown, wrap, wrap_words
+from tmux_agent.edges.ui.text import Fragment, Line, cut, fit, literal, shown, wrap, wrap_words
 
 NARROW = 60  # columns; below, labels and gaps are left out
 PARTS_FOLDED = 4  # parts shown beside a folded action; all of them are below it
@@ -39,7 +54,10 @@ def blocks(action: Action, preview: str, folder: str) -> list[Block]:
         case File():
             return file_blocks(action, preview, folder)
         case Tmux():
-            return [(words.tmux_line(action), "plain"), *named(options=action.options or None, folder=action.cwd or None)]
+            return [
+                (words.tmux_line(action), "plain"),
+                *named(options=action.options or None, folder=action.cwd or None),
+            ]
         case Fetch(url=url, method=method):
             return [(f"{method} {url}", "plain")]
         case Mcp(server=server, tool=tool, arguments=arguments):
@@ -58,14 +76,15 @@ def named(**values: object) -> list[Block]:
 
 def file_blocks(action: File, preview: str, folder: str) -> list[Block]:
     path = action.path
-    head: list[Block] = [(words.file_line(action, folder), "plain")]
+    head: list[Block] = [(words.file_line(action, folder).removeprefix(f"{action.verb} "), "plain")]
     flags = ["every occurrence"] * action.replace_all + ["and all below it"] * action.recursive
     flags += ["over what is there"] * action.overwrite + ["making folders"] * action.create_dirs
     head += [(", ".join(flags), "plain")] if flags else []
     if action.verb not in ("write", "edit"):
         return head
     if words.diff_counts(preview):
-        return [*head, ("", "plain"), (preview, f"diff:{path}")]
+        hunks = preview[preview.find("\n@@") + 1 :] if preview.startswith("--- ") else preview  # the path stands above
+        return [*head, ("", "plain"), (hunks.removesuffix("\n"), f"diff:{path}")]
     if action.verb == "write":
         return [*head, ("", "plain"), (action.content or "", f"code:{highlight.language(path)}")]
     removed = "\n".join("-" + line for line in (action.old_text or "").split("\n"))
@@ -82,6 +101,7 @@ class Detail:
         self._lines = lines
         self._plan = plan
         self._narrow = width < NARROW
+        self._labels = 9 if self._narrow else 14  # columns of the labels of `foot`
         self._blocks = blocks(approval.action, approval.preview, approval.origin.cwd)
         self._body = Pages(self._body_chunks())
         self._parts = Pages(self._parts_chunks(approval.parts))
@@ -134,11 +154,22 @@ class Detail:
 
     def _parts_chunks(self, parts: tuple[JudgedPart, ...]) -> list[Callable[[], list[Line]]]:
         groups = [parts[at : at + PARTS_CHUNK] for at in range(0, len(parts), PARTS_CHUNK)]
-        return [partial(self._part_lines, group) for group in groups]
+        lines = self._part_stanzas if self._narrow else self._part_lines
+        return [partial(lines, group) for group in groups]
+
+    def _part_stanzas(self, parts: tuple[JudgedPart, ...]) -> list[Line]:
+        """Narrow: each part's reason below it, whole."""
+        out: list[Line] = []
+        for part in parts:
+            out += self._part_lines((msgspec.structs.replace(part, reason="", rule=""),))
+            out += [
+                [("", " " * 7), *line] for line in wrap_words(part.reason or part.rule, self.width - 7, "class:faint")
+            ]
+        return out
 
     def _part_lines(self, parts: tuple[JudgedPart, ...]) -> list[Line]:
         indent = 0 if self._narrow else 2
-        limit = (self.width - indent - 9) * (6 if self._narrow else 4) // 10
+        limit = (self.width - indent - 9) * (4 if any(part.reason or part.rule for part in parts) else 10) // 10
         sources = [display.middle(display.safe(part.source[:4000]), limit) for part in parts]
         column = max(map(display.width, sources), default=0)
         out: list[Line] = []
@@ -160,23 +191,30 @@ class Detail:
                 out.append([("class:key", lead if n == 0 else " " * len(lead)), *line])
         return out
 
+    def _label(self, name: str, short: str | None) -> Fragment:
+        """A label's column; `short` where it is narrow, None to leave it empty."""
+        said = "" if short is None else (short or name) if self._narrow else name
+        return ("class:label", f"{said:<{self._labels}}")
+
     def foot(self, now: datetime) -> list[Line]:
         """Why it asks, its plan, until when."""
         approval = self.approval
         out: list[Line] = []
-        room = self.width - 14
+        room = self.width - self._labels
         if approval.reason and not any(part.reason == approval.reason for part in approval.parts):
             reason = wrap_words(approval.reason, room)
-            out += [[("class:label", "because       " if at == 0 else " " * 14), *line] for at, line in enumerate(reason[:4])]
+            out += [[self._label("because", "" if at == 0 else None), *line] for at, line in enumerate(reason[:4])]
         if approval.rule and approval.kind != "question":
-            out.append([("class:label", "asks because  "), *literal(approval.rule), ("", "  "), *literal(approval.where, "class:faint")])
+            where = literal(approval.where, "class:faint")
+            out.append([self._label("asks because", "rule"), *literal(approval.rule), ("", "  "), *where])
         if self._plan and self._plan.steps:
             step = self._plan.steps[min(self._plan.current, len(self._plan.steps) - 1)]
             count = f"{min(self._plan.current + 1, len(self._plan.steps))} of {len(self._plan.steps)}  "
-            out.append([("class:label", "its plan      "), ("", count), *literal(step.description)])
+            out.append([self._label("its plan", "plan"), ("", count), *literal(step.description)])
         if approval.step_up:
-            out.append([("class:label", "a yes needs   "), *literal(" or ".join(approval.step_up), "class:medium")])
-        out.append(words.waits(approval, now))
+            out.append([self._label("a yes needs", "needs"), *literal(" or ".join(approval.step_up), "class:medium")])
+        label, said = words.waits(approval, now)
+        out.append([self._label(label, label.split()[0]), *said])
         return [cut(line, self.width) for line in out]
 
     # --- windows onto it ---
@@ -215,9 +253,11 @@ class Detail:
         if height < 8:
             head = head[:1] if height >= 5 else []
             foot = foot[:1] if height >= 7 else []
-        parts = self._folded_parts(max(1, min(PARTS_FOLDED, height // 3)), height) + self._options()[: max(0, height - 4)]
+        parts = (
+            self._folded_parts(max(1, min(PARTS_FOLDED, height // 3)), height) + self._options()[: max(0, height - 4)]
+        )
         room = height - len(head) - len(parts) - len(foot)
-        if height >= 12:
+        if room >= 10 or (room >= 4 and self._body.fits(room - 2)):  # air, where it costs no text
             parts = [[], *parts, []] if parts else [[]]
             room = height - len(head) - len(parts) - len(foot)
         if room < 1:
@@ -228,7 +268,7 @@ class Detail:
     def _folded_parts(self, count: int, height: int) -> list[Line]:
         if not self._parts.count() or height < 4:
             return []
-        lines = self._parts.chunk(0)[:count]
+        lines = self._part_lines(self.approval.parts[:count])
         total = len(self.approval.parts)
         if total > len(lines):
             rest = self.approval.parts[len(lines) :]

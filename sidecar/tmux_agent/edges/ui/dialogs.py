@@ -15,9 +15,10 @@ from tmux_agent.edges.ui.compose import Keys
 from tmux_agent.edges.ui.desk import GrantProposal
 from tmux_agent.edges.ui.detail import Detail
 from tmux_agent.edges.ui.edit import Editor
+from tmux_agent.edges.ui.highlight import code
 from tmux_agent.edges.ui.pages import START, Spot
 from tmux_agent.edges.ui.styles import Lines
-from tmux_agent.edges.ui.text import ODD, Line, cells, cut, fit, literal, wrap, wrap_words
+from tmux_agent.edges.ui.text import ODD, Line, cut, fit, literal, wrap, wrap_words
 
 Done = Callable[[], None]
 SUBMIT = ("c-s", "f10")
@@ -43,7 +44,9 @@ class Dialog:
 class Ask(Dialog):
     """One line from the person. Enter takes it."""
 
-    def __init__(self, heading: Line, text: str, label: str, take: Callable[[str], None], *, secret: bool = False) -> None:
+    def __init__(
+        self, heading: Line, text: str, label: str, take: Callable[[str], None], *, secret: bool = False
+    ) -> None:
         self.heading = heading
         self.editor = Editor("", multiline=False, secret=secret)
         self._text = text
@@ -84,7 +87,13 @@ class Judged(Dialog):
     """An edited action as it would be judged; `a` approves exactly what is shown."""
 
     def __init__(
-        self, heading: Line, detail: Detail, decision: Decision, clock: Callable[[], datetime], approve: Done, again: Done
+        self,
+        heading: Line,
+        detail: Detail,
+        decision: Decision,
+        clock: Callable[[], datetime],
+        approve: Done,
+        again: Done,
     ) -> None:
         self.heading = heading
         self._detail = detail
@@ -142,14 +151,18 @@ class Grant(Dialog):
             on = at == self.chosen
             strong = "class:chosen" if on else ""
             lead: Line = [("class:cursor", f"({self._lines.radio}) ") if on else ("class:faint", "( ) ")]
-            lead += [*fit(literal(proposal.what, strong), what), ("", "   "), *fit(literal(proposal.limit, strong), limit)]
+            lead += [
+                *fit(literal(proposal.what, strong), what),
+                ("", "   "),
+                *fit(literal(proposal.limit, strong), limit),
+            ]
             out.append(cut([*lead, ("", "   "), *literal(proposal.note, "class:faint")], width))
-            if on and cells(lead) + 3 + display.width(proposal.note) > width:  # what would not match must be readable
-                out += [[("", "    "), *line] for line in wrap_words(proposal.note, width - 4, "class:faint")[:4]]
-        rule = self.proposals[self.chosen].rule_text
-        if rule and height > len(out) + 4:
-            out += [[], [("class:label", "the rule")]]
-            out += wrap([("", display.safe(rule, newlines=True))], width, "  ", f"{self._lines.onward} ")
+        chosen = self.proposals[self.chosen]
+        if chosen.note and height > len(out) + 3:  # whole, where the row had to cut it
+            out += [[], *wrap_words(chosen.note, width, "class:faint")[:4]]
+        if chosen.rule_text and height > len(out) + 4:
+            rule = wrap(code(chosen.rule_text, "yaml"), width, "  ", f"{self._lines.onward} ")
+            out += [[], [("class:label", "the rule")], *rule]
         return out[:height]
 
     def press(self, key: str) -> None:
@@ -206,7 +219,3 @@ def help_lines() -> list[Line]:
         risks += [(f"class:{word}", word), ("", text)]
     about: Line = [(ODD, "⟨U+202E⟩"), ("class:faint", "   a character that hides or acts is shown by its name")]
     return [*lines, [], risks, about]
-
-
-
-

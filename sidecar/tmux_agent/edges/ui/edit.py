@@ -1,6 +1,7 @@
 """An action as text that a person can change, and back.
 
-Owns: which member of each kind of action is edited, and the editor that shows hostile text safely. Must not own: judging.
+Owns: which member of each kind of action is edited, and the editor that shows hostile text safely. Must not own:
+judging.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import msgspec
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.containers import Window
 from prompt_toolkit.layout.controls import BufferControl
 from prompt_toolkit.layout.processors import PasswordProcessor, Processor, Transformation, TransformationInput
@@ -93,10 +95,10 @@ def edits(action: Action) -> str:
 
 
 class SafeText(Processor):
-    """Shows a buffer's odd characters by name, so that an agent's text cannot act on the terminal while it is edited."""
+    """Shows a buffer's odd characters by name, so that an agent's text cannot act while it is edited."""
 
     def apply_transformation(self, ti: TransformationInput) -> Transformation:
-        out: list[tuple[str, str]] = []
+        out: StyleAndTextTuples = []
         starts: list[int] = []
         at = 0
         for fragment in ti.fragments:
@@ -123,9 +125,9 @@ class Editor:
     def __init__(self, text: str, *, multiline: bool, secret: bool = False) -> None:
         self.buffer = Buffer(multiline=multiline)
         self.buffer.set_document(Document(text, len(text) if not multiline else 0))
-        processors = [PasswordProcessor("*")] if secret else [SafeText()]
-        self.control = BufferControl(buffer=self.buffer, input_processors=processors, include_default_input_processors=False)
-        self.window = Window(self.control, wrap_lines=multiline, style="class:editor")
+        processors: list[Processor] = [PasswordProcessor("*")] if secret else [SafeText()]
+        control = BufferControl(self.buffer, input_processors=processors, include_default_input_processors=False)
+        self.window = Window(control, wrap_lines=multiline, style="class:editor")
         self.multiline = multiline
 
     @property

@@ -8,6 +8,7 @@ does not give back the very text it was given, the text is shown plain.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
@@ -18,13 +19,22 @@ from tmux_agent.edges.ui.text import Line, shown
 CODE_LIMIT = 8192  # characters; above, plain
 LINE_LIMIT = 1000  # a longer line is data, and what makes lexers slow
 
-_BY_SUFFIX = {
-    "sh": "bash", "bash": "bash", "zsh": "bash", "py": "python", "pyi": "python", "js": "javascript", "mjs": "javascript",
-    "jsx": "javascript", "ts": "typescript", "tsx": "typescript", "json": "json", "yaml": "yaml", "yml": "yaml",
-    "toml": "toml", "ini": "ini", "cfg": "ini", "c": "c", "h": "c", "cc": "cpp", "cpp": "cpp", "hpp": "cpp", "go": "go",
-    "rs": "rust", "java": "java", "rb": "ruby", "sql": "sql", "css": "css", "html": "html", "lua": "lua", "php": "php",
-    "makefile": "make", "dockerfile": "docker",
-}  # fmt: skip
+_SUFFIXES = {
+    "bash": "sh bash zsh",
+    "python": "py pyi",
+    "javascript": "js mjs jsx",
+    "typescript": "ts tsx",
+    "yaml": "yaml yml",
+    "ini": "ini cfg",
+    "c": "c h",
+    "cpp": "cc cpp hpp",
+    "rust": "rs",
+    "ruby": "rb",
+    "make": "makefile mk",
+    "docker": "dockerfile",
+    **{name: name for name in ("json", "toml", "go", "java", "sql", "css", "html", "lua", "php")},
+}
+_BY_SUFFIX = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 
 _STYLES = (
     (Token.Comment.Hashbang, "class:code.comment"),
@@ -43,7 +53,7 @@ _STYLES = (
 
 
 @lru_cache(maxsize=256)
-def _style(token: object) -> str:
+def _style(token: Any) -> str:
     return next((style for kind, style in _STYLES if token in kind), "")
 
 
@@ -83,7 +93,7 @@ def diff(text: str, path: str) -> Line:
         elif line.startswith("@@"):
             out.extend(shown(line, "class:hunk"))
         elif line[:1] in ("+", "-"):
-            sign = "class:add" if line[0] == "+" else "class:del"
+            sign = "class:plus" if line[0] == "+" else "class:minus"
             out.append((f"{sign} bold", line[0]))
             out.extend(code(line[1:], name, sign))
         else:

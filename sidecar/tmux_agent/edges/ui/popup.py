@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Size
@@ -19,8 +19,7 @@ from prompt_toolkit.input.typeahead import clear_typeahead
 
 from tmux_agent.core import display
 from tmux_agent.core.errors import Conflict, TmuxAgentError
-from tmux_agent.core.model import Approval, Origin, Role, Shell
-from tmux_agent.edges.ui import actions, highlight, view
+from tmux_agent.edges.ui import actions, changes, view
 from tmux_agent.edges.ui.board import Board
 from tmux_agent.edges.ui.desk import Desk
 from tmux_agent.edges.ui.dialogs import FAR, Dialog
@@ -164,7 +163,7 @@ class Popup:
         if self.dialog is None:
             self._press_list(key)
         elif key == "escape" or (key == "q" and self.dialog.editor is None):
-            actions.back(self)
+            changes.back(self)
         elif self.dialog.seen:
             self.dialog.press(key)
         self.app.invalidate()
@@ -218,8 +217,8 @@ MOVES = {"up", "down", "j", "k", "home", "end", "pageup", "pagedown"}
 ANSWERS: dict[str, Callable[[Popup], None]] = {
     "a": actions.approve,
     "d": actions.deny,
-    "e": actions.edit,
-    "g": actions.allow_again,
+    "e": changes.edit,
+    "g": changes.allow_again,
     " ": actions.mark,
 }
 
@@ -253,7 +252,7 @@ async def _run(popup: Popup, reader: asyncio.StreamReader) -> None:
     finally:
         for task in (main, frames, events):
             task.cancel()
-        results = await asyncio.gather(frames, events, return_exceptions=True)
+        _, *results = await asyncio.gather(main, frames, events, return_exceptions=True)
         await popup.settle()
     for result in results:
         if isinstance(result, Exception) and not isinstance(result, (Lost, Conflict)):
@@ -270,15 +269,9 @@ async def serve(
     """Runs a popup on an accepted relay until it is closed. Writes the accepting `K`; closes the writer. Never raises
     but for cancellation.
     """
-    writer.write(b"K")
-    failure: BaseException | None
     try:
-        popup = Popup(desk, attach, writer, clock)
-        await _run(popup, reader)
-        failure = popup.failure
-    except Exception as error:  # noqa: BLE001 - a popup's defect is the popup's alone
-        failure = error
-    try:
+        writer.write(b"K")
+        failure = await _attempt(reader, writer, attach, desk, clock)
         if failure is not None:
             log.error("popup failed", exc_info=failure)
             await _say_failed(reader, writer, failure)
@@ -290,6 +283,22 @@ async def serve(
         writer.close()
 
 
+async def _attempt(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    attach: Attach,
+    desk: Desk,
+    clock: Callable[[], datetime],
+) -> BaseException | None:
+    """Runs the popup; what went wrong with it, if something did."""
+    try:
+        popup = Popup(desk, attach, writer, clock)
+        await _run(popup, reader)
+    except Exception as error:  # noqa: BLE001 - a popup's defect is the popup's alone
+        return error
+    return popup.failure
+
+
 async def _say_failed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, failure: BaseException) -> None:
     """A sentence, until a key."""
     kind = type(failure).__name__
@@ -299,45 +308,3 @@ async def _say_failed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         await asyncio.wait_for(read_frame(reader), MESSAGE_S)
     except (Lost, TimeoutError):
         pass  # nobody reads it
-
-
-class _Rehearsal:
-    """One harmless request and nobody to answer it: what `warm` draws."""
-
-    def pending(self) -> list[Approval]:
-        origin = Origin(role=Role.AGENT, why="rehearsal", uid=0, pid=0, agent="agent", place="a:1", branch="main")
-        action = Shell(text="git status && echo 'x'  # y\n", cwd="/")
-        return [Approval(request_id="0", digest="0", action=action, origin=origin, created=now_utc(), rule="r", reason="r")]
-
-    def nothing(self, *_: object) -> None:
-        return None
-
-    def none(self, *_: object) -> list[Any]:
-        return []
-
-    find = plan_for = nothing
-    recent = agents = warnings = none
-
-
-class _Nowhere(asyncio.Transport):
-    """Takes what the rehearsal paints."""
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return True
-
-
-class _NoWriter:
-    transport = _Nowhere()
-
-
-def warm() -> None:
-    """Paints one popup to nobody, so that the first person does not wait for imports, styles and tables.
-
-    Call once at the sidecar's start; takes about 50 ms beyond the import.
-    """
-    popup = Popup(cast(Desk, _Rehearsal()), Attach(columns=100, rows=24), cast(asyncio.StreamWriter, _NoWriter()), now_utc)
-    popup.app.renderer.render(popup.app, popup.app.layout)
-    highlight.diff("@@ -1 +1 @@\n-a\n+b\n", "a.py")

@@ -31,8 +31,8 @@ STYLE = Style.from_dict(
         "bad": "ansired",
         "key": "ansicyan bold",
         "flash": "bold",
-        "add": "ansigreen",
-        "del": "ansired",
+        "plus": "ansigreen",
+        "minus": "ansired",
         "hunk": "ansicyan dim",
         "code.keyword": "ansimagenta",
         "code.string": "ansicyan",
@@ -53,10 +53,20 @@ class Lines:
     """Border and mark characters."""
 
     def __init__(self, utf8: bool) -> None:
-        self.utf8 = utf8
-        chars = "─│┌┐└┘├┤▌●↳⋯✓✗·•↑↓⚠" if utf8 else "-|++++++>*>.+x-*^v!"
-        (
-            self.across, self.down, self.top_left, self.top_right, self.bottom_left, self.bottom_right,
-            self.tee_left, self.tee_right, self.bar, self.mark, self.onward, self.gap, self.yes, self.no,
-            self.dot, self.radio, self.up_key, self.down_key, self.warn,
-        ) = chars  # fmt: skip
+        self.across = "─" if utf8 else "-"
+        self.down = "│" if utf8 else "|"
+        self.top_left = "┌" if utf8 else "+"
+        self.top_right = "┐" if utf8 else "+"
+        self.bottom_left = "└" if utf8 else "+"
+        self.bottom_right = "┘" if utf8 else "+"
+        self.tee_left = "├" if utf8 else "+"
+        self.tee_right = "┤" if utf8 else "+"
+        self.bar = "▌" if utf8 else ">"
+        self.mark = "●" if utf8 else "*"
+        self.onward = "↳" if utf8 else ">"
+        self.gap = "⋯" if utf8 else "~"
+        self.no = "✗" if utf8 else "x"
+        self.radio = "•" if utf8 else "*"
+        self.up_key = "↑" if utf8 else "^"
+        self.down_key = "↓" if utf8 else "v"
+        self.warn = "⚠" if utf8 else "!"

@@ -26,8 +26,7 @@ def literal(text: str, style: str = "") -> Line:
 def shown(text: str, style: str = "") -> Line:
     """Outside text that may hold newlines and tabs; `wrap` lays them out."""
     return [
-        (f"{style} {ODD}" if replaced else style, piece)
-        for piece, replaced in display.segments(text, newlines=True)
+        (f"{style} {ODD}" if replaced else style, piece) for piece, replaced in display.segments(text, newlines=True)
     ]
 
 

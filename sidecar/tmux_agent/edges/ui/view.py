@@ -15,6 +15,7 @@ from prompt_toolkit.layout import Float, FloatContainer, Layout
 from prompt_toolkit.layout.containers import DynamicContainer, Window
 from prompt_toolkit.layout.controls import UIContent, UIControl
 
+from tmux_agent.core import display
 from tmux_agent.core.model import AgentState, Approval, Plan
 from tmux_agent.edges.ui import compose, words
 from tmux_agent.edges.ui.detail import Detail
@@ -90,7 +91,7 @@ class Canvas(UIControl):
             left = [("bold", f"{popup.board.position() + 1} of {len(popup.board.rows)}")]
             age = (popup.clock() - row.approval.created).total_seconds()
             word = ("class:warn", "ended") if row.ended else words.risk_word(row.approval)
-            right = [word, ("class:faint", f" {words.display.ago(age)}")]
+            right = [word, ("class:faint", f" {display.ago(age)}")]
             if row.id in popup.board.marks:
                 left.append(("class:key", f" {popup.lines.mark}"))
         if warnings:
@@ -123,7 +124,8 @@ class Canvas(UIControl):
         popup = self._popup
         total = len(popup.board.rows)
         shown = len(self.visible)
-        where: Line = [("class:faint", f"{self._list_top + 1}-{self._list_top + shown} of {total}")] if shown < total else []
+        place = f"{self._list_top + 1}-{self._list_top + shown} of {total}"
+        where: Line = [("class:faint", place)] if shown < total else []
         return (popup.dialog.heading if popup.dialog else []), where
 
     # --- detail or dialog ---
@@ -136,7 +138,8 @@ class Canvas(UIControl):
         elif row := popup.board.current():
             content = self._request(frame, height)
             if row.ended:
-                content = [[("class:warn", words.display.safe(row.ended)), ("class:faint", "  nothing to answer")], *content][:height]
+                told: Line = [("class:warn", display.safe(row.ended)), ("class:faint", "  nothing to answer")]
+                content = [told, *content][:height]
             self.detailed = row.id
             self.visible = self.visible or [row.id]
         else:
@@ -161,6 +164,7 @@ class Canvas(UIControl):
         assert dialog is not None
         shape = frame.shape
         head = [] if shape.list_rows else [cut(dialog.heading, shape.inner)]
+        head += [[]] if shape.list_rows and height > 8 else []
         content = [*head, *dialog.lines(shape.inner, height - len(head))]
         if dialog.editor:
             top = min(1 + (shape.list_rows + 1 if shape.list_rows else 0) + len(content), shape.rows - 1)
@@ -257,32 +261,32 @@ def bindings(popup: Popup) -> KeyBindings:
     for name, key in _NAMED.items():
 
         @keys.add(key, filter=~editing, eager=True)
-        def _(event: KeyPressEvent, name: str = name) -> None:
+        def _(_event: KeyPressEvent, name: str = name) -> None:
             send(name)
 
     for char in "adegopqjk? 123456789":
 
         @keys.add(char, filter=~editing, eager=True)
-        def _(event: KeyPressEvent, char: str = char) -> None:
+        def _(_event: KeyPressEvent, char: str = char) -> None:
             send(char)
 
     @keys.add(Keys.Any, filter=~editing, eager=True)
-    def _(event: KeyPressEvent) -> None:
+    def _(_event: KeyPressEvent) -> None:
         """Any other key does nothing."""
 
     @keys.add(Keys.Enter, filter=editing & one_line, eager=True)
-    def _(event: KeyPressEvent) -> None:
+    def _(_event: KeyPressEvent) -> None:
         send("enter")
 
     for name in ("c-s", "f10"):
 
         @keys.add(name, filter=editing, eager=True)
-        def _(event: KeyPressEvent, name: str = name) -> None:
+        def _(_event: KeyPressEvent, name: str = name) -> None:
             send(name)
 
     @keys.add(Keys.Escape, filter=editing, eager=True)
     @keys.add(Keys.ControlC, filter=editing, eager=True)
-    def _(event: KeyPressEvent) -> None:
+    def _(_event: KeyPressEvent) -> None:
         send("escape")
 
     return keys

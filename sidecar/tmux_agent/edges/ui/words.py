@@ -13,7 +13,21 @@ import msgspec
 
 from tmux_agent.core import display
 from tmux_agent.core.model import (
-    Action, Approval, ApprovalState, Ask, Command, Fetch, File, Mcp, Origin, Risk, Shell, Stage, Tmux, Tool, Verdict,
+    Action,
+    Approval,
+    ApprovalState,
+    Ask,
+    Command,
+    Fetch,
+    File,
+    Mcp,
+    Origin,
+    Risk,
+    Shell,
+    Stage,
+    Tmux,
+    Tool,
+    Verdict,
 )  # fmt: skip
 from tmux_agent.edges.ui.text import Line, literal
 
@@ -100,7 +114,7 @@ def summary(approval: Approval, room: int) -> Line:
     action = approval.action
     tail: Line = []
     if isinstance(action, File) and (counts := diff_counts(approval.preview)):
-        tail = [("", "  "), ("class:add", f"+{counts[0]}"), ("", " "), ("class:del", f"−{counts[1]}")]
+        tail = [("", "  "), ("class:plus", f"+{counts[0]}"), ("", " "), ("class:minus", f"−{counts[1]}")]
     elif isinstance(action, Ask) and action.options:
         tail = [("class:faint", f"  {len(action.options)} options")]
     used = sum(display.width(text) for _, text in tail)
@@ -154,19 +168,25 @@ def ending(approval: Approval | None) -> str:
         return f"{approval.state.value} elsewhere" + (f" ({by.door})" if by else "")
     if approval.state is ApprovalState.WITHDRAWN and approval.note:
         return f"withdrawn: {approval.note}"
-    return approval.state.value
+    return str(approval.state.value)
 
 
-def waits(approval: Approval, now: datetime) -> Line:
-    """Until when it waits, and what happens then."""
+_THEN = {
+    Verdict.DENY: "then it is denied",
+    Verdict.ALLOW: "then it is allowed",
+    Verdict.ASK: "then nobody answered",
+}
+
+
+def waits(approval: Approval, now: datetime) -> tuple[str, Line]:
+    """Until when it waits, and what happens then, as (label, what)."""
     if approval.expires is not None:
         left = (approval.expires - now).total_seconds()
-        then = {Verdict.DENY: "then it is denied", Verdict.ALLOW: "then it is allowed", Verdict.ASK: "then nobody answered"}
-        return [("class:label", "expires in    "), ("bold" if left < 60 else "", display.ago(left)),
-                ("class:faint", f"  {then[approval.on_timeout]}")]  # fmt: skip
+        then = ("class:faint", f"  {_THEN[approval.on_timeout]}")
+        return "expires in", [("class:warn" if left < 60 else "", display.ago(left)), then]
     if approval.kind == "hook":
-        return [("class:label", "waits         "), ("", f"as long as {display.safe(person(approval.origin))}'s own dialog")]
-    return [("class:label", "waits         "), ("", "until somebody answers")]
+        return "waits", [("", f"as long as {display.safe(person(approval.origin))}'s own dialog")]
+    return "waits", [("", "until somebody answers")]
 
 
 def worst(risks: list[Risk]) -> Risk:
