@@ -36,6 +36,13 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**kept, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **(extra or {})}
 
 
+class _Screen(pyte.Screen):
+    """pyte's, which does not know the private form of a status request (tmux 3.6 sends one)."""
+
+    def report_device_status(self, mode: int, **_private: bool) -> None:
+        super().report_device_status(mode)
+
+
 class Terminal:
     """A program on a pty of its own, in a session of its own, with a screen."""
 
@@ -51,7 +58,7 @@ class Terminal:
         self.columns, self.rows = columns, rows
         self.bytes = 0  # that reached the terminal since it was opened
         self.raw = bytearray()  # those bytes
-        self._screen = pyte.Screen(columns, rows)
+        self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._fd, worker = pty.openpty()
         self._set_size(columns, rows)

@@ -342,7 +342,7 @@ def test_death_is_noticed_by_tmux_itself(tmux: Server) -> None:
     """When a sidecar is killed its clients end, the hidden session closes, the badge says so and the script is run."""
     flag = tmux.folder / "a b"
     script = tmux.folder / "ensure it"
-    script.write_text(f"#!/bin/sh\n[ \"$1\" = died ] && tmux -S {tmux.socket} wait-for -S ensured && : > '{flag}'\n")
+    script.write_text(f"#!/bin/sh\n[ \"$1\" = died ] && {TMUX} -S {tmux.socket} wait-for -S ensured && : > '{flag}'\n")
     script.chmod(0o755)
     tmux.run("new-session", "-d", "-s", "main")
     tmux.run("set-environment", "-gh", signals.ENSURE, str(script))
@@ -364,7 +364,7 @@ def test_death_is_noticed_by_tmux_itself(tmux: Server) -> None:
 def test_events_do_not_pile_up_unread(tmux: Server) -> None:
     """While nobody reads, the variable that collects signals stays short."""
     tmux.run("new-session", "-d", "-s", "main")
-    tmux.run("set-hook", "-g", "after-rename-window", signals.push("changed", "nobody"))
+    tmux.run("set-hook", "-g", "after-rename-window", signals.push("changed"))
     for _ in range(30):
         tmux.run("rename-window", "x", *[";", "rename-window", "x"] * 20)
     assert 1500 < len(tmux.run("show-environment", "-gh", signals.EVENTS)) < 2100

@@ -17,6 +17,7 @@ import secrets
 import socket as sockets
 import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
@@ -66,6 +67,7 @@ class TmuxServer:
         self.clients: tuple[Client, ...] = ()
         self.sessions: tuple[Session, ...] = ()
         self.panes: tuple[Pane, ...] = ()
+        self.read_at = 0.0  # time.monotonic() just before tmux was asked for the three
         self._on_event = on_event
         self._died = died
         self._session = ""
@@ -254,7 +256,9 @@ class TmuxServer:
         await self._refresh()
 
     async def _refresh(self) -> None:
+        asked = time.monotonic()
         clients, sessions, panes = await self.commands([snapshot.CLIENTS, snapshot.SESSIONS, snapshot.PANES])
+        self.read_at = asked
         everyone = snapshot.clients(clients)
         self.sessions = self._foreign(snapshot.sessions(sessions))
         self.panes = tuple(pane for pane in snapshot.panes(panes) if pane.session != self._session)

@@ -48,11 +48,12 @@ class Changed(Struct, frozen=True):
     """Clients, sessions, windows or panes are not what they were."""
 
 
-def push(word: str, channel: str = f"#{{{CHANNEL}}}") -> str:
-    """The tmux commands of a hook or key that tell us `word` (a format)."""
+def push(word: str) -> str:
+    """The tmux commands of a hook or key that tell us `word` (a format). While nobody listens they wake nobody."""
     append = ("set-environment", "-gFh", EVENTS, f"#{{=-2000:{EVENTS}}} {word}")
-    wake = ("run-shell", "-C", f"wait-for -S {channel}")  # expands the channel's name; starts no process
-    return text([("if-shell", "-F", f"#{{{EVENTS}}}", text([append]), text([append, wake]))])
+    wake = ("run-shell", "-C", f"wait-for -S #{{{CHANNEL}}}")  # expands the channel's name; starts no process
+    quiet = f"#{{?{CHANNEL},#{{{EVENTS}}},quiet}}"
+    return text([("if-shell", "-F", quiet, text([append]), text([append, wake]))])
 
 
 def text(commands: Sequence[Argv]) -> str:
