@@ -72,7 +72,7 @@ class Identity:
         if process := self._table.read(view.pid):
             self._server_processes[view.socket] = process
             self._note_start(process)
-            # A tmux server that made itself a daemon (it leads its session; `tmux -D` does not) is an orphan: its parent
+            # A server that made itself a daemon (it leads its session; `tmux -D` does not) is an orphan: its parent
             # is whoever adopts orphans here (init, systemd --user, a subreaper).
             if process.sid == process.pid:
                 self._adopters |= {process.ppid}
