@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sidecar_values import ACTION, PERSON, question
+from tests.services.sidecar_values import ACTION, PERSON, question
 
 from tmux_agent.core.errors import NotFound
 from tmux_agent.core.model import Approval, ApprovalState, Outcome, digest

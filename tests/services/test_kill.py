@@ -39,7 +39,7 @@ def _two_at_a_time(root: Path) -> list[str]:
 
 def _worker(folder: Path, first: int) -> subprocess.Popen[str]:
     folder.mkdir()
-    paths = os.pathsep.join([str(HERE), str(HERE.parents[1] / "sidecar")])
+    paths = os.pathsep.join([str(HERE.parents[1]), str(HERE.parents[1] / "sidecar")])
     return subprocess.Popen(
         [sys.executable, str(HERE / "kill_worker.py"), str(folder), str(first), str(POINTS)],
         env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

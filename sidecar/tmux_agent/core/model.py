@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
 from datetime import datetime
 from typing import Any, Literal
 
@@ -185,7 +186,11 @@ _canonical = msgspec.json.Encoder(order="sorted")
 
 def digest(action: Action) -> str:
     """Name of an action: SHA-256 (hex) of its canonical JSON. An answer is bound to it."""
-    return hashlib.sha256(_canonical.encode(action)).hexdigest()
+    try:
+        text = _canonical.encode(action)
+    except UnicodeEncodeError:  # a word that is not UTF-8, surrogate-escaped: only \u escapes can carry it
+        text = json.dumps(msgspec.to_builtins(action), sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(text).hexdigest()
 
 
 # --- what was decided ------------------------------------------------------------------------------
@@ -366,7 +371,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown · action.started/finished ·
     refused · grant.made/used/revoked · plan.changed · agent.state · policy.loaded/error · notify.failed ·
-    sidecar.started/stopped/recovered · tmux.attached/lost. `agent.state` is not kept in the audit log; all else is.
+    sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the
+    audit log; all else is.
     """
 
     type: str

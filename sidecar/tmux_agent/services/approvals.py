@@ -134,6 +134,15 @@ class Approvals:
                 del self._opening[whose]
         return approval
 
+    async def admit(self, approval: Approval) -> None:
+        """Persist what the policy approved by itself, so that `running` lets it be run once, however often it is sent.
+
+        Raises Conflict (its id or key exists), Unavailable.
+        """
+        await self._journal.commit(
+            lambda db: store.add_approval(db, approval), then=lambda _: self._remember(approval)
+        )
+
     async def wait(self, request_id: str, timeout: float | None = None) -> Approval:
         """The approval once it is settled (at once if it is). Raises NotFound, TimedOut after `timeout` seconds."""
         if request_id not in self._pending:
@@ -170,7 +179,10 @@ class Approvals:
         return await self._journal.read(lambda db: store.outcome(db, request_id))
 
     def find(self, hook_key: str) -> Approval | None:
-        """The newest approval with this key that waits or was settled recently."""
+        """The newest approval with this key that waits or was settled recently.
+
+        Older ones are not found, but `open` and `admit` refuse their keys as long as their rows are kept.
+        """
         both = itertools.chain(self._pending.values(), self._settled.values())
         return max(
             (one for one in both if one.hook_key == hook_key), key=lambda one: one.request_id, default=None

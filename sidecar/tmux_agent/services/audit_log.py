@@ -7,7 +7,6 @@ shown (edges/audit_cli.py). The sidecar may be writing meanwhile: a last line wi
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from msgspec import Struct
 from ..core import chain
 from ..core.chain import Head, Record
 from .audit_file import rotated
+from .schema import look
 from .store import head as head_of
 
 BLOCK = 1 << 18  # bytes per piece that is verified at once: small enough to stay in the processor's cache
@@ -70,7 +70,7 @@ class AuditLog:
         return rotated(self._path) + ([self._path] if self._path.exists() else [])
 
     def verify(self, start: int = 1, head: Head | None = None) -> Checked:
-        """Check the chain from record number `start` on; with `head` (what the database knows), its end too."""
+        """Check the chain from record number `start` on; with `head` (what the database knew before), its end."""
         at, records, torn = Head(), 0, 0
         files = self.files()
         if start > 1:
@@ -87,10 +87,15 @@ class AuditLog:
                 return Checked(
                     ok=False, records=records, head=at, file=str(file), line=line, seq=found.bad_seq, why=why
                 )
-        if head is not None and head != at:
+        if head is not None and head != at and not self._has(head):
             why = f"the log ends with record {at.seq}, the database has seen {head.seq}: its end was cut or replaced"
             return Checked(ok=False, records=records, head=at, seq=at.seq + 1, why=why, torn_bytes=torn)
         return Checked(ok=True, records=records, head=at, torn_bytes=torn)
+
+    def _has(self, head: Head) -> bool:
+        """Whether the record is there, with others behind it that came since `head` was read."""
+        found = self.newest(before=head.seq + 1, limit=1)
+        return bool(found) and Head(found[0].seq, found[0].hash) == head
 
     def records(self, wanted: Filter | None = None, after: int = 0) -> Iterator[Record]:
         """Those that fit, oldest first, with numbers over `after`; lines that are no records are passed over."""
@@ -169,16 +174,7 @@ class AuditLog:
 
 def database_head(database: Path) -> Head | None:
     """The end of the chain as the state database knows it; None where there is none to read."""
-    if not database.exists():
-        return None
-    try:
-        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
-        try:
-            return head_of(connection)
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return None  # the log can be checked without it; the sidecar reports what is wrong with it
+    return look(database, head_of)
 
 
 def torn_bytes(file: Path) -> int:

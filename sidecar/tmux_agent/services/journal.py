@@ -144,37 +144,30 @@ class Journal:
         result: T = await self._queue(None, look)
         return result
 
-    def subscribe(
+    async def subscribe(
         self, types: Iterable[str] | None = None, since: int | None = None, limit: int = 1000
     ) -> Subscription:
         """Hear every event from now on (of `types`), or from the record after number `since`; close it when done.
 
         `limit` is how many may wait unread. Where the records after `since` are no longer kept, `lost` says how many
-        are missing at the least; where they cannot be read, the subscription ends at once.
+        are missing at the least. Raises Unavailable (only with `since`).
         """
         wanted = None if types is None else frozenset(types)
         subscription = Subscription(wanted, limit, self._leave)
         if since is None:
             self._subscribers.append(subscription)
-        else:
-            self._replay(subscription, since)
-        return subscription
-
-    def _replay(self, subscription: Subscription, since: int) -> None:
-        """Attach once what was recorded after `since` is read, so that nothing is heard twice or missed between."""
+            return subscription
+        after = since
 
         def attach(lines: list[tuple[int, bytes]]) -> None:
+            # in the loop, right after the group that was read: nothing is heard twice or missed between
             first = lines[0][0] if lines else self.head.seq + 1
-            subscription.lost = max(first - since - 1, 0)
+            subscription.lost = max(first - after - 1, 0)
             subscription.offer(_heard(line) for _, line in lines)
             self._subscribers.append(subscription)
 
-        def read(done: asyncio.Future[Any]) -> None:
-            if done.exception() is not None:
-                subscription.close()
-
-        future = self._queue(None, lambda db: store.lines_after(db, since), attach)
-        future.add_done_callback(read)
+        await self._queue(None, lambda db: store.lines_after(db, after), attach)
+        return subscription
 
     def _leave(self, subscription: Subscription) -> None:
         if subscription in self._subscribers:
@@ -218,7 +211,8 @@ class Journal:
                 break
             job = self._jobs.get()
         try:
-            self._ledger.write([one.entry for one in jobs if one.entry is not None])
+            if entries := [one.entry for one in jobs if one.entry is not None]:
+                self._ledger.write(entries)
             done = [(one, *self._outcome(one)) for one in jobs]
         except Exception as error:  # noqa: BLE001  a defect of ours: nobody may wait for ever
             done = [(one, None, Internal(f"the journal failed: {error!r}; nothing was acted upon")) for one in jobs]

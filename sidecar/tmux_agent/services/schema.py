@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ..core.errors import Unavailable
 
@@ -21,6 +23,7 @@ _MIGRATIONS = (
         state TEXT NOT NULL CHECK (state IN ('pending','approved','denied','expired','withdrawn','unknown')),
         phase TEXT NOT NULL CHECK (phase IN ('','running','done')),
         digest TEXT NOT NULL,
+        once TEXT UNIQUE,
         body BLOB NOT NULL,
         outcome BLOB
     ) STRICT;
@@ -32,6 +35,8 @@ _MIGRATIONS = (
     CREATE TABLE agents (session TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
     """,
 )
+
+T = TypeVar("T")
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -54,6 +59,20 @@ def open_database(path: Path, stamp: str) -> tuple[sqlite3.Connection, Path | No
         return _connect(path), aside
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"the state database {path} cannot be opened: {error}") from error
+
+
+def look(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
+    """What `read` finds in a database that perhaps a sidecar is writing; None where there is none that can be read."""
+    if not path.exists():
+        return None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
+        try:
+            return read(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None  # the sidecar is who reports what is wrong with it
 
 
 def _connect(path: Path) -> sqlite3.Connection:

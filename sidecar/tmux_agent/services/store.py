@@ -66,14 +66,15 @@ def lines_after(db: Connection, seq: int) -> list[tuple[int, bytes]]:
 
 
 def add_approval(db: Connection, approval: Approval) -> None:
-    """Raises Conflict where the id exists."""
+    """Raises Conflict where the id exists, or the key of something that we run or ask: it must not be done twice."""
+    once = None if approval.kind == "hook" else approval.hook_key
     try:
         db.execute(
-            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, NULL)",
-            (approval.request_id, approval.state.value, approval.phase, approval.digest, _encode(approval)),
+            "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?, NULL)",
+            (approval.request_id, approval.state.value, approval.phase, approval.digest, once, _encode(approval)),
         )
     except sqlite3.IntegrityError as error:
-        raise Conflict(f"there is a request {approval.request_id} already") from error
+        raise Conflict(f"request {approval.request_id} was made already, under this id or this key") from error
 
 
 def approval(db: Connection, request_id: str) -> Approval:
