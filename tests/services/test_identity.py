@@ -490,7 +490,9 @@ def test_a_nested_client_is_a_persons_if_the_outer_one_is(
     desk: Desk, tmux: Server, identity: Identity, front: bool, known: bool, answers: bool
 ) -> None:
     """Inside another tmux: somebody must sit in front of that one; where we serve it too, its own popup is the way."""
-    with Server() as outer:
+    with Server() as outer, Server() as another:
+        another.run("new-session", "-d")
+        another.attach()  # somebody in front of another tmux is not in front of this one
         tmux.run("set-hook", "-g", "client-attached", "wait-for -S attached")
         command = f"exec env -u TMUX tmux -S {tmux.socket} attach -t work"
         outer.run("new-session", "-d", "-s", "outer", command)

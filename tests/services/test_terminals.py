@@ -202,6 +202,19 @@ def test_nothing_above_an_adopter_counts() -> None:
     assert (origin.role, "no terminal program" in origin.why) == (Role.AGENT, True)
 
 
+def test_an_orphan_below_its_own_terminal_is_refused() -> None:
+    """A subreaper inside a person's terminal takes in what was left behind there: the shell above it proves nothing."""
+    table = at_a_terminal(("sshd", 1, ROOT))
+    table.add(100, 90, "tmux-agent", 5000, sid=101, tty=TTY)
+    table.add(90, 101, "runner", 4100, sid=101, tty=TTY)
+    identity = Identity(uid=UID, table=table)
+    assert identity.identify(100, UID).role is Role.OPERATOR
+    table.add(50, 90, "tmux: server", 4500, sid=50)
+    identity.add_server(TmuxView("/tmp/s", 50, {}, {}))
+    origin = identity.identify(100, UID)
+    assert (origin.role, "took it in" in origin.why) == (Role.AGENT, True)
+
+
 def test_screen_with_somebody_in_front_answers() -> None:
     """A multiplexer is as much a person's as the terminal that shows it."""
     table = at_a_terminal(("SCREEN", 3000, {"exe": "/usr/bin/screen"}))

@@ -261,8 +261,6 @@ class Identity:
             return f"it is not a child of the tmux server at {grant.server}"
         if peer.tty is None or peer.sid != peer.pid:
             return "it does not lead the session of a terminal of its own"
-        if any(peer.tty == client.tty for client in view.clients.values()):
-            return f"it sits on the terminal of a client, {peer.tty}"
         if self._table.holds_terminal(view.pid, peer.tty) is False:
             return f"the tmux server does not hold the other side of {peer.tty}: that is no popup"
         if not 0 <= peer.started - grant.issued <= _GRANT_SECONDS * TICKS:
