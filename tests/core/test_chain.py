@@ -110,7 +110,9 @@ def test_a_replaced_record_breaks_the_next_one() -> None:
 
 _plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.characters(categories=["Cs"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.lists(inner, max_size=4).map(tuple)
+    | st.dictionaries(st.text(max_size=9), inner, max_size=4),
     max_leaves=20,
 )
 
@@ -125,7 +127,12 @@ def test_any_data_can_be_sealed(data: dict[str, object], request_id: str) -> Non
 
 @pytest.mark.parametrize(
     "data",
-    [{"text": "x" * 1_000_000}, {"many": ["y" * 5000] * 200}, {"keys": {str(n): n for n in range(50_000)}}],
+    [
+        {"text": "x" * 1_000_000},
+        {"argv": ("y" * 1_000_000,)},
+        {"many": ["y" * 5000] * 200},
+        {"keys": {str(n): n for n in range(50_000)}},
+    ],
 )
 def test_a_line_is_bounded(data: dict[str, object]) -> None:
     """What is too long is cut, says so, and keeps the digest of the whole."""

@@ -207,7 +207,7 @@ def _utf8(value: Any) -> Any:
             return value.encode("utf-8", "backslashreplace").decode("utf-8")
         case dict():
             return {_utf8(key): _utf8(item) for key, item in value.items()}
-        case list():
+        case list() | tuple():
             return [_utf8(item) for item in value]
     return value
 
@@ -221,6 +221,6 @@ def _shorten(value: Any, longest: int) -> Any:
             return value[: longest // 2] + note + value[-longest // 4 :]
         case dict():
             return {key: _shorten(item, longest) for key, item in value.items()}
-        case list():
+        case list() | tuple():
             return [_shorten(item, longest) for item in value]
     return value

@@ -46,7 +46,7 @@ def too_late(now: Approval) -> Conflict:
     )
 
 
-def record(kind: str, approval: Approval, **data: Any) -> Event:
+def record(kind: str, approval: Approval, /, **data: Any) -> Event:
     """A record of type `kind` about an approval."""
     return Event(type=kind, request_id=approval.request_id, origin=approval.origin, data=data)
 
