@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
+from tests.plugin.serving import Events, serving
 from tests.plugin.terminal import TMUX, Server
 
 from tmux_agent.core import errors
@@ -23,42 +23,6 @@ HIDDEN = signals.SESSION
 def tmux() -> Iterator[Server]:
     with Server() as server:
         yield server
-
-
-class Events:
-    """Everything a TmuxServer told, waited for rather than slept for."""
-
-    def __init__(self) -> None:
-        self.seen: list[Event] = []
-        self._news = asyncio.Event()
-
-    def __call__(self, _server: TmuxServer, event: Event) -> None:
-        self.seen.append(event)
-        self._news.set()
-
-    async def wait(self, holds: Callable[[], bool]) -> None:
-        try:
-            async with asyncio.timeout(10):
-                while not holds():
-                    self._news.clear()
-                    await self._news.wait()
-        except TimeoutError:
-            raise AssertionError(f"did not come; what came: {self.seen}") from None
-
-    async def wait_for(self, kind: type[Event]) -> Event:
-        await self.wait(lambda: any(isinstance(event, kind) for event in self.seen))
-        return next(event for event in self.seen if isinstance(event, kind))
-
-
-@asynccontextmanager
-async def serving(tmux: Server) -> AsyncIterator[tuple[TmuxServer, Events]]:
-    events = Events()
-    server = TmuxServer(tmux.socket, events, tmux=TMUX, died="gone")
-    await server.start()
-    try:
-        yield server, events
-    finally:
-        await server.close()
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

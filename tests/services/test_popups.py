@@ -1,0 +1,127 @@
+"""Popups on real clients: opened once, closed with their program, and nonces that work once and briefly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from tests.plugin.serving import Events, serving
+from tests.plugin.terminal import Server
+
+from tmux_agent.core import errors
+from tmux_agent.services.tmux import popups
+from tmux_agent.services.tmux.control import Connected, TmuxServer
+from tmux_agent.services.tmux.popups import Popups
+
+# Stands for the relay: shows how it was called, ends on a key.
+RELAY = ("/bin/sh", "-c", 'printf "a=%s n=%s" "$1" "$2"; read x; exit ${x:-0}', "relay", "a b'\\;#{pid}")
+
+
+@pytest.fixture
+def tmux() -> Iterator[Server]:
+    with Server() as server:
+        server.run("new-session", "-d", "-s", "main")
+        yield server
+
+
+def now() -> int:
+    return 42
+
+
+async def ready(server: TmuxServer, events: Events, clients: int = 1) -> None:
+    await events.wait_for(Connected)
+    await events.wait(lambda: len(server.clients) == clients)
+
+
+def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
+    """The popup shows the relay with its arguments untouched, on that client only; its end closes it."""
+    one, two = tmux.attach(), tmux.attach()
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events, 2)
+            shown = Popups(RELAY, now)
+            assert await shown.open(server, one.tty, at="01K")
+            (nonce,) = shown._out
+            await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid}")
+            await asyncio.to_thread(one.wait_for, f"n={nonce}")
+            assert "n=" not in two.text()
+            claim = shown.claim(nonce)
+            assert claim is not None
+            assert (claim.at, claim.grant.client, claim.grant.server, claim.grant.issued) == (
+                "01K",
+                one.tty,
+                tmux.socket,
+                42,
+            )
+            assert not await shown.open(server, one.tty), "a second press opens no second popup"
+            assert await shown.open(server, two.tty), "another client has its own"
+            await asyncio.to_thread(two.wait_for, "n=")
+            one.press("\r")
+            await asyncio.to_thread(one.wait_gone, "n=")
+            async with asyncio.timeout(10):
+                while shown.is_open(server, one.tty):
+                    await asyncio.gather(*[shown._open[(tmux.socket, one.tty)]])
+            assert not shown.is_open(server, one.tty)
+            await shown.close()
+            assert not shown.is_open(server, two.tty)
+
+    asyncio.run(main())
+
+
+def test_failed_relay_stays_readable(tmux: Server) -> None:
+    """A relay that ends with an error leaves its words on the screen until a key."""
+    one = tmux.attach()
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            shown = Popups(("/bin/sh", "-c", "echo why not; exit 1", "relay"), now)
+            await shown.open(server, one.tty)
+            await asyncio.to_thread(one.wait_for, "why not")
+            await shown.close()
+
+    asyncio.run(main())
+
+
+def test_nonce_is_good_once_and_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown, used and old nonces are nothing."""
+    clock = [0.0]
+    monkeypatch.setattr(popups.time, "monotonic", lambda: clock[0])
+    shown = Popups(RELAY, now)
+    first, second = (shown._issue(popups.PopupGrant("s", "c", 1), None) for _ in range(2))
+    assert len(first) >= 32
+    assert shown.claim("x") is None
+    assert shown.claim(first) is not None
+    assert shown.claim(first) is None
+    clock[0] = popups.NONCE_SECONDS + 0.01
+    assert shown.claim(second) is None
+
+
+def test_unknown_client_is_an_error(tmux: Server) -> None:
+    """A client that is not attached, or is a program in control mode, gets no popup."""
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await events.wait_for(Connected)
+            with pytest.raises(errors.NotFound, match="/dev/nowhere"):
+                await Popups(RELAY, now).open(server, "/dev/nowhere")
+
+    asyncio.run(main())
+
+
+def test_small_client_gives_all_its_room(tmux: Server) -> None:
+    """On 40 columns the popup takes the whole screen."""
+    one = tmux.attach(columns=40, rows=20)
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            shown = Popups(("/bin/sh", "-c", "stty size; read x", "relay"), now)
+            await shown.open(server, one.tty)
+            wanted = "20 40" if server.version >= popups.BORDERLESS else "18 38"
+            await asyncio.to_thread(one.wait_for, wanted)
+            await shown.close()
+
+    asyncio.run(main())
