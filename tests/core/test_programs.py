@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script
+from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script, tmux_socket
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,19 @@ def test_the_script_of_an_interpreter() -> None:
     assert script(("python3", "-W", "error", "-m", "http.server")) == "http.server"
     assert script(("node", "-e", "code", "x.js")) == ""
     assert base("/nix/store/x/bin/.kitty-wrapped") == "kitty"
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "path"),
+    [
+        ("tmux attach", {}, "/tmp/tmux-7/default"),
+        ("tmux -L one attach -t x", {}, "/tmp/tmux-7/one"),
+        ("tmux -u2Lone attach", {"TMUX_TMPDIR": "/run/x"}, "/run/x/tmux-7/one"),
+        ("tmux -f /dev/null -S /x/s attach", {}, "/x/s"),
+        ("tmux attach -S /x/s", {"TMUX": "/y/s,12,0"}, "/y/s"),
+        ("tmux: client (/tmp/tmux-0/default)", {}, "/tmp/tmux-0/default"),
+    ],
+)
+def test_the_socket_of_a_tmux_client(line: str, environ: dict[str, str], path: str) -> None:
+    """As tmux(1) finds it: -S, -L, TMUX, TMUX_TMPDIR; options after the command are the command's."""
+    assert tmux_socket(line.split(" "), environ, 7) == path

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -119,10 +121,21 @@ def test_a_terminal_is_named_as_tmux_names_it() -> None:
     """The controlling terminal's path is the one that tty(1) and tmux give."""
     pid, master = pty.fork()
     if pid == 0:
-        os.execvp("cat", ["cat"])
+        os.execvp("sh", ["sh", "-c", "echo here; exec cat"])
+    os.read(master, 1)  # it has its terminal by then
     found = LinuxProcesses().read(pid)
     assert found is not None
     assert found.tty is not None
     assert LinuxProcesses().holds_terminal(os.getpid(), found.tty) is True
     os.close(master)
     os.waitpid(pid, 0)
+
+
+def test_the_sockets_that_a_process_has_by_name(table: Processes, tmp_path: Path) -> None:
+    """A listening socket's path, as it was bound; nothing of other processes."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        assert str(tmp_path / "s") in table.listens(os.getpid())
+        assert str(tmp_path / "s") not in table.listens(os.getppid())
+    assert table.listens(2**22 + 1) == frozenset()

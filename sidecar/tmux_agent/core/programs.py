@@ -126,6 +126,25 @@ def script(argv: Sequence[str]) -> str:
     return ""
 
 
+def tmux_socket(argv: Sequence[str], environ: Mapping[str, str], uid: int) -> str:
+    """Path of the socket that a tmux client with these arguments and environment talks to, as tmux(1) finds it."""
+    title = " ".join(argv)
+    if title.startswith("tmux: "):  # "tmux: client (/tmp/tmux-0/default)", where tmux can set its title
+        return title.rpartition("(")[2].rstrip(") ")
+    path = environ.get("TMUX", "").partition(",")[0]
+    folder = f"{environ.get('TMUX_TMPDIR') or '/tmp'}/tmux-{uid}"  # noqa: S108 (tmux's own place)
+    words = iter(argv[1:])
+    for word in words:
+        if not word.startswith("-") or word == "--":
+            break
+        for place, letter in enumerate(word[1:], 2):
+            if letter in "cfLST":  # options with a value, in this word or the next
+                value = word[place:] or next(words, "")
+                path = value if letter == "S" else f"{folder}/{value}" if letter == "L" else path
+                break
+    return path or f"{folder}/default"
+
+
 def agent_of(name: str, exe: str, argv: Sequence[str] = ()) -> str | None:
     """The known agent that a process is, from its kernel name, executable and, for interpreters, arguments."""
     for word in (base(exe), name):

@@ -56,6 +56,7 @@ class Processes(Protocol):
     def cwd(self, pid: int) -> str: ...
     def pids(self) -> Iterator[int]: ...
     def holds_terminal(self, pid: int, tty: str) -> bool | None: ...  # has the master side open; None: cannot be known
+    def listens(self, pid: int) -> frozenset[str]: ...  # paths of the Unix sockets that it has open by name
     def now(self) -> int: ...  # in the unit of Process.started
 
 
@@ -123,6 +124,16 @@ class LinuxProcesses:
                         return True
         return False if seen else None
 
+    def listens(self, pid: int) -> frozenset[str]:
+        """By inode, through /proc/net/unix (proc_net(5)): a kilobyte for every ten sockets of the machine."""
+        try:
+            links = {_link(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}
+        except OSError:
+            return frozenset()
+        inodes = {link[8:-1].encode() for link in links if link.startswith("socket:[")}
+        rows = (row.split(None, 7) for row in (_bytes("/proc/net/unix", _ENVIRON_LIMIT) or b"").splitlines()[1:])
+        return frozenset(_text(row[7]) for row in rows if len(row) == 8 and row[6] in inodes)
+
     def now(self) -> int:
         # The clock of stat's start times.
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
@@ -175,6 +186,13 @@ class PsutilProcesses:
 
     def holds_terminal(self, pid: int, tty: str) -> bool | None:  # noqa: ARG002 (cannot be known here)
         return None
+
+    def listens(self, pid: int) -> frozenset[str]:
+        try:
+            found = self._psutil.Process(pid).net_connections("unix")
+        except (self._psutil.Error, OSError):
+            return frozenset()
+        return frozenset(str(connection.laddr) for connection in found if connection.laddr)
 
     def now(self) -> int:
         return int(time.time() * TICKS)

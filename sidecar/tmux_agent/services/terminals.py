@@ -90,12 +90,13 @@ def anchor(table: Processes, ancestry: Ancestry, index: int, ground: Ground) -> 
 
 
 def fronts(table: Processes, multiplexer: Process, uid: int) -> list[Process]:
-    """Processes of this user that may show a multiplexer's screen: same program, on a terminal.
+    """Processes of this user that may show a multiplexer's screen: same program, on a terminal; tmux: same socket.
 
-    A tmux server and its clients name their socket in their title, "tmux: client (/tmp/tmux-0/default)"; the others do
-    not tell theirs apart. Looks at every process: some milliseconds, for nested terminals only.
+    The server's socket is what the kernel says, the client's what its arguments say: a person's client does not lie.
+    Looks at every process: some milliseconds, for nested terminals only.
     """
-    program, socket = _program(table, multiplexer), _title_socket(table, multiplexer)
+    program = _program(table, multiplexer)
+    sockets = table.listens(multiplexer.pid) if program == "tmux" else frozenset()
     found = []
     for pid in table.pids():
         process = table.read(pid)
@@ -103,7 +104,7 @@ def fronts(table: Processes, multiplexer: Process, uid: int) -> list[Process]:
             continue
         if _program(table, process) != program or table.real_uid(pid) != uid:
             continue
-        if socket == _title_socket(table, process):
+        if program != "tmux" or programs.tmux_socket(table.argv(pid), table.environ(pid) or {}, uid) in sockets:
             found.append(process)
     return found
 
@@ -116,8 +117,3 @@ def _kind(table: Processes, process: Process, terminals: frozenset[str] = frozen
 
 def _program(table: Processes, process: Process) -> str:
     return programs.base(table.exe(process.pid)).lower() or process.name.partition(":")[0].lower()
-
-
-def _title_socket(table: Processes, process: Process) -> str:
-    title = " ".join(table.argv(process.pid))
-    return title.rpartition("(")[2].rstrip(") ") if title.startswith("tmux: ") else ""
