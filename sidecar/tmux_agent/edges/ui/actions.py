@@ -14,6 +14,7 @@ from tmux_agent.core.model import Approval
 from tmux_agent.core.model import Ask as Question
 from tmux_agent.edges.ui import words
 from tmux_agent.edges.ui.board import Row
+from tmux_agent.edges.ui.detail import FOLDED
 from tmux_agent.edges.ui.dialogs import Ask, Text, help_lines
 from tmux_agent.edges.ui.text import Line, literal
 
@@ -74,7 +75,7 @@ async def _answer(popup: Popup, targets: list[Target], approved: bool, done: str
             board.answered(row.id)
         finally:
             board.sending.discard(row.id)
-    popup.top = (0, 0)
+    popup.top = FOLDED
     name = _name(targets[0][0].approval) if len(targets) == 1 else f"{count} requests"
     if refused:
         popup.say(f"not answered: {refused}" if not count else f"{done} {count}; one was not: {refused}", "class:warn")

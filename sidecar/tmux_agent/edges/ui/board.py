@@ -38,6 +38,7 @@ class Board:
     _answered: set[str] = field(default_factory=set)
     _seen: dict[str, str] = field(default_factory=dict)  # as last painted: request id → digest
     _seen_detail: tuple[str, str] = ("", "")
+    _opened: bool = False  # painted at least once
     _changed: bool = False  # the selected row changed by itself and is not painted yet
     _settled_at: float = 0.0
 
@@ -46,14 +47,13 @@ class Board:
     def refresh(self) -> None:
         """Takes over what the desk knows now."""
         waiting = {approval.request_id: approval for approval in self.desk.pending()}
-        first = not self.rows and not self._seen_detail[0]
         for row in self.rows:
             self._update(row, waiting.pop(row.id, None))
         self.rows += [Row(approval) for id_, approval in waiting.items() if id_ not in self._answered]
         self.rows = [row for row in self.rows if row.id not in self._answered or row.id == self.selected]
         if not self.selected and self.rows:
             self.selected = self.rows[0].id
-            self._changed = not first
+            self._changed = self._opened
 
     def _update(self, row: Row, current: Approval | None) -> None:
         if current is not None:
@@ -101,6 +101,7 @@ class Board:
 
     def painted(self, visible: list[str], now: float, detail: str = "") -> None:
         """`visible` rows were drawn, `detail` in full, at monotonic `now`."""
+        self._opened = True
         digests = {row.id: row.approval.digest for row in self.rows}
         self._seen = {id_: digests[id_] for id_ in visible if id_ in digests}
         self._seen_detail = (detail, digests.get(detail, ""))

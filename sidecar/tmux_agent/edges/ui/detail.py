@@ -33,11 +33,12 @@ from tmux_agent.core.model import (
 from tmux_agent.edges.ui import highlight, words
 from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
 from tmux_agent.edges.ui.styles import Lines, risk_style
-from tmux_agent.edges.ui.text import Fragment, Line, cut, fit, literal, shown, wrap, wrap_words
+from tmux_agent.edges.ui.text import Fragment, Line, cut, cut_start, fit, literal, shown, wrap, wrap_words
 
 NARROW = 60  # columns; below, labels and gaps are left out
 PARTS_FOLDED = 4  # parts shown beside a folded action; all of them are below it
 PARTS_CHUNK = 100
+FOLDED: Spot = (-1, 0)  # the position before the first line: what matters most of all of it
 
 Block = tuple[str, str]  # text, and "diff:PATH", "code:LEXER", "plain" or "prose"
 
@@ -117,7 +118,7 @@ class Detail:
         origin = self.approval.origin
         if self._narrow:
             at = [literal(words.who(origin), "bold"), literal(origin.place), literal(origin.branch, "class:accent")]
-            return [[piece for part in at if part for piece in (*part, ("", "  "))]]
+            return [cut([piece for part in at if part for piece in (*part, ("", "  "))], self.width)]
         folder = getattr(self.approval.action, "cwd", "") or origin.cwd
         where: Line = []
         if folder:
@@ -129,7 +130,7 @@ class Detail:
         if self.approval.kind == "question":
             where = []
         person = display.safe(words.person(origin))
-        return [[("bold", f"{person} {words.verb(self.approval)}"), *where], []]
+        return [cut([("bold", f"{person} {words.verb(self.approval)}"), *where], self.width), []]
 
     def _body_chunks(self) -> list[Callable[[], list[Line]]]:
         return [
@@ -227,25 +228,30 @@ class Detail:
         return Pages([*self._all[:at], *before_parts, *self._all[at:], *tail])
 
     def view(self, top: Spot, height: int, now: datetime) -> list[Line]:
-        """`height` lines or fewer from `top`. START is the folded view: what matters most of all of it."""
+        """`height` lines or fewer from `top`; FOLDED is the view to begin with."""
         self._height = height
         pages = self._pages(now)
-        if top != START or pages.fits(height):
+        if top != FOLDED:
             return pages.window(top, height)
-        return self._folded(height, now)
+        return pages.window(START, height) if pages.fits(height) else self._folded(height, now)
 
     def whole(self, height: int, now: datetime) -> bool:
-        """Whether nothing is hidden at START."""
+        """Whether nothing is hidden when folded."""
         return self._pages(now).fits(height)
 
     def move(self, top: Spot, delta: int, now: datetime) -> Spot:
-        """`top` moved by `delta` lines; huge values mean the ends."""
+        """`top` moved by `delta` lines; huge values mean the ends.
+
+        Down from FOLDED is the first line, because what is folded away begins somewhere on this page.
+        """
         pages = self._pages(now)
-        if self._height <= 0 or pages.fits(self._height):
-            return START
+        if self._height <= 0 or delta == 0 or pages.fits(self._height):
+            return top if delta == 0 else FOLDED
         if delta >= 1 << 20:
             return pages.last(self._height)
-        return START if delta <= -(1 << 20) else pages.move(top, delta, self._height)
+        if delta <= -(1 << 20) or (delta < 0 and top in (FOLDED, START)):
+            return FOLDED
+        return START if top == FOLDED else pages.move(top, delta, self._height)
 
     def _folded(self, height: int, now: datetime) -> list[Line]:
         """Beginning, length and end of the action, the first parts, and why it asks; as much as `height` holds."""
@@ -288,4 +294,14 @@ class Detail:
         if self._narrow:
             gap = f"{self._lines.gap} {display.number(length)} characters, PgDn"
         first = self._body.window(START, room - 1 - end)
-        return [*first, [("", "" if self._narrow else "  "), ("class:medium", gap)], *self._body.tail(end)]
+        told: Line = [("", "" if self._narrow else "  "), ("class:medium", gap)]
+        return [*first, cut(told, self.width), *self._folded_end(end)]
+
+    def _folded_end(self, count: int) -> list[Line]:
+        """The last `count` lines, filled: a line that wrapping left almost empty would hide how the action ends."""
+        gutter, onward = ("", "") if self._narrow else ("  ", f"{self._lines.onward} ")
+        room = self.width - len(gutter)
+        end = self._blocks[-1][0][-2 * count * self.width :]
+        if "\n" in end or self._blocks[-1][1] == "prose":
+            return self._body.tail(count)
+        return wrap(cut_start(shown(end), room * count - count), self.width, gutter, onward, True)[-count:]

@@ -13,10 +13,10 @@ from tmux_agent.core import display
 from tmux_agent.core.model import Decision, Verdict
 from tmux_agent.edges.ui.compose import Keys
 from tmux_agent.edges.ui.desk import GrantProposal
-from tmux_agent.edges.ui.detail import Detail
+from tmux_agent.edges.ui.detail import FOLDED, Detail
 from tmux_agent.edges.ui.edit import Editor
 from tmux_agent.edges.ui.highlight import code
-from tmux_agent.edges.ui.pages import START, Spot
+from tmux_agent.edges.ui.pages import Spot
 from tmux_agent.edges.ui.styles import Lines
 from tmux_agent.edges.ui.text import ODD, Line, cut, fit, literal, wrap, wrap_words
 
@@ -101,7 +101,7 @@ class Judged(Dialog):
         self._clock = clock
         self._approve = approve
         self._again = again
-        self._top: Spot = START
+        self._top: Spot = FOLDED
         self.keys = [("e", "edit on"), ("Esc", "back")]
         if decision.verdict is not Verdict.DENY:
             self.keys.insert(0, ("a", "approve this"))

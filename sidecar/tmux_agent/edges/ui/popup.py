@@ -22,8 +22,9 @@ from tmux_agent.core.errors import Conflict, TmuxAgentError
 from tmux_agent.edges.ui import actions, changes, view
 from tmux_agent.edges.ui.board import Board
 from tmux_agent.edges.ui.desk import Desk
+from tmux_agent.edges.ui.detail import FOLDED
 from tmux_agent.edges.ui.dialogs import FAR, Dialog
-from tmux_agent.edges.ui.pages import START, Spot
+from tmux_agent.edges.ui.pages import Spot
 from tmux_agent.edges.ui.styles import STYLE, Lines
 from tmux_agent.edges.ui.wire import BYE, Attach, Lost, Typed, clamp, output, read_frame
 
@@ -49,7 +50,7 @@ class Popup:
         self.board = Board(desk)
         self.dialog: Dialog | None = None
         self.whole = False  # the detail takes the list's place
-        self.top: Spot = START
+        self.top: Spot = FOLDED
         self.flash: tuple[str, str] = ("", "")  # style, safe text
         self.drafts: dict[str, str] = {}  # request id → text of an editor that was left
         self.stale = True
@@ -128,7 +129,7 @@ class Popup:
             before = self.board.current()
             self.board.refresh()
             if self.board.current() is not before:
-                self.top = START
+                self.top = FOLDED
 
     def _after_render(self) -> None:
         visible, detail = self.canvas.visible, self.canvas.detailed
@@ -175,7 +176,7 @@ class Popup:
             actions.show_help(self)
         elif key in ("enter", "escape"):
             self.whole = not self.whole and key == "enter" and bool(self.board.rows)
-            self.top = START
+            self.top = FOLDED
         elif key in MOVES:
             self._move(key)
         elif key in ANSWERS or key.isdigit():
@@ -193,10 +194,10 @@ class Popup:
             self.scroll({"up": -1, "down": 1, "home": -FAR, "end": FAR}[key])
         elif key in ("home", "end"):
             self.board.move_to(0 if key == "home" else len(self.board.rows) - 1)
-            self.top = START
+            self.top = FOLDED
         else:
             self.board.move(1 if key in ("down", "j") else -1)
-            self.top = START
+            self.top = FOLDED
 
     def scroll(self, delta: int) -> None:
         if self.canvas.detail:

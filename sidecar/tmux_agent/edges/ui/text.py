@@ -49,6 +49,18 @@ def cut(line: Line, room: int) -> Line:
     return out
 
 
+def cut_start(line: Line, room: int) -> Line:
+    """The end of a line in at most `room` cells."""
+    out: Line = []
+    for style, text in reversed(line):
+        size = display.width(text)
+        out.append((style, text if size <= room else "" if style.endswith(ODD) else display.take_end(text, room)))
+        room -= size
+        if room <= 0:
+            break
+    return out[::-1]
+
+
 def fit(line: Line, room: int, right: bool = False) -> Line:
     """Exactly `room` cells: cut or padded."""
     line = cut(line, room)

@@ -18,7 +18,7 @@ from prompt_toolkit.layout.controls import UIContent, UIControl
 from tmux_agent.core import display
 from tmux_agent.core.model import AgentState, Approval, Plan
 from tmux_agent.edges.ui import compose, words
-from tmux_agent.edges.ui.detail import Detail
+from tmux_agent.edges.ui.detail import FOLDED, Detail
 from tmux_agent.edges.ui.text import Line, cells, cut, fit, literal
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Canvas(UIControl):
             note: Line = [("class:key", f"{marked} marked")] if marked else []
             if popup.dialog is None and popup.board.rows and self.detail and not note:
                 whole = self.detail.whole(shape.detail_rows, popup.clock())
-                note = [] if whole else [("class:faint", "PgDn more" if popup.top == (0, 0) else "PgUp PgDn")]
+                note = [] if whole else [("class:faint", "PgDn more" if popup.top == FOLDED else "PgUp PgDn")]
             out = [frame.middle(flash, note), frame.row(compose.key_line(keys, shape.inner))]
             return [*out, frame.bottom([])] if shape.framed else out
         if shape.framed:

@@ -1,0 +1,161 @@
+"""One request laid out: everything can be reached, nothing hides."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import DIFF, NOW, approval, shell, three
+
+from tmux_agent.core import display
+from tmux_agent.core.model import Ask, Command, Fetch, File, JudgedPart, Mcp, Risk, Shell, Stage, Tmux, Tool, Verdict
+from tmux_agent.edges.ui import highlight
+from tmux_agent.edges.ui.detail import FOLDED, Detail
+from tmux_agent.edges.ui.pages import split
+from tmux_agent.edges.ui.styles import Lines
+from tmux_agent.edges.ui.text import Line, cells, shown, wrap
+
+ACTIONS = [
+    Shell(text="ls", cwd="/"),
+    Command(argv=("git", "log", "a b"), cwd="/", env={"A": "1"}, stdin="in\nput"),
+    File(verb="read", path="/etc/passwd"),
+    File(verb="write", path="/a/b.py", content="x = 1\n"),
+    File(verb="edit", path="/a/b.py", old_text="x", new_text="y"),
+    File(verb="copy", path="/a", target="/b", overwrite=True),
+    File(verb="delete", path="/a", recursive=True),
+    Tmux(verb="send_text", target="%3", text="make"),
+    Fetch(url="https://example.org/x"),
+    Mcp(server="db", tool="query", arguments={"sql": "drop table x"}),
+    Ask(prompt="Really?", details="Because."),
+    Stage(pipeline="release", stage="build"),
+    Tool(name="WebSearch", arguments={"query": "x"}),
+]
+
+
+def said(lines: list[Line]) -> str:
+    return "\n".join("".join(text for _, text in line).rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: type(action).__name__)
+@pytest.mark.parametrize("width", [16, 36, 96])
+def test_every_kind_of_action_has_a_detail(action: object, width: int) -> None:
+    """No line is wider than asked, at any height."""
+    detail = Detail(approval(action), width, Lines(True), None)  # type: ignore[arg-type]
+    for height in range(1, 24):
+        lines = detail.view(FOLDED, height, NOW)
+        assert len(lines) <= height
+        assert all(cells(line) <= width for line in lines)
+
+
+def test_the_parts_are_aligned_with_their_risks() -> None:
+    """Risk, part, reason stand in columns."""
+    text = said(Detail(three()[0], 96, Lines(True), None).view(FOLDED, 20, NOW))
+    assert "  high    rm -rf build  removes a folder, 214 files, inside the worktree" in text
+    assert "  medium  npm ci        runs package scripts, reaches the network" in text
+    assert "asks because  recursive delete  policy.yaml:41" in text
+    assert "waits         as long as Claude's own dialog" in text
+
+
+def test_a_long_command_shows_beginning_length_and_end() -> None:
+    """The folded view never hides how a command ends."""
+    command = "echo start " + "x" * 20_000 + " ; rm -rf ~"
+    for width, height in ((96, 14), (36, 8), (96, 6)):
+        text = said(Detail(shell(command), width, Lines(True), None).view(FOLDED, height, NOW))
+        assert "echo start" in text
+        assert text.replace("\n", "").find("rm -rf ~") > 0, text
+        assert "20 022" in text or "⋯" in text
+
+
+@settings(max_examples=60)
+@given(st.text(st.characters(codec=None), max_size=400), st.integers(10, 80))
+def test_wrapping_loses_and_repeats_nothing(text: str, width: int) -> None:
+    """The wrapped lines together are the safe text, whatever is in it."""
+    lines = wrap(shown(text.replace("\t", " ")), width)
+    assert "".join(said([line]) for line in lines).replace(" ", "") == (
+        display.safe(text.replace("\t", " "), newlines=True).replace("\n", "").replace(" ", "")
+    )
+
+
+def test_the_whole_of_a_huge_action_can_be_reached() -> None:
+    """100 000 lines: PgDn goes through all of them, End shows the last, and no step lays out everything."""
+    text = "\n".join(f"line {n}" for n in range(100_000))
+    detail = Detail(shell(text), 96, Lines(True), None)
+    started = time.perf_counter()
+    detail.view(FOLDED, 20, NOW)
+    assert time.perf_counter() - started < 0.5
+    end = detail.move(FOLDED, 1 << 30, NOW)
+    assert "line 99999" in said(detail.view(end, 20, NOW))
+    top, seen = FOLDED, 0
+    for _ in range(50):
+        top = detail.move(top, 19, NOW)
+        window = said(detail.view(top, 20, NOW))
+        numbers = [int(line.split()[1]) for line in window.splitlines() if line.strip().startswith("line ")]
+        assert numbers[0] <= seen + 1, "nothing was skipped"
+        seen = numbers[-1]
+    assert seen > 900
+    assert detail.move(top, -(1 << 30), NOW) == FOLDED
+
+
+@given(st.text(max_size=200).map(lambda text: text * 100))
+@settings(max_examples=20)
+def test_splitting_keeps_every_character(text: str) -> None:
+    """Chunks put together are the text; only newlines between chunks are the seam."""
+    joined = ""
+    for at, (piece, inside) in enumerate(split(text)):
+        joined += ("" if at == 0 or inside else "\n") + piece
+    assert joined == text
+
+
+def test_a_files_diff_is_shown_with_its_signs() -> None:
+    """The path, the hunk and both signs; not the file headers that repeat the path."""
+    text = said(Detail(three()[1], 96, Lines(True), None).view(FOLDED, 20, NOW))
+    assert "src/db.py" in text
+    assert '+        self.db.execute("PRAGMA journal_mode=WAL")' in text
+    assert "-        self.db = sqlite3.connect(self.path)" in text
+    assert "+++ b" not in text
+
+
+def test_many_parts_are_counted_with_their_worst_risk() -> None:
+    """What is folded away cannot hide a high risk."""
+    parts = tuple(
+        JudgedPart(source=f"cmd {n}", verdict=Verdict.ASK, risk=Risk.HIGH if n == 40 else Risk.LOW) for n in range(50)
+    )
+    text = said(
+        Detail(shell("\n".join(f"cmd {n}" for n in range(50)), parts=parts), 96, Lines(True), None).view(
+            FOLDED, 16, NOW
+        )
+    )
+    assert "more, the worst of them high" in text
+
+
+HOSTILE_CODE = [
+    "'" * 8000,
+    "$(" * 4000,
+    '"${' * 2000,
+    "<<" * 4000,
+    "\\" * 8000,
+    "((((" * 2000,
+    "`" * 8000,
+    "[[ " * 2000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE_CODE)
+@pytest.mark.parametrize("lexer", ["bash", "python", "javascript", "json", "yaml", "html"])
+def test_highlighting_is_bounded(text: str, lexer: str) -> None:
+    """No text of an agent makes a lexer hold up the process, in one line or in many."""
+    broken = "\n".join(text[at : at + 900] for at in range(0, len(text), 901))
+    started = time.perf_counter()
+    highlight.code(broken, lexer)
+    assert time.perf_counter() - started < 1.0
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=["Mn", "Me", "Mc", "Lo"]), max_size=300))
+@settings(max_examples=60)
+def test_highlighting_changes_nothing(text: str) -> None:
+    """Colour aside, highlighted text is the text made safe but for marks, whose base may end a token."""
+    for lexer in ("bash", "python", "json"):
+        assert "".join(piece for _, piece in highlight.code(text, lexer)) == display.safe(text, newlines=True)
+    assert "".join(piece for _, piece in highlight.diff(DIFF, "a.py")) == DIFF
