@@ -208,7 +208,7 @@ def _print(record: Any, as_json: bool) -> None:
 
 def _words(record: Any) -> tuple[str, str]:
     """The style of a record and what it says in one line."""
-    from ...core.display import middle
+    from ...core.display import middle, safe
 
     data = record.data
     verdict = str(data.get("verdict") or "")
@@ -222,7 +222,7 @@ def _words(record: Any) -> tuple[str, str]:
         more = (str(data.get(key, "")) for key in ("rule", "comment", "note", "why"))
         said = [verdict, _action(data.get("action")), *more]
     style = verdict or STYLES.get(record.type, "")
-    return style, middle(" · ".join(str(part) for part in said if part), 160)
+    return style, middle(safe(" · ".join(str(part) for part in said if part)), 160)
 
 
 def _action(action: Any) -> str:
