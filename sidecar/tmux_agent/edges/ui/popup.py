@@ -26,7 +26,7 @@ from tmux_agent.edges.ui.detail import FOLDED
 from tmux_agent.edges.ui.dialogs import FAR, Dialog
 from tmux_agent.edges.ui.pages import Spot
 from tmux_agent.edges.ui.styles import STYLE, Lines
-from tmux_agent.edges.ui.wire import BYE, Attach, Lost, Typed, clamp, output, read_frame
+from tmux_agent.edges.ui.wire import BYE, Attach, Drain, Lost, Typed, clamp, output, read_frame
 
 log = logging.getLogger("tmux_agent.popup")
 
@@ -57,6 +57,7 @@ class Popup:
         self.failure: BaseException | None = None
         self.size = clamp(attach.columns, attach.rows)
         self.typed = Typed()
+        self.drain = Drain(writer, attach.utf8)
         self._tasks: set[asyncio.Task[None]] = set()
         self.canvas = view.Canvas(self)
         self.app: Application[None] = Application(
@@ -67,7 +68,7 @@ class Popup:
             full_screen=True,
             refresh_interval=1.0,  # the times count; no other timer runs
             input=self.typed,
-            output=output(writer, lambda: self.size, attach),
+            output=output(self.drain, lambda: self.size, attach),
         )
         self.app.ttimeoutlen = 0.05
         self.app.before_render += lambda _: self.guarded(self._before_render)
@@ -132,6 +133,7 @@ class Popup:
                 self.top = FOLDED
 
     def _after_render(self) -> None:
+        self.drain.open()
         visible, detail = self.canvas.visible, self.canvas.detailed
         self.board.painted(visible, self.now(), detail)
         if self.dialog:
@@ -255,6 +257,7 @@ async def _run(popup: Popup, reader: asyncio.StreamReader) -> None:
             task.cancel()
         _, *results = await asyncio.gather(main, frames, events, return_exceptions=True)
         await popup.settle()
+        popup.drain.open()  # where it failed before it painted
     for result in results:
         if isinstance(result, Exception) and not isinstance(result, (Lost, Conflict)):
             popup.fail(result)
@@ -271,7 +274,6 @@ async def serve(
     but for cancellation.
     """
     try:
-        writer.write(b"K")
         failure = await _attempt(reader, writer, attach, desk, clock)
         if failure is not None:
             log.error("popup failed", exc_info=failure)
@@ -292,8 +294,8 @@ async def _attempt(
     clock: Callable[[], datetime],
 ) -> BaseException | None:
     """Runs the popup; what went wrong with it, if something did."""
+    popup = Popup(desk, attach, writer, clock)
     try:
-        popup = Popup(desk, attach, writer, clock)
         await _run(popup, reader)
     except Exception as error:  # noqa: BLE001 - a popup's defect is the popup's alone
         return error

@@ -55,9 +55,9 @@ def frame(kind: bytes, data: bytes) -> bytes:
 
 def carry(sock: _socket.socket, wake: int) -> str:
     """Until either side ends: "" if that was meant, else what went wrong, in a sentence."""
-    started = False
+    started = False  # painted: what was typed before that was typed blind, and is dropped
     while True:
-        for fd in select.select([0, sock.fileno(), wake], [], [])[0]:
+        for fd in select.select([sock.fileno(), wake, *([0] * started)], [], [])[0]:
             if fd == wake:
                 posix.read(wake, 512)
                 sock.sendall(frame(b"w", b"".join(n.to_bytes(2, "big") for n in posix.get_terminal_size(0))))
@@ -73,8 +73,10 @@ def carry(sock: _socket.socket, wake: int) -> str:
                 if not data:
                     return "the sidecar went away, and answered nothing more. tmux-agent sidecar status says how it is"
                 body = data if started else data[1:]
-                started = True
                 show(body.replace(b"\0", b""))
+                if not started:
+                    started = True
+                    termios.tcflush(0, termios.TCIFLUSH)
                 if b"\0" in body:
                     return ""
 

@@ -127,7 +127,11 @@ class Typed(Input):
 
 
 class Drain:
-    """What Vt100_Output writes to: the relay's transport, cut off when it does not read."""
+    """What Vt100_Output writes to: the relay's transport, cut off when it does not read.
+
+    Holds everything back until `open`, so that the relay gets its `K` and the whole first paint in one piece: up to
+    there it takes no keys.
+    """
 
     encoding = "utf-8"
     errors = "replace"
@@ -135,15 +139,30 @@ class Drain:
     def __init__(self, writer: asyncio.StreamWriter, utf8: bool) -> None:
         self._writer = writer
         self._utf8 = utf8
+        self._held: list[bytes] | None = [b"K"]
+
+    def open(self) -> None:
+        """The first paint is complete."""
+        if self._held is not None:
+            held, self._held = b"".join(self._held), None
+            self._send(held)
 
     def write(self, text: str) -> int:
-        transport = self._writer.transport
-        if not transport.is_closing():
-            if transport.get_write_buffer_size() > UNREAD_LIMIT:
-                transport.abort()
-            else:
-                transport.write((text if self._utf8 else plain_ascii(text)).encode("utf-8", "replace"))
+        data = (text if self._utf8 else plain_ascii(text)).encode("utf-8", "replace")
+        if self._held is not None:
+            self._held.append(data)
+        else:
+            self._send(data)
         return len(text)
+
+    def _send(self, data: bytes) -> None:
+        transport = self._writer.transport
+        if transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > UNREAD_LIMIT:
+            transport.abort()
+        else:
+            transport.write(data)
 
     def flush(self) -> None:
         """The transport sends by itself."""
@@ -152,11 +171,11 @@ class Drain:
         return True
 
 
-def output(writer: asyncio.StreamWriter, get_size: Callable[[], Size], attach: Attach) -> Vt100_Output:
-    """A terminal of 16 colours (or none) at the other end of `writer`."""
+def output(drain: Drain, get_size: Callable[[], Size], attach: Attach) -> Vt100_Output:
+    """A terminal of 16 colours (or none) at the other end of `drain`."""
     depth = ColorDepth.DEPTH_1_BIT if attach.no_color else ColorDepth.DEPTH_4_BIT
     return Vt100_Output(
-        cast(TextIO, Drain(writer, attach.utf8)),
+        cast(TextIO, drain),
         get_size,
         term=attach.term,
         default_color_depth=depth,
