@@ -142,6 +142,14 @@ class Terminal:
             self.read(left)
         return text
 
+    def wait_raw(self, data: bytes, seconds: float = PATIENCE) -> None:
+        """Waits until `data` is in `raw`: for measuring, without the cost of a screen."""
+        end = time.monotonic() + seconds
+        while data not in self.raw:
+            if time.monotonic() > end:
+                raise AssertionError(f"{data!r} did not come within {seconds} s")
+            self.read(end - time.monotonic())
+
     def wait_for(self, text: str, seconds: float = PATIENCE) -> str:
         return self.wait(lambda screen: text in screen, seconds, repr(text))
 

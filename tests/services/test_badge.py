@@ -104,12 +104,13 @@ def test_cheap_and_quick(tmux: Server) -> None:
             await asyncio.to_thread(terminal.wait_for, "⏸999")
             for number in range(1, 41):
                 terminal.lines()
+                terminal.raw.clear()
                 before, start = terminal.bytes, time.perf_counter()
                 shown.show(Counts(waiting=number))
                 shown.show(Counts(waiting=number, working=1))
-                seen = asyncio.to_thread(terminal.wait_for, f"⏵1 ⏸{number}|")
-                await seen
+                await asyncio.to_thread(terminal.wait_raw, f"⏸{number}".encode())
                 times.append(time.perf_counter() - start)
+                await asyncio.to_thread(terminal.wait_for, f"⏵1 ⏸{number}|")
                 sizes.append(terminal.bytes - before)
                 shown.show(Counts(waiting=number, working=1))
         return times, sizes
