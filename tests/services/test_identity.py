@@ -13,6 +13,7 @@ import shlex
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -75,7 +76,7 @@ fcntl.ioctl(s, termios.TIOCSCTTY, 0)
 os.set_inheritable(m, True)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-SCRUB = "env -i PATH=/usr/local/bin:/usr/bin:/bin TERM=xterm LC_ALL=C.UTF-8"
+SCRUB = "env -i SHELL=/bin/sh PATH=/usr/local/bin:/usr/bin:/bin TERM=xterm LC_ALL=C.UTF-8"
 
 
 def view_of(server: Server) -> TmuxView:
@@ -293,6 +294,20 @@ def test_an_agents_popup_on_a_persons_client_is_an_agents(
     origin = desk.origin("popup")
     assert origin.role is Role.AGENT
     assert "nonce" in origin.why
+
+
+def test_keys_sent_to_a_pane_do_not_reach_the_popup_over_it(
+    desk: Desk, tmux: Server, me: Terminal, identity: Identity
+) -> None:
+    """What an agent sends with send-keys goes to the pane; what the person types goes to the popup."""
+    client = only_client(identity, tmux)
+    command = f"echo ready; read word; {desk.peer('got-$word')}"
+    popup = subprocess.Popen(tmux.argv("display-popup", "-c", client, "-E", command))
+    me.wait_for("ready")
+    tmux.run("send-keys", "-t", "work:0", "agent", "Enter")
+    me.press("person\r")
+    assert desk.origin("got-person").role is Role.AGENT
+    assert popup.wait(PATIENCE) == 0
 
 
 STOLEN = {
