@@ -47,7 +47,7 @@ def test_odd_formatting_stays() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [('{\n "a": 1,\n}', "line 3, column 1"), ("", "line 1"), ('{"a":1,"a":2}', "'a' is there twice"), ("//x", "line 1")],
+    [('{\n "a": 1,\n}', "line 3, column 1"), ("", "line 1"), ('{"a":1,"a":2}', "'a' is there twice"), ("//", "line 1")],
 )  # fmt: skip
 def test_what_is_no_json_is_said(text: str, says: str) -> None:
     """The error names the place."""
