@@ -390,6 +390,26 @@ async def test_what_was_running_becomes_unknown_and_never_runs_again(tmp_path: P
         assert await approvals.running(answered.request_id)
 
 
+@in_loop
+async def test_settled_ones_are_forgotten_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest are kept, in memory and in the database; what waits or runs is never forgotten."""
+    for name, value in (("RECENT", 2), ("KEEP_SETTLED", 4), ("FORGET_EVERY", 5)):
+        monkeypatch.setattr(f"tmux_agent.services.approvals.{name}", value)
+    async with sidecar(tmp_path) as approvals:
+        waits = await approvals.open(question())
+        ids = [(await approvals.open(question())).request_id for _ in range(8)]
+        for request_id in ids:
+            await approvals.withdraw(request_id, "")
+        await approvals.open(question())  # the tenth
+        with pytest.raises(NotFound):
+            approvals.get(ids[5])
+        assert (await approvals.stored(ids[5])).note == ""
+        assert (await approvals.stored(ids[4])).state is ApprovalState.WITHDRAWN
+        with pytest.raises(NotFound):
+            await approvals.stored(ids[3])
+        assert await approvals.stored(waits.request_id) == waits
+
+
 # --- without a log ---------------------------------------------------------------------------------------
 
 

@@ -230,6 +230,21 @@ async def test_a_full_disk_stops_everything_and_leaves_no_trace(tmp_path: Path) 
     assert AuditLog(tmp_path / "log/audit.jsonl").verify(head=journal.head).ok
 
 
+@in_loop
+async def test_a_database_that_cannot_grow_stops_everything_too(tmp_path: Path) -> None:
+    """What SQLite cannot write is in the log neither, nor half in either; afterwards all goes on."""
+    journal = await started(tmp_path)
+    await journal.publish(event())
+    one = question(preview="x" * 100_000)
+    with files_limited_to(50_000):
+        with pytest.raises(Unavailable, match="nothing was done"):
+            await journal.commit(lambda db: store.add_approval(db, one), event())
+        assert log(tmp_path).verify(head=journal.head).records == 1
+    await journal.commit(lambda db: store.add_approval(db, one), event())
+    await journal.close()
+    assert log(tmp_path).verify(head=journal.head).ok
+
+
 @pytest.mark.parametrize("failing", ["write", "fdatasync", "open"])
 @in_loop
 async def test_an_input_output_error_does_nothing(

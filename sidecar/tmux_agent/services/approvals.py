@@ -46,6 +46,7 @@ from .journal import Journal, utc_now
 PENDING_PER_ORIGIN = 200
 RECENT = 128  # settled approvals kept in memory, for get and find
 KEEP_SETTLED = 5000  # and in the database, for human.status after a restart
+FORGET_EVERY = 500  # new approvals between two clean-ups of the database
 RETRY = 1.0  # seconds until an expiry that could not be recorded is tried again: there is no event for a freed disk
 
 
@@ -71,6 +72,7 @@ class Approvals:
         self._opening: dict[str, int] = {}  # per asker, not committed yet
         self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
         self._deadlines = Deadlines(self._ring)
+        self._added = 0  # counted on the writer thread
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def recover(self) -> tuple[Approval, ...]:
@@ -121,7 +123,7 @@ class Approvals:
         self._opening[whose] = self._opening.get(whose, 0) + 1
         try:
             await self._journal.commit(
-                lambda db: store.add_approval(db, approval),
+                lambda db: self._add(db, approval),
                 opened(approval),
                 then=lambda _: self._take(approval),
             )
@@ -139,9 +141,7 @@ class Approvals:
 
         Raises Conflict (its id or key exists), Unavailable.
         """
-        await self._journal.commit(
-            lambda db: store.add_approval(db, approval), then=lambda _: self._remember(approval)
-        )
+        await self._journal.commit(lambda db: self._add(db, approval), then=lambda _: self._remember(approval))
 
     async def wait(self, request_id: str, timeout: float | None = None) -> Approval:
         """The approval once it is settled (at once if it is). Raises NotFound, TimedOut after `timeout` seconds."""
@@ -309,6 +309,12 @@ class Approvals:
         await self._journal.commit(change, ended, then=self._remember)
 
     # --- inside ---
+
+    def _add(self, db: sqlite3.Connection, approval: Approval) -> None:
+        store.add_approval(db, approval)
+        self._added += 1
+        if self._added % FORGET_EVERY == 0:
+            store.forget_settled(db, KEEP_SETTLED)
 
     def _take(self, approval: Approval) -> None:
         """Hold a question that waits, and its deadline."""
