@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tmux_agent.core import display
 
 ANY = st.text(st.characters(codec=None), max_size=60)  # lone surrogates included

@@ -42,17 +42,22 @@ class Screen(pyte.Screen):
 class Sidecar:
     """Answers `popup.attach` with a popup on `desk`, or with `refusal`."""
 
-    def __init__(self, folder: str, desk: ScriptedDesk, refusal: str = "", utf8: bool | None = True) -> None:
+    def __init__(self, folder: str, desk: ScriptedDesk, refusal: str = "") -> None:
         self.path = str(Path(folder) / "s")
         self.desk = desk
         self.refusal = refusal
         self.attached: list[dict[str, Any]] = []
         self.writers: list[asyncio.StreamWriter] = []
+        self.hold: asyncio.Event | None = None  # set: a popup waits for it before it paints
+        self.came = asyncio.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = json.loads(await reader.readline())
         self.attached.append(request)
         self.writers.append(writer)
+        self.came.set()
+        if self.hold:
+            await self.hold.wait()
         if self.refusal:
             error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32004, "message": self.refusal}}
             writer.write(json.dumps(error, separators=(",", ":")).encode() + b"\n")
@@ -159,7 +164,9 @@ class Client:
     async def popup(self, sidecar: Sidecar, *options: str) -> asyncio.subprocess.Process:
         """Opens the popup as the sidecar does: borderless, over the whole client."""
         names = (await self.tmux.run("list-clients", "-F", "#{client_name}")).split()
-        command = "exec " + shlex.join([INTERPRETER, "-I", "-S", relay.__file__, sidecar.path, "0123456789abcdef"])
+        relayed = shlex.join([INTERPRETER, "-I", "-S", relay.__file__, sidecar.path, "0123456789abcdef"])
+        signal = shlex.join(self.tmux.argv("wait-for", "-S", "relay-done"))
+        command = f"{relayed}; status=$?; {signal}; exit $status"
         given = options or ("-B", "-w", "100%", "-h", "100%")
         argv = self.tmux.argv("display-popup", "-c", names[0], *given, "-EE", command)
         process = await asyncio.create_subprocess_exec(*argv, env=self.tmux.environment)

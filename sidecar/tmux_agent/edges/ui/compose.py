@@ -45,7 +45,7 @@ class Plan:
 def plan(columns: int, rows: int, waiting: int, native: bool, whole: bool) -> Plan:
     """`native`: tmux draws the border. `whole`: the detail takes the list's place."""
     framed = not native and columns >= 24 and rows >= 7
-    wide = columns >= WIDE and rows >= 10
+    wide = columns >= WIDE and rows >= 12
     list_rows = 0
     if wide and not whole and waiting:
         list_rows = min(waiting, max(3, (rows - 5) // 3), max(1, rows - 11))
