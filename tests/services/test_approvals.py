@@ -439,6 +439,31 @@ async def test_without_a_log_nothing_is_opened_answered_or_run(tmp_path: Path) -
 
 
 @in_loop
+async def test_a_start_without_a_log_still_knows_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits can be seen, what was running is unknown and cannot be run; it is recorded once the log is back."""
+    monkeypatch.setattr("tmux_agent.services.approvals.RETRY", 0.01)
+    async with sidecar(tmp_path) as approvals:
+        waits, ran = [await approvals.open(question()) for _ in range(2)]
+        await approvals.answer(ran.request_id, ran.digest, True, PERSON)
+        await approvals.running(ran.request_id)
+    (tmp_path / "audit.jsonl").rename(tmp_path / "kept")
+    (tmp_path / "audit.jsonl").mkdir()
+    async with sidecar(tmp_path) as approvals:
+        assert approvals.pending() == (waits,)
+        assert approvals.get(ran.request_id).state is ApprovalState.UNKNOWN
+        with pytest.raises(Unavailable):
+            await approvals.running(ran.request_id)
+        (tmp_path / "audit.jsonl").rmdir()
+        (tmp_path / "kept").rename(tmp_path / "audit.jsonl")
+        heard = await approvals._journal.subscribe(types=["approval.unknown"])
+        assert (await anext(heard)).event.request_id == ran.request_id
+        assert not await approvals.running(ran.request_id)
+    assert kinds(tmp_path).count("approval.unknown") == 1
+
+
+@in_loop
 async def test_an_expiry_that_cannot_be_recorded_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

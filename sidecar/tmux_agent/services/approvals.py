@@ -78,7 +78,8 @@ class Approvals:
     async def recover(self) -> tuple[Approval, ...]:
         """Take up what an earlier sidecar left; those that still wait, oldest first.
 
-        What was running becomes unknown (approval.unknown tells of each). Raises Unavailable: call it again.
+        What was running becomes unknown; approval.unknown tells of each, later where nothing can be recorded yet.
+        Raises Unavailable where the database cannot be read.
         """
 
         def look(db: sqlite3.Connection) -> tuple[list[Approval], list[Approval]]:
@@ -87,13 +88,8 @@ class Approvals:
         found, settled = await self._journal.read(look)
         lost = [replace(one, state=ApprovalState.UNKNOWN, phase="done") for one in found if one.phase == "running"]
 
-        def change(db: sqlite3.Connection) -> None:
-            for one in lost:
-                store.swap_approval(db, one, state=ApprovalState.APPROVED, digest=one.digest, phase="running")
-            store.forget_settled(db, KEEP_SETTLED)
-
-        events = [record("approval.unknown", one, digest=one.digest) for one in lost]
-        await self._journal.commit(change, *events)
+        if not await self._reported(lost):
+            self._later(self._report_again(lost))
         for one in (*settled, *lost):
             self._remember(one)
         for one in found:
@@ -309,6 +305,24 @@ class Approvals:
         await self._journal.commit(change, ended, then=self._remember)
 
     # --- inside ---
+
+    async def _reported(self, lost: list[Approval]) -> bool:
+        """Record what became unknown, and clean up; whether that could be done. Until then their rows say running."""
+
+        def change(db: sqlite3.Connection) -> None:
+            for one in lost:
+                store.swap_approval(db, one, state=ApprovalState.APPROVED, digest=one.digest, phase="running")
+            store.forget_settled(db, KEEP_SETTLED)
+
+        try:
+            await self._journal.commit(change, *(record("approval.unknown", one, digest=one.digest) for one in lost))
+        except Unavailable:
+            return False
+        return True
+
+    async def _report_again(self, lost: list[Approval]) -> None:
+        while not await self._reported(lost):  # noqa: ASYNC110  there is no event for a freed disk
+            await asyncio.sleep(RETRY)
 
     def _add(self, db: sqlite3.Connection, approval: Approval) -> None:
         store.add_approval(db, approval)
