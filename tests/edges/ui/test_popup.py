@@ -14,8 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted import NOW, ScriptedDesk, Terminal, approval, origin, shell, three
+
 from tmux_agent.core.model import (
-    ApprovalState, Ask, Command, Decision, JudgedPart, Risk, Shell, Verdict, digest,
+    ApprovalState,
+    Ask,
+    Command,
+    Decision,
+    JudgedPart,
+    Risk,
+    Shell,
+    Verdict,
+    digest,
 )  # fmt: skip
 from tmux_agent.edges.ui import board as board_module
 from tmux_agent.edges.ui.popup import serve
@@ -602,8 +611,6 @@ EVIL = st.sampled_from(
 )
 PIECE = st.one_of(EVIL, st.text(st.characters(codec=None), max_size=8))
 HOSTILE = st.lists(PIECE, min_size=1, max_size=12).map("".join)
-    "".join
-)
 
 
 def assert_only_ours(data: bytes) -> None:
