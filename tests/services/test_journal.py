@@ -381,6 +381,28 @@ async def test_foreign_lines_are_left_and_named(tmp_path: Path) -> None:
     assert kinds(tmp_path)[-2:] == ["audit.damaged", "sidecar.started"]
 
 
+@in_loop
+async def test_a_lost_database_goes_on_behind_the_log(tmp_path: Path) -> None:
+    """With or without rotated files: numbers and hashes continue, and a record says from where."""
+    for name in ("audit.jsonl", "audit-000000000006.jsonl"):
+        head = await fill(tmp_path, 5 if name == "audit.jsonl" else 0)
+        (tmp_path / "state.db").unlink()
+        (tmp_path / "audit.jsonl").rename(tmp_path / name)
+        journal = await reopened(tmp_path)
+        assert list(log(tmp_path).records())[head.seq].data["continued"] == head.seq
+        assert log(tmp_path).verify(head=journal.head).ok
+
+
+@in_loop
+async def test_a_log_that_never_was_one_is_named(tmp_path: Path) -> None:
+    """Somebody's file under our name: it is left as it is, and verify says where."""
+    (tmp_path / "audit.jsonl").write_text("my notes\n")
+    journal = await reopened(tmp_path)
+    assert "no record" in journal.warnings[0]
+    assert log(tmp_path).verify().line == 1
+    assert (tmp_path / "audit.jsonl").read_text().startswith("my notes\n")
+
+
 @pytest.mark.parametrize("how", ["delete", "move", "cut", "write"])
 @in_loop
 async def test_a_log_disturbed_while_running_is_noticed(tmp_path: Path, how: str) -> None:

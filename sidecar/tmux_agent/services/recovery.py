@@ -92,6 +92,8 @@ def _plan(db: sqlite3.Connection, file: AuditFile, head: Head) -> _Repair:
 def _new_database(file: AuditFile, whole: int, findings: list[Finding]) -> _Repair:
     """The database has never committed a record; the log may be there already."""
     last = _last_in(file.path) or _last_of_older(file)
+    if last is None and whole:
+        return _Repair(Head(), [*findings, _damage("the log file holds something that is no record")], whole)
     if last is None:
         return _Repair(Head(), findings, whole)
     why = "the state database is new: it knows nothing of what the records before this one tell"
