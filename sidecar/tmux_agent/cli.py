@@ -1,7 +1,8 @@
 """`tmux-agent`: one verb → one module, imported only when it is called.
 
 Owns the list of verbs. A module of a verb has `add(parser)`, which adds its arguments, and `main(args) -> exit code`.
-Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a person or the policy said no (or nobody answered). Must not own: any work.
+Exit codes: 0 done, 1 an error, 2 wrong usage, 3 a person or the policy said no (or nobody answered).
+Must not own: any work.
 """
 
 from __future__ import annotations

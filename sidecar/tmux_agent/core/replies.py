@@ -11,7 +11,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from .model import Agent, Approval, Decision, JudgedPart, Match, Origin, Plan, Verdict
+from .chain import Record
+from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 
 
 class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -182,6 +183,18 @@ class CheckData(Data, frozen=True):
 
 class AgentsData(Data, frozen=True):
     agents: tuple[Agent, ...]
+    cursor: str | None = None
+
+
+class GrantsData(Data, frozen=True):
+    grants: tuple[Grant, ...]
+    cursor: str | None = None
+
+
+class RecordsData(Data, frozen=True):
+    """Records of the audit log, newest first."""
+
+    records: tuple[Record, ...]
     cursor: str | None = None
 
 

@@ -69,7 +69,11 @@ def tmux(params: p.Params) -> Tmux:
     """The action of a tmux.* method that reads or changes something."""
     match params:
         case p.TmuxRead() as read:
-            options: dict[str, Any] = {"last_n_lines": read.last_n_lines, "from_history": read.from_history, "ansi": read.ansi}
+            options: dict[str, Any] = {
+                "last_n_lines": read.last_n_lines,
+                "from_history": read.from_history,
+                "ansi": read.ansi,
+            }
             return Tmux(verb="read", target=read.pane_id or read.session or "", server=read.server, options=options)
         case p.TmuxSwitch() as switch:
             return Tmux(verb="switch", target=switch.pane_id, server=switch.server, options={"client": switch.client})

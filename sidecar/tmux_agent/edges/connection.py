@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -23,6 +25,7 @@ from ..services.ids import new_id
 
 log = logging.getLogger(__name__)
 
+SO_PEERPIDFD = 77  # asm-generic/socket.h
 PEERCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
 
 
@@ -50,7 +53,7 @@ class Dispatcher(Protocol):
 
     limits: Limits
 
-    def identify(self, pid: int, uid: int) -> Origin: ...
+    def identify(self, pid: int, uid: int, pidfd: int | None) -> Origin: ...
     def opened(self, connection: Connection) -> None: ...
     def closed(self, connection: Connection) -> None: ...
     def admit(self, call: Call) -> None: ...
@@ -74,21 +77,34 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._transport: asyncio.Transport | None = None
         self._hangup: select.epoll | None = None
-        self.on_lost: list[Callable[[], None]] = []
+        self._pid = self._uid = 0
+        self.pidfd: int | None = None
+        self.accepted = 0.0  # time.monotonic() when it was
+        self.subscriptions = 0
+        self.asked = False  # something that makes it an asker: it may not answer (identity.py)
+        self.on_lost: list[Callable[[], object]] = []
 
     # --- the transport's side ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self.accepted = time.monotonic()
         peer: socket.socket = transport.get_extra_info("socket")
-        pid, uid, _gid = PEERCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEERCRED.size))
+        self._pid, self._uid, _gid = PEERCRED.unpack(
+            peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEERCRED.size)
+        )
+        self.pidfd = _pidfd(peer)
         try:
-            self.origin = self._server.identify(pid, uid)
+            self.origin = self.identify()
             self._server.opened(self)
         except errors.TmuxAgentError as why:
             self.send(wire.error_line(None, why, new_id(), now_text()))
             transport.close()
+
+    def identify(self) -> Origin:
+        """Who the peer is now. Raises Forbidden."""
+        return self._server.identify(self._pid, self._uid, self.pidfd)
 
     def data_received(self, data: bytes) -> None:
         self._lines.feed(data)
@@ -102,6 +118,9 @@ class Connection(asyncio.Protocol):
         if self._hangup is not None:
             asyncio.get_running_loop().remove_reader(self._hangup)
             self._hangup.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
         for task in (*self._in_flight.values(), *self._unnamed):
             task.cancel()
         for callback in self.on_lost:
@@ -253,6 +272,14 @@ class Connection(asyncio.Protocol):
             reader.feed_data(rest)
         self._server.closed(self)
         return reader, asyncio.StreamWriter(self._transport, stream, reader, loop)
+
+
+def _pidfd(peer: socket.socket) -> int | None:
+    """A descriptor of the peer's process, which pins it against reuse of its pid; None on kernels before 6.5."""
+    try:
+        return peer.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+    except OSError:
+        return None
 
 
 def _defect(call: Call) -> errors.Internal:

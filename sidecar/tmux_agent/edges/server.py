@@ -23,12 +23,29 @@ from ..services.guard import Wish
 from ..services.system import System
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
+from .desk import ServiceDesk
 from .hooks import Hooks
-from .ui import popup
+from .ui.popup import serve
+from .ui.wire import Attach
 
 log = logging.getLogger(__name__)
 
-ASKS = (p.HumanAsk, p.HumanAskAsync)
+ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rate
+ASKING = (  # whoever does one of these is an asker, and may not answer
+    *ASKS,
+    p.Judge,
+    p.HookEvent,
+    p.CommandRun,
+    p.FileRead,
+    p.FileWrite,
+    p.FileEdit,
+    p.FileCopy,
+    p.FileDelete,
+    p.FileList,
+    p.AgentRegister,
+    p.AgentSetState,
+    p.PlanCreate,
+)
 
 
 class Server:
@@ -36,7 +53,7 @@ class Server:
 
     def __init__(self, system: System) -> None:
         self._system = system
-        self._hooks = Hooks(system)
+        self.hooks = Hooks(system)
         self.limits = system.settings.limits
         self._server: asyncio.AbstractServer | None = None
         self._connections: set[Connection] = set()
@@ -55,10 +72,15 @@ class Server:
         finally:
             os.umask(mask)
 
-    async def close(self) -> None:
-        """Stop listening, end what is in flight (nothing is withdrawn by that), close the connections."""
+    def stop_listening(self) -> None:
+        """Connections that are open go on."""
         if self._server is not None:
             self._server.close()
+            self._server = None
+
+    async def close(self) -> None:
+        """Stop listening, end what is in flight (nothing is withdrawn by that), close the connections."""
+        self.stop_listening()
         tasks = [task for connection in self._connections for task in connection.drop_requests()]
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._connections):
@@ -66,14 +88,16 @@ class Server:
 
     # --- who, and how much ---
 
-    def identify(self, pid: int, uid: int) -> Origin:
-        if len(self._connections) >= self.limits.connections:
-            raise errors.LimitExceeded(f"{self.limits.connections} connections are open already: close some")
+    def identify(self, pid: int, uid: int, pidfd: int | None) -> Origin:
+        """Raises Forbidden for another user."""
         if uid != os.getuid():
             raise errors.Forbidden(f"this sidecar serves uid {os.getuid()}, you are uid {uid}")
-        return self._system.identity.identify(pid, uid)
+        return self._system.identity.identify(pid, uid, pidfd=pidfd)
 
     def opened(self, connection: Connection) -> None:
+        """Raises LimitExceeded."""
+        if len(self._connections) >= self.limits.connections:
+            raise errors.LimitExceeded(f"{self.limits.connections} connections are open already: close some")
         self._connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
@@ -86,14 +110,17 @@ class Server:
         per_second = limits.requests_per_second
         if not _bucket(self._requests, session, per_second, per_second, now).take(now):
             raise errors.LimitExceeded(f"over {per_second:g} requests a second")
-        if isinstance(call.params, ASKS):
-            if not _bucket(self._asks, session, limits.asks_burst, limits.asks_per_minute / 60, now).take(now):
-                raise errors.LimitExceeded(f"over {limits.asks_per_minute:g} questions a minute: people read slowly")
+        if isinstance(call.params, ASKING) and not call.connection.asked:
+            call.connection.asked = True
             self._system.identity.note_asker(call.origin)
+        asks = isinstance(call.params, ASKS)
+        if asks and not _bucket(self._asks, session, limits.asks_burst, limits.asks_per_minute / 60, now).take(now):
+            raise errors.LimitExceeded(f"over {limits.asks_per_minute:g} questions a minute: people read slowly")
         if type(call.params) in p.OPERATOR_ONLY and not isinstance(call.params, p.PopupAttach):
             self._only_operators(call, now)
 
     def _only_operators(self, call: Call, now: float) -> None:
+        call.origin = call.connection.identify()  # anew: a peer changes its standing by asking
         if call.origin.role is Role.OPERATOR:
             return
         method = _name(call.params)
@@ -132,7 +159,7 @@ class Server:
         system, origin = self._system, call.origin
         match call.params:
             case p.HookEvent() as params:
-                return await self._hooks.handle(params, origin, call.request_id)
+                return await self.hooks.handle(params, origin, call.request_id)
             case p.HumanAsk() as params:
                 return await people.ask(system, self._wish(call, people.question(params), params.timeout_secs))
             case p.HumanAskAsync() as params:
@@ -153,7 +180,7 @@ class Server:
                 await system.attach_tmux(socket)
                 return r.Nothing()
             case p.TmuxSessions() | p.TmuxWindows() | p.TmuxPanes() as params:
-                return await sight.tmux(system, params)
+                return await sight.tmux(system, params, origin)
             case (
                 p.TmuxRead()
                 | p.TmuxSwitch()
@@ -179,6 +206,8 @@ class Server:
                 return await sight.subscribe(system, params, call)
             case p.AuditQuery() | p.AuditVerify() as params:
                 return await sight.audit(system, params)
+            case p.PopupOpen() as params:
+                return await self._popup_open(params, origin)
             case p.PopupAttach() as params:
                 return await self._popup(call, params)
             case p.SidecarStop():
@@ -194,7 +223,35 @@ class Server:
         return (await self._system.guard.perform(self._wish(call, action))).data
 
     async def _popup(self, call: Call, params: p.PopupAttach) -> None:
-        raise NotImplementedError
+        """The relay of a popup: from here on its connection is a terminal. Raises Forbidden for anything else."""
+        system, peer = self._system, call.origin
+        claim = system.popups.claim(params.nonce) if system.popups else None
+        if claim and (server := system.servers.get(claim.grant.server)):
+            await system.servers.refresh(server)
+        connection = call.connection
+        grant = claim.grant if claim else None
+        origin = system.identity.relay(peer.pid, peer.uid, grant, connection.accepted, pidfd=connection.pidfd)
+        if origin.role is not Role.OPERATOR or claim is None:
+            system.refused(origin, "popup.attach", call.request_id)
+            raise errors.Forbidden(f"this is no popup of ours: {origin.why}")
+        reader, writer = connection.as_stream()
+        attach = Attach(
+            columns=params.columns,
+            rows=params.rows,
+            term=params.term or "screen",
+            colorterm=params.colorterm,
+            utf8=params.utf8,
+            no_color=params.no_color,
+            at=claim.at,
+        )
+        system.spawn(serve(reader, writer, attach, ServiceDesk(system, origin)))
+
+    async def _popup_open(self, params: p.PopupOpen, origin: Origin) -> r.Nothing:
+        if params.request_id:
+            await self._system.approvals.stored(params.request_id)
+        server, client = self._system.client_for(origin)
+        await self._system.open_popup(server, client, params.request_id)
+        return r.Nothing()
 
 
 def _bucket(buckets: dict[str, Bucket], session: str, burst: float, per_second: float, now: float) -> Bucket:

@@ -9,11 +9,11 @@ import asyncio
 from typing import Any
 
 from .. import __version__
-from ..core import errors
+from ..core import errors, wire
 from ..core import protocol as p
 from ..core import replies as r
-from ..core.model import Command, Origin
-from ..services import audit_log
+from ..core.model import Command, Origin, Role
+from ..services.audit_log import AuditLog, Filter
 from ..services.subscription import Subscription
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
@@ -101,27 +101,40 @@ async def subscribe(system: System, params: p.EventsSubscribe, call: Call) -> r.
     heard = await system.journal.subscribe(params.types or None, params.since)
     call.connection.on_lost.append(heard.close)
     task = asyncio.get_running_loop().create_task(_forward(heard, call.connection, call.origin))
-    call.connection.on_lost.append(task.cancel)
+    call.connection.on_lost.append(lambda: bool(task.cancel()))
     return r.Subscribed(seq=system.journal.head.seq)
 
 
 async def _forward(heard: Subscription, connection: Connection, origin: Origin) -> None:
-    from ..core import wire
-
     async for one in heard:
         event = one.event
         mine = event.origin is not None and event.origin.session == origin.session
-        if origin.role is not origin.role.OPERATOR and not mine and event.type != "agent.state":
+        if origin.role is not Role.OPERATOR and not mine and event.type != "agent.state":
             continue
         data = {"request_id": event.request_id, "origin": event.origin, "data": event.data}
         connection.send(wire.event_line(one.seq, one.timestamp, event.type, data))
 
 
 async def audit(system: System, params: p.Params) -> Any:
+    log = AuditLog(system.journal.audit)
     match params:
         case p.AuditVerify(from_seq=start):
-            found = await asyncio.to_thread(audit_log.verify, system.journal.audit, start)
-            return r.VerifiedData(ok=found.ok, records=found.records, first_bad=found.why or None)
+            found = await asyncio.to_thread(log.verify, start or 1, system.journal.head)
+            bad = None if found.ok else f"{found.file}:{found.line}: record {found.seq}: {found.why}"
+            return r.VerifiedData(ok=found.ok, records=found.records, first_bad=bad)
         case p.AuditQuery():
-            return await asyncio.to_thread(audit_log.query, system.journal.audit, params)
+            return await asyncio.to_thread(_query, log, params)
     raise errors.Internal(f"{type(params).__name__} is no audit method")
+
+
+def _query(log: AuditLog, params: p.AuditQuery) -> r.RecordsData:
+    size = max(1, min(params.limit, 1000))
+    wanted = Filter(
+        types=frozenset([params.type] if params.type else []),
+        request_id=params.request_id or "",
+        agent=params.agent or "",
+        since=params.since or "",
+    )
+    before = int(params.cursor) if params.cursor and params.cursor.isdigit() else None
+    found = log.newest(wanted, before, size)
+    return r.RecordsData(records=tuple(found), cursor=str(found[-1].seq) if len(found) == size else None)

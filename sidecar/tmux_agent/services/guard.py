@@ -36,6 +36,8 @@ from .journal import Journal
 from .judgement import Judgement
 from .toolbox import Toolbox
 
+PROOF_SECONDS = 30.0
+
 
 class Wish(Struct, frozen=True, kw_only=True):
     """One thing that somebody wants done: the action, who wants it, the id it is recorded under.
@@ -72,6 +74,7 @@ class Guard:
         self._grants = grants
         self._toolbox = toolbox
         self._now = now
+        self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
         self.stopping = False  # the sidecar stops: requests end, but nobody took them back
 
     # --- what the policy says ---
@@ -172,6 +175,9 @@ class Guard:
 
     async def _run_allowed(self, wish: Wish, decision: Decision) -> Outcome:
         facts = await self._toolbox.observe(wish.action, wish.origin)
+        resolved = self._toolbox.resolved(wish.action, facts)  # bound from here on: links may be swapped meanwhile
+        if resolved is not None and self.check(resolved, wish.origin).verdict is not Verdict.ALLOW:
+            raise errors.Conflict("what the path leads to changed while it was judged; nothing was done")
         if wish.resume_key:  # it may be sent again: its row makes sure that it is run once
             now = self._now()
             answer = Answer(approved=True, at=now, comment=f"allowed by rule {decision.rule!r}")
@@ -213,7 +219,7 @@ class Guard:
         try:
             outcome = await self._toolbox.run(action, origin, facts, request_id)
         except asyncio.CancelledError:
-            await asyncio.shield(finish(Outcome(ok=False, error="cancelled: the asker went away, or the sidecar stops")))
+            await asyncio.shield(finish(Outcome(ok=False, error="cancelled: its asker is gone, or the sidecar stops")))
             raise
         except errors.TmuxAgentError as why:
             await finish(Outcome(ok=False, error=why.message, summary=why.kind))
@@ -245,12 +251,34 @@ class Guard:
         approval = self._approvals.get(request_id)
         if edited is not None and approved:
             self._check_edit(approval, edited)
-        if approved and approval.step_up:
-            raise errors.Forbidden("this rule demands a step-up proof, which this version cannot take: deny it instead")
+        if approved and approval.step_up and (request_id, painted, by.pid) not in self._proved:
+            raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
         made = self._grants.prepare(approval, grant, by) if approved and grant else None
         return await self._approvals.answer(
             request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made
         )
+
+    async def prove(self, request_id: str, painted: str, by: Origin, secret: str) -> None:
+        """Take the proof that a rule's `step_up` demands: its command, given `secret` as a line on stdin, ends with 0.
+
+        For one approval as painted, one popup. Raises Denied where the proof fails.
+        """
+        argv = self._approvals.get(request_id).step_up
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+        try:
+            await asyncio.wait_for(process.communicate(secret.encode() + b"\n"), PROOF_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        passed = process.returncode == 0
+        data = {"command": list(argv), "passed": passed}
+        await self._journal.publish(Event(type="step_up", request_id=request_id, origin=by, data=data))
+        if not passed:
+            raise errors.Denied(f"the proof was not accepted ({argv[0]})")
+        self._proved.add((request_id, painted, by.pid))
 
     def _check_edit(self, approval: Approval, edited: Action) -> None:
         if type(edited) is not type(approval.action):

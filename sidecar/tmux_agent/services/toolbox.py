@@ -20,21 +20,25 @@ from .tmux.servers import Servers
 from .tools import commands, files, panes
 from .tools.backups import Backups
 
+ANYWHERE = ("/",)  # for what a person has approved: the facts they saw bind the place
+
 
 class Toolbox:
-    """Built by the daemon."""
+    """Built by the daemon; `settings` may be replaced at any time."""
 
     def __init__(self, judgement: Judgement, servers: Servers, settings: Settings, backups: Path) -> None:
         self._judgement = judgement
         self._servers = servers
         self.settings = settings
-        self._backups = Backups(backups, settings.files)
+        self._backups = Backups(
+            backups, count=settings.files.backups_keep, age=settings.files.backups_days * 86400
+        )
 
     async def observe(self, action: Action, origin: Origin) -> dict[str, Any]:
-        """Facts of the world that the action rests on. Raises NotFound, Failed, … where it cannot be done at all."""
+        """Facts of the world that the action rests on. Raises InvalidParams, … where it cannot be looked at."""
         match action:
             case File():
-                facts: Any = await asyncio.to_thread(files.observe, action, self._judgement.roots(origin))
+                facts: Any = await asyncio.to_thread(files.observe, action, ANYWHERE, self.settings.files)
             case Command():
                 facts = await asyncio.to_thread(commands.observe, action)
             case Tmux():
@@ -42,3 +46,53 @@ class Toolbox:
             case _:
                 return {}
         return dict(msgspec.to_builtins(facts))
+
+    def resolved(self, action: Action, facts: dict[str, Any]) -> Action | None:
+        """The action on the real paths that were observed, to be judged as well; None where that says nothing new."""
+        if not isinstance(action, File):
+            return None
+        seen = msgspec.convert(facts, files.FileFacts)
+        target = seen.target.real if seen.target else action.target
+        return msgspec.structs.replace(action, path=seen.real, target=target)
+
+    async def changed(self, action: Action, origin: Origin, before: dict[str, Any]) -> str | None:
+        """What is no longer as it was when `before` was observed, in words; None where all holds."""
+        try:
+            now = await self.observe(action, origin)
+        except errors.TmuxAgentError as why:
+            return why.message
+        match action:
+            case File():
+                return files.changed(msgspec.convert(before, files.FileFacts), msgspec.convert(now, files.FileFacts))
+            case Command():
+                return commands.changed(
+                    msgspec.convert(before, commands.CommandFacts), msgspec.convert(now, commands.CommandFacts)
+                )
+            case Tmux():
+                return panes.changed(msgspec.convert(before, panes.PaneFacts), msgspec.convert(now, panes.PaneFacts))
+        return None
+
+    async def preview(self, action: Action, origin: Origin) -> str:  # noqa: ARG002 - later tools need who asks
+        """What a person is shown besides the action: the diff of a change to a file."""
+        if isinstance(action, File):
+            return await asyncio.to_thread(files.preview, action, ANYWHERE, self.settings.files)
+        return ""
+
+    async def run(self, action: Action, origin: Origin, facts: dict[str, Any], request_id: str) -> Outcome:
+        """Do it, if `facts` still hold at the very moment. For services/guard.py alone."""
+        match action:
+            case File():
+                expected = msgspec.convert(facts, files.FileFacts)
+                return await files.run(
+                    action, ANYWHERE, self.settings.files, self._backups, expected, request_id=request_id
+                )
+            case Command():
+                return await commands.run(
+                    action, self.settings.commands, msgspec.convert(facts, commands.CommandFacts)
+                )
+            case Tmux():
+                server = self._servers.choose(action.server, origin)
+                return await panes.run(
+                    action, server, msgspec.convert(facts, panes.PaneFacts), self.settings.panes.read_lines
+                )
+        raise errors.Internal(f"no tool runs a {type(action).__name__}")

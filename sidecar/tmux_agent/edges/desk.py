@@ -1,0 +1,129 @@
+"""The popup's view of the services: one Desk per popup, bound to who sits in front of it.
+
+Owns nothing but the binding. Each answer asks again whether the client is still a person's. Must not own: drawing
+(ui/), the order of things (services/guard.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import msgspec
+
+from ..core import errors
+from ..core.model import Action, Agent, Approval, Decision, Event, GrantProposal, Origin, Plan
+from ..services.ledger import Heard
+from ..services.system import System
+from ..services.tmux.control import TmuxServer
+from .ui.desk import Finished
+
+
+class ServiceDesk:
+    """What edges/ui/desk.py describes, on the real services. `origin` is the relay's: an operator."""
+
+    def __init__(self, system: System, origin: Origin) -> None:
+        self._system = system
+        self._origin = origin
+
+    # --- looking ---
+
+    def pending(self) -> list[Approval]:
+        return list(self._system.approvals.pending())
+
+    def find(self, request_id: str) -> Approval | None:
+        try:
+            return self._system.approvals.get(request_id)
+        except errors.NotFound:
+            return None
+
+    def recent(self, count: int) -> list[Finished]:
+        found = (self._finished(heard) for heard in reversed(self._system.recent))
+        return [one for one in found if one is not None][:count]
+
+    def _finished(self, heard: Heard) -> Finished | None:
+        """A past decision, if it is still known what it was about."""
+        event = heard.event
+        at = datetime.fromisoformat(heard.timestamp)
+        if event.type == "decision":
+            action = msgspec.convert(event.data["action"], Action)
+            verdict = {"allow": "allowed", "deny": "denied"}[event.data["verdict"]]
+            agent = event.origin.agent or "" if event.origin else ""
+            return Finished(at=at, verdict=verdict, action=action, agent=agent, by=f"rule {event.data['rule']}")
+        approval = self.find(event.request_id)
+        if approval is None:
+            return None
+        by = "you" if approval.answer and approval.answer.by else ""
+        agent = approval.origin.agent or ""
+        return Finished(at=at, verdict=approval.state.value, action=approval.action, agent=agent, by=by)
+
+    def agents(self) -> list[Agent]:
+        return list(self._system.agents.list())
+
+    def warnings(self) -> list[str]:
+        return self._system.warnings()
+
+    def plan_for(self, approval: Approval) -> Plan | None:
+        return self._system.plans.current(approval.origin)
+
+    async def subscribe(self) -> AsyncIterator[Event]:
+        heard = await self._system.journal.subscribe()
+        try:
+            async for one in heard:
+                yield one.event
+        finally:
+            heard.close()
+
+    # --- answering ---
+
+    async def answer(
+        self,
+        request_id: str,
+        digest: str,
+        approved: bool,
+        comment: str = "",
+        edited: Action | None = None,
+        choice: str | None = None,
+        grant: GrantProposal | None = None,
+    ) -> Approval:
+        origin = self._origin
+        against = self._system.identity.client_is_persons(origin.server or "", origin.client or "")
+        if against:
+            self._system.refused(origin, "human.respond", request_id)
+            raise errors.Forbidden(f"this popup may not answer any more: {against}")
+        return await self._system.guard.answer(
+            request_id, digest, approved, origin, comment=comment, edited=edited, choice=choice, grant=grant
+        )
+
+    async def check(self, approval: Approval, edited: Action) -> Decision:
+        return self._system.guard.check(edited, approval.origin)
+
+    async def grant_proposals(self, approval: Approval) -> list[GrantProposal]:
+        return self._system.guard.proposals(approval)
+
+    async def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
+        return self._system.guard.revise(approval, proposal, rule_text)
+
+    async def step_up(self, approval: Approval, secret: str) -> None:
+        await self._system.guard.prove(approval.request_id, approval.digest, self._origin, secret)
+
+    # --- the pane ---
+
+    async def jump(self, approval: Approval) -> None:
+        server, pane = self._pane(approval)
+        await server.command("switch-client", "-c", self._origin.client or "", "-t", pane)
+
+    async def peek(self, approval: Approval, count: int) -> list[str]:
+        server, pane = self._pane(approval)
+        lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
+        while lines and not lines[-1].strip():
+            lines.pop()
+        return lines[-count:]
+
+    def _pane(self, approval: Approval) -> tuple[TmuxServer, str]:
+        pane = approval.origin.pane
+        server = self._system.servers.get(approval.origin.server or "")
+        if server is None or pane is None:
+            raise errors.NotFound("it is not known in which pane this asker runs")
+        server.pane(pane)
+        return server, pane

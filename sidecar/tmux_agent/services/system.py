@@ -1,0 +1,297 @@
+"""The services of one sidecar, built in order and closed in reverse.
+
+Owns what joins them: which event reaches whom (badge, notifications), tmux servers and their popups, reloading,
+warnings. Must not own: anything that one service can do by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core import config, errors
+from ..core.model import Agent, AgentState, Approval, Event, Origin
+from ..core.settings import Settings, override
+from . import places as places_
+from .agents import Agents
+from .approvals import Approvals
+from .grants import Grants
+from .guard import Guard
+from .identity import Identity
+from .journal import Journal
+from .judgement import Judgement
+from .ledger import Heard
+from .notify import Notify
+from .plans import Plans
+from .tmux import badge
+from .tmux.control import Connected, Dropped, Lost, TmuxServer
+from .tmux.control import Event as TmuxEvent
+from .tmux.popups import Popups
+from .tmux.servers import Servers
+from .tmux.signals import Pressed
+from .toolbox import Toolbox
+
+log = logging.getLogger(__name__)
+
+RELAY = Path(__file__).parents[1] / "edges" / "ui" / "relay.py"
+RECENT = 50
+ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
+REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
+
+
+class System:
+    """Made by `build`; its attributes are the services. Everything on it runs in the event loop."""
+
+    def __init__(self, environ: Mapping[str, str], places: places_.Places) -> None:
+        self.environ = environ
+        self.places = places
+        self.pid = os.getpid()
+        self.stop = asyncio.Event()
+        self._started = time.monotonic()
+        self._refused_at = -REFUSAL_SECONDS
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.recent: deque[Heard] = deque(maxlen=RECENT)  # decisions, for people who look back
+        self._badges: dict[str, badge.Badge] = {}
+        self.settings, self.settings_wrong = read_settings(places.config / "config.yaml", environ)
+        limits = self.settings.limits
+        self.journal = Journal(
+            places.database, places.audit(self.settings.audit.file), rotate_bytes=self.settings.audit.rotate_bytes
+        )
+        self.grants = Grants(self.journal)
+        self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
+        self.plans = Plans(self.journal)
+        self.agents = Agents(self.journal)
+        self.notify = Notify(self.journal, self.settings.notify)
+        self.judgement = Judgement(places, environ, roots=self.settings.root_dir)
+        self.identity = Identity()
+        self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux)
+        self.toolbox = Toolbox(self.judgement, self.servers, self.settings, places.backups)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        self.popups: Popups | None = None  # once it is known where we listen
+
+    @classmethod
+    async def build(cls, environ: Mapping[str, str], places: places_.Places) -> System:
+        """All services, with what an earlier sidecar left taken up. Raises Unavailable."""
+        system = cls(environ, places)
+        await system.journal.start()
+        try:
+            await system.grants.recover()
+            await system.approvals.recover()
+            await system.plans.recover()
+            system._told_of_policy(system.judgement.load())
+            heard = await system.journal.subscribe()
+        except BaseException:
+            await system.journal.close()
+            raise
+        system.spawn(system._follow(heard))
+        return system
+
+    def listening(self, socket: Path) -> None:
+        """Where the socket is: popups are opened from now on, relays told where to connect."""
+        relay = (os.path.realpath(sys.executable), "-I", "-S", str(RELAY), str(socket))
+        self.popups = Popups(relay, self.identity.now)
+        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable.value + "\n")
+
+    async def close(self) -> None:
+        """In reverse. What waits for a person stays pending."""
+        self.guard.stopping = True
+        if self.popups is not None:
+            await self.popups.close()
+        for one in self._badges.values():
+            await one.close()
+        await self.servers.close()
+        await self.notify.close()
+        self.agents.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.approvals.close()
+        await self.journal.close()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let something go on by itself; its defect is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            level = logging.WARNING if isinstance(error, errors.TmuxAgentError) else logging.ERROR
+            log.log(level, "%s", error, exc_info=None if isinstance(error, errors.TmuxAgentError) else error)
+
+    def uptime(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    # --- what is unwell ---
+
+    def warnings(self) -> list[str]:
+        """One short sentence for each thing that is wrong; empty when all is well."""
+        found = [f"policy: {error}" for error in self.judgement.errors]
+        found += [f"config: {wrong}" for wrong in self.settings_wrong]
+        if self.journal.unwell:
+            found.append(f"audit: {self.journal.unwell}")
+        found += [f"audit: {warning}" for warning in self.journal.warnings]
+        if self.notify.status not in ("off", "ok"):
+            found.append(f"notify: {self.notify.status}")
+        if time.monotonic() - self._refused_at < REFUSAL_SECONDS:
+            found.append("refused: somebody who may not tried to act as the operator (`tmux-agent audit tail`)")
+        return found
+
+    def refused(self, origin: Origin, method: str, request_id: str) -> None:
+        """Somebody tried what only operators may: recorded, and a warning for a while."""
+        self._refused_at = time.monotonic()
+        data = {"method": method, "why": origin.why}
+        self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=origin, data=data)))
+        asyncio.get_running_loop().call_later(REFUSAL_SECONDS + 1, self.show_badges)
+
+    # --- files ---
+
+    async def reload(self) -> dict[str, Any]:
+        """Read the policy and config.yaml again; the last good ones stay where they are wrong."""
+        settings, wrong = read_settings(self.places.config / "config.yaml", self.environ, self.settings)
+        self.settings, self.settings_wrong = settings, wrong
+        self.toolbox.settings = settings
+        self.notify.wanted = settings.notify
+        problems = self.judgement.load(roots=settings.root_dir)
+        self._told_of_policy(problems)
+        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable.value + "\n")
+        self.show_badges()
+        return {"errors": [str(one) for one in (*problems, *wrong)], "rules": len(self.judgement.policy.rules)}
+
+    def _told_of_policy(self, problems: tuple[config.ConfigError, ...]) -> None:
+        if problems:
+            event = Event(type="policy.error", data={"errors": [str(one) for one in problems]})
+        else:
+            rules = len(self.judgement.policy.rules)
+            event = Event(type="policy.loaded", data={"file": self.judgement.file, "rules": rules})
+        self.spawn(self.journal.publish(event))
+
+    # --- tmux ---
+
+    async def attach_tmux(self, socket: str) -> None:
+        """Serve a tmux server. Raises InvalidParams, Unavailable."""
+        await self.servers.attach(socket)
+
+    def _on_tmux(self, server: TmuxServer, event: TmuxEvent) -> None:
+        match event:
+            case Connected():
+                self._badges.setdefault(
+                    server.socket, badge.Badge(server, ascii_only=not _utf8(self.environ))
+                ).forget()
+                self.show_badges()
+            case Pressed(client=client):
+                self.spawn(self.open_popup(server, client))
+            case Lost():
+                self._badges.pop(server.socket, None)
+                self.agents.pane_gone(server.socket)
+            case Dropped():
+                pass
+            case _:
+                self._drop_closed_panes(server)
+
+    def _drop_closed_panes(self, server: TmuxServer) -> None:
+        alive = {pane.id for pane in server.panes if not pane.dead}
+        for agent in self.agents.list():
+            if agent.server == server.socket and agent.pane and agent.pane not in alive:
+                self.agents.pane_gone(server.socket, agent.pane)
+        self.show_badges()
+
+    async def open_popup(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
+        """Open the popup on a client; False where it is open there. Raises NotFound."""
+        if self.popups is None:
+            raise errors.Unavailable("the sidecar does not listen yet: try again")
+        return await self.popups.open(server, client, at)
+
+    def client_for(self, origin: Origin) -> tuple[TmuxServer, str]:
+        """The tmux client that looks at the caller's pane, else the one used last. Raises NotFound, Unavailable."""
+        server = self.servers.choose(None, origin)
+        people = [one for one in server.clients if not one.control]
+        if not people:
+            raise errors.NotFound(f"nobody is attached to tmux at {server.socket}")
+        session = next((pane.session for pane in server.panes if pane.id == origin.pane), "")
+        looking = [one for one in people if one.session == session] or people
+        return server, max(looking, key=lambda one: one.activity).name
+
+    # --- what is told to people ---
+
+    async def _follow(self, heard: Any) -> None:
+        async for one in heard:
+            self._tell(one)
+
+    def _tell(self, heard: Heard) -> None:
+        event = heard.event
+        if event.type in ENDINGS or (event.type == "decision" and event.data["verdict"] != "ask"):
+            self.recent.append(heard)
+        if event.type == "approval.opened":
+            try:
+                self.notify.told(self.approvals.get(event.request_id))
+            except errors.NotFound:
+                pass  # it was answered within the same turn of the loop: nobody needs to hear of it
+        if event.type.startswith(("approval.", "agent.", "policy.", "refused", "notify.", "sidecar.", "audit.")):
+            self.show_badges()
+
+    def show_badges(self) -> None:
+        """Put what there is to say on every status line."""
+        pending = self.approvals.pending()
+        agents = self.agents.list()
+        states = Counter(agent.state for agent in agents)
+        counts = badge.Counts(
+            working=states[AgentState.WORKING],
+            waiting=max(len(pending), states[AgentState.WAITING]),
+            done=states[AgentState.DONE],
+            error=states[AgentState.ERROR],
+            warning=next((warning.partition(":")[0] for warning in self.warnings()), ""),
+        )
+        for server in self.servers.all():
+            if one := self._badges.get(server.socket):
+                one.show(counts, _windows(server, agents, pending))
+
+
+_URGENT = ("error", "working", "done", "waiting")  # the last of these that is in a window is its mark
+
+
+def _windows(server: TmuxServer, agents: tuple[Agent, ...], pending: tuple[Approval, ...]) -> dict[str, str]:
+    """State of the agent in each window, by window id; where there are several, the most urgent."""
+    windows = {pane.id: pane.window for pane in server.panes}
+    found: dict[str, str] = {}
+    states = [(one.pane, one.state.value) for one in agents if one.server == server.socket]
+    states += [(one.origin.pane, "waiting") for one in pending if one.origin.server == server.socket]
+    for pane, state in states:
+        window = windows.get(pane or "")
+        if window and state in _URGENT and _URGENT.index(state) >= _URGENT.index(found.get(window, "error")):
+            found[window] = state
+    return found
+
+
+def read_settings(
+    file: Path, environ: Mapping[str, str], last: Settings | None = None
+) -> tuple[Settings, tuple[str, ...]]:
+    """config.yaml with the environment over it, and a sentence for each thing that is wrong with either."""
+    wrong: tuple[str, ...] = ()
+    settings: Settings | None = Settings()
+    try:
+        text = file.read_text()
+    except FileNotFoundError:
+        text = ""
+    except (OSError, UnicodeDecodeError) as why:
+        text, wrong = "", (f"{file}: {why}",)
+    if text.strip():
+        settings, problems = config.load(text, str(file), Settings)
+        wrong = tuple(str(problem) for problem in problems)
+    settings, also = override(settings or last or Settings(), environ)
+    return settings, (*wrong, *also)
+
+
+def _utf8(environ: Mapping[str, str]) -> bool:
+    """Whether the locale says UTF-8; a sidecar without any locale takes it that terminals do."""
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "UTF-8"
+    return "utf" in locale.lower()
