@@ -118,6 +118,13 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     assert wait_gone(int(caught.value.data["stdout"]))
 
 
+def test_timeout_ends_the_group_whatever_its_environment(tmp_path: Path) -> None:
+    """One that wiped its environment but stayed in the group ends with it."""
+    with pytest.raises(errors.TimedOut) as caught:
+        sh(tmp_path, "env -i sh -c 'echo $$; exec sleep 100' & sleep 100", timeout=0.5)
+    assert wait_gone(int(caught.value.data["stdout"]))
+
+
 def test_timeout_ends_what_left_the_group(tmp_path: Path) -> None:
     """A grandchild that made its own session, its parent gone, is found by the mark in its environment."""
     with pytest.raises(errors.TimedOut) as caught:

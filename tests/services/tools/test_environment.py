@@ -164,8 +164,10 @@ def test_repository_configuration_runs_nothing(repository: Path, key: str, value
     (repository / "signer").chmod(0o755)
     (repository / "extra").write_text("[core]\n\tfsmonitor = touch M; false\n")
     git(repository, "config", key, value)
-    run(repository, "git", *argv)
+    outcome = run(repository, "git", *argv)
     assert not fired(repository)
+    if argv == ("diff",):
+        assert "-one\n+two\n" in outcome.data.stdout  # and reading still works
 
 
 @pytest.mark.parametrize("name", ["uploadpack", "receivepack", "vcs"])

@@ -7,6 +7,7 @@ allowed (guard.py), the environment (environment.py), the life of the process (p
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import os
 import signal
@@ -160,7 +161,7 @@ def _not_started(action: Command, error: OSError | ValueError) -> errors.TmuxAge
     what = f"{action.argv[0]} could not be started"
     if isinstance(error, ValueError):
         return errors.InvalidParams(f"{what}: {error}")
-    if error.errno == 7:  # E2BIG
+    if error.errno == errno.E2BIG:
         return errors.InvalidParams(f"{what}: its arguments and environment are longer than the kernel takes")
     return beneath.explain(error, "start", action.argv[0])
 

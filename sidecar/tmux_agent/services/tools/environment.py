@@ -8,7 +8,7 @@ Switched off always: core.fsmonitor, prompts, editors, pagers, askpass, any conf
 itself, each executable key that the repository's own files set (filters, drivers, helpers, aliases, …) is replaced too:
 by nothing, by git's own default, or by what fails where silence would change content. The person's global configuration
 stays in force, but for credential helpers where the repository names one. Hooks run where a person means them to
-(commit, push), not where git only reads.
+(commit, push); where git only reads it takes no lock (GIT_OPTIONAL_LOCKS), so it writes no index and calls no hook.
 """
 
 from __future__ import annotations
@@ -180,8 +180,6 @@ def git(argv: tuple[str, ...], env: dict[str, str], program: str, cwd: str) -> t
             values.setdefault(key, _INSTEAD.get(key, _INSTEAD.get(key.rpartition(".")[2], "")))
     if any(re.fullmatch(r"credential\.(?:.*\.)?helper", key, re.DOTALL) for key in values):
         values["credential.helper"] = ""  # empties the whole list: a later file cannot add to it again
-    if verb in _READING:
-        values["core.hooksPath"] = "/dev/null"
     if verb in _DIFFING:
         argv = (*argv[: at + 1], "--no-ext-diff", "--no-textconv", *argv[at + 1 :])
     elif verb in ("blame", "annotate", "grep"):
