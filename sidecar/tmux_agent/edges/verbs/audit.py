@@ -83,7 +83,13 @@ def _path(args: argparse.Namespace) -> Path:
 
     if args.log is not None:
         return Path(args.log)
-    return places.find(os.environ).audit(os.environ.get("TMUX_AGENT_AUDIT_FILE", ""))
+    found, file = places.find(os.environ), os.environ.get("TMUX_AGENT_AUDIT_FILE", "")
+    if not file and (found.config / "config.yaml").exists():
+        from ...services.system import read_settings  # slow to import, so only where there is something to read
+
+        settings, _ = read_settings(found.config / "config.yaml", os.environ)
+        file = settings.audit.file
+    return found.audit(file)
 
 
 def _verify(args: argparse.Namespace) -> int:
