@@ -1,0 +1,70 @@
+#!/bin/sh
+# Makes sure that a sidecar runs and serves this tmux server. Run by tmux: ensure_sidecar.sh plugin|died|key.
+# `plugin`: it was loaded; `died`: a sidecar ended without a word; `key`: a person wants it now.
+
+SCRIPTS_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
+# shellcheck source=scripts/variables.sh
+. "${SCRIPTS_DIR}/variables.sh"
+# shellcheck source=scripts/helpers.sh
+. "${SCRIPTS_DIR}/helpers.sh"
+
+reason=${1:-plugin}
+socket=$(tmux_socket)
+state=$(state_folder)
+log="${state}/start.log"
+longest_wait=60 # seconds between two starts of a sidecar that keeps dying
+quiet_after=120 # seconds after which a death counts as the first again
+
+# Where it was stopped on purpose only a person's key starts it again.
+stopped_on_purpose() {
+	[ -e "${state}/stopped" ] && [ "${reason}" != key ]
+}
+
+# back_off: waits longer after each death that follows soon on the last.
+back_off() {
+	[ "${reason}" = died ] || return 0
+	now=$(date +%s)
+	read -r last count <"${state}/deaths" 2>/dev/null || { last=0 count=0; }
+	[ "$((now - last))" -lt "${quiet_after}" ] || count=0
+	wait=$((count * count))
+	[ "${wait}" -le "${longest_wait}" ] || wait=${longest_wait}
+	printf '%s %s\n' "${now}" "$((count + 1))" >"${state}/deaths"
+	sleep "${wait}"
+}
+
+refresh_status() {
+	tmux list-clients -F '#{client_control_mode} #{client_name}' | sed -n 's/^0 //p' | while IFS= read -r client; do
+		tmux refresh-client -S -t "${client}"
+	done
+}
+
+# sidecar_command: prints the tmux-agent to run, installing it first where it is ours to install.
+sidecar_command() {
+	chosen=$(get_tmux_option "${option_command}" "${default_command}")
+	if [ -n "${chosen}" ]; then
+		printf '%s' "${chosen}"
+	else
+		"${SCRIPTS_DIR}/install.sh"
+	fi
+}
+
+start_sidecar() {
+	command=$(sidecar_command) || return 1
+	if ! "${command}" sidecar start --tmux "${socket}" >"${log}" 2>&1; then
+		tell "the sidecar did not start: $(tail -n 1 "${log}") (all of it: ${log})"
+		tmux set-environment -gh tmux_agent 'tmux-agent ! sidecar' \; \
+			set-environment -gh TMUX_AGENT_STATUS 'tmux-agent ! sidecar'
+		return 1
+	fi
+}
+
+main() {
+	mkdir -p "${state}" && chmod 700 "${state}"
+	[ "${reason}" != died ] || refresh_status
+	stopped_on_purpose && return 0
+	back_off
+	start_sidecar
+	refresh_status
+	true # tmux would show a script's failure over the person's pane; it has been told already
+}
+main

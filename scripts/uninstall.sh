@@ -1,0 +1,55 @@
+#!/bin/sh
+# Takes out of tmux, and off the disk with --all, what the plugin put there, and nothing else. Run inside tmux.
+#   uninstall.sh        stops the sidecar; key, hooks, variables and hidden session go
+#   uninstall.sh --all  the plugin's own Python environment too (state, audit log and configuration stay)
+
+SCRIPTS_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
+# shellcheck source=scripts/variables.sh
+. "${SCRIPTS_DIR}/variables.sh"
+# shellcheck source=scripts/helpers.sh
+. "${SCRIPTS_DIR}/helpers.sh"
+
+stop_sidecar() {
+	command=$(get_tmux_option "${option_command}" "$(data_folder)/env/bin/tmux-agent")
+	[ ! -x "${command}" ] || "${command}" sidecar stop
+}
+
+free_key() {
+	key=$(tmux show-environment -gh TMUX_AGENT_KEY 2>/dev/null | sed 's/^TMUX_AGENT_KEY=//')
+	[ -n "${key}" ] || return 0
+	case "$(tmux list-keys -T prefix "${key}" 2>/dev/null)" in
+	*TMUX_AGENT_EVENTS*) tmux unbind-key -T prefix "${key}" ;;
+	*) ;; # the person's by now
+	esac
+}
+
+remove_hooks() {
+	for hook in ${our_hooks}; do
+		tmux set-hook -gu "${hook}[${hook_index}]" 2>/dev/null
+	done
+	tmux set-hook -gu "client-attached[${message_index}]" 2>/dev/null
+}
+
+remove_variables() {
+	windows=$(tmux show-environment -gh | sed -n 's/^\(TMUX_AGENT_W_@[0-9]*\)=.*/\1/p')
+	for variable in ${our_variables} ${windows}; do
+		tmux set-environment -gu "${variable}"
+	done
+}
+
+remove_environment() {
+	data=$(data_folder)
+	link="${HOME}/.local/bin/tmux-agent"
+	[ "$(readlink "${link}" 2>/dev/null)" != "${data}/env/bin/tmux-agent" ] || rm -f "${link}"
+	rm -rf "${data}"/env "${data}"/env-* "${data}/install.log"
+}
+
+main() {
+	stop_sidecar
+	free_key
+	remove_hooks
+	remove_variables
+	tmux kill-session -t "=${hidden_session}" 2>/dev/null
+	[ "${1:-}" != --all ] || remove_environment
+}
+main "$@"
