@@ -138,8 +138,11 @@ class StatusData(Data, frozen=True):
 
 
 class PendingData(Data, frozen=True):
+    """`others` counts those that wait and that the caller may not see."""
+
     approvals: tuple[Approval, ...]
     cursor: str | None = None
+    others: int = 0
 
 
 class PlansData(Data, frozen=True):

@@ -82,8 +82,9 @@ def pending(system: System, params: p.HumanPending, origin: Origin) -> r.Pending
     limit = max(1, min(params.limit, 500))
     whose = None if origin.role is Role.OPERATOR else origin
     found = system.approvals.pending(whose, params.cursor, limit + 1)
-    more = len(found) > limit
-    return r.PendingData(approvals=found[:limit], cursor=found[limit - 1].request_id if more else None)
+    cursor = found[limit - 1].request_id if len(found) > limit else None
+    others = len(system.approvals.pending()) - len(system.approvals.pending(whose))
+    return r.PendingData(approvals=found[:limit], cursor=cursor, others=others)
 
 
 async def respond(system: System, params: p.HumanRespond, origin: Origin) -> Approval:

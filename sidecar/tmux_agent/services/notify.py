@@ -14,13 +14,15 @@ from typing import Any
 import msgspec
 
 from ..core import display, redact, settings
-from ..core.model import Action, Approval, Ask, Command, Event, File, Shell, Tmux
+from ..core.model import Action, Approval, Event
+from ..core.words import one_line
 from .journal import Journal
 
 log = logging.getLogger(__name__)
 
 SENDING = 500  # messages on their way at once; more are dropped, and that is said
 COMMAND_SECONDS = 30.0
+LINE = 4000  # characters of an action that a message looks at
 
 
 class Notify:
@@ -77,20 +79,7 @@ class Notify:
 
 def headline(action: Action) -> str:
     """One safe line that says what is asked."""
-    match action:
-        case Shell(text=text):
-            line = f"run: {text}"
-        case Command(argv=argv):
-            line = "run: " + " ".join(argv)
-        case File(verb=verb, path=path):
-            line = f"{verb} {path}"
-        case Tmux(verb=verb, target=target):
-            line = f"tmux {verb} {target}"
-        case Ask(prompt=prompt):
-            line = prompt
-        case _:
-            line = type(action).__name__.lower()
-    return display.middle(display.safe(redact.redact(line)), 300)
+    return display.middle(display.safe(redact.redact(one_line(action)[:LINE])), 300)
 
 
 def _apprise(urls: tuple[str, ...], approval: Approval) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def _socket(environ: Mapping[str, str]) -> Path:
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
         return Path(runtime) / "tmux-agent.sock"
-    return platformdirs.user_runtime_path("tmux-agent") / "tmux-agent.sock"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that XDG_RUNTIME_DIR is unset: that is why we ask it
+        return platformdirs.user_runtime_path("tmux-agent") / "tmux-agent.sock"
 
 
 def ready_folder(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 
 
@@ -16,7 +17,7 @@ def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from ...core import display
     from ...core.model import Approval
-    from ...core.words import headline
+    from ...core.words import one_line
     from .. import out
 
     found: list[dict[str, object]] = []
@@ -25,14 +26,16 @@ def main(args: argparse.Namespace) -> int:
         while True:
             page = client.call("human.pending", {"cursor": cursor})
             found += page["approvals"]
-            cursor = page.get("cursor")
+            cursor, others = page.get("cursor"), page.get("others", 0)
             if not cursor:
                 break
     if args.json:
         out.as_json(found)
         return 0
+    if others:
+        print(f"{others} of other agents wait: prefix + A shows them", file=sys.stderr)
     if not found:
-        print("nothing waits")
+        print("nothing waits" if not others else "nothing of this pane waits")
         return 0
     approvals = msgspec.convert(found, list[Approval], strict=False)
     now = datetime.now(UTC)
@@ -43,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
             one.origin.place or "–",
             one.risk.value,
             display.ago((now - one.created).total_seconds()),
-            headline(one.action),
+            one_line(one.action, one.origin.cwd),
         ]
         for one in approvals
     ]
