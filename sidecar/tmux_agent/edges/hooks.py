@@ -46,13 +46,23 @@ NOTES = {
 }
 
 
+class Waiting:
+    """What is known of an approval while hooks wait for it: more than one where a relay asked again."""
+
+    __slots__ = ("hooks", "tool_use")
+
+    def __init__(self, tool_use: str) -> None:
+        self.hooks = 0
+        self.tool_use = tool_use  # the agent's id of the use it is about, "" where no hook told
+
+
 class Hooks:
     """Built by the server; used in the event loop only."""
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._uses: dict[tuple[str, str], str] = {}  # (owner, tool_use) → key of what was about to run
-        self._asked: dict[str, str] = {}  # request_id → tool_use, while it waits
+        self._waiting: dict[str, Waiting] = {}  # by request_id
 
     async def handle(self, params: p.HookEvent, origin: Origin, request_id: str) -> r.HookData:
         """One hook, from the agent's raw input to what the agent is told.
@@ -110,26 +120,38 @@ class Hooks:
 
     async def _ask(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval | None:
         """Open an approval, or find the one this relay waited for before, and wait; None: nothing could be opened."""
-        system = self._system
-        approval = system.approvals.find(hook_key)
-        if approval is None:
-            try:
-                approval = await system.approvals.open(await self._approval(call, origin, request_id, hook_key))
-            except (errors.LimitExceeded, errors.Unavailable):
-                return None  # the agent's own dialog is there for it
-        if approval.state is not ApprovalState.PENDING:
-            return approval
-        request_id = approval.request_id
-        self._asked[request_id] = self._newest_use(hook_key)
-        system.agents.waits(origin.session, request_id, _words(call))
+        agents, known = self._system.agents, self._system.approvals.find(hook_key)
+        if known is not None and known.state is not ApprovalState.PENDING:
+            return known
+        request_id = known.request_id if known else request_id
+        waiting = self._waiting.setdefault(request_id, Waiting(self._newest_use(hook_key)))
+        waiting.hooks += 1
+        agents.waits(origin.session, request_id, _words(call))
         after = AgentState.IDLE  # where the relay was ended: the person said no in the agent's dialog, or pressed Esc
         try:
-            approval = await system.guard.settled(approval)
+            if known is None:
+                await self._system.approvals.open(await self._approval(call, origin, request_id, hook_key))
+            approval = await self._settled(request_id, waiting)
             after = AgentState.WORKING
+        except (errors.LimitExceeded, errors.Unavailable):
+            after = AgentState.WAITING
+            return None  # the agent's own dialog is there for it
         finally:
-            del self._asked[request_id]
-            system.agents.waits_no_more(origin.session, request_id, after)
+            waiting.hooks -= 1
+            if not waiting.hooks:
+                del self._waiting[request_id]
+                agents.waits_no_more(origin.session, request_id, after)
         return approval
+
+    async def _settled(self, request_id: str, waiting: Waiting) -> Approval:
+        """The end of an approval. The last hook that waits for it takes it along, unless it is us who stop."""
+        approvals = self._system.approvals
+        try:
+            return await approvals.wait(request_id)
+        except asyncio.CancelledError:
+            if waiting.hooks == 1 and not self._system.guard.stopping:
+                await asyncio.shield(approvals.withdraw(request_id, "its hook has ended"))
+            raise
 
     async def _approval(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval:
         action = call.action
@@ -176,7 +198,8 @@ class Hooks:
     def _pointless(self, call: HookCall, owner: str, approval: Approval) -> bool:
         key = approval.hook_key or ""
         if call.withdraw == "over":
-            asked = self._asked.get(approval.request_id, "")
+            waiting = self._waiting.get(approval.request_id)
+            asked = waiting.tool_use if waiting else ""
             return any(
                 key.startswith(f"{owner} {self._uses.get((owner, use), own)}:") and (not use or asked in ("", use))
                 for use, own in call.over

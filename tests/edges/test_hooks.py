@@ -1,0 +1,367 @@
+"""hook.event from the agent's JSON to what its relay prints, on the real journal, approvals and states."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from tmux_agent.core import protocol as p
+from tmux_agent.core.errors import InvalidParams, Unavailable
+from tmux_agent.core.model import (
+    Action,
+    AgentState,
+    Approval,
+    ApprovalState,
+    Decision,
+    Origin,
+    Role,
+    Shell,
+    Verdict,
+)
+from tmux_agent.edges import hooks
+from tmux_agent.edges.hooks import Hooks
+from tmux_agent.services.agents import Agents
+from tmux_agent.services.approvals import Approvals
+from tmux_agent.services.grants import Grants
+from tmux_agent.services.guard import Guard
+from tmux_agent.services.ids import new_id
+from tmux_agent.services.journal import Journal
+
+AGENT = Origin(role=Role.AGENT, why="", uid=0, pid=9, agent="claude", session="999999999:1", pane="%1")
+PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1)
+ASK = Decision(verdict=Verdict.ASK, rule="unmatched", reason="no rule", named=False)
+
+
+class Sidecar:
+    """The services that hooks need; `decision` is what the policy says to everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.decision = ASK
+        self.journal = Journal(folder / "db", folder / "audit.jsonl")
+        self.grants = Grants(self.journal)
+        self.approvals = Approvals(self.journal, self.grants)
+        self.agents = Agents(self.journal)
+        defaults = SimpleNamespace(on_unavailable=Verdict.ASK)
+        self.judgement: Any = SimpleNamespace(judge=self._judge, policy=SimpleNamespace(defaults=defaults))
+        self.toolbox: Any = SimpleNamespace(preview=self._preview)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        self.hooks = Hooks(self)  # type: ignore[arg-type]
+        self.relays = 0
+
+    def _judge(self, action: Action, origin: Origin, grants: Any) -> Any:
+        return SimpleNamespace(decision=self.decision)
+
+    async def _preview(self, action: Action, origin: Origin) -> str:
+        return "--- diff"
+
+    async def __aenter__(self) -> Sidecar:
+        await self.journal.start()
+        await self.approvals.recover()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.guard.stopping = True
+        await self.approvals.close()
+        self.agents.close()
+        await self.journal.close()
+
+    async def hook(self, event: str, *, origin: Origin = AGENT, relay: str = "", **given: Any) -> dict[str, Any]:
+        """One hook of the session "s"; what its relay prints, as JSON."""
+        self.relays += 1
+        data = {"session_id": "s", "prompt_id": "p", "cwd": "/home/u/shop"} | given
+        params = p.HookEvent(agent="claude", event=event, input=json.dumps(data), relay_id=relay or f"r{self.relays}")
+        reply = await self.hooks.handle(params, origin, new_id())
+        assert (reply.stderr, reply.exit_code) == ("", 0)
+        found: dict[str, Any] = json.loads(reply.stdout)["hookSpecificOutput"] if reply.stdout else {}
+        return found
+
+    async def opened(self, event: str = "PermissionRequest", **given: Any) -> tuple[Approval, asyncio.Task[Any]]:
+        """A hook that waits, and its approval."""
+        heard = await self.journal.subscribe({"approval.opened"})
+        task = asyncio.ensure_future(self.hook(event, **given))
+        async for one in heard:
+            heard.close()
+            return self.approvals.get(one.event.request_id), task
+        raise AssertionError("the journal ended")
+
+    async def answer(self, approval: Approval, approved: bool, **more: Any) -> None:
+        await self.guard.answer(approval.request_id, approval.digest, approved, PERSON, **more)
+
+
+def bash(command: str = "rm x", **more: Any) -> dict[str, Any]:
+    return {"tool_name": "Bash", "tool_input": {"command": command}} | more
+
+
+def run(folder: Path, test: Callable[[Sidecar], Coroutine[Any, Any, None]]) -> None:
+    async def whole() -> None:
+        async with asyncio.timeout(20), Sidecar(folder) as sidecar:
+            await test(sidecar)
+
+    asyncio.run(whole())
+
+
+def test_a_judgement_is_recorded_and_said(tmp_path: Path) -> None:
+    """A named decision is answered, an unmatched one is silence; either is in the log first."""
+
+    async def test(sidecar: Sidecar) -> None:
+        sidecar.decision = Decision(verdict=Verdict.ALLOW, rule="reads", reason="only reads")
+        assert (await sidecar.hook("PreToolUse", **bash("ls")))["permissionDecision"] == "allow"
+        sidecar.decision = ASK
+        assert await sidecar.hook("PreToolUse", **bash("make")) == {}
+        assert sidecar.journal.audit.read_text().count('"decision"') == 2
+
+    run(tmp_path, test)
+
+
+def test_unreadable_input_is_asked_and_recorded(tmp_path: Path) -> None:
+    """What cannot be judged is no free pass, whatever the policy would say."""
+
+    async def test(sidecar: Sidecar) -> None:
+        sidecar.decision = Decision(verdict=Verdict.ALLOW, rule="all", reason="")
+        assert (await sidecar.hook("PreToolUse", tool_name="Bash", tool_input=[]))["permissionDecision"] == "ask"
+        assert '"unreadable"' in sidecar.journal.audit.read_text()
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize("configured", list(Verdict))
+def test_what_cannot_be_recorded_is_not_allowed(tmp_path: Path, configured: Verdict) -> None:
+    """With the log away a named allow is not given: on_unavailable says what is, and never allow."""
+
+    async def test(sidecar: Sidecar) -> None:
+        async def away(*_: object) -> None:
+            raise Unavailable("no space left")
+
+        sidecar.judgement.policy.defaults.on_unavailable = configured
+        sidecar.decision = Decision(verdict=Verdict.ALLOW, rule="all", reason="")
+        sidecar.guard.judge = away  # type: ignore[assignment, method-assign]
+        said = (await sidecar.hook("PreToolUse", **bash())).get("permissionDecision")
+        assert said == {Verdict.ALLOW: None, Verdict.ASK: "ask", Verdict.DENY: "deny"}[configured]
+
+    run(tmp_path, test)
+
+
+def test_yes_no_and_edit(tmp_path: Path) -> None:
+    """The person's answer is what the relay prints; meanwhile the agent waits."""
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, task = await sidecar.opened(**bash("rm x"))
+        assert (approval.kind, approval.expires, approval.origin.door) == ("hook", None, "hook")
+        assert approval.action == Shell(text="rm x", cwd="/home/u/shop")
+        (agent,) = sidecar.agents.list()
+        assert (agent.state, agent.waiting_on) == (AgentState.WAITING, "rm x")
+        await sidecar.answer(approval, True, edited=Shell(text="rm y", cwd="/home/u/shop"))
+        assert (await task)["decision"] == {"behavior": "allow", "updatedInput": {"command": "rm y"}}
+        assert sidecar.agents.list()[0].state is AgentState.WORKING
+        approval, task = await sidecar.opened(**bash("rm z"))
+        await sidecar.answer(approval, False, comment="never")
+        assert (await task)["decision"]["message"].endswith("a person said no: never")
+
+    run(tmp_path, test)
+
+
+def test_a_question_with_options(tmp_path: Path) -> None:
+    """Claude's own question is a question here too, and its option goes back."""
+
+    async def test(sidecar: Sidecar) -> None:
+        question = {"question": "Which?", "options": [{"label": "A"}, {"label": "B"}]}
+        approval, task = await sidecar.opened(tool_name="AskUserQuestion", tool_input={"questions": [question]})
+        await sidecar.answer(approval, True, choice="B")
+        assert (await task)["decision"]["updatedInput"]["answers"] == {"Which?": "B"}
+
+    run(tmp_path, test)
+
+
+def test_a_relay_that_goes_away_withdraws(tmp_path: Path) -> None:
+    """Esc in the agent's dialog ends the hook: its approval leaves, the agent is idle."""
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, task = await sidecar.opened(**bash())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        ended = await sidecar.approvals.wait(approval.request_id)
+        assert ended.state is ApprovalState.WITHDRAWN
+        assert sidecar.agents.list()[0].state is AgentState.IDLE
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("event", "given", "withdrawn"),
+    [
+        ("PostToolUse", bash(tool_use_id="t1"), True),
+        ("PostToolUse", bash(), True),
+        ("PostToolUseFailure", bash(tool_use_id="t1", error="x"), True),
+        ("PostToolUse", {"tool_name": "Bash", "tool_input": {"command": "edited"}, "tool_use_id": "t1"}, True),
+        ("PostToolUse", bash(tool_use_id="t0"), False),
+        ("PostToolUse", bash("other", tool_use_id="t2"), False),
+        ("PostToolUse", bash(session_id="other"), False),
+        ("PostToolBatch", {"tool_calls": [bash("a", tool_use_id="t0"), bash(tool_use_id="t1")]}, True),
+        ("Stop", {}, True),
+        ("Stop", {"prompt_id": "old"}, False),
+        ("Stop", {"prompt_id": None}, True),
+        ("StopFailure", {"error": "x"}, True),
+        ("UserPromptSubmit", {"prompt_id": "new"}, True),
+        ("UserPromptSubmit", {}, False),
+        ("SubagentStop", {"agent_id": "helper"}, False),
+        ("SessionEnd", {"prompt_id": "other"}, True),
+        ("SessionEnd", {"session_id": "s2"}, False),
+        ("Notification", {"notification_type": "permission_prompt"}, False),
+        ("PreToolUse", bash("next"), False),
+        ("Unheard", {}, False),
+    ],
+)
+def test_later_hooks_withdraw(tmp_path: Path, event: str, given: dict[str, Any], withdrawn: bool) -> None:
+    """What tells that the dialog was answered, or is over, withdraws ours; what does not, does not."""
+
+    async def test(sidecar: Sidecar) -> None:
+        await sidecar.hook("PreToolUse", **bash(tool_use_id="t1"))
+        approval, task = await sidecar.opened(**bash())
+        await sidecar.hook(event, **given)
+        assert (sidecar.approvals.get(approval.request_id).state is ApprovalState.WITHDRAWN) is withdrawn
+        if withdrawn:
+            assert await task == {}
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(tmp_path, test)
+
+
+def test_helpers_keep_their_own(tmp_path: Path) -> None:
+    """A helper's question outlives its parent's turn, and ends with the helper or the session."""
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, task = await sidecar.opened(**bash(agent_id="h1"))
+        await sidecar.hook("Stop")
+        await sidecar.hook("SubagentStop", agent_id="h2")
+        assert sidecar.approvals.get(approval.request_id).state is ApprovalState.PENDING
+        await sidecar.hook("SubagentStop", agent_id="h1")
+        assert await task == {}
+        approval, task = await sidecar.opened(**bash(agent_id="h1"))
+        await sidecar.hook("SessionEnd")
+        assert await task == {}
+
+    run(tmp_path, test)
+
+
+def test_another_agent_cannot_withdraw(tmp_path: Path) -> None:
+    """Hooks below another process that name this session change nothing of it."""
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, task = await sidecar.opened(**bash())
+        other = replace(AGENT, session="999999998:1")
+        for event in ("PostToolUse", "Stop", "SessionEnd"):
+            await sidecar.hook(event, origin=other, **bash())
+        assert sidecar.approvals.get(approval.request_id).state is ApprovalState.PENDING
+        await sidecar.answer(approval, True)
+        await task
+
+    run(tmp_path, test)
+
+
+def test_a_resend_opens_nothing_new(tmp_path: Path) -> None:
+    """The same relay asks again, on a new connection: one approval, one answer for both; another relay has its own."""
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, first = await sidecar.opened(relay="one", **bash())
+        again = asyncio.ensure_future(sidecar.hook("PermissionRequest", relay="one", **bash()))
+        other, third = await sidecar.opened(relay="two", **bash())
+        assert other.request_id != approval.request_id
+        assert len(sidecar.approvals.pending()) == 2
+        await sidecar.answer(approval, True)
+        assert (await first)["decision"] == (await again)["decision"] == {"behavior": "allow"}
+        await sidecar.answer(other, False)
+        assert (await third)["decision"]["behavior"] == "deny"
+        late = await sidecar.hook("PermissionRequest", relay="one", **bash())
+        assert late["decision"] == {"behavior": "allow"}
+
+    run(tmp_path, test)
+
+
+def test_a_restart_keeps_question_and_answer(tmp_path: Path) -> None:
+    """Asked before, answered after the restart, or answered and never told: the relay that comes back learns it."""
+
+    async def before(sidecar: Sidecar) -> None:
+        _, one = await sidecar.opened(relay="one", **bash("one"))
+        approval, two = await sidecar.opened(relay="two", **bash("two"))
+        sidecar.guard.stopping = True
+        for task in (one, two):
+            task.cancel()
+        await asyncio.gather(one, two, return_exceptions=True)
+        await sidecar.answer(approval, True)
+
+    async def after(sidecar: Sidecar) -> None:
+        (approval,) = sidecar.approvals.pending()
+        task = asyncio.ensure_future(sidecar.hook("PermissionRequest", relay="one", **bash("one")))
+        told = await sidecar.hook("PermissionRequest", relay="two", **bash("two"))
+        assert told["decision"] == {"behavior": "allow"}
+        await sidecar.answer(approval, False)
+        assert (await task)["decision"]["behavior"] == "deny"
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_hooks_that_do_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart, what no relay waits for any more is withdrawn; what one came back for stays."""
+    monkeypatch.setattr(hooks, "ORPHANED", 0.0)
+
+    async def before(sidecar: Sidecar) -> None:
+        tasks = [(await sidecar.opened(relay=relay, **bash(relay)))[1] for relay in ("gone", "back")]
+        sidecar.guard.stopping = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def after(sidecar: Sidecar) -> None:
+        back = asyncio.ensure_future(sidecar.hook("PermissionRequest", relay="back", **bash("back")))
+        await asyncio.sleep(0)
+        await sidecar.hooks.drop_orphans()
+        (left,) = sidecar.approvals.pending()
+        assert left.action == Shell(text="back", cwd="/home/u/shop")
+        await sidecar.answer(left, True)
+        await back
+
+    run(tmp_path, before)
+    run(tmp_path, after)
+
+
+def test_too_many_leave_the_agents_own_dialog(tmp_path: Path) -> None:
+    """Over the limit nothing is opened, and silence leaves the dialog where it is."""
+
+    async def test(sidecar: Sidecar) -> None:
+        sidecar.approvals._limit = 0
+        assert await sidecar.hook("PermissionRequest", **bash()) == {}
+
+    run(tmp_path, test)
+
+
+def test_unknown_agents_are_an_error(tmp_path: Path) -> None:
+    """Only agents that have an adapter are understood."""
+
+    async def test(sidecar: Sidecar) -> None:
+        params = p.HookEvent(agent="else", event="PreToolUse", input="{}", relay_id="r")
+        with pytest.raises(InvalidParams, match="claude"):
+            await sidecar.hooks.handle(params, AGENT, new_id())
+
+    run(tmp_path, test)
+
+
+def test_a_hook_is_never_an_operator(tmp_path: Path) -> None:
+    """Run from a person's terminal, it still only asks."""
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, task = await sidecar.opened(origin=PERSON, **bash())
+        assert approval.origin.role is Role.AGENT
+        await sidecar.answer(approval, True)
+        await task
+
+    run(tmp_path, test)

@@ -1,0 +1,241 @@
+"""States of agents: what each hook tells, and that nothing stays that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from tmux_agent.core.hooks import HookCall, HookKind
+from tmux_agent.core.model import AgentState, Event, Origin, Role
+from tmux_agent.services.agents import KEEP, Agents
+from tmux_agent.services.journal import Journal
+
+START = datetime(2026, 11, 20, tzinfo=UTC)
+ORIGIN = Origin(role=Role.AGENT, why="", uid=0, pid=7, pane="%1", server="/tmp/t", place="shop:1", branch="main")
+S = AgentState
+
+
+class Notes:
+    """Stands for the journal: keeps what was noted."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def note(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def made() -> tuple[Agents, Notes]:
+    notes = Notes()
+    return Agents(notes, Clock()), notes  # type: ignore[arg-type]
+
+
+def call(event: str, state: AgentState | None = None, **more: Any) -> HookCall:
+    kinds = {"PreToolUse": HookKind.JUDGE, "PermissionRequest": HookKind.ASK}
+    withdraw = {"Stop": "turn", "StopFailure": "turn", "UserPromptSubmit": "before", "SessionEnd": "session"}
+    given: dict[str, Any] = {"session": "s", "prompt": "p1", "cwd": "/home/u/shop", "ended": event == "SessionEnd"}
+    return HookCall(
+        agent="claude", event=event, kind=kinds.get(event, HookKind.STATE), state=state,
+        withdraw=withdraw.get(event, ""), **given | more,
+    )  # fmt: skip
+
+
+def state(agents: Agents) -> AgentState:
+    (one,) = agents.list()
+    return one.state
+
+
+def test_a_turn() -> None:
+    """From start to done, with place, pane and branch, and one event a change."""
+    agents, notes = made()
+    for event, told in [
+        ("SessionStart", S.IDLE),
+        ("UserPromptSubmit", S.WORKING),
+        ("PreToolUse", S.WORKING),
+        ("PostToolUse", S.WORKING),
+        ("Stop", S.DONE),
+    ]:
+        assert agents.on_hook(call(event, told), ORIGIN) == "s"
+        assert state(agents) is told
+    (one,) = agents.list()
+    assert (one.kind, one.pane, one.place, one.branch, one.cwd) == ("claude", "%1", "shop:1", "main", "/home/u/shop")
+    assert one.why == "hook Stop"
+    assert [event.data["agent"]["state"] for event in notes.events] == ["idle", "working", "done"]
+    assert agents.counts() == {S.DONE: 1}
+
+
+def test_an_open_approval_is_waiting() -> None:
+    """Whatever else is told, who has an open question waits; afterwards it goes on."""
+    agents, _ = made()
+    agents.on_hook(call("PermissionRequest", S.WAITING), ORIGIN)
+    agents.waits("s", "1", "rm x")
+    agents.on_hook(call("PreToolUse", S.WORKING, subagent="a"), ORIGIN)
+    (one,) = agents.list()
+    assert (one.state, one.waiting_on) == (S.WAITING, "rm x")
+    agents.waits_no_more("s", "1", S.IDLE)
+    (one,) = agents.list()
+    assert (one.state, one.waiting_on) == (S.WORKING, "")
+
+
+def test_an_interrupted_question_leaves_it_idle() -> None:
+    """Esc ends the hook and tells nothing else."""
+    agents, _ = made()
+    agents.on_hook(call("PermissionRequest", S.WAITING), ORIGIN)
+    agents.waits("s", "1", "rm x")
+    agents.waits_no_more("s", "1", S.IDLE)
+    assert state(agents) is S.IDLE
+
+
+def test_late_events_of_a_turn_that_is_over() -> None:
+    """State-only hooks run beside the agent: what comes late does not bring a turn back."""
+    agents, _ = made()
+    agents.on_hook(call("UserPromptSubmit", S.WORKING), ORIGIN)
+    agents.on_hook(call("Stop", S.DONE), ORIGIN)
+    for late in ("PostToolUse", "PostToolBatch", "UserPromptSubmit"):
+        agents.on_hook(call(late, S.WORKING), ORIGIN)
+        assert state(agents) is S.DONE
+    agents.on_hook(call("PreToolUse", S.WORKING, subagent="helper"), ORIGIN)
+    assert state(agents) is S.DONE
+    agents.on_hook(call("Notification", S.IDLE), ORIGIN)
+    assert state(agents) is S.DONE
+    agents.on_hook(call("PreToolUse", S.WORKING), ORIGIN)
+    assert state(agents) is S.WORKING
+    agents.on_hook(call("PreToolUse", S.WORKING, prompt="p2"), ORIGIN)
+    agents.on_hook(call("Stop", S.DONE, prompt="p1"), ORIGIN)
+    assert state(agents) is S.WORKING
+
+
+def test_a_prompt_heard_of_late_does_not_hide_a_question() -> None:
+    """The new prompt's own question came first: it still waits."""
+    agents, _ = made()
+    agents.on_hook(call("PermissionRequest", S.WAITING, prompt="p2"), ORIGIN)
+    agents.waits("s", "1", "rm x")
+    agents.on_hook(call("UserPromptSubmit", S.WORKING, prompt="p2"), ORIGIN)
+    assert state(agents) is S.WAITING
+
+
+def test_after_a_restart_any_event_counts() -> None:
+    """Nothing is known of the turn: the first event tells."""
+    agents, _ = made()
+    agents.on_hook(call("PostToolUse", S.WORKING), ORIGIN)
+    assert state(agents) is S.WORKING
+    agents.on_hook(call("Stop", S.DONE), ORIGIN)
+    assert state(agents) is S.DONE
+
+
+def test_idle_does_not_hide_an_error() -> None:
+    """The reminder after a minute says less than the error before it."""
+    agents, _ = made()
+    agents.on_hook(call("StopFailure", S.ERROR), ORIGIN)
+    agents.on_hook(call("Notification", S.IDLE, prompt=""), ORIGIN)
+    assert state(agents) is S.ERROR
+
+
+def test_the_end_of_a_session() -> None:
+    """SessionEnd, the pane's end and the server's end each take it away, and say so."""
+    for end in (
+        lambda agents: agents.on_hook(call("SessionEnd"), ORIGIN),
+        lambda agents: agents.pane_gone("/tmp/t", "%1"),
+        lambda agents: agents.pane_gone("/tmp/t"),
+    ):
+        agents, notes = made()
+        agents.on_hook(call("SessionStart", S.IDLE), ORIGIN)
+        agents.pane_gone("/tmp/other", "%1")
+        agents.pane_gone("/tmp/t", "%2")
+        assert len(agents.list()) == 1
+        end(agents)
+        assert agents.list() == ()
+        assert "gone" in notes.events[-1].data
+
+
+@contextmanager
+def living() -> Iterator[tuple[subprocess.Popen[bytes], Origin]]:
+    """A process that stands for an agent, and the origin of a hook below it."""
+    process = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    try:
+        yield process, replace(ORIGIN, agent="claude", session=f"{process.pid}:99")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_the_death_of_its_process(tmp_path: Path) -> None:
+    """Killed without a word, it is gone from the list by an event, not by looking."""
+
+    async def test() -> None:
+        journal = Journal(tmp_path / "db", tmp_path / "audit")
+        await journal.start()
+        agents = Agents(journal)
+        heard = await journal.subscribe({"agent.state"})
+        with living() as (process, origin):
+            agents.on_hook(call("SessionStart", S.IDLE), origin)
+            assert agents.list()[0].pid == process.pid
+            process.kill()
+            async with asyncio.timeout(10):
+                async for one in heard:
+                    if "gone" in one.event.data:
+                        break
+            assert agents.list() == ()
+        agents.close()
+        await journal.close()
+
+    run(test)
+
+
+def test_a_session_belongs_to_its_process() -> None:
+    """Another living agent that names this session speaks only for itself; after a death it may be resumed."""
+
+    async def test() -> None:
+        agents, _ = made()
+        with living() as (_, mine), living() as (_, other):
+            assert agents.on_hook(call("SessionStart", S.IDLE), mine) == "s"
+            assert agents.on_hook(call("SessionEnd"), other) == other.session
+            assert agents.on_hook(call("PreToolUse", S.WORKING), other) == other.session
+            assert {one.session for one in agents.list()} == {"s", other.session}
+            assert agents.session_of(mine) == "s"
+            agents.forget("s")
+            assert agents.on_hook(call("SessionStart", S.IDLE), other) == "s"
+        agents.close()
+
+    run(test)
+
+
+def test_socket_clients_say_it_themselves() -> None:
+    """agent.register and agent.state, for agents without hooks."""
+    agents, notes = made()
+    origin = replace(ORIGIN, session="9:1")
+    agents.register(origin, "reviewer", "mine")
+    agents.report(origin, "working", "reads")
+    (one,) = agents.list()
+    assert (one.session, one.name, one.kind, one.state, one.detail) == ("9:1", "reviewer", "mine", S.WORKING, "reads")
+    assert len(notes.events) == 2
+
+
+def test_no_more_than_so_many() -> None:
+    """Made-up sessions push out the longest silent, and memory stays bounded."""
+    agents, _ = made()
+    for number in range(KEEP + 10):
+        agents.on_hook(call("SessionStart", S.IDLE, session=str(number), detail="x" * 10_000), ORIGIN)
+    assert len(agents.list()) == KEEP
+    assert "5" not in {one.session for one in agents.list()}
+    assert len(agents.list()[0].detail) <= 256
