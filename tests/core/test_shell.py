@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -279,6 +280,11 @@ def test_assignments_are_kept() -> None:
         ("zsh", "echo a &! touch M"),
         ("zsh", "ls # ; touch M"),
         ("zsh", "echo $'a'"),
+        ("zsh", "ls | cd x"),
+        ("zsh", "ls | { cd x; }; cat y"),
+        ("zsh", "cat src/**/*.py"),
+        ("fish", "cat src/**.py"),
+        ("fish", "echo 'a\\\\'"),
         ("fish", "ls (touch M)"),
         ("fish", "echo 'a\\' ; touch M'"),
         ("fish", "ls ^f"),
@@ -299,7 +305,10 @@ def test_other_shells_are_understood_only_where_words_agree(dialect: str, text: 
 @pytest.mark.parametrize("dialect", ["bash", "sh", "zsh", "fish"])
 def test_plain_commands_mean_the_same_in_every_shell(dialect: str) -> None:
     """Everyday text is understood whatever shell runs it."""
-    assert is_plain(parse("cd src && git status --short | head -n 3 2>/dev/null; ls -la 'a b'", dialect))
+    text = (
+        "cd src && git log --color=never | head -n 3 2>/dev/null; ls -la 'a b'; grep -n 'x[a-z]\\.y' f; git show HEAD~1"
+    )
+    assert is_plain(parse(text, dialect))
 
 
 @pytest.mark.parametrize(
@@ -361,6 +370,18 @@ def test_bash_runs_nothing_that_was_not_read(tmp_path: Path, text: str) -> None:
         for file in folder.iterdir():
             file.unlink()
         assert not surplus, (text, surplus, expected)
+
+
+@given(text=tidy)
+def test_nothing_is_left_between_the_parts(text: str) -> None:
+    """Around the commands of an understood text stand only separators and comments."""
+    parts = parse(text)
+    if "<<" in text or not is_plain(parts):
+        return
+    rest = list(text)
+    for part in parts:
+        rest[part.start : part.end] = " " * (part.end - part.start)
+    assert re.fullmatch(r"([ \n;&|!]|#[^\n]*)*", "".join(rest))
 
 
 @given(text=st.text(max_size=200) | soup)

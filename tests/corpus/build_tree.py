@@ -1,4 +1,4 @@
-"""Builds the folders that the corpus cases are about: a git worktree with secrets beside ordinary files, and one without.
+"""Builds the folders that the corpus cases are about: a git worktree with secrets in it, and one without.
 
 project/       what most cases run in      clean/         the same without secrets and without a way out
 outside        a file next to them         project-evil/  a folder whose name begins like the project's
@@ -16,7 +16,7 @@ FILES = {
     "README.md": "# Shop\n\nA small shop. Costs $HOME, or foo.\n",
     "package.json": '{"name": "shop", "version": "1.2.3", "scripts": {"test": "jest", "build": "tsc"},'
     ' "dependencies": {"left-pad": "1.0.0"}}\n',
-    "src/app.py": 'import os\n\nfrom src.db import load\n\n\ndef main():\n    """Runs foo."""\n    return load(os.sep)\n',
+    "src/app.py": 'import os\n\nfrom src.db import load\n\n\ndef main():\n    """Runs foo."""\n    return load(1)\n',
     "src/db.py": "import json\n\n\nclass Store:\n    pass\n\n\ndef load(name):\n    return json.dumps(name)\n",
     "src/util/__init__.py": "",
     "src/util/text.py": "def upper(text):\n    return text.upper()\n",

@@ -20,23 +20,31 @@ __all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse"
 MAX_BYTES = 256 * 1024
 _DIALECTS = frozenset({"bash", "sh", "dash", "ksh", "zsh", "fish"})
 # Words that another shell reads differently although bash takes them as plain text.
-_ZSH_WORD = re.compile(r"=|.*[\^#]|.*<[0-9]*-[0-9]*>|.*[:=]=", re.DOTALL)
+_ZSH_WORD = re.compile(r"=|.*[\^#]|.*<[0-9]*-[0-9]*>|.*[:=]=|.*\*\*", re.DOTALL)
 _ZSH_RESERVED = frozenset({"repeat", "foreach", "end", "nocorrect", "noglob", "always", "-", "do", "done"})
+_FISH_WORD = re.compile(r"[\^%]|.*[\[\]{}?]|.*\*\*", re.DOTALL)
+# In fish a backslash escapes inside single quotes too, but only another one and the quote.
+_FISH_BACKSLASH = re.compile(r"'[^'\\]*(?:\\[^'\\][^'\\]*)+'")
 _FISH_RESERVED = frozenset(
-    {"begin", "end", "if", "for", "while", "switch", "case", "function", "and", "or", "not", "else", "!", "{", "time"}
+    {"begin", "end", "if", "for", "while", "switch", "case", "function", "and", "or", "not", "else", "!", "time"}
 )
 _FISH_OPERATORS = frozenset({"&&", "||", "|", ";", ">", ">>", "<", ">&"})
 _POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
 _META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
+_MOVES = frozenset({"cd", "chdir", "pushd", "popd"})
+_CACHED_LENGTH = 4096  # characters; longer texts are rare, and a cache of them would be an agent's to fill
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str, dialect: str = "bash") -> tuple[Part, ...]:
     """The commands of `text` in order, as a shell of that dialect would run them.
 
     The result accounts for every character: what is neither part, separator, comment nor blank is covered by an Opaque.
     A text whose parts hold no Opaque and no opaque word is exactly what its parts say. Never raises.
     """
+    return _remembered(text, dialect) if len(text) <= _CACHED_LENGTH else _read(text, dialect)
+
+
+def _read(text: str, dialect: str) -> tuple[Part, ...]:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return (Opaque("too long to read (over 256 KiB)", text[:200], 0, len(text)),)
     if dialect not in _DIALECTS:
@@ -53,6 +61,9 @@ def parse(text: str, dialect: str = "bash") -> tuple[Part, ...]:
         text, tokens, lexer.heredocs, grammar.command_starts
     )
     return (*parts, Opaque(why, text, 0, len(text))) if why else parts
+
+
+_remembered = lru_cache(maxsize=2048)(_read)
 
 
 def _is_plain(part: Part) -> bool:
@@ -90,8 +101,10 @@ def _foreign_to_zsh(text: str, tokens: Iterable[Token], parts: Iterable[Part]) -
         if token.kind == "comment" and _META_IN_COMMENT.search(source):
             return "a comment that an interactive zsh would run"
     # zsh runs the last command of a pipeline in the shell itself.
-    if any(isinstance(p, Simple) and p.joined in {"|", "|&"} and p.words and p.words[0].text == "cd" for p in parts):
-        return "a folder changed at the end of a pipeline"
+    commands = [part for part in parts if isinstance(part, Simple)]
+    moved = any(part.scope and part.words and part.words[0].text in _MOVES for part in commands)
+    if moved and any(part.joined in {"|", "|&"} for part in commands):
+        return "a folder changed in a pipeline"
     return ""
 
 
@@ -102,8 +115,14 @@ def _foreign_to_fish(text: str, tokens: Iterable[Token]) -> str:
             return f"{token.text} in fish"
         if token.kind == "op" and text[token.end : token.end + 1] in {"|", "?", "&"}:
             return "an operator that only fish has"
-        if token.draft is not None and (re.search(r"[\\^%\[\]{}?=!]", source) or source in _FISH_RESERVED):
-            return "a word that fish reads otherwise"
-        if "$" in source and token.kind == "word" and "'" not in source:
+        if token.draft is not None and _differs_in_fish(source, token.draft.bare):
             return "a word that fish reads otherwise"
     return ""
+
+
+def _differs_in_fish(source: str, bare: str) -> bool:
+    if source in _FISH_RESERVED or _FISH_WORD.match(bare):
+        return True
+    if "\\" in source and not _FISH_BACKSLASH.fullmatch(source):
+        return True
+    return "$" in source and "'" not in source
