@@ -59,6 +59,7 @@ class Steps:
 
     def install(self) -> None:
         """Put a step before and after every system call of the audit file, and at every SQL statement."""
+
         class Os:
             def __getattr__(_, name: str) -> Any:  # noqa: N805
                 real = getattr(os, name)
