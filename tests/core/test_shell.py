@@ -211,7 +211,9 @@ def test_redirections_are_kept(text: str, op: str, fd: int | None, target: str) 
 
 def test_heredoc_bodies_are_data() -> None:
     """A literal here-document is the body of its redirection, and what follows its operator is still read."""
-    parts = simple(parse("cat <<'E' | sh && ls\n$x `y` \"\nE\nrm x"))
+    text = "cat <<'E' | sh && ls\n$x `y` \"\nE\nrm x"
+    assert all(is_plain(parse(plain)) for plain in (text, "cat <<E\nhello\nE", "cat 2>&1 <<-E > f\n\tx\n\tE\n"))
+    parts = simple(parse(text))
     assert [part.words[0].text for part in parts] == ["cat", "sh", "ls", "rm"]
     assert parts[0].redirects[0].body == '$x `y` "\n'
     assert parts[1].piped_from == 0

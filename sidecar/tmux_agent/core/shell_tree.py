@@ -71,7 +71,7 @@ def _masked(text: str, tokens: Iterable[Token], heredocs: Sequence[Heredoc]) -> 
     pieces = list(_NON_ASCII.sub("x", text))
     for token in tokens:
         if token.heredoc is not None:
-            pieces[token.start : token.end] = "<".ljust(token.end - token.start)
+            pieces[token.end - len(token.text) : token.end] = "<".rjust(len(token.text))
     for doc in heredocs:
         pieces[doc.start : doc.end] = " " * (doc.end - doc.start)
     return "".join(pieces)
