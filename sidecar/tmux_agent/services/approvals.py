@@ -11,9 +11,7 @@ only if its asker comes back, and the guard looks at the facts again before. One
 from __future__ import annotations
 
 import asyncio
-import itertools
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import Any
@@ -38,6 +36,7 @@ from ..core.model import (
     digest as digest_of,
 )
 from . import store
+from .approval_memory import Held
 from .approval_records import answered, asker, check_answer, opened, record, too_late
 from .deadlines import Deadlines
 from .grants import Grants
@@ -67,8 +66,7 @@ class Approvals:
         self._grants = grants
         self._now = now
         self._limit = limit
-        self._pending: dict[str, Approval] = {}
-        self._settled: OrderedDict[str, Approval] = OrderedDict()
+        self._held = Held(RECENT)
         self._opening: dict[str, int] = {}  # per asker, not committed yet
         self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
         self._deadlines = Deadlines(self._ring)
@@ -91,7 +89,7 @@ class Approvals:
         if not await self._reported(lost):
             self._later(self._report_again(lost))
         for one in (*settled, *lost):
-            self._remember(one)
+            self._held.settle(one)
         for one in found:
             if one.state is ApprovalState.PENDING:
                 self._take(one)
@@ -113,8 +111,7 @@ class Approvals:
         Conflict (the id exists), Unavailable.
         """
         whose = asker(approval.origin)
-        waiting = sum(asker(one.origin) == whose for one in self._pending.values())
-        if waiting + self._opening.get(whose, 0) >= self._limit:
+        if self._held.count(whose) + self._opening.get(whose, 0) >= self._limit:
             raise LimitExceeded(f"{self._limit} requests of this agent wait already: answer or withdraw some first")
         self._opening[whose] = self._opening.get(whose, 0) + 1
         try:
@@ -137,11 +134,11 @@ class Approvals:
 
         Raises Conflict (its id or key exists), Unavailable.
         """
-        await self._journal.commit(lambda db: self._add(db, approval), then=lambda _: self._remember(approval))
+        await self._journal.commit(lambda db: self._add(db, approval), then=lambda _: self._held.settle(approval))
 
     async def wait(self, request_id: str, timeout: float | None = None) -> Approval:
         """The approval once it is settled (at once if it is). Raises NotFound, TimedOut after `timeout` seconds."""
-        if request_id not in self._pending:
+        if request_id not in self._held.waiting:
             return await self.stored(request_id)
         future: asyncio.Future[Approval] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, set()).add(future)
@@ -158,7 +155,7 @@ class Approvals:
 
     def get(self, request_id: str) -> Approval:
         """One that waits or was settled recently. Raises NotFound (`stored` knows older ones)."""
-        found = self._pending.get(request_id) or self._settled.get(request_id)
+        found = self._held.get(request_id)
         if found is None:
             raise NotFound(f"there is no request {request_id} that waits or was answered lately")
         return found
@@ -179,25 +176,13 @@ class Approvals:
 
         Older ones are not found, but `open` and `admit` refuse their keys as long as their rows are kept.
         """
-        both = itertools.chain(self._pending.values(), self._settled.values())
-        return max(
-            (one for one in both if one.hook_key == hook_key), key=lambda one: one.request_id, default=None
-        )
+        return self._held.find(hook_key)
 
     def pending(
         self, origin: Origin | None = None, cursor: str | None = None, limit: int | None = None
     ) -> tuple[Approval, ...]:
         """Those that wait, oldest first; of one asker; after the id `cursor`; at most `limit`."""
-        whose = None if origin is None else asker(origin)
-        found = sorted(
-            (
-                one
-                for one in self._pending.values()
-                if (whose is None or asker(one.origin) == whose) and (cursor is None or one.request_id > cursor)
-            ),
-            key=lambda one: one.request_id,
-        )
-        return tuple(found[:limit])
+        return self._held.pending(origin, cursor, limit)
 
     # --- the end ---
 
@@ -263,7 +248,7 @@ class Approvals:
         orphans = [
             one
             for request_id in request_ids
-            if (one := self._pending.get(request_id)) and one.kind == "hook" and not self._waiting.get(request_id)
+            if (one := self._held.waiting.get(request_id)) and one.kind == "hook" and not self._waiting.get(request_id)
         ]
         return [await self.withdraw(one.request_id, note) for one in orphans]
 
@@ -283,7 +268,7 @@ class Approvals:
 
         started = record("action.started", old, digest=old.digest, action=msgspec.to_builtins(old.action))
         try:
-            await self._journal.commit(change, started, then=self._remember)
+            await self._journal.commit(change, started, then=self._held.settle)
         except Conflict:
             return False
         return True
@@ -302,7 +287,7 @@ class Approvals:
             return new
 
         ended = record("action.finished", old, digest=old.digest, outcome=msgspec.to_builtins(outcome))
-        await self._journal.commit(change, ended, then=self._remember)
+        await self._journal.commit(change, ended, then=self._held.settle)
 
     # --- inside ---
 
@@ -332,7 +317,7 @@ class Approvals:
 
     def _take(self, approval: Approval) -> None:
         """Hold a question that waits, and its deadline."""
-        self._pending[approval.request_id] = approval
+        self._held.waiting[approval.request_id] = approval
         if approval.expires is not None:
             whole = (approval.expires - approval.created).total_seconds()
             left = (approval.expires - self._now()).total_seconds()
@@ -340,18 +325,11 @@ class Approvals:
             self._deadlines.set(approval.request_id, min(max(left, 0.0), max(whole, 0.0)))
 
     def _settle(self, approval: Approval) -> None:
-        self._pending.pop(approval.request_id, None)
         self._deadlines.drop(approval.request_id)
-        self._remember(approval)
+        self._held.settle(approval)
         for future in self._waiting.pop(approval.request_id, ()):
             if not future.done():
                 future.set_result(approval)
-
-    def _remember(self, approval: Approval) -> None:
-        self._settled[approval.request_id] = approval
-        self._settled.move_to_end(approval.request_id)
-        if len(self._settled) > RECENT:
-            self._settled.popitem(last=False)
 
     async def _end(self, old: Approval, new: Approval, event: Event) -> Approval:
         """From pending to `new`; where somebody was faster, what they made of it."""
@@ -377,8 +355,8 @@ class Approvals:
     # --- deadlines ---
 
     def _ring(self, request_id: str) -> None:
-        if request_id in self._pending:
-            self._later(self._expire(self._pending[request_id]))
+        if request_id in self._held.waiting:
+            self._later(self._expire(self._held.waiting[request_id]))
 
     async def _expire(self, old: Approval) -> None:
         allowed = old.on_timeout is Verdict.ALLOW
@@ -390,7 +368,7 @@ class Approvals:
         try:
             await self._end(old, new, event)
         except Unavailable:
-            if old.request_id in self._pending:
+            if old.request_id in self._held.waiting:
                 self._deadlines.set(old.request_id, RETRY)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
