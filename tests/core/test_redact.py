@@ -60,6 +60,8 @@ SECRETS = [
     ("numeric password", "password=12345678", "12345678"),
     ("curl -u", "curl -u bob:hunter2 https://example.com", "hunter2"),
     ("sshpass", "sshpass -p hunter2 ssh x", "hunter2"),
+    ("login -p", "docker login -u bob -p hunter2", "hunter2"),
+    ("mysql -p", "mysqldump -u root -phunter2 db", "hunter2"),
     ("netrc", "machine x\n  login bob\n  password hunter2\n", "hunter2"),
     ("camel", "accessToken: hunter2", "hunter2"),
     ("upper", "AUTHORIZATION: BEARER HUNTER2", "HUNTER2"),
@@ -108,6 +110,13 @@ def test_shapes_go(text: str, secret: str) -> None:
 def test_innocent_text_stays(text: str) -> None:
     """Hashes, ids, paths, code and prose are not touched."""
     assert redact_text(text) == text
+
+
+def test_a_url_keeps_its_host() -> None:
+    """Only the password goes, also where its user name ends in a word that announces one."""
+    assert (
+        redact_text(f"https://x-access-token:ghs_{S}@example.com/a") == f"https://x-access-token:{MARK}@example.com/a"
+    )
 
 
 def test_by_key_name() -> None:
@@ -160,6 +169,9 @@ def test_argv() -> None:
     assert redact(["x", "--password=a&b(c"]) == ["x", f"--password={MARK}"]
     assert redact(("env", "FOO_TOKEN=a b;c", "run")) == ("env", f"FOO_TOKEN={MARK}", "run")
     assert redact(["curl", "-u", "bob:hunter2"]) == ["curl", "-u", f"bob:{MARK}"]
+    assert redact(["docker", "login", "-p", "hunter2", "x"]) == ["docker", "login", "-p", MARK, "x"]
+    assert redact(("/usr/bin/mysql", "-phunter2", "db")) == ("/usr/bin/mysql", f"-p{MARK}", "db")
+    assert redact(["mkdir", "-p", "a"]) == ["mkdir", "-p", "a"]
     assert redact(["tool", "--token", "--verbose"]) == ["tool", "--token", "--verbose"]
 
 
@@ -265,6 +277,9 @@ def test_any_value(value: object) -> None:
         "login a ",
         "-u a",
         "-u ",
+        "login ",
+        "mysql ",
+        "login a -p",
         "SG.a",
         "token=a(",
         "\\",

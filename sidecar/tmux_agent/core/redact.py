@@ -92,7 +92,7 @@ _LABEL = (
 # Not a secret: a reference to one ($NAME, ${name}, %s), a type, an empty value, a call or lookup in code.
 _REFERENCE = r"""(?:\$[{(]|(?-i:\$[A-Z_][A-Z0-9_]*+)(?![^\s"'\\])|%s(?![^\s"']))"""
 _NOT_A_VALUE = (
-    rf"(?!{_REFERENCE}|(?:none|null|nil|true|false|str|string|bytes|int|bool|optional|undefined|required|yes|no)\b"
+    rf"(?!{_REFERENCE}|\[redacted\]@|(?:none|null|nil|true|false|str|string|bytes|int|bool|optional|undefined|required|yes|no)\b"
     r"|[a-z_][\w.]*+[(\[])"
 )
 _UNQUOTED = r"""[^\s"'`&;,|(){}<>]++"""
@@ -162,6 +162,8 @@ _RULES = [
         r"(?P<label>(?<![\w-])(?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'=]{1,100}:)(?P<value>[^\s\"':/]++)",
         _with_password,
     ),
+    _rule("login", r"(?P<label>\blogin[ \t][^\n]{0,200}?(?<=[ \t])-p[ \t]{1,4})[^\s]++", _KEPT),
+    _rule("mysql mariadb", r"(?P<label>\b(?:mysql|mariadb)[^\n|;&]{0,200}?[ \t]-p)[^\s]++", _KEPT),
     _rule("sshpass", r"(?P<label>\bsshpass[ \t]{1,4}-p[ \t]{0,4})[^\s]++", _KEPT),
     _rule("login", r"(?P<label>\blogin\s{1,4}[^\s]{1,200}\s{1,4}password\s{1,4})[^\s]++", _KEPT),
 ]
@@ -172,11 +174,15 @@ def _innocent(text: str, low: str) -> bool:
 
     Spelled out, one `in` after the other: it runs for every string of every record, and a loop costs thrice as much.
     """
-    if _SEPARATOR.search(low):
-        if "pass" in low or "secret" in low or "token" in low or "key" in low or "auth" in low or "cookie" in low:
-            return False
-        if "://" in low or "bearer" in low or "basic" in low or "pwd" in low or "sig" in low or "cred" in low:
-            return False
+    labelled = "=" in low or ":" in low
+    if (labelled or "-" in low) and ("pass" in low or "secret" in low or "token" in low or "key" in low):
+        return False
+    if (labelled or "-" in low) and ("cred" in low or "pwd" in low):
+        return False
+    if labelled and ("auth" in low or "cookie" in low or "://" in low or "sig" in low):
+        return False
+    if "bearer" in low or "basic" in low or "login" in low or "sshpass" in low:
+        return False
     return _no_underscored(low) and _no_dashed(low) and _no_dotted(text, low)
 
 
@@ -193,6 +199,7 @@ def _no_dashed(low: str) -> bool:
         ("sk-" in low or "xox" in low or "xapp-" in low or "pat-" in low or "dt-" in low or "rt-" in low)
         or ("cbt-" in low or "ptt-" in low or "pypi-" in low or "-----" in low or "xai-" in low or "gocspx-" in low)
         or ("age-secret" in low or "-u" in low or "--proxy-user" in low)
+        or (" -p" in low and ("mysql" in low or "mariadb" in low))
     )
 
 
@@ -280,14 +287,26 @@ _ASSIGNMENT = re.compile(r"(-{0,2}[A-Za-z_][A-Za-z0-9_.-]{0,80}=).", re.DOTALL)
 def _redact_items(items: list[Any] | tuple[Any, ...], kind: int, depth: int) -> list[Any]:
     result: list[Any] = []
     option = ""
+    dash_p = _meaning_of_dash_p(items)
     for item in items:
         if isinstance(item, str) and not kind:
-            result.append(_redact_argument(option, item))
+            if (dash_p == "next" and option == "-p") or (dash_p == "same" and item[:2] == "-p" and item[2:]):
+                result.append(MARK if option == "-p" else f"-p{MARK}")
+            else:
+                result.append(_redact_argument(option, item))
             option = item if _OPTION.match(item) else ""
         else:
             result.append(_redact(item, kind, depth))
             option = ""
     return result
+
+
+def _meaning_of_dash_p(items: list[Any] | tuple[Any, ...]) -> str:
+    """Where an argv has a password at -p: in the "next" argument, the "same" one, or nowhere ("")."""
+    if "login" in items[:4] or items[:1] in (["sshpass"], ("sshpass",)):
+        return "next"
+    first = items[0] if items and isinstance(items[0], str) else ""
+    return "same" if first.rpartition("/")[2].startswith(("mysql", "mariadb")) else ""
 
 
 def _redact_argument(option: str, item: str) -> str:
