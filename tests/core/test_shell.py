@@ -138,6 +138,7 @@ def test_words_are_what_the_programs_get(text: str, expected: list[list[str]]) -
         "ec\\\nho hi",
         "dd if=~/x",
         "echo a=b:~/x",
+        "echo a[1]=~/x",
         "ls ~'root'",
         "\\",
     ],

@@ -13,6 +13,8 @@ from .shell_parts import Word
 
 _GLOB_ESCAPED = frozenset("*?[]\\")
 ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
+_NAMED = re.compile(r"[A-Za-z_]")
+_INNER_TILDE = re.compile(r"[=:]~")
 _SPECIAL = re.compile(r"[*?\[~{]")
 # Characters that the shell itself uses inside words (CTLESC, CTLNUL), and bytes that are no text.
 _UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
@@ -102,11 +104,9 @@ class WordDraft:
             inside = text[bare.index("{") : bare.rindex("}") + 1]
             if "," in inside or ".." in inside:
                 return "brace expansion"
-        assigned = ASSIGNED.match(bare)
-        if assigned and "~" in bare:
-            value = bare[assigned.end() :]
-            if ":~" in value or (not skip and value.startswith("~")):
-                return "a ~ that expands inside the word"
+        # In name=~ and name[1]=a:~ the ~ expands, in arguments too; in --name=~ it does not.
+        if _NAMED.match(bare) and _INNER_TILDE.search(bare, skip):
+            return "a ~ that expands inside the word"
         return ""
 
 
