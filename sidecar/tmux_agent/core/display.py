@@ -23,10 +23,7 @@ MARKS_PER_BASE = 4  # real scripts stack three at most; what is above is decorat
 
 # Blocks whose every assigned character is plainly visible: they are passed over at the speed of a regex.
 # Anything outside is looked at one by one. A test compares this list with unicodedata.
-_PLAIN = (
-    " -~¡-¬®-ʯͰ-҂Ҋ-ԯ‐-‧‰-⁞℀-⏿①-⟿⤀-⯿、-〩ぁ-ゖ゛-ヿ㐀-䶿一-鿿가-힣！-～"
-    "\U0001f300-\U0001faff"
-)
+_PLAIN = " -~¡-¬®-ʯͰ-҂Ҋ-ԯ‐-‧‰-⁞℀-⏿①-⟿⤀-⯿、-〩ぁ-ゖ゛-ヿ㐀-䶿一-鿿가-힣！-～\U0001f300-\U0001faff"
 _TO_EXAMINE = re.compile(f"[^{_PLAIN}]+|⠀")  # U+2800 is inside a plain block and looks like a space
 _TO_EXAMINE_LINES = re.compile(f"[^{_PLAIN}\n\t]+|⠀")
 
@@ -34,12 +31,14 @@ _BAD_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 # Default_Ignorable_Code_Point (DerivedCoreProperties.txt) that no bad category covers, and the blank of Braille.
 _INVISIBLE = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
 _INVISIBLE |= {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+_CUT_NAME_END = re.compile(r"⟨[^⟩]{0,24}$")  # the first half of a name such as ⟨U+202E⟩
+_CUT_NAME_START = re.compile(r"^[^⟨⟩ ]{0,8}⟩")
 _SHORT = {"\n": "⟨\\n⟩", "\t": "⟨\\t⟩", "\r": "⟨\\r⟩"}
 
 
 @lru_cache(maxsize=4096)
 def _kind(char: str) -> str:
-    """"keep", "mark" (combines with the character before it) or "name" (is shown by its name)."""
+    """ "keep", "mark" (combines with the character before it) or "name" (is shown by its name)."""
     category = unicodedata.category(char)
     if category in _BAD_CATEGORIES or ord(char) in _INVISIBLE:
         return "name"
@@ -162,8 +161,8 @@ def middle(text: str, cells: int) -> str:
         room = cells - len(gap)
         if room < 8:
             return cut(text, cells)
-        head = take(text, room - room // 3)
-        tail = take_end(text, room - width(head))
+        head = _CUT_NAME_END.sub("", take(text, room - room // 3))
+        tail = _CUT_NAME_START.sub("", take_end(text, room - width(head)))
         gap = f" ⋯{number(len(text) - len(head) - len(tail))}⋯ "
     return cut(head + gap + tail, cells)
 

@@ -16,6 +16,7 @@ from tmux_agent.core.model import Ask as Question
 from tmux_agent.edges.ui import edit as editing
 from tmux_agent.edges.ui import words
 from tmux_agent.edges.ui.actions import Target, heading, options_of, selected, send_yes
+from tmux_agent.edges.ui.board import Row
 from tmux_agent.edges.ui.desk import GrantProposal
 from tmux_agent.edges.ui.detail import Detail
 from tmux_agent.edges.ui.dialogs import Ask, Edit, Grant, Judged
@@ -80,7 +81,10 @@ async def _judge(popup: Popup, target: Target, action: Action, text: str) -> Non
     if popup.dialog is not opened_from:
         return  # left meanwhile
     looked_at = _as_judged(approval, action, decision)
-    detail = Detail(looked_at, popup.canvas.inner, popup.lines, None)
+    shown: Target = (Row(looked_at), target[1])  # the answer is for the digest that the person saw in the list
+
+    def lay_out(width: int) -> Detail:
+        return Detail(looked_at, width, popup.lines, None)
 
     def again() -> None:
         _open_editor(popup, target, text)
@@ -90,9 +94,9 @@ async def _judge(popup: Popup, target: Target, action: Action, text: str) -> Non
         if action == approval.action:
             send_yes(popup, [target], "approved")
         else:
-            send_yes(popup, [target], "approved as edited", edited=action)
+            send_yes(popup, [shown], "approved as edited", edited=action)
 
-    popup.open(Judged(heading("edited", [target]), detail, decision, popup.clock, yes, again))
+    popup.open(Judged(heading("edited", [target]), lay_out, decision, popup.clock, yes, again))
 
 
 def _as_judged(approval: Approval, action: Action, decision: Decision) -> Approval:
@@ -104,7 +108,8 @@ def _as_judged(approval: Approval, action: Action, decision: Decision) -> Approv
         parts=decision.parts,
         risk=decision.risk,
         rule=decision.rule,
-        reason=decision.reason,
+        step_up=tuple(dict.fromkeys((*approval.step_up, *decision.step_up))),
+        reason="",  # stands above, with the verdict
         where=decision.where,
     )
 

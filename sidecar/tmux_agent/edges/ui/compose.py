@@ -17,7 +17,7 @@ from tmux_agent.edges.ui.desk import Finished
 from tmux_agent.edges.ui.styles import Lines
 from tmux_agent.edges.ui.text import Fragment, Line, cells, cut, fit, literal, sides
 
-WIDE = 60
+WIDE = 72  # columns from which list and detail fit above each other
 Keys = list[tuple[str, str]]  # key, word
 
 
@@ -45,7 +45,7 @@ class Plan:
 def plan(columns: int, rows: int, waiting: int, native: bool, whole: bool) -> Plan:
     """`native`: tmux draws the border. `whole`: the detail takes the list's place."""
     framed = not native and columns >= 24 and rows >= 7
-    wide = columns >= WIDE and rows >= 12
+    wide = columns >= WIDE and rows >= 14
     list_rows = 0
     if wide and not whole and waiting:
         list_rows = min(waiting, max(3, (rows - 5) // 3), max(1, rows - 11))
@@ -100,8 +100,8 @@ def list_lines(board: Board, shape: Plan, lines: Lines, now: datetime, top: int)
     visible = board.rows[top : top + shape.list_rows]
     room = shape.inner
     who = min(12, max(display.width(display.safe(words.who(row.approval.origin))) for row in visible))
-    place = min(room // 6, max(display.width(display.safe(row.approval.origin.place[:200])) for row in visible))
-    branch = min(room // 6, max(display.width(display.safe(row.approval.origin.branch[:200])) or 1 for row in visible))
+    place = min(room // 7, max(display.width(display.safe(row.approval.origin.place[:200])) for row in visible))
+    branch = min(room // 7, max(display.width(display.safe(row.approval.origin.branch[:200])) or 1 for row in visible))
     out = []
     for row in visible:
         chosen = row.id == board.selected
@@ -152,15 +152,15 @@ def idle_lines(agents: list[Agent], recent: list[Finished], now: datetime, room:
     air: list[Line] = [[]] if height > 12 else []
     out: list[Line] = [*air, [("bold", "Nothing waits for you.")], []]
     narrow = room < WIDE
-    if agents:
-        out += [_agent_line(agent, now, narrow) for agent in agents[: max(1, height - 11)]]
-    else:
-        out += [[("class:faint", "No agent runs.")]]
-    if len(agents) > max(1, height - 11):
-        out.append([("class:faint", f"and {len(agents) - max(1, height - 11)} more")])
-    if recent:
+    past = recent[: 5 if height >= 14 else 3]
+    left = max(1, height - len(out) - (len(past) + 2 if past else 0))
+    shown = agents if len(agents) <= left else agents[: max(1, left - 1)]
+    out += [_agent_line(agent, now, narrow) for agent in shown] or [[("class:faint", "No agent runs.")]]
+    if len(shown) < len(agents):
+        out.append([("class:faint", f"and {len(agents) - len(shown)} more")])
+    if past:
         out += [[], [("class:label", "last decisions")]]
-        out += [_finished_line(done, now, room, narrow) for done in recent[:5]]
+        out += [_finished_line(done, now, room, narrow) for done in past]
     return [cut(line, room) for line in out][:height]
 
 

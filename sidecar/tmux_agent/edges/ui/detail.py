@@ -36,6 +36,7 @@ from tmux_agent.edges.ui.styles import Lines, risk_style
 from tmux_agent.edges.ui.text import Fragment, Line, cut, cut_start, fit, literal, shown, wrap, wrap_words
 
 NARROW = 60  # columns; below, labels and gaps are left out
+TINY = 30  # columns; below, a part is shown without its reason
 PARTS_FOLDED = 4  # parts shown beside a folded action; all of them are below it
 PARTS_CHUNK = 100
 FOLDED: Spot = (-1, 0)  # the position before the first line: what matters most of all of it
@@ -129,8 +130,8 @@ class Detail:
             where += literal(f"   ({', '.join(facts)})", "class:faint")
         if self.approval.kind == "question":
             where = []
-        person = display.safe(words.person(origin))
-        return [cut([("bold", f"{person} {words.verb(self.approval)}"), *where], self.width), []]
+        person = literal(words.person(origin), "bold")
+        return [cut([*person, ("bold", f" {words.verb(self.approval)}"), *where], self.width), []]
 
     def _body_chunks(self) -> list[Callable[[], list[Line]]]:
         return [
@@ -170,14 +171,19 @@ class Detail:
 
     def _part_lines(self, parts: tuple[JudgedPart, ...]) -> list[Line]:
         indent = 0 if self._narrow else 2
-        limit = (self.width - indent - 9) * (4 if any(part.reason or part.rule for part in parts) else 10) // 10
+        limit = (
+            (self.width - indent - 9)
+            * (4 if self.width >= TINY and any(part.reason or part.rule for part in parts) else 10)
+            // 10
+        )
         sources = [display.middle(display.safe(part.source[:4000]), limit) for part in parts]
         column = max(map(display.width, sources), default=0)
         out: list[Line] = []
         for part, source in zip(parts, sources, strict=True):
             word = "denied" if part.verdict is Verdict.DENY else part.risk.value
             line: Line = [("", " " * indent), (risk_style(part.risk), f"{word:<6}"), ("", " " * (1 + indent // 2))]
-            reason = literal(part.reason or part.rule, "" if part.verdict is not Verdict.ALLOW else "class:faint")
+            told = "" if self.width < TINY else part.reason or part.rule
+            reason = literal(told, "" if part.verdict is not Verdict.ALLOW else "class:faint")
             out.append(cut([*line, *fit([("", source)], column), ("", "  "), *reason], self.width))
         return out
 
@@ -207,7 +213,8 @@ class Detail:
             out += [[self._label("because", "" if at == 0 else None), *line] for at, line in enumerate(reason[:4])]
         if approval.rule and approval.kind != "question":
             where = literal(approval.where, "class:faint")
-            out.append([self._label("asks because", "rule"), *literal(approval.rule), ("", "  "), *where])
+            rule = [("", "no rule knows it")] if approval.rule == "unmatched" else literal(approval.rule)
+            out.append([self._label("asks because", "rule"), *rule, ("", "  "), *where])
         if self._plan and self._plan.steps:
             step = self._plan.steps[min(self._plan.current, len(self._plan.steps) - 1)]
             count = f"{min(self._plan.current + 1, len(self._plan.steps))} of {len(self._plan.steps)}  "
@@ -269,7 +276,8 @@ class Detail:
         if room < 1:
             parts = parts[: max(0, len(parts) + room - 1)]
             room = max(1, height - len(head) - len(parts) - len(foot))
-        return [*head, *self._folded_body(room), *parts, *foot][:height]
+        lines = [*head, *self._folded_body(room), *parts, *foot]
+        return [*lines, *self.foot(now)[len(foot) :]][:height]
 
     def _folded_parts(self, count: int, height: int) -> list[Line]:
         if not self._parts.count() or height < 4:

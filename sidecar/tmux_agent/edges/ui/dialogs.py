@@ -89,14 +89,15 @@ class Judged(Dialog):
     def __init__(
         self,
         heading: Line,
-        detail: Detail,
+        lay_out: Callable[[int], Detail],
         decision: Decision,
         clock: Callable[[], datetime],
         approve: Done,
         again: Done,
     ) -> None:
         self.heading = heading
-        self._detail = detail
+        self._lay_out = lay_out
+        self._detail: Detail | None = None
         self._decision = decision
         self._clock = clock
         self._approve = approve
@@ -112,6 +113,8 @@ class Judged(Dialog):
                 Verdict.ALLOW: "The policy allows this edit"}[verdict]  # fmt: skip
         style = "class:warn" if verdict is Verdict.DENY else "bold"
         head: Line = [(style, said), ("class:faint", ": "), *literal(self._decision.reason or self._decision.rule)]
+        if self._detail is None or self._detail.width != width:
+            self._detail, self._top = self._lay_out(width), FOLDED
         return [cut(head, width), [], *self._detail.view(self._top, max(1, height - 2), self._clock())]
 
     def press(self, key: str) -> None:
@@ -119,7 +122,7 @@ class Judged(Dialog):
             self._approve()
         elif key == "e":
             self._again()
-        else:
+        elif self._detail:
             self._top = self._detail.move(self._top, SCROLL.get(key, 0), self._clock())
 
 

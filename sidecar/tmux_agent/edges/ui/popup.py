@@ -209,7 +209,7 @@ class Popup:
         if not self.board.rows:
             return
         if not self.board.answerable(self.now()):
-            self.say("this just changed: look, then press again", "class:medium")
+            self.say("new under your finger: look, then press again", "class:medium")
         elif key.isdigit():
             actions.choose(self, int(key))
         else:

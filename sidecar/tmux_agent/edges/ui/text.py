@@ -43,7 +43,8 @@ def cut(line: Line, room: int) -> Line:
     for style, text in line:
         size = display.width(text)
         if size > left:
-            return [*out, (style, display.take(text, left)), ("class:faint", "…")] if room > 0 else []
+            rest = "" if style.endswith(ODD) else display.take(text, left)  # a name is shown whole or not at all
+            return [*out, (style, rest), ("class:faint", "…")] if room > 0 else []
         out.append((style, text))
         left -= size
     return out

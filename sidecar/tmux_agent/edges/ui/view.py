@@ -85,7 +85,7 @@ class Canvas(UIControl):
             if count:
                 left += [dash, ("bold", f"{count} waiting")]
             working = sum(agent.state is AgentState.WORKING for agent in popup.desk.agents())
-            right: Line = [("", f"{working} working"), dash] if working else []
+            right: Line = [("", f"{working} working"), dash] if working and not warnings else []
             right += [("class:faint", popup.clock().astimezone().strftime("%H:%M"))]
         else:
             left = [("bold", f"{popup.board.position() + 1} of {len(popup.board.rows)}")]
