@@ -1,0 +1,235 @@
+"""What `tmux-agent doctor` looks at: each check says how it is, and the command that mends it.
+
+Owns the checks and their words. Only looks: nothing is started, written or mended. Must not own: how they are printed
+(verbs/doctor.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from ..core.errors import TmuxAgentError, Unavailable
+from ..services import places as places_
+from ..services.audit_log import AuditLog, database_head
+from .adapters import claude_setup
+from .settings_file import SettingsFile
+from .verbs import setup
+
+OLDEST_TMUX = (3, 2)
+TRIED_CLAUDE = (2, 1, 197)
+MANAGED = Path("/etc/claude-code/managed-settings.json")  # an administrator's, on Linux
+SECONDS = 5.0  # that another program may take to tell its version
+
+Mark = Literal["ok", "warning", "wrong"]
+
+
+class Check(Struct, frozen=True):
+    """`mend`: what to do, a command where there is one; empty where all is well."""
+
+    area: str
+    mark: Mark
+    what: str
+    mend: str = ""
+
+
+def checks(environ: Mapping[str, str]) -> Iterator[Check]:
+    """All of them, in the order in which they build on each other."""
+    places = places_.find(environ)
+    yield Check("python", "ok", f"{sys.executable} {sys.version.split()[0]}")
+    yield _tmux()
+    yield from _folders(places, environ)
+    health = _health()
+    yield from _sidecar(places, health)
+    yield from _audit(places, health)
+    yield _plugin(environ, health)
+    yield from _claude(environ)
+    if isinstance(health, dict):
+        yield _heard()
+
+
+# --- what we stand on --------------------------------------------------------------------------------
+
+
+def _version(*command: str) -> tuple[str, tuple[int, ...]]:
+    """What a program says of itself, and the first version number in it; ("", ()) where it says nothing."""
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return "", ()
+    found = re.search(r"\d+(\.\d+)*", out)
+    return out.partition("\n")[0], tuple(map(int, found[0].split("."))) if found else ()
+
+
+def _tmux() -> Check:
+    program = shutil.which("tmux")
+    if program is None:
+        return Check("tmux", "wrong", "tmux is not on your PATH", "install tmux 3.2 or newer")
+    said, version = _version(program, "-V")
+    if version and version < OLDEST_TMUX:
+        return Check("tmux", "wrong", f"{said} is too old", "install tmux 3.2 or newer")
+    return Check("tmux", "ok", said or program)
+
+
+def _folders(places: places_.Places, environ: Mapping[str, str]) -> Iterator[Check]:
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if "TMUX_AGENT_SOCKET" not in environ and not os.path.isdir(runtime):
+        what = "XDG_RUNTIME_DIR is not set" if not runtime else f"XDG_RUNTIME_DIR={runtime} is no folder"
+        yield Check("folders", "warning", f"{what}; the socket is {places.socket}", "log in through systemd/elogind")
+    try:
+        if os.path.lexists(places.socket.parent):
+            places_.check_socket(places.socket, ours_to_make=False)
+    except TmuxAgentError as why:
+        what, _, mend = why.message.rpartition(": ")
+        yield Check("folders", "wrong", what or why.message, mend)
+    if places.state.exists() and (places.state.is_symlink() or places.state.stat().st_mode & 0o077):
+        mend = f"chmod 700 {shlex.quote(str(places.state))}"
+        yield Check("folders", "wrong", f"others may look into {places.state}", mend)
+    else:
+        yield Check("folders", "ok", f"state {places.state}, configuration {places.config}")
+
+
+# --- the sidecar -------------------------------------------------------------------------------------
+
+
+def _health() -> dict[str, Any] | str:
+    """The sidecar's own report, or what it says instead; "" where none answers."""
+    from ..client import Client
+
+    try:
+        with Client(patience=0.2) as client:
+            found: dict[str, Any] = client.call("health")
+            return found
+    except Unavailable:
+        return ""
+    except TmuxAgentError as why:
+        return why.message
+
+
+def _sidecar(places: places_.Places, health: dict[str, Any] | str) -> Iterator[Check]:
+    if isinstance(health, str):
+        yield Check("sidecar", "wrong", health or f"none answers at {places.socket}", "tmux-agent sidecar start")
+        return
+    yield Check("sidecar", "ok", f"pid {health['pid']}, version {health['version']}")
+    policy = health["policy"]
+    if policy.get("error"):
+        yield Check("policy", "wrong", f"{policy['error']}; the last good one is in force", "tmux-agent policy lint")
+    else:
+        yield Check("policy", "ok", f"{policy['rules']} rules, {policy['file']}")
+    for warning in health.get("warnings", ()):
+        yield Check("sidecar", "warning", warning, "tmux-agent sidecar status")
+
+
+def _audit(places: places_.Places, health: dict[str, Any] | str) -> Iterator[Check]:
+    file = Path(health["audit"]["file"]) if isinstance(health, dict) else places.audit("")
+    if not file.exists():
+        yield Check("audit", "ok", f"nothing is recorded yet, {file}")
+        return
+    try:
+        found = AuditLog(file).verify(head=database_head(places.database))
+    except OSError as why:
+        yield Check("audit", "wrong", f"{file} cannot be read: {why.strerror}", f"ls -l {shlex.quote(str(file))}")
+        return
+    if found.ok:
+        yield Check("audit", "ok", f"{found.records} records, the chain holds")
+    else:
+        where = f"{found.file}:{found.line}" if found.file else str(file)
+        yield Check("audit", "wrong", f"the chain is broken at {where}: {found.why}", "tmux-agent audit verify")
+
+
+def _plugin(environ: Mapping[str, str], health: dict[str, Any] | str) -> Check:
+    socket = environ.get("TMUX", "").partition(",")[0]
+    if not socket:
+        return Check("plugin", "warning", "not inside tmux, so the plugin was not looked at", "run this in a pane")
+    command = ["tmux", "-S", socket, "show-environment", "-gh", "TMUX_AGENT_ENSURE"]
+    try:
+        loaded = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        loaded = False
+    if not loaded:
+        mend = "add `set -g @plugin '…/tmux-agent'` to tmux.conf and press prefix + I, or run-shell tmux-agent.tmux"
+        return Check("plugin", "wrong", f"the tmux server at {socket} has not loaded the plugin", mend)
+    servers = health["tmux"] if isinstance(health, dict) else []
+    if not any(os.path.realpath(one["socket"]) == os.path.realpath(socket) and one["connected"] for one in servers):
+        return Check("plugin", "warning", "loaded, but the sidecar is not connected to it", "tmux-agent sidecar status")
+    return Check("plugin", "ok", f"loaded, connected to {socket}")
+
+
+# --- Claude Code -------------------------------------------------------------------------------------
+
+
+def _claude(environ: Mapping[str, str]) -> Iterator[Check]:
+    program = shutil.which("claude", path=environ.get("PATH"))
+    if program is None:
+        yield Check("claude", "warning", "claude is not on your PATH", "npm install -g @anthropic-ai/claude-code")
+    else:
+        said, version = _version(program, "--version")
+        old = bool(version) and version < TRIED_CLAUDE
+        mend = "claude update" if old else ""
+        yield Check("claude", "warning" if old else "ok", f"{program} {said}{' is older than any tried' * old}", mend)
+    try:
+        file = SettingsFile(setup.claude_settings())
+        settings = json.loads(file.text or "{}")
+        claude_setup.check(settings)
+    except (TmuxAgentError, ValueError) as why:
+        yield Check("hooks", "wrong", f"{setup.claude_settings()} cannot be used: {why}", "mend the file by hand")
+        return
+    yield from _hooks(file.path, settings)
+
+
+def _hooks(path: Path, settings: Any) -> Iterator[Check]:
+    found, wanted = claude_setup.installed(settings), claude_setup.handlers(setup.interpreter(), setup.relay())
+    if settings.get("disableAllHooks"):
+        yield Check("hooks", "wrong", f'"disableAllHooks" in {path} switches them off', f"edit {path}")
+    if _managed_only():
+        yield Check("hooks", "wrong", f"{MANAGED} allows only its own hooks", "ask your administrator")
+    if not found:
+        yield Check("hooks", "wrong", f"{path} has no hook of ours: Claude asks nobody here", "tmux-agent setup claude")
+        return
+    missing = [name for name in _programs(found) if not os.path.exists(name)]
+    if missing:  # an interpreter that finds no script exits 2, which Claude takes for "block"
+        yield Check("hooks", "wrong", f"{missing[0]} is gone, so every tool of Claude fails", "tmux-agent setup claude")
+    elif found != wanted:
+        yield Check("hooks", "warning", f"{path} has hooks of another version", "tmux-agent setup claude")
+    else:
+        yield Check("hooks", "ok", f"{len(found)} in {path}")
+
+
+def _programs(found: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The interpreters and relays that the installed hooks name."""
+    words = (shlex.split(str(handler.get("command", ""))) for handler in found.values())
+    return sorted({word for line in words for word in line if word.startswith("/")})
+
+
+def _managed_only() -> bool:
+    try:
+        managed = json.loads(MANAGED.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(managed, dict) and bool(managed.get("allowManagedHooksOnly"))
+
+
+def _heard() -> Check:
+    """Whether any hook has been heard of since the sidecar runs: the one proof that all of it works."""
+    from ..client import Client
+
+    try:
+        with Client(patience=0.2) as client:
+            agents = client.call("agent.list")["agents"]
+    except TmuxAgentError as why:
+        return Check("heard", "wrong", why.message, "tmux-agent sidecar status")
+    heard = [one for one in agents if one.get("why", "").startswith("hook ")]
+    if not heard:
+        return Check("heard", "warning", "no hook was heard of since the sidecar runs", "start claude in a tmux pane")
+    newest = max(heard, key=lambda one: str(one["since"]))
+    return Check("heard", "ok", f"{newest['kind']} in {newest.get('place') or 'no pane'}, {newest['why']}")

@@ -1,0 +1,176 @@
+"""`tmux-agent doctor`: each thing that is wrong is found, with the command that mends it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmux_agent import cli
+from tmux_agent.core.errors import Forbidden, Unavailable
+from tmux_agent.edges import doctor
+from tmux_agent.edges.doctor import Check
+
+HEALTH: dict[str, Any] = {
+    "pid": 7,
+    "version": "0.1.0",
+    "policy": {"rules": 30, "file": "policy.yaml"},
+    "tmux": [],
+    "audit": {"file": "/nowhere/audit.jsonl"},
+    "warnings": [],
+}
+
+
+class FakeClient:
+    """Stands for the socket client: replies by method, or an error."""
+
+    replies: dict[str, Any] | Exception = Unavailable("away")
+
+    def __init__(self, **_: Any) -> None:
+        pass
+
+    def __enter__(self) -> FakeClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def call(self, method: str) -> Any:
+        if isinstance(self.replies, Exception):
+            raise self.replies
+        return self.replies[method]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH with nothing but what a test puts there, and no sidecar."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("tmux_agent.client.Client", FakeClient)
+    monkeypatch.setattr(FakeClient, "replies", Unavailable("away"))
+    monkeypatch.setattr(doctor, "MANAGED", tmp_path / "managed.json")
+    return folder
+
+
+def program(folder: Path, name: str, says: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\necho '{says}'\n")
+    (folder / name).chmod(0o755)
+
+
+def found(capsys: pytest.CaptureFixture[str]) -> dict[str, list[Check]]:
+    capsys.readouterr()
+    code = cli.main(["doctor", "--json"])
+    checks = [Check(**one) for one in json.loads(capsys.readouterr().out)]
+    assert code == any(check.mark == "wrong" for check in checks)
+    assert all(bool(check.mend) is (check.mark != "ok") for check in checks), checks
+    return {area: [check for check in checks if check.area == area] for area in {check.area for check in checks}}
+
+
+def marks(checks: list[Check]) -> list[str]:
+    return [check.mark for check in checks]
+
+
+def test_nothing_is_there(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a bare machine it says what to install and start, and does not fall over."""
+    areas = found(capsys)
+    assert marks(areas["tmux"]) == ["wrong"]
+    assert marks(areas["claude"]) == ["warning"]
+    assert areas["sidecar"][0].mend == "tmux-agent sidecar start"
+    assert areas["hooks"][0].mend == "tmux-agent setup claude"
+
+
+@pytest.mark.parametrize(("says", "mark"), [("tmux 3.1c", "wrong"), ("tmux 3.2", "ok"), ("tmux next-3.6", "ok")])
+def test_tmux(programs: Path, capsys: pytest.CaptureFixture[str], says: str, mark: str) -> None:
+    """Too old is said; what has an odd version is taken as it is."""
+    program(programs, "tmux", says)
+    assert marks(found(capsys)["tmux"]) == [mark]
+
+
+@pytest.mark.parametrize(
+    ("says", "mark"), [("2.1.197 (Claude Code)", "ok"), ("3.0 (Claude Code)", "ok"), ("1.0.1", "warning"), ("", "ok")]
+)
+def test_claude(programs: Path, capsys: pytest.CaptureFixture[str], says: str, mark: str) -> None:
+    """Older than any that was tried is a warning."""
+    program(programs, "claude", says)
+    assert marks(found(capsys)["claude"]) == [mark]
+
+
+def test_all_is_well(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Set up, running and heard of: nothing is wrong; for people it is one line a check."""
+    program(programs, "tmux", "tmux 3.4")
+    program(programs, "claude", "2.1.200 (Claude Code)")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMUX", f"{tmp_path}/tmux,1,0")
+    servers = [{"socket": f"{tmp_path}/tmux", "panes": 1, "connected": True}]
+    heard = [{"kind": "claude", "since": "2026", "why": "hook Stop", "place": "shop:1"}]
+    monkeypatch.setattr(FakeClient, "replies", {"health": HEALTH | {"tmux": servers}, "agent.list": {"agents": heard}})
+    assert cli.main(["setup", "claude", "--yes"]) == 0
+    areas = found(capsys)
+    assert {check.mark for checks in areas.values() for check in checks} == {"ok"}
+    assert cli.main(["doctor"]) == 0
+    assert all(line[0] in "✓o" for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_sidecar_that_is_unwell(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its own warnings and a broken policy are passed on; so is a refusal."""
+    policy = {"rules": 3, "file": "p", "error": "policy.yaml:3: what"}
+    health = HEALTH | {"policy": policy, "warnings": ["low"]}
+    monkeypatch.setattr(FakeClient, "replies", {"health": health, "agent.list": {"agents": []}})
+    areas = found(capsys)
+    assert areas["policy"][0].mend == "tmux-agent policy lint"
+    assert marks(areas["sidecar"]) == ["ok", "warning"]
+    assert marks(areas["heard"]) == ["warning"]
+    monkeypatch.setattr(FakeClient, "replies", Forbidden("not yours"))
+    assert found(capsys)["sidecar"][0].what == "not yours"
+
+
+def test_hooks(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Another version, a relay that is gone, switched off, broken, or shut out by an administrator."""
+    settings = tmp_path / "home" / ".claude" / "settings.json"
+    cli.main(["setup", "claude", "--yes"])
+    text = settings.read_text()
+    assert marks(found(capsys)["hooks"]) == ["ok"]
+    settings.write_text(text.replace('"timeout": 60', '"timeout": 5'))
+    assert marks(found(capsys)["hooks"]) == ["warning"]
+    settings.write_text(text.replace("/tmux_agent/edges/hook_relay.py", "/gone/tmux_agent/edges/hook_relay.py"))
+    assert "is gone" in found(capsys)["hooks"][0].what
+    settings.write_text(text.replace("{", '{"disableAllHooks": true,', 1))
+    assert "disableAllHooks" in found(capsys)["hooks"][0].what
+    settings.write_text("{,}")
+    assert "line 1" in found(capsys)["hooks"][0].what
+    settings.write_text(text)
+    doctor.MANAGED.write_text('{"allowManagedHooksOnly": true}')
+    assert marks(found(capsys)["hooks"]) == ["wrong", "ok"]
+
+
+def test_a_broken_audit_log(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A log that was tampered with is named, with the line."""
+    state = tmp_path / "home" / ".local" / "state" / "tmux-agent"
+    state.mkdir(parents=True, mode=0o700)
+    (state / "audit.jsonl").write_text('{"seq":1}\n')
+    assert found(capsys)["audit"][0].mend == "tmux-agent audit verify"
+
+
+def test_an_open_state_folder(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Others may look into it: said, with the chmod."""
+    state = tmp_path / "home" / ".local" / "state" / "tmux-agent"
+    state.mkdir(parents=True)
+    state.chmod(0o755)
+    assert any(check.mend.startswith("chmod 700") for check in found(capsys)["folders"])
+
+
+def test_a_tmux_without_the_plugin(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Inside a server that has not loaded it, it says how to."""
+    (programs / "tmux").write_text('#!/bin/sh\ncase "$*" in -V) echo tmux 3.4;; *) exit 1;; esac\n')
+    (programs / "tmux").chmod(0o755)
+    monkeypatch.setenv("TMUX", "/tmp/none,1,0")
+    assert marks(found(capsys)["plugin"]) == ["wrong"]
