@@ -13,8 +13,14 @@ from pathlib import Path
 
 from tmux_agent.core.shell import Simple, Word, parse
 
-HOOK = """
-command_not_found_handle() { printf '%s\\0' "$#" "$@" >&9; return "$ANSWER"; }
+# One write for each command (bash writes at every new line), so that commands at the same time do not mix.
+HOOK = r"""
+command_not_found_handle() {
+  local word record=
+  for word; do record+=$word$'\x1f'; done
+  printf '%s\x1e' "${record//$'\n'/$'\x1d'}" >&9
+  return "$ANSWER"
+}
 """
 
 
@@ -35,14 +41,9 @@ def bash_runs(text: str, folder: Path, answer: int) -> list[tuple[str, ...]]:
     )
     os.close(writing)
     with os.fdopen(reading, "rb") as stream:
-        fields = stream.read().decode("utf-8", "surrogateescape").split("\0")[:-1]
+        records = stream.read().decode("utf-8", "surrogateescape").replace("\x1d", "\n").split("\x1e")[:-1]
     process.wait(10)
-    runs = []
-    while fields:
-        count = int(fields[0])
-        runs.append(tuple(fields[1 : 1 + count]))
-        fields = fields[1 + count :]
-    return runs
+    return [tuple(record.split("\x1f")[:-1]) for record in records]
 
 
 def claimed(text: str) -> list[tuple[str, ...]] | None:
