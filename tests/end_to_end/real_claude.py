@@ -78,7 +78,7 @@ class Claude:
         asyncio.get_running_loop().add_reader(self._fifo, self._read)
         self.tmux("pipe-pane", "-O", f"exec cat > '{path}'")
         self.tmux("send-keys", "Enter")
-        await self.shows("? for shortcuts", "bypass permissions on")
+        await self.shows("? for shortcuts", "bypass permissions on", "plan mode on")
 
     async def close(self) -> None:
         if self._fifo >= 0:

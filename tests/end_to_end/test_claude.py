@@ -45,6 +45,10 @@ SCRIPT: dict[str, Any] = {
         {"tool": {"name": "AskUserQuestion", "args": {"questions": [QUESTION]}}},
         {"text": "The ask turn is over."},
     ],
+    "go-plan": [
+        {"tool": {"name": "ExitPlanMode", "args": {"plan": "1. touch it"}}},
+        {"text": "The plan turn is over."},
+    ],
     "*": [{"text": "Hello."}],
 }
 
@@ -257,6 +261,18 @@ def test_a_question_is_answered_from_elsewhere() -> None:
         assert '"Which region?"="Asia"' in session.results()
 
     run(test)
+
+
+def test_a_plan_is_agreed_to_from_elsewhere() -> None:
+    """A yes to the plan lets Claude go ahead with it."""
+
+    async def test(session: Claude, stand_in: StandIn) -> None:
+        stand_in.answers["PermissionRequest"] = lambda call: answered(call, ApprovalState.APPROVED)
+        await session.say("please go-plan")
+        await session.shows("The plan turn is over.")
+        assert "approved your plan" in session.results()
+
+    run(test, "--permission-mode", "plan")
 
 
 def test_an_answer_in_claudes_dialog_is_heard_of() -> None:
