@@ -125,7 +125,8 @@ class Detail:
         if folder:
             where = [("class:faint", "   in "), *literal(words.tilde(folder))]
         facts = [f"worktree {origin.branch}"] if origin.branch else []
-        facts += [f"pane {origin.pane}"] if origin.pane else []
+        pane = " ".join(filter(None, [origin.place, origin.pane]))
+        facts += [f"pane {pane}"] if pane else []
         if facts:
             where += literal(f"   ({', '.join(facts)})", "class:faint")
         if self.approval.kind == "question":
@@ -171,11 +172,9 @@ class Detail:
 
     def _part_lines(self, parts: tuple[JudgedPart, ...]) -> list[Line]:
         indent = 0 if self._narrow else 2
-        limit = (
-            (self.width - indent - 9)
-            * (4 if self.width >= TINY and any(part.reason or part.rule for part in parts) else 10)
-            // 10
-        )
+        reasons = self.width >= TINY and any(part.reason or part.rule for part in parts)
+        share = (6 if self._narrow else 4) if reasons else 10  # tenths of the line that a part's text may take
+        limit = (self.width - indent - 9) * share // 10
         sources = [display.middle(display.safe(part.source[:4000]), limit) for part in parts]
         column = max(map(display.width, sources), default=0)
         out: list[Line] = []
