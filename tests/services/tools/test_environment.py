@@ -152,6 +152,7 @@ HOSTILE_CONFIG = [
     ("gpg.program", "./signer", ("commit", "--allow-empty", "-S", "-m", "x")),
     ("core.pager", "touch M; cat", ("--paginate", "log")),
     ("pager.log", "touch M; cat", ("log",)),
+    ("man.v.cmd", "touch M", ("-c", "man.viewer=v", "--help", "log")),
     ("include.path", "../extra", ("status",)),
 ]
 
@@ -180,6 +181,22 @@ def test_what_cannot_be_switched_off(repository: Path, name: str) -> None:
             run(repository, "git", *argv)
     assert run(repository, "git", "status").ok
     assert not fired(repository)
+
+
+@pytest.mark.parametrize("argv", [("status",), ("diff",), ("status", "--short")])
+def test_submodules_run_nothing(repository: Path, argv: tuple[str, ...]) -> None:
+    """A submodule has a configuration of its own: its work tree is not looked at, its commit still is."""
+    inner = repository / "inner"
+    git(repository, "clone", "-q", ".", "inner")
+    git(repository, "add", "inner")
+    git(repository, "-c", "core.hooksPath=/dev/null", "commit", "-qm", "inner")
+    (inner / ".gitattributes").write_text("f filter=d\n")
+    (inner / "f").write_text("two\n")  # of the same size: git has to look inside, through the filter
+    git(inner, "config", "filter.d.clean", f"touch {repository}/M; cat")
+    run(repository, "git", *argv)
+    assert not fired(repository)
+    subprocess.run(["git", *argv], cwd=repository, check=False, capture_output=True)
+    assert fired(repository)
 
 
 def test_the_cases_do_fire(repository: Path) -> None:
@@ -216,6 +233,14 @@ def test_hooks_do_not_run_where_git_only_reads(repository: Path) -> None:
     run(repository, "git", "status")
     run(repository, "git", "diff")
     assert not fired(repository)
+
+
+def test_a_configuration_that_cannot_be_read(repository: Path) -> None:
+    """Then nothing is known of what it names, and git is not run."""
+    (repository / ".git" / "config").write_text("[core\n")
+    for argv in (("status",), ("-C", "nope", "status")):
+        with pytest.raises(errors.Failed, match="was not run"):
+            run(repository, "git", *argv)
 
 
 def test_git_below_another_program(repository: Path) -> None:

@@ -163,8 +163,8 @@ def sub_command(argv: tuple[str, ...]) -> int:
 def git(argv: tuple[str, ...], env: dict[str, str], program: str, cwd: str) -> tuple[tuple[str, ...], dict[str, str]]:
     """`argv` and `env` with the repository's executable configuration switched off. Blocking: it asks git for the keys.
 
-    `cwd` is what the command will start in. Raises Unavailable where the configuration cannot be read, Denied where it
-    names a program that cannot be switched off.
+    `cwd` is what the command will start in. Raises Unavailable or Failed where the configuration cannot be read,
+    Denied where it names a program that cannot be switched off.
     """
     at = sub_command(argv)
     verb = argv[at] if at < len(argv) else ""
@@ -180,6 +180,9 @@ def git(argv: tuple[str, ...], env: dict[str, str], program: str, cwd: str) -> t
             values.setdefault(key, _INSTEAD.get(key, _INSTEAD.get(key.rpartition(".")[2], "")))
     if any(re.fullmatch(r"credential\.(?:.*\.)?helper", key, re.DOTALL) for key in values):
         values["credential.helper"] = ""  # empties the whole list: a later file cannot add to it again
+    if verb in ("status", "diff", "diff-files", "diff-index"):
+        # A submodule's work tree is looked at by another git, under the submodule's own configuration.
+        argv = (*argv[: at + 1], "--ignore-submodules=dirty", *argv[at + 1 :])
     if verb in _DIFFING:
         argv = (*argv[: at + 1], "--no-ext-diff", "--no-textconv", *argv[at + 1 :])
     elif verb in ("blame", "annotate", "grep"):
@@ -187,21 +190,43 @@ def git(argv: tuple[str, ...], env: dict[str, str], program: str, cwd: str) -> t
     return argv, {**env, **_as_overrides(values)}
 
 
+def _which_repository(options: tuple[str, ...]) -> list[str]:
+    """Of git's own options those that say which repository is meant; --help and --version would act by themselves."""
+    chosen: list[str] = []
+    for index, option in enumerate(options):
+        if option in ("-C", "--git-dir", "--work-tree"):
+            chosen += options[index : index + 2]
+        elif option.startswith(("--git-dir=", "--work-tree=")) or option == "--bare":
+            chosen.append(option)
+    return chosen
+
+
 def _repository_keys(options: tuple[str, ...], env: dict[str, str], program: str, cwd: str) -> list[str]:
     """Names of the settings in the repository's own files; none outside a repository."""
     try:
         found = subprocess.run(
-            [program, *options, "config", "--list", "--includes", "--show-scope", "--name-only", "-z"],
+            [
+                program,
+                *_which_repository(options),
+                "config",
+                "--list",
+                "--includes",
+                "--show-scope",
+                "--name-only",
+                "-z",
+            ],
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,
             timeout=10,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise errors.Unavailable(f"git's configuration could not be read, so git was not run: {error}") from None
+    if found.returncode != 0:  # a damaged file, no such folder, or a git before 2.26, which knows no scopes
+        said = found.stderr.decode("utf-8", "replace").strip()[:500]
+        raise errors.Failed(f"git's configuration could not be read, so git was not run: {said}")
     fields = found.stdout.decode("utf-8", "surrogateescape").split("\0")
     pairs = zip(fields[::2], fields[1::2], strict=False)
     return list(dict.fromkeys(key for scope, key in pairs if scope in ("local", "worktree")))
