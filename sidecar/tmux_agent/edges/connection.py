@@ -262,16 +262,17 @@ class Connection(asyncio.Protocol):
 
     def as_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Hand the connection over to another framing (a popup's terminal). No further request is read from it."""
-        assert self._transport is not None
+        transport, self._transport = self._transport, None  # nothing of ours is sent from here on, no reply either
+        assert transport is not None
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=1 << 16, loop=loop)
         stream = asyncio.StreamReaderProtocol(reader, loop=loop)
-        self._transport.set_protocol(stream)
-        stream.connection_made(self._transport)
+        transport.set_protocol(stream)
+        stream.connection_made(transport)
         if rest := self._lines.rest():
             reader.feed_data(rest)
         self._server.closed(self)
-        return reader, asyncio.StreamWriter(self._transport, stream, reader, loop)
+        return reader, asyncio.StreamWriter(transport, stream, reader, loop)
 
 
 def _pidfd(peer: socket.socket) -> int | None:

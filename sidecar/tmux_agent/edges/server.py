@@ -242,7 +242,6 @@ class Server:
             colorterm=params.colorterm,
             utf8=params.utf8,
             no_color=params.no_color,
-            at=claim.at,
         )
         system.spawn(serve(reader, writer, attach, ServiceDesk(system, origin)))
 
