@@ -83,6 +83,8 @@ def test_edit_changes_nothing_else(text: str, old: str, new: str) -> None:
     """An edit of every passage in a file of one line end keeps that line end and all other text."""
     for end in ("\n", "\r\n"):
         whole = text.replace("\r", "").replace("\n", end)
+        if end not in whole:
+            continue  # a text of one line has no line end to keep
         want = whole.replace(old.replace("\n", end), new.replace("\n", end))
         try:
             got, _ = texts.edit(whole, old, new, every=True, path="f")
