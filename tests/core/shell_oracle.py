@@ -33,7 +33,7 @@ def bash_runs(text: str, folder: Path, answer: int) -> list[tuple[str, ...]]:
     process = subprocess.Popen(
         ["/bin/bash", "-c", 'exec 9>&"$0"; BASH_ENV="$1" exec /bin/bash -c -- "$2"', str(writing), str(hook), text],
         cwd=folder,
-        env={"PATH": "/nowhere", "HOME": "/home/someone", "ANSWER": str(answer), "LC_ALL": "C.UTF-8"},
+        env={"PATH": "/nowhere", "HOME": "/nowhere/someone", "ANSWER": str(answer), "LC_ALL": "C.UTF-8"},
         pass_fds=[writing],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -60,7 +60,8 @@ def claimed(text: str) -> list[tuple[str, ...]] | None:
             return None
         if writes and any(word.kind == "glob" for word in part.words):
             return None  # might match what was just written
-        if any("/" in r.target.text != "/dev/null" for r in part.redirects if r.target is not None):
+        targets = [r.target for r in part.redirects if r.target is not None]
+        if any(target.tilde or "/" in target.text != "/dev/null" for target in targets):
             return None  # nothing outside the throw-away folder
         if part.words and part.words[0].source == "time":
             if part.joined in {"|", "|&"} or not part.source.startswith("time"):
@@ -78,5 +79,5 @@ def _value(word: Word) -> str | None:
         return None
     text = word.text
     if word.tilde:
-        text = "/home/someone" + text[1:]
+        text = "/nowhere/someone" + text[1:]
     return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if word.kind == "glob" else text
