@@ -88,9 +88,13 @@ class Guard:
 
         Raises Unavailable where it cannot be recorded.
         """
-        decision = self.check(wish.action, wish.origin)
-        await self._grants.used(decision, _decided(wish, decision))
-        return decision
+        while True:
+            decision = self.check(wish.action, wish.origin)
+            try:
+                await self._grants.used(decision, _decided(wish, decision))
+            except errors.Conflict:
+                continue  # a grant it rested on was revoked or used up meanwhile
+            return decision
 
     # --- what we do ---
 

@@ -87,9 +87,8 @@ class Toolbox:
                     action, ANYWHERE, self.settings.files, self._backups, expected, request_id=request_id
                 )
             case Command():
-                return await commands.run(
-                    action, self.settings.commands, msgspec.convert(facts, commands.CommandFacts)
-                )
+                expected_program = msgspec.convert(facts, commands.CommandFacts)
+                return await commands.run(action, self.settings.commands, expected_program, request_id=request_id)
             case Tmux():
                 server = self._servers.choose(action.server, origin)
                 return await panes.run(

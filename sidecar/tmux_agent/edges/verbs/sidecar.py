@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from ...core import errors
 from ...services.places import Places, find, ready_folder
@@ -28,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     start = under.add_parser("start", help="start it in the background (nothing happens where it runs already)")
     for sub in (run, start):
         sub.add_argument("--tmux", metavar="SOCKET", help="also watch the tmux server at this socket")
-    start.add_argument("--unless-stopped", action="store_true", help="do nothing where it was stopped by `sidecar stop`")
+    start.add_argument("--unless-stopped", action="store_true", help="not where `sidecar stop` ended it")
     under.add_parser("stop", help="stop it; tmux does not start it again until `sidecar start`")
     status = under.add_parser("status", help="how it is; exit code 0 where it runs and all is well")
     status.add_argument("--json", action="store_true", help="print it as JSON")
@@ -136,7 +137,6 @@ def stop(places: Places) -> int:
 
 def status(json: bool) -> int:
     from ...client import Client
-    from ...core.replies import HealthData
     from .. import out
 
     with Client(patience=0) as client:
@@ -144,15 +144,16 @@ def status(json: bool) -> int:
     if json:
         out.as_json(health)
     else:
-        _print(HealthData, health)
+        _print(health)
     return 0 if health["status"] == "ok" else 1
 
 
-def _print(kind: type, health: dict) -> None:  # type: ignore[type-arg]
+def _print(health: dict[str, Any]) -> None:
     from .. import out
 
     style = "allow" if health["status"] == "ok" else "ask"
-    print(f"{out.paint(health['status'], style)}  pid {health['pid']}, up {health['uptime_s']:.0f} s, {health['version']}")
+    status = out.paint(health["status"], style)
+    print(f"{status}  pid {health['pid']}, up {health['uptime_s']:.0f} s, version {health['version']}")
     policy, audit = health["policy"], health["audit"]
     print(f"policy   {policy['rules']} rules from {policy['file']}")
     print(f"audit    {audit['records']} records in {audit['file']}")
