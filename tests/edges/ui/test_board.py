@@ -89,6 +89,15 @@ def test_a_row_that_changed_by_itself_settles_first(desk: ScriptedDesk, board: B
     assert board.digest() == digest(action)
 
 
+def test_an_answer_carries_the_digest_that_was_painted(desk: ScriptedDesk, board: Board) -> None:
+    """Between a change and its paint the old digest is sent, so that the sidecar can refuse it."""
+    painted = board.digest()
+    action = Shell(text="rm -rf /", cwd="/")
+    desk.waiting[0] = msgspec.structs.replace(desk.waiting[0], action=action, digest=digest(action))
+    board.refresh()
+    assert [given for _, given in board.targets()] == [painted]
+
+
 def test_the_persons_own_move_needs_no_settling(board: Board) -> None:
     """Moving is a choice: what is under the finger is what was moved to, once it is painted."""
     board.move(1)

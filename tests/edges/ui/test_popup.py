@@ -656,35 +656,27 @@ def test_no_text_of_an_agent_acts_on_the_terminal(text: str, size: tuple[int, in
     desk.known = [msgspec.structs.replace(one, name=text, place=text, detail=text) for one in desk.known]
 
     async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
-        first = "waiting" if size[0] > 60 else "of 3"
-        await terminal.until(first)
-        for keys in (
-            "j",
-            "j",
-            "\x1b[6~",
-            "k",
-            "k",
-            "e",
-            "\x13",
-            "\x1b",
-            "\x1b",
-            "p",
-            "\x1b",
-            "g",
-            "j",
-            "\x1b",
-            "d",
-            "\x1b",
-            "?",
-            "\x1b",
-            "\r",
-            "\r",
+        rest = "a approve" if size[0] > 60 else "a yes"
+        await terminal.until(rest)
+        terminal.type("e")
+        if "Change the text" in await terminal.until(
+            lambda text: "Change the text" in text or "nothing to edit" in text
         ):
-            terminal.type(keys)
-        terminal.type("\x03\x03\x03")
-        while not terminal.closed:
-            terminal.type("\x03")
-            await terminal.read()
+            terminal.type("\x13")
+            await terminal.until("The policy asks")
+            terminal.type("\x1b")
+            await terminal.until(rest)
+        for key, shown in (("p", "scroll"), ("g", "choose"), ("d", "The reason goes"), ("?", "approve what is")):
+            terminal.type(key)
+            await terminal.until(shown)
+            terminal.type("\x1b")
+            await terminal.until(rest)
+        terminal.type("\x1b[6~\x1b[6~\x1b[F\r")
+        terminal.type("\r")
+        terminal.type("j")
+        terminal.type("j")
+        terminal.type("\x03")
+        await terminal.end()
         assert_only_ours(bytes(terminal.bytes))
 
     assert play(scene, desk, *size).answers == []
