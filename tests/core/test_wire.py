@@ -53,6 +53,11 @@ def test_hook_lines_may_be_longer_and_have_their_own_limit() -> None:
         lines_of([hook + b"x" * 1000])
 
 
+def test_the_longest_input_of_a_hook_fits() -> None:
+    """32 MiB, which the relay hands over, fit also where each of its characters is escaped."""
+    assert len(msgspec.json.encode(chr(34) * (32 << 20))) + 4096 < protocol.HOOK_LINE_BYTES
+
+
 def test_what_follows_the_last_line_is_kept_for_another_framing() -> None:
     """A popup's relay sends terminal bytes right behind its request."""
     buffer = wire.LineBuffer()

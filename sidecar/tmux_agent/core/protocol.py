@@ -16,8 +16,7 @@ from .model import Action
 
 PROTOCOL = 1
 LINE_BYTES = 1 << 20  # of an ordinary line
-HOOK_LINE_BYTES = 48 << 20  # of a hook.event line: 32 MiB of agent input, escaped
-HOOK_INPUT_BYTES = 32 << 20
+HOOK_LINE_BYTES = 72 << 20  # of a hook.event line: 32 MiB of agent input, each byte of which may need a backslash
 
 NAME_LENGTH = 256
 PROMPT_BYTES = 16 << 10
@@ -327,11 +326,11 @@ class Judge(Params, frozen=True):
 
 
 class HookEvent(Params, frozen=True):
-    """An agent's hook, handed over raw by the relay. `input` is the agent's own text, unparsed."""
+    """An agent's hook. `input` is what the agent gave it: its own text, as the relay hands it over, or the object."""
 
     agent: str
     event: str
-    input: str
+    input: str | dict[str, Any]
     relay_id: str = ""
 
 

@@ -349,3 +349,10 @@ def test_a_question_is_answered_with_the_chosen_option() -> None:
     plan = use("ExitPlanMode", {"plan": "1. go"}, "PermissionRequest")
     decided = said(claude.answer_approval(plan, approval(plan, ApprovalState.APPROVED)))["decision"]
     assert decided == {"behavior": "allow", "updatedInput": {"plan": "1. go"}}
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_an_object_is_read_as_its_text_is(path: Path) -> None:
+    """A client that sends the hook's input as JSON is told the same as the relay, which sends it as text."""
+    event, data = path.stem.partition("-")[0], path.read_bytes()
+    assert claude.parse(event, json.loads(data)) == claude.parse(event, data)

@@ -114,11 +114,11 @@ class _Common(Struct, frozen=True):
     tool_input: dict[str, Any] = {}
 
 
-def parse(event: str, data: bytes | str) -> HookCall:
-    """One call of Claude's hook `event`, with what it wrote to the hook's stdin. Never raises."""
+def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
+    """One call of Claude's hook `event`, with what it wrote to the hook's stdin, decoded or not. Never raises."""
     told = EVENTS.get(event, Told(HookKind.STATE))
     try:
-        raw = msgspec.json.decode(data)
+        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
         common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
         return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=f"the hook's input cannot be read: {why}")
