@@ -39,8 +39,9 @@ tell() {
 	clients=$(tmux list-clients -F '#{client_control_mode} #{client_name}' | sed -n 's/^0 //p')
 	if [ -n "${clients}" ]; then
 		printf '%s\n' "${clients}" | while IFS= read -r client; do
+			# tmux 3.2 does not take -c rightly, older ones no -d: then the client used last is told.
 			tmux display-message -d 8000 -c "${client}" "${text}" 2>/dev/null ||
-				tmux display-message -c "${client}" "${text}" # before 3.2
+				tmux display-message -d 8000 "${text}" 2>/dev/null || tmux display-message "${text}"
 		done
 	else
 		quoted=$(printf '%s' "${text}" | sed "s/'/'\\\\''/g")

@@ -27,4 +27,4 @@ our_hooks="client-attached client-detached client-session-changed session-create
 window-linked window-unlinked window-renamed window-layout-changed pane-exited pane-died
 after-split-window after-new-window after-kill-pane"
 our_variables="tmux_agent tmux_agent_pending TMUX_AGENT_STATUS TMUX_AGENT_PENDING
-TMUX_AGENT_EVENTS TMUX_AGENT_ALIVE TMUX_AGENT_SESSION TMUX_AGENT_CHANNEL TMUX_AGENT_ENSURE TMUX_AGENT_KEY"
+TMUX_AGENT_EVENTS TMUX_AGENT_ALIVE TMUX_AGENT_CHANNEL TMUX_AGENT_ENSURE TMUX_AGENT_KEY"

@@ -227,7 +227,7 @@ def test_unloading_removes_only_ours(world: World) -> None:
     before = state(server)
     world.load()
     world.called()
-    for argv in signals.install("gone"):
+    for argv in signals.install("gone", "$99"):
         server.run(*argv)
     server.run("set-environment", "-gh", "TMUX_AGENT_W_@0", "x", ";", "new-session", "-d", "-s", signals.SESSION)
     server.run("run-shell", f"'{SCRIPTS}/uninstall.sh'")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,6 +327,36 @@ def test_death_is_noticed_by_tmux_itself(tmux: Server) -> None:
             assert sessions(tmux) == ["main"]
 
     run(main())
+
+
+@pytest.mark.parametrize("inherited", ["off", "on"])
+def test_killed_sidecar_is_noticed(tmux: Server, inherited: str) -> None:
+    """kill -9 of the process that holds the connections closes the hidden session, marks the badge, and no more.
+
+    tmux 3.2 to 3.4 crash where two clients leave a session with destroy-unattached at once, also an inherited one.
+    """
+    person = tmux.attach("new-session", "-s", "person", ";", "set-option", "-g", "destroy-unattached", inherited)
+    program = (
+        "import asyncio, sys\n"
+        "from tmux_agent.services.tmux.control import TmuxServer\n"
+        "async def main():\n"
+        "    server = TmuxServer(sys.argv[1], lambda *_: None, tmux=sys.argv[2], died='gone')\n"
+        "    await server.start(); await server.connected.wait(); print('ready', flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    argv = [sys.executable, "-c", program, tmux.socket, TMUX]
+    env = {**os.environ, "PYTHONPATH": str(Path(control.__file__).parents[3])}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as sidecar:
+        assert sidecar.stdout is not None
+        assert sidecar.stdout.readline() == "ready\n"
+        sidecar.kill()
+        sidecar.wait()
+    end = time.monotonic() + 8
+    while HIDDEN in sessions(tmux):
+        assert time.monotonic() < end
+    assert person.process.poll() is None
+    assert tmux.run("display-message", "-p", "#{tmux_agent}|#{TMUX_AGENT_ALIVE}|") == "gone||"
 
 
 def test_events_do_not_pile_up_unread(tmux: Server) -> None:

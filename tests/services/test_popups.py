@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -43,8 +44,8 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
             await ready(server, events, 2)
             shown = Popups(RELAY, now)
             assert await shown.open(server, one.tty, at="01K")
-            (nonce,) = shown._out
             await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid}")
+            (nonce,) = shown._out
             await asyncio.to_thread(one.wait_for, f"n={nonce}")
             assert "n=" not in two.text()
             claim = shown.claim(nonce)
@@ -122,6 +123,48 @@ def test_small_client_gives_all_its_room(tmux: Server) -> None:
             await shown.open(server, one.tty)
             wanted = "20 40" if server.version >= popups.BORDERLESS else "17 37"
             await asyncio.to_thread(one.wait_for, wanted)
+            await shown.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted"), [(("70", "10"), "10 70"), (("x; kill-server", "-1"), "32 108"), (None, "32 108")]
+)
+def test_size_is_the_persons(tmux: Server, chosen: tuple[str, str] | None, wanted: str) -> None:
+    """The options' sizes are used, at once after a change; nonsense is not."""
+    one = tmux.attach(columns=120, rows=40)
+    for name, value in zip(("width", "height"), chosen or (), strict=False):
+        tmux.run("set-option", "-g", f"@tmux-agent-popup-{name}", value)
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            if server.version < popups.BORDERLESS:
+                pytest.skip("tmux 3.2 counts its own border")
+            shown = Popups(("/bin/sh", "-c", "stty size; read x", "relay"), now)
+            await shown.open(server, one.tty)
+            await asyncio.to_thread(one.wait_for, wanted)
+            await shown.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("shell", ["fish", "zsh", "bash"])
+def test_persons_shell_does_not_matter(tmux: Server, shell: str) -> None:
+    """The relay is started without the person's shell, so arguments arrive whatever it is."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed")
+    tmux.run("set-option", "-g", "default-shell", found)
+    one = tmux.attach()
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            shown = Popups(RELAY, now)
+            await shown.open(server, one.tty)
+            await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid} n=")
             await shown.close()
 
     asyncio.run(main())

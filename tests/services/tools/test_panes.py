@@ -49,6 +49,7 @@ def shown(tmux: Server, pane: str, holds: str) -> str:
     """The pane's text once it holds `holds`; asked again after each time that tmux had a turn."""
     for _ in range(2000):
         text = tmux.run("capture-pane", "-p", "-J", "-S", "-", "-t", pane)
+        text = "\n".join(line.rstrip() for line in text.splitlines())
         if holds in text:
             return text
     raise AssertionError(f"{holds!r} did not come; the pane holds {text!r}")
@@ -210,7 +211,7 @@ def test_switches_a_person(tmux: Server) -> None:
         async with connected(tmux) as (server, _):
             done = await panes.run(Tmux(verb="switch", target=pane), server)
             assert done.data == {"client": terminal.tty}
-            assert tmux.run("display-message", "-p", "-c", terminal.tty, "#{pane_id}") == pane
+            assert tmux.run("list-clients", "-t", "other", "-F", "#{pane_id}") == pane
             with pytest.raises(errors.NotFound, match="no client"):
                 await panes.run(Tmux(verb="switch", target=pane, options={"client": "x"}), server)
 

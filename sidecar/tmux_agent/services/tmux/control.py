@@ -3,9 +3,9 @@
 Owns the two control clients (commands; the wait for signals), the hidden session they sit on, reconnecting, and the
 snapshot that is kept fresh by tmux's own events. Must not own: meaning of keys, badges (badge.py), popups (popups.py).
 
-The hidden session is made only once another session exists: made first it would take session number 0. Its
-`destroy-unattached` closes it when our process dies, however it dies, and the closing runs a hook: that is how tmux
-notices. It never keeps a server alive: as the last session it is killed.
+The hidden session is made only once another session exists: made first it would take session number 0. When our
+process dies, however it dies, its clients leave, and a hook closes the session: that is how tmux notices. It never
+keeps a server alive: as the last session it is killed.
 """
 
 from __future__ import annotations
@@ -176,21 +176,22 @@ class TmuxServer:
         new = self._argv("new-session", "-s", signals.SESSION, "-n", "sidecar", "-x", "80", "-y", "24", "-c", "/")
         self._commands = await Connection.open([*new, "cat", "-"], self._notified)
         self._session = (await self._commands.line([("display-message", "-p", "#{session_id}")]))[0][0]
-        attach = self._argv("attach-session", "-t", self._session)
-        self._waiter = await Connection.open(attach, self._notified)
         options = [
-            ("set-option", "-t", self._session, "destroy-unattached", "on"),
+            # A person's `on` could crash tmux (signals.install).
+            ("set-option", "-t", self._session, "destroy-unattached", "off"),
             # A person's `off` would move us into their session when somebody kills ours.
             ("set-option", "-t", self._session, "detach-on-destroy", "on"),
         ]
+        await self._commands.line(options)
+        attach = self._argv("attach-session", "-t", self._session)
+        self._waiter = await Connection.open(attach, self._notified)
         variables = [
             *signals.listen(self._channel),
-            ("set-environment", "-gh", signals.OURS, self._session),
             ("set-environment", "-gh", signals.ALIVE, str(os.getpid())),
         ]
-        await self._commands.line([*options, *variables])
+        await self._commands.line(variables)
         # One line would stop at the first hook that this version does not know.
-        await self._commands.lines(signals.install(self._died))
+        await self._commands.lines(signals.install(self._died, self._session))
         await self._refresh()
         self.connected.set()
 
@@ -268,7 +269,7 @@ class TmuxServer:
     async def _send_home(self, strangers: Sequence[Client]) -> None:
         """Nobody stays in the hidden session, and it does not outlive the others."""
         if not self.sessions:
-            await self.line([("set-environment", "-gu", signals.OURS), ("kill-session", "-t", self._session)])
+            await self.line(signals.leave(self._session))
             return
         home = max(self.sessions, key=lambda session: session.activity)
         if strangers:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +21,16 @@ from msgspec import Struct
 from tmux_agent.core import errors
 from tmux_agent.services.tmux.connection import environment
 from tmux_agent.services.tmux.control import TmuxServer
+from tmux_agent.services.tmux.snapshot import Client
 from tmux_agent.services.views import PopupGrant
+
+_SIZE = re.compile(r"[1-9][0-9]{0,3}|[1-9][0-9]?%|100%")
 
 log = logging.getLogger(__name__)
 
 NONCE_SECONDS = 2.0
 SMALL_COLUMNS, SMALL_ROWS = 100, 30  # a client below either gives the popup all its room
+SIZES = (("@tmux-agent-popup-width", "90%"), ("@tmux-agent-popup-height", "80%"))
 BORDERLESS = (3, 3)  # first version with display-popup -B: our own frame is drawn instead
 
 
@@ -39,15 +44,12 @@ class Claim(Struct, frozen=True):
 class Popups:
     """`relay` is what runs in the popup, without its nonce: (python, "-I", "-S", relay.py, socket).
 
-    `now` is the clock of PopupGrant.issued (Identity.now).
+    `now` is the clock of PopupGrant.issued (Identity.now). Sizes are the person's `@tmux-agent-popup-…` options.
     """
 
-    def __init__(
-        self, relay: Sequence[str], now: Callable[[], int], *, width: str = "90%", height: str = "80%"
-    ) -> None:
+    def __init__(self, relay: Sequence[str], now: Callable[[], int]) -> None:
         self._relay = tuple(relay)
         self._now = now
-        self.width, self.height = width, height
         self._out: dict[str, tuple[float, Claim]] = {}
         self._open: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -55,7 +57,7 @@ class Popups:
         return (server.socket, client) in self._open
 
     async def open(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
-        """Opens a popup on `client`; False where ours is open there already. Returns as soon as tmux was asked.
+        """Opens a popup on `client`; False where ours is open there already. Returns at once.
 
         Raises errors.NotFound where the server has no such client of a person.
         """
@@ -65,11 +67,7 @@ class Popups:
         seen = next((one for one in server.clients if one.name == client and not one.control), None)
         if seen is None:
             raise errors.NotFound(f"no client {client!r} is attached to tmux at {server.socket}")
-        small = seen.width < SMALL_COLUMNS or seen.height < SMALL_ROWS
-        size = ("100%", "100%") if small else (self.width, self.height)
-        nonce = self._issue(PopupGrant(server=server.socket, client=client, issued=self._now()), at)
-        argv = self._argv(server, client, size, nonce)
-        self._open[key] = asyncio.get_running_loop().create_task(self._run(key, nonce, argv))
+        self._open[key] = asyncio.get_running_loop().create_task(self._run(server, seen, at))
         return True
 
     def claim(self, nonce: str) -> Claim | None:
@@ -99,7 +97,20 @@ class Popups:
         # Several words: tmux starts the program itself, so no shell, and nothing to quote for one.
         return [server.tmux, "-N", "-u", "-S", server.socket, *popup, *self._relay, nonce]
 
-    async def _run(self, key: tuple[str, str], nonce: str, argv: Sequence[str]) -> None:
+    async def _run(self, server: TmuxServer, client: Client, at: str | None) -> None:
+        try:
+            size = await _size(server, client)
+            nonce = self._issue(PopupGrant(server=server.socket, client=client.name, issued=self._now()), at)
+            try:
+                await self._hold_open(client.name, self._argv(server, client.name, size, nonce))
+            finally:
+                self._out.pop(nonce, None)
+        except (errors.TmuxAgentError, OSError) as why:
+            log.warning("no popup on %s: %s", client.name, why)
+        finally:
+            self._open.pop((server.socket, client.name), None)
+
+    async def _hold_open(self, client: str, argv: Sequence[str]) -> None:
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -111,10 +122,20 @@ class Popups:
             _, err = await process.communicate()
             if process.returncode:
                 text = err.decode("utf-8", "replace").strip()
-                log.warning("popup on %s ended with %s: %s", key[1], process.returncode, text)
+                log.warning("popup on %s ended with %s: %s", client, process.returncode, text)
         finally:
-            self._open.pop(key, None)
-            self._out.pop(nonce, None)
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+async def _size(server: TmuxServer, client: Client) -> tuple[str, str]:
+    """Width and height as tmux takes them: all there is on a small client, else what the person chose."""
+    if client.width < SMALL_COLUMNS or client.height < SMALL_ROWS:
+        return ("100%", "100%")
+    answers = await server.commands([("show-options", "-gqv", name) for name, _ in SIZES])
+    chosen = [lines[0] if lines else "" for lines in answers]
+    width, height = (
+        value if _SIZE.fullmatch(value) else default for value, (_, default) in zip(chosen, SIZES, strict=True)
+    )
+    return (width, height)

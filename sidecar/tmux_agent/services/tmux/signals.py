@@ -22,17 +22,16 @@ SESSION = "_tmux-agent"  # hidden session; the plugin's scripts know it too
 CHANNEL = "TMUX_AGENT_CHANNEL"  # name of the wait-for channel
 EVENTS = "TMUX_AGENT_EVENTS"
 ALIVE = "TMUX_AGENT_ALIVE"  # the sidecar's pid while it serves this server
-OURS = "TMUX_AGENT_SESSION"  # id of the hidden session
 ENSURE = "TMUX_AGENT_ENSURE"  # set by the plugin: the script that starts a sidecar
-VARIABLES = (ALIVE, OURS, EVENTS, CHANNEL)
+VARIABLES = (ALIVE, EVENTS, CHANNEL)
 INDEX = 77  # our place in the hooks' arrays: the person's own hooks stay
 
-_CLIENTS = ("client-attached", "client-detached", "client-session-changed")
-_PANES = (
-    "session-created", "session-renamed", "window-linked", "window-unlinked", "window-renamed",
-    "window-layout-changed", "pane-exited", "pane-died", "after-split-window", "after-new-window", "after-kill-pane",
+HOOKS = (
+    "client-attached", "client-detached", "client-session-changed",
+    "session-created", "session-renamed", "session-closed",
+    "window-linked", "window-unlinked", "window-renamed", "window-layout-changed",
+    "pane-exited", "pane-died", "after-split-window", "after-new-window", "after-kill-pane",
 )  # fmt: skip
-HOOKS = (*_CLIENTS, *_PANES, "session-closed")
 
 Argv = Sequence[str]
 
@@ -70,21 +69,34 @@ def listen(channel: str) -> list[Argv]:
     ]
 
 
-def install(died: str) -> list[Argv]:
-    """The commands that make tmux tell us. `died`: the badge (tmux format) once we are gone without a word."""
+def install(died: str, session: str) -> list[Argv]:
+    """The commands that make tmux tell us, and notice when one of our two clients leaves the hidden `session` (id).
+
+    Then the badge says `died` (tmux format), the plugin's script is run, and the session is killed. Two crashes of tmux
+    are kept out of: it is not left to `destroy-unattached`, because where two clients leave such a session at once tmux
+    3.2 and 3.3 free it under the second (server_check_unattached, notify_client); and nobody signals the channel once the
+    client that waits on it is gone, because 3.2 would answer that client (cmdq_next, control_write). A hook's commands
+    fire no hooks: all of it stands in this one. 3.2 does not say whose leaving it was, so those who stay are counted.
+    """
     changed = push("changed")
     ensure = ("run-shell", "-b", f"#{{q:{ENSURE}}} died")
-    gone = text(
-        [
-            *(("set-environment", "-gu", name) for name in VARIABLES),
-            ("set-environment", "-gh", "tmux_agent", died),
-            ("set-environment", "-gh", "TMUX_AGENT_STATUS", died),
-            ("if-shell", "-F", f"#{{{ENSURE}}}", text([ensure])),
-        ]
-    )
-    closed = text([("if-shell", "-F", f"#{{==:#{{hook_session}},#{{{OURS}}}}}", gone, changed)])
-    hooks = [("set-hook", "-g", f"{name}[{INDEX}]", changed) for name in (*_CLIENTS, *_PANES)]
-    return [*hooks, ("set-hook", "-g", f"session-closed[{INDEX}]", closed)]
+    attached = f"#{{S:#{{?#{{==:#{{session_id}},{session}}},#{{session_attached}},}}}}"
+    gone = [
+        *(("set-environment", "-gu", name) for name in VARIABLES),
+        ("set-environment", "-gh", "tmux_agent", died),
+        ("set-environment", "-gh", "TMUX_AGENT_STATUS", died),
+        ("if-shell", "-F", f"#{{{ENSURE}}}", text([ensure])),
+        ("if-shell", "-F", f"#{{m:*{session} *,#{{S:#{{session_id}} }}}}", text([("kill-session", "-t", session)])),
+    ]
+    once = text([("if-shell", "-F", f"#{{{ALIVE}}}", text(gone))])
+    left = text([("if-shell", "-F", f"#{{m:[2-9]*,{attached}}}", changed, once)])
+    hooks = {**dict.fromkeys(HOOKS, changed), "client-detached": left}
+    return [("set-hook", "-g", f"{name}[{INDEX}]", commands) for name, commands in hooks.items()]
+
+
+def leave(session: str) -> list[Argv]:
+    """One line that ends the hidden session without anything being noticed."""
+    return [("set-hook", "-gu", f"client-detached[{INDEX}]"), ("kill-session", "-t", session)]
 
 
 def remove() -> list[Argv]:
