@@ -76,7 +76,8 @@ def install(died: str, session: str) -> list[Argv]:
     are kept out of: it is not left to `destroy-unattached`, because where two clients leave such a session at once tmux
     3.2 and 3.3 free it under the second (server_check_unattached, notify_client); and nobody signals the channel once
     the client that waits on it is gone, because 3.2 would answer that client (cmdq_next, control_write). A hook's
-    commands fire no hooks: all of it stands in this one. 3.2 does not say whose leaving it was, so those who stay are counted.
+    commands fire no hooks: all of it stands in this one. 3.2 does not say whose leaving it was,
+    so those left are counted.
     """
     changed = push("changed")
     ensure = ("run-shell", "-b", f"#{{q:{ENSURE}}} died")
