@@ -80,6 +80,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pane: str | None = None  # "%7" on that server; None where it cannot be known
     client: str | None = None  # the tmux client's name, for a popup's relay
     place: str = ""  # "session:window" for people, "" where there is none
+    name: str = ""  # what the peer calls itself: a claim, shown in quotes
     agent: str | None = None  # "claude", "codex", …: the process descends from a known agent
     session: str = ""  # the agent's own session id where known, else "pid:started"
     cwd: str = ""  # the peer's own working folder

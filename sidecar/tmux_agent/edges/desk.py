@@ -11,12 +11,12 @@ from datetime import datetime
 
 import msgspec
 
-from ..core import errors
-from ..core.model import Action, Agent, Approval, Decision, Event, GrantProposal, Origin, Plan
+from ..core import config, errors, proposals
+from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan
 from ..services.ledger import Heard
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
-from .ui.desk import Finished
+from .ui.desk import Finished, GrantProposal
 
 
 class ServiceDesk:
@@ -92,17 +92,24 @@ class ServiceDesk:
             self._system.refused(origin, "human.respond", request_id)
             raise errors.Forbidden(f"this popup may not answer any more: {against}")
         return await self._system.guard.answer(
-            request_id, digest, approved, origin, comment=comment, edited=edited, choice=choice, grant=grant
+            request_id,
+            digest,
+            approved,
+            origin,
+            comment=comment,
+            edited=edited,
+            choice=choice,
+            grant=_meant(grant) if grant else None,
         )
 
     async def check(self, approval: Approval, edited: Action) -> Decision:
         return self._system.guard.check(edited, approval.origin)
 
     async def grant_proposals(self, approval: Approval) -> list[GrantProposal]:
-        return self._system.guard.proposals(approval)
+        return [_shown(one) for one in self._system.guard.proposals(approval)]
 
     async def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
-        return self._system.guard.revise(approval, proposal, rule_text)
+        return _shown(self._system.guard.revise(approval, _meant(proposal), rule_text))
 
     async def step_up(self, approval: Approval, secret: str) -> None:
         await self._system.guard.prove(approval.request_id, approval.digest, self._origin, secret)
@@ -127,3 +134,29 @@ class ServiceDesk:
             raise errors.NotFound("it is not known in which pane this asker runs")
         server.pane(pane)
         return server, pane
+
+
+LIMITS = {"exact": "this session", "shape": "this session", "30m": "30 minutes", "always": "always"}
+
+
+def _shown(proposal: proposals.GrantProposal) -> GrantProposal:
+    """A proposal in the words of the popup. It carries what is saved, so that what is shown is what is saved."""
+    note = " · ".join(proposal.not_matches)
+    if proposal.scope == "always":
+        note = f"writes policy.d/50-grants.yaml{'; would not match: ' + note if note else ''}"
+    elif note:
+        note = f"would not match: {note}"
+    return GrantProposal(
+        scope=proposal.scope,
+        what=proposal.text if proposal.rule is None else str(proposal.rule.get("name", proposal.text)),
+        limit=LIMITS[proposal.scope],
+        note=note,
+        rule=proposal.rule,
+        rule_text=config.dump(proposal.rule) if proposal.rule else "",
+        bound=proposal.bound,
+    )
+
+
+def _meant(shown: GrantProposal) -> proposals.GrantProposal:
+    scope = msgspec.convert(shown.scope, proposals.Scope)
+    return proposals.GrantProposal(scope=scope, text=shown.what, rule=shown.rule, bound=shown.bound)

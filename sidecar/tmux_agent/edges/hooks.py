@@ -104,7 +104,7 @@ class Hooks:
                 event = Event(type="decision", request_id=request_id, origin=origin, data=data)
                 await self._system.journal.publish(event)
         except errors.Unavailable as why:
-            verdict = self._system.judgement.policy.defaults.on_unavailable
+            verdict = Verdict(self._system.judgement.policy.defaults.on_unavailable)
             named = verdict is not Verdict.ALLOW  # nothing that is not recorded is allowed by us: the agent's own rules
             return Decision(verdict=verdict, rule="on_unavailable", reason=why.message, named=named)
         return None

@@ -21,6 +21,7 @@ from ..core.model import Action, Origin, Role
 from ..core.rate import Bucket
 from ..services.guard import Wish
 from ..services.system import System
+from ..services.tmux.popups import BORDERLESS
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
 from .desk import ServiceDesk
@@ -199,7 +200,7 @@ class Server:
             case p.PolicyReload():
                 return await system.reload()
             case p.GrantRevoke(grant_id=grant_id):
-                return await system.grants.revoke(grant_id, origin)
+                return await sight.revoke(system, grant_id, origin)
             case p.AgentRegister() | p.AgentSetState() as params:
                 return await sight.agent(system, params, origin)
             case p.EventsSubscribe() as params:
@@ -226,7 +227,8 @@ class Server:
         """The relay of a popup: from here on its connection is a terminal. Raises Forbidden for anything else."""
         system, peer = self._system, call.origin
         claim = system.popups.claim(params.nonce) if system.popups else None
-        if claim and (server := system.servers.get(claim.grant.server)):
+        server = system.servers.get(claim.grant.server) if claim else None
+        if server is not None:
             await system.servers.refresh(server)
         connection = call.connection
         grant = claim.grant if claim else None
@@ -242,6 +244,8 @@ class Server:
             colorterm=params.colorterm,
             utf8=params.utf8,
             no_color=params.no_color,
+            at=claim.at,
+            border="" if server and server.version >= BORDERLESS else "native",
         )
         system.spawn(serve(reader, writer, attach, ServiceDesk(system, origin)))
 

@@ -6,13 +6,17 @@ Must not own: what is looked at (services).
 from __future__ import annotations
 
 import asyncio
+import os
+from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from .. import __version__
 from ..core import errors, wire
 from ..core import protocol as p
 from ..core import replies as r
-from ..core.model import Command, Origin, Role
+from ..core.model import Command, Event, Grant, Origin, Role
 from ..services.audit_log import AuditLog, Filter
 from ..services.subscription import Subscription
 from ..services.system import System
@@ -30,7 +34,10 @@ def health(system: System) -> r.HealthData:
         pid=system.pid,
         version=__version__,
         policy=r.PolicyHealth(
-            file=judgement.file, rules=len(judgement.policy.rules), loaded_at=judgement.loaded_at, error=wrong or None
+            file=judgement.file,
+            rules=len(judgement.policy.rules),
+            loaded_at=str(judgement.loaded_at or "never"),
+            error=wrong or None,
         ),
         tmux=tuple(
             r.TmuxHealth(socket=one.socket, panes=len(one.panes), connected=one.connected.is_set())
@@ -55,8 +62,33 @@ def agents(system: System, params: p.AgentList) -> r.AgentsData:
 
 def grants(system: System, params: p.GrantList) -> r.GrantsData:
     size = max(1, min(params.limit, 500))
-    found = [one for one in reversed(system.grants.all()) if params.cursor is None or one.id < params.cursor]
+    kept = [] if params.cursor else [_kept(rule) for rule in system.kept.rules()]
+    found = kept + [one for one in reversed(system.grants.all()) if params.cursor is None or one.id < params.cursor]
     return r.GrantsData(grants=tuple(found[:size]), cursor=found[size - 1].id if len(found) > size else None)
+
+
+KEPT = "file:"  # how the ids of grants in policy.d/50-grants.yaml begin
+
+
+def _kept(rule: dict[str, Any]) -> Grant:
+    """A rule of policy.d/50-grants.yaml among the grants. Who made it stands in the audit log."""
+    name = str(rule.get("name", ""))
+    by = Origin(role=Role.OPERATOR, why="policy.d/50-grants.yaml", uid=os.getuid(), pid=0, door="file")
+    created = datetime.fromtimestamp(0, UTC)
+    return Grant(id=KEPT + name, scope="always", created=created, by=by, rule=rule, text=name)
+
+
+async def revoke(system: System, grant_id: str, origin: Origin) -> Grant:
+    """Take a grant back, wherever it is kept. Raises NotFound, Unavailable."""
+    if not grant_id.startswith(KEPT):
+        return await system.grants.revoke(grant_id, origin)
+    name = grant_id.removeprefix(KEPT)
+    rule = next((one for one in system.kept.rules() if one.get("name") == name), {"name": name})
+    system.kept.remove(name)
+    system.judgement.load()
+    data = {"grant": grant_id, "rule": rule}
+    await system.journal.publish(Event(type="grant.revoked", origin=origin, data=data))
+    return msgspec.structs.replace(_kept(rule), revoked=True)
 
 
 def dry_run(system: System, action: Command, origin: Origin) -> r.DryRun:

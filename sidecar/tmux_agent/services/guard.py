@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..core import errors
+from ..core import config, errors
 from ..core.model import (
     Action,
     Answer,
@@ -24,16 +24,20 @@ from ..core.model import (
     Ask,
     Decision,
     Event,
+    Grant,
     Origin,
     Outcome,
     Role,
     Verdict,
     digest,
 )
+from ..core.policy_file import RuleFile
+from ..core.proposals import GrantProposal
 from .approvals import Approvals
 from .grants import Grants
 from .journal import Journal
 from .judgement import Judgement
+from .kept_rules import KeptRules
 from .toolbox import Toolbox
 
 PROOF_SECONDS = 30.0
@@ -66,6 +70,7 @@ class Guard:
         approvals: Approvals,
         grants: Grants,
         toolbox: Toolbox,
+        kept: KeptRules,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._judgement = judgement
@@ -73,6 +78,7 @@ class Guard:
         self._approvals = approvals
         self._grants = grants
         self._toolbox = toolbox
+        self._kept = kept
         self._now = now
         self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
         self.stopping = False  # the sidecar stops: requests end, but nobody took them back
@@ -81,7 +87,7 @@ class Guard:
 
     def check(self, action: Action, origin: Origin) -> Decision:
         """What would be decided. Records nothing."""
-        return self._judgement.judge(action, origin, self._grants.active(origin)).decision
+        return self._judgement.judge(action, origin, self._grants.active(origin), count=False).decision
 
     async def judge(self, wish: Wish) -> Decision:
         """Judge what the agent is about to do by itself; recorded before the answer is given.
@@ -89,7 +95,7 @@ class Guard:
         Raises Unavailable where it cannot be recorded.
         """
         while True:
-            decision = self.check(wish.action, wish.origin)
+            decision = self._judgement.judge(wish.action, wish.origin, self._grants.active(wish.origin)).decision
             try:
                 await self._grants.used(decision, _decided(wish, decision))
             except errors.Conflict:
@@ -243,9 +249,10 @@ class Guard:
         comment: str = "",
         edited: Action | None = None,
         choice: str | None = None,
-        grant: str | dict[str, Any] | None = None,
+        grant: str | GrantProposal | None = None,
     ) -> Approval:
-        """A person's answer, bound to the digest that was painted.
+        """A person's answer, bound to the digest that was painted. `grant`: a scope that is offered, or a proposal of
+        it with the rule as the person edited it.
 
         Raises Forbidden (only operators answer), NotFound, Conflict (changed, or answered already), Denied (edited
         into something that the policy denies).
@@ -257,10 +264,57 @@ class Guard:
             self._check_edit(approval, edited)
         if approved and approval.step_up and (request_id, painted, by.pid) not in self._proved:
             raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
-        made = self._grants.prepare(approval, grant, by) if approved and grant else None
-        return await self._approvals.answer(
+        if isinstance(grant, str):
+            grant = self._offered(approval, grant)
+        kept = grant.rule if grant and approved and grant.scope == "always" else None
+        made = self._prepare(approval, grant, by) if grant and approved and kept is None else None
+        answered = await self._approvals.answer(
             request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made
         )
+        if kept is not None:
+            await self._keep(kept, answered, by)
+        return answered
+
+    # --- allow again ---
+
+    def proposals(self, approval: Approval) -> tuple[GrantProposal, ...]:
+        """What a person may allow ahead, narrowest first; empty where nothing but a yes to this once is possible."""
+        judged = self._judgement.judge(approval.action, approval.origin, (), count=False)
+        return tuple(one for one in self._judgement.proposals(approval.action, judged) if one.scope != "once")
+
+    def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
+        """The proposal with its rule as the person edited it (YAML). Raises InvalidParams saying what is wrong."""
+        typed, problems = config.load(rule_text, "the rule", RuleFile)
+        if typed is None:
+            raise errors.InvalidParams("; ".join(str(problem) for problem in problems))
+        if typed.verdict != "allow":
+            raise errors.InvalidParams("the rule: its verdict has to be allow")
+        rule = msgspec.to_builtins(typed)
+        changed = msgspec.structs.replace(proposal, rule=rule, text=typed.name, matches=(), not_matches=())
+        trial = self._prepare(approval, changed, approval.origin)
+        decision = self._judgement.judge(approval.action, approval.origin, (trial,), count=False).decision
+        if decision.verdict is not Verdict.ALLOW:
+            raise errors.InvalidParams(f"the rule does not allow this action: {decision.reason}")
+        return changed
+
+    def _offered(self, approval: Approval, scope: str) -> GrantProposal:
+        for one in self.proposals(approval):
+            if one.scope == scope:
+                return one
+        raise errors.InvalidParams(f"params.grant: {scope!r} is not offered for this request")
+
+    def _prepare(self, approval: Approval, proposal: GrantProposal, by: Origin) -> Grant:
+        wish = {"scope": proposal.scope, "rule": proposal.rule, "text": proposal.text}
+        made = self._grants.prepare(approval, wish, by, dict(proposal.bound))
+        assert made is not None
+        return made
+
+    async def _keep(self, rule: dict[str, Any], approval: Approval, by: Origin) -> None:
+        """Write an "always" into the policy. The answer stands already, so a failure is told and nothing is undone."""
+        await asyncio.to_thread(self._kept.add, rule)
+        self._judgement.load()
+        data = {"scope": "always", "rule": rule, "file": str(self._kept.file)}
+        await self._journal.publish(Event(type="grant.made", request_id=approval.request_id, origin=by, data=data))
 
     async def prove(self, request_id: str, painted: str, by: Origin, secret: str) -> None:
         """Take the proof that a rule's `step_up` demands: its command, given `secret` as a line on stdin, ends with 0.

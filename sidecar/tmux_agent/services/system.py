@@ -16,6 +16,8 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..core import config, errors
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.settings import Settings, override
@@ -27,6 +29,7 @@ from .guard import Guard
 from .identity import Identity
 from .journal import Journal
 from .judgement import Judgement
+from .kept_rules import KeptRules
 from .ledger import Heard
 from .notify import Notify
 from .plans import Plans
@@ -40,7 +43,8 @@ from .toolbox import Toolbox
 
 log = logging.getLogger(__name__)
 
-RELAY = Path(__file__).parents[1] / "edges" / "ui" / "relay.py"
+PACKAGE = Path(__file__).parents[1]
+RELAY = PACKAGE / "edges" / "ui" / "relay.py"
 RECENT = 50
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
@@ -69,12 +73,26 @@ class System:
         self.plans = Plans(self.journal)
         self.agents = Agents(self.journal)
         self.notify = Notify(self.journal, self.settings.notify)
-        self.judgement = Judgement(places, environ, roots=self.settings.root_dir)
+        self.judgement = Judgement(
+            folder=places.config,
+            state=places.state,
+            home=environ.get("HOME") or str(Path.home()),
+            environ=environ,
+            protected=self._protected(),
+            roots=self.settings.root_dir,
+        )
         self.identity = Identity()
         self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux)
         self.toolbox = Toolbox(self.judgement, self.servers, self.settings, places.backups)
-        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        self.kept = KeptRules(places.config)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept)
         self.popups: Popups | None = None  # once it is known where we listen
+
+    def _protected(self) -> tuple[str, ...]:
+        """What nobody but the person may change, besides policy and state: the log, the socket, the plugin itself."""
+        places = self.places
+        ours = (places.audit(self.settings.audit.file), places.socket, places.spare_socket, places.data, PACKAGE)
+        return tuple(str(path) for path in ours)
 
     @classmethod
     async def build(cls, environ: Mapping[str, str], places: places_.Places) -> System:
@@ -97,7 +115,7 @@ class System:
         """Where the socket is: popups are opened from now on, relays told where to connect."""
         relay = (os.path.realpath(sys.executable), "-I", "-S", str(RELAY), str(socket))
         self.popups = Popups(relay, self.identity.now)
-        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable.value + "\n")
+        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable + "\n")
 
     async def close(self) -> None:
         """In reverse. What waits for a person stays pending."""
@@ -161,9 +179,10 @@ class System:
         self.settings, self.settings_wrong = settings, wrong
         self.toolbox.settings = settings
         self.notify.wanted = settings.notify
-        problems = self.judgement.load(roots=settings.root_dir)
+        self.judgement.roots = settings.root_dir
+        problems = self.judgement.load()
         self._told_of_policy(problems)
-        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable.value + "\n")
+        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
         return {"errors": [str(one) for one in (*problems, *wrong)], "rules": len(self.judgement.policy.rules)}
 
@@ -210,6 +229,24 @@ class System:
         if self.popups is None:
             raise errors.Unavailable("the sidecar does not listen yet: try again")
         return await self.popups.open(server, client, at)
+
+    async def panes(self, server: TmuxServer) -> list[dict[str, Any]]:
+        """The panes of a server with the agent and its state where one runs there."""
+        what = "#{pane_current_path}\t#{pane_current_command}"
+        asked = [("display-message", "-p", "-t", one.id, what) for one in server.panes]
+        agents = {one.pane: one for one in self.agents.list() if one.server == server.socket}
+        found = []
+        for pane, answer in zip(server.panes, await server.each(asked), strict=True):
+            path, _, command = (answer[0] if isinstance(answer, list) and answer else "").rpartition("\t")
+            agent = agents.get(pane.id)
+            more = {
+                "current_path": path,
+                "current_command": command,
+                "agent": agent.kind if agent else None,
+                "state": agent.state.value if agent else None,
+            }
+            found.append({**msgspec.to_builtins(pane), **more})
+        return found
 
     def client_for(self, origin: Origin) -> tuple[TmuxServer, str]:
         """The tmux client that looks at the caller's pane, else the one used last. Raises NotFound, Unavailable."""

@@ -31,6 +31,7 @@ class Board:
     """The popup's state. `refresh` before each paint, `painted` after it."""
 
     desk: Desk
+    start_at: str = ""  # request to select first, if it waits
     rows: list[Row] = field(default_factory=list)
     selected: str = ""
     marks: dict[str, str] = field(default_factory=dict)  # request id → digest that was on the screen
@@ -52,7 +53,8 @@ class Board:
         self.rows += [Row(approval) for id_, approval in waiting.items() if id_ not in self._answered]
         self.rows = [row for row in self.rows if row.id not in self._answered or row.id == self.selected]
         if not self.selected and self.rows:
-            self.selected = self.rows[0].id
+            wanted = (row.id for row in self.rows if row.id == self.start_at)
+            self.selected = next(wanted, self.rows[0].id)
             self._changed = self._opened
 
     def _update(self, row: Row, current: Approval | None) -> None:

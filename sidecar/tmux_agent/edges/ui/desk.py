@@ -24,6 +24,7 @@ class GrantProposal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     limit: str  # "this session", "30 minutes · 10 times", "always"
     note: str = ""  # "would not match: npm ci --prefix x · npm install"
     rule: dict[str, Any] | None = None  # for Grant.rule
+    bound: dict[str, str] = {}  # for Grant.bound
     rule_text: str = ""  # the rule as YAML, for the editor; empty: cannot be edited
 
 

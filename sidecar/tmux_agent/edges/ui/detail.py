@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from tmux_agent.core import display
+from tmux_agent.core import words as action_words
 from tmux_agent.core.model import (
     Action,
     Approval,
@@ -57,7 +58,7 @@ def blocks(action: Action, preview: str, folder: str) -> list[Block]:
             return file_blocks(action, preview, folder)
         case Tmux():
             return [
-                (words.tmux_line(action), "plain"),
+                (action_words.tmux_line(action), "plain"),
                 *named(options=action.options or None, folder=action.cwd or None),
             ]
         case Fetch(url=url, method=method):

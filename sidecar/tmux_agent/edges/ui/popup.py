@@ -47,7 +47,7 @@ class Popup:
         self.attach = attach
         self.clock = clock
         self.lines = Lines(attach.utf8)
-        self.board = Board(desk)
+        self.board = Board(desk, start_at=attach.at or "")
         self.dialog: Dialog | None = None
         self.whole = False  # the detail takes the list's place
         self.top: Spot = FOLDED

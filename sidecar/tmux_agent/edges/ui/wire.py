@@ -48,6 +48,7 @@ class Attach(Struct, frozen=True, kw_only=True):
     colorterm: str = ""
     utf8: bool = True
     no_color: bool = False
+    at: str | None = None  # the request to start at
     border: str = ""  # "native": tmux draws the border (popups of tmux before 3.3 have no -B)
 
 

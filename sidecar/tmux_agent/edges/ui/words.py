@@ -6,12 +6,11 @@ Owns: the popup's wording of actions, places and times. Must not own: colours be
 from __future__ import annotations
 
 import os
-import shlex
 from datetime import datetime
 
 import msgspec
 
-from tmux_agent.core import display
+from tmux_agent.core import display, words
 from tmux_agent.core.model import (
     Action,
     Approval,
@@ -39,17 +38,13 @@ _PEOPLE = {"claude": "Claude", "codex": "Codex", "gemini": "Gemini", "opencode":
 
 def tilde(path: str) -> str:
     """A path with the home folder as ~."""
-    return "~" + path[len(HOME) :] if HOME != "/" and (path == HOME or path.startswith(HOME + "/")) else path
-
-
-def beneath(path: str, folder: str) -> str:
-    """A path relative to `folder` if it is inside, else with ~."""
-    inside = folder and path.startswith(folder.rstrip("/") + "/")
-    return path[len(folder.rstrip("/")) + 1 :] if inside else tilde(path)
+    return words.tilde(path, HOME)
 
 
 def who(origin: Origin) -> str:
-    return origin.agent or os.path.basename(origin.exe) or f"pid {origin.pid}"
+    """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
+    claimed = f"“{origin.name}”" if origin.name else ""
+    return origin.agent or claimed or os.path.basename(origin.exe) or f"pid {origin.pid}"
 
 
 def person(origin: Origin) -> str:
@@ -62,41 +57,12 @@ def json_text(value: object) -> str:
 
 
 def file_line(action: File, folder: str) -> str:
-    path = beneath(action.path, folder)
-    if action.verb == "copy":
-        return f"copy {path} to {beneath(action.target or '?', folder)}"
-    if action.verb == "read" and action.start_line:
-        return f"read {path} lines {action.start_line}-{action.end_line or ''}"
-    return f"{action.verb} {path}"
-
-
-def tmux_line(action: Tmux) -> str:
-    typed = " ".join(action.keys) or action.text or shlex.join(action.argv)
-    return " ".join(filter(None, [action.verb.replace("_", " "), action.target or action.name, typed]))
+    return words.file_line(action, folder, HOME)
 
 
 def one_line(action: Action, folder: str = "") -> str:
-    """The action in one line of raw text; the caller makes it safe. Bounded."""
-    match action:
-        case Shell(text=text):
-            line = text.strip("\n")
-        case Command(argv=argv):
-            line = shlex.join(argv)
-        case File():
-            line = file_line(action, folder)
-        case Tmux():
-            line = tmux_line(action)
-        case Fetch(url=url, method=method):
-            line = f"{method} {url}"
-        case Mcp(server=server, tool=tool, arguments=arguments):
-            line = f"{server}.{tool} {msgspec.json.encode(arguments).decode()}"
-        case Ask(prompt=prompt):
-            line = prompt
-        case Stage(pipeline=pipeline, stage=stage):
-            line = f"start {stage} of {pipeline}"
-        case Tool(name=name, arguments=arguments):
-            line = f"{name} {msgspec.json.encode(arguments).decode()}"
-    return line
+    """The action in one line of raw text; the caller makes it safe."""
+    return words.one_line(action, folder, HOME)
 
 
 def diff_counts(preview: str) -> tuple[int, int] | None:
