@@ -39,6 +39,7 @@ from .tmux.control import Event as TmuxEvent
 from .tmux.popups import Popups
 from .tmux.servers import Servers
 from .tmux.signals import Pressed
+from .tmux.snapshot import Pane
 from .toolbox import Toolbox
 
 log = logging.getLogger(__name__)
@@ -232,21 +233,19 @@ class System:
 
     async def panes(self, server: TmuxServer) -> list[dict[str, Any]]:
         """The panes of a server with the agent and its state where one runs there."""
-        what = "#{pane_current_path}\t#{pane_current_command}"
-        asked = [("display-message", "-p", "-t", one.id, what) for one in server.panes]
         agents = {one.pane: one for one in self.agents.list() if one.server == server.socket}
-        found = []
-        for pane, answer in zip(server.panes, await server.each(asked), strict=True):
-            path, _, command = (answer[0] if isinstance(answer, list) and answer else "").rpartition("\t")
+
+        async def describe(pane: Pane) -> dict[str, Any]:
             agent = agents.get(pane.id)
-            more = {
-                "current_path": path,
-                "current_command": command,
+            return {
+                **msgspec.to_builtins(pane),
+                "current_path": await _said(server, pane, "#{pane_current_path}"),
+                "current_command": await _said(server, pane, "#{pane_current_command}"),
                 "agent": agent.kind if agent else None,
                 "state": agent.state.value if agent else None,
             }
-            found.append({**msgspec.to_builtins(pane), **more})
-        return found
+
+        return list(await asyncio.gather(*map(describe, server.panes)))
 
     def client_for(self, origin: Origin) -> tuple[TmuxServer, str]:
         """The tmux client that looks at the caller's pane, else the one used last. Raises NotFound, Unavailable."""
@@ -326,6 +325,14 @@ def read_settings(
         wrong = tuple(str(problem) for problem in problems)
     settings, also = override(settings or last or Settings(), environ)
     return settings, (*wrong, *also)
+
+
+async def _said(server: TmuxServer, pane: Pane, what: str) -> str:
+    """A text that a program in the pane chose freely; "" where the pane is gone."""
+    try:
+        return "\n".join(await server.foreign("display-message", "-p", "-t", pane.id, what))
+    except errors.Failed:
+        return ""
 
 
 def _utf8(environ: Mapping[str, str]) -> bool:
