@@ -327,7 +327,8 @@ class Guard:
             *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
         )
         try:
-            await asyncio.wait_for(process.communicate(secret.encode() + b"\n"), PROOF_SECONDS)
+            async with asyncio.timeout(PROOF_SECONDS):
+                await process.communicate(secret.encode() + b"\n")
         except TimeoutError:
             process.kill()
             await process.wait()

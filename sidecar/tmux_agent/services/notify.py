@@ -100,7 +100,8 @@ async def _command(argv: tuple[str, ...], approval: Approval) -> str:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe)
     try:
-        _, complaint = await asyncio.wait_for(process.communicate(text), COMMAND_SECONDS)
+        async with asyncio.timeout(COMMAND_SECONDS):
+            _, complaint = await process.communicate(text)
     except TimeoutError:
         process.kill()
         await process.wait()

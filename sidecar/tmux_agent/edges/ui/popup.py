@@ -279,7 +279,8 @@ async def serve(
             log.error("popup failed", exc_info=failure)
             await _say_failed(reader, writer, failure)
         writer.write(BYE)
-        await asyncio.wait_for(writer.drain(), 1)
+        async with asyncio.timeout(1):
+            await writer.drain()
     except (OSError, TimeoutError):
         pass  # the relay is gone, which is what we wanted
     finally:
@@ -308,6 +309,7 @@ async def _say_failed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     text = f"\r\ntmux-agent: the popup failed ({kind}) and answered nothing more. The log says where. Press a key."
     writer.write((UNDO + text).encode())
     try:
-        await asyncio.wait_for(read_frame(reader), MESSAGE_S)
+        async with asyncio.timeout(MESSAGE_S):
+            await read_frame(reader)
     except (Lost, TimeoutError):
         pass  # nobody reads it

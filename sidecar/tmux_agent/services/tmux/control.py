@@ -67,6 +67,7 @@ class TmuxServer:
         self.clients: tuple[Client, ...] = ()
         self.sessions: tuple[Session, ...] = ()
         self.panes: tuple[Pane, ...] = ()
+        self.all_panes: tuple[Pane, ...] = ()  # ours too: whoever runs in one of those is no popup (identity.py)
         self.read_at = 0.0  # time.monotonic() just before tmux was asked for the three
         self._on_event = on_event
         self._died = died
@@ -210,7 +211,7 @@ class TmuxServer:
 
     async def _disconnect(self) -> None:
         self.connected.clear()
-        self.clients, self.sessions, self.panes = (), (), ()
+        self.clients, self.sessions, self.panes, self.all_panes = (), (), (), ()
         for connection in (self._waiter, self._commands):
             if connection is not None:
                 await connection.close()
@@ -262,7 +263,8 @@ class TmuxServer:
         self.read_at = asked
         everyone = snapshot.clients(clients)
         self.sessions = self._foreign(snapshot.sessions(sessions))
-        self.panes = tuple(pane for pane in snapshot.panes(panes) if pane.session != self._session)
+        self.all_panes = snapshot.panes(panes)
+        self.panes = tuple(pane for pane in self.all_panes if pane.session != self._session)
         self.clients = tuple(one for one in everyone if one.session != self._session)
         await self._send_home([one for one in everyone if one.session == self._session and not one.control])
 

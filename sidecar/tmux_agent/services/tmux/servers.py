@@ -105,7 +105,7 @@ def view(server: TmuxServer) -> TmuxView:
     names = {session.id: session.name for session in server.sessions}
     panes = {
         pane.id: PaneView(pane.pid, pane.tty, pane.session_name, pane.window_index, pane.window)
-        for pane in server.panes
+        for pane in server.all_panes
         if not pane.dead
     }
     clients = {
