@@ -18,7 +18,6 @@ HOMES = {
     "sqlite3": {"services/store.py", "services/schema.py", "services/journal.py", "services/ledger.py",
                 "services/recovery.py", "services/approvals.py", "services/grants.py", "services/plans.py"},
     "apprise": {"services/notify.py"},
-    "libtmux": set(),
     "psutil": {"services/processes.py"},
     "asyncinotify": {"services/folders.py"},
     "platformdirs": {"services/places.py"},
