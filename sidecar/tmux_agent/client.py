@@ -319,7 +319,7 @@ class AsyncClient(_Methods):
     async def _cancel(self, number: int) -> None:
         if self._writer is not None and not self._writer.is_closing():
             request = {"jsonrpc": "2.0", "method": "cancel", "params": {"id": number}}
-            self._writer.write(wire.encoder.encode(request) + b"\n")
+            self._writer.write(wire.encode(request))
 
     async def _connected(self) -> asyncio.StreamWriter:
         async with self._connecting:

@@ -9,13 +9,15 @@ is watched, and the order of start and stop. Must not own: anything that is aske
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -24,10 +26,12 @@ from .core.model import Event
 from .edges.server import Server
 from .edges.ui.warm import warm
 from .services import places as places_
-from .services.folders import Folders
+from .services.folders import Folders, Watch
 from .services.system import System
 
 log = logging.getLogger(__name__)
+
+FILES = 4096  # descriptors that it may hold
 
 
 def run(environ: Mapping[str, str], tmux: str | None = None) -> int:
@@ -36,9 +40,10 @@ def run(environ: Mapping[str, str], tmux: str | None = None) -> int:
     lock = take_lock(places)
     logging.basicConfig(
         stream=sys.stderr,
-        level=environ.get("TMUX_AGENT_LOG_LEVEL", "info").upper(),
+        level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    _allow_files()
     with lock:
         asyncio.run(Sidecar(environ, places, lock).run(tmux))
     return 0
@@ -65,6 +70,14 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
+def _allow_files() -> None:
+    """Every connection takes two descriptors, and many systems start with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class Sidecar:
     """One run of the sidecar."""
 
@@ -74,16 +87,18 @@ class Sidecar:
         self._lock = lock
         self._socket = places.socket
         self._folders = Folders()
+        self._binding = asyncio.Lock()
 
     async def run(self, tmux: str | None) -> None:
         """From start to stop."""
         system = await System.build(self._environ, self._places)
         server = Server(system)
         try:
-            await self._listen(system, server)
+            await self._listen(system, server, self._first_place())
+            self._system, self._server = system, server
             self._signals(system)
-            self._watch(system, server)
-            await system.journal.publish(_started(self._socket))
+            self._watch()
+            self._record(_started(self._socket))
             system.spawn(server.hooks.drop_orphans())
             if tmux:
                 system.spawn(system.attach_tmux(tmux))
@@ -92,68 +107,86 @@ class Sidecar:
             gc.freeze()  # what was imported stays for good: collections need not walk it
             await system.stop.wait()
             log.info("stopping")
+            self._record(Event(type="sidecar.stopped", data={"pid": os.getpid()}))
         finally:
             self._folders.close()
             system.guard.stopping = True
             await server.close()
             await system.close()
-            self._leave()
+            self._places.pointer.unlink(missing_ok=True)
 
-    async def _listen(self, system: System, server: Server) -> None:
-        """Bind, write the pointer and the lock's lines. While the runtime folder is away, the spare socket is used."""
-        given = "TMUX_AGENT_SOCKET" in self._environ
-        system_folder = "XDG_RUNTIME_DIR" in self._environ and not given
-        self._socket = self._places.socket
-        if system_folder and not os.path.lexists(self._socket.parent):
-            log.warning("%s does not exist: listening on %s", self._socket.parent, self._places.spare_socket)
-            self._socket = self._places.spare_socket
-        places_.check_socket(self._socket, ours_to_make=not system_folder)
-        await server.listen(self._socket)
-        self._places.pointer.write_text(f"{self._socket}\n")
+    # --- the socket ---
+
+    def _first_place(self) -> Path:
+        """Where to listen: while the runtime folder is away (before a log-in), at the spare socket."""
+        wanted = self._places.socket
+        if self._places.chosen == "runtime" and not os.path.lexists(wanted.parent):
+            log.warning("%s does not exist: listening on %s", wanted.parent, self._places.spare_socket)
+            return self._places.spare_socket
+        return wanted
+
+    async def _listen(self, system: System, server: Server, path: Path) -> None:
+        """Bind, and say where: in the pointer for relays and clients, in the lock for people. Raises Unavailable."""
+        places_.check_socket(path, "given" if path == self._places.spare_socket else self._places.chosen)
+        await server.listen(path)
+        self._socket = path
+        places_.write_whole(self._places.pointer, f"{path}\n")
         self._lock.seek(0)
         self._lock.truncate()
-        self._lock.write(f"{os.getpid()}\n{self._socket}\n")
+        self._lock.write(f"{os.getpid()}\n{path}\n")
         self._lock.flush()
-        system.listening(self._socket)
-        log.info("listening on %s", self._socket)
+        system.listening(path)
+        log.info("listening on %s", path)
+
+    async def _look_after_socket(self) -> None:
+        """Bind again where our socket is no longer at its path, or the folder it belongs into has come back."""
+        async with self._binding:
+            home = self._places.socket
+            home_again = self._socket != home and home.parent.is_dir()
+            if not self._server.reachable or home_again:
+                log.warning("%s: binding again", "its folder is back" if home_again else f"{self._socket} is gone")
+                self._server.stop_listening()
+                try:
+                    await self._listen(self._system, self._server, self._first_place())
+                except errors.Unavailable as why:
+                    log.warning("%s; listening on %s", why, self._places.spare_socket)
+                    await self._listen(self._system, self._server, self._places.spare_socket)
+            self._watch()
+
+    # --- what happens to us ---
 
     def _signals(self, system: System) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, system.stop.set)
-        loop.add_signal_handler(signal.SIGHUP, lambda: system.spawn(system.reload()))
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
 
-    # --- files that change under us ---
+    def _watch(self) -> None:
+        """Hear of changes to the configuration, and of a socket that goes away with its folder."""
+        config, wanted = self._places.config, self._places.socket
+        with contextlib.suppress(OSError):  # a home that cannot be written to: the defaults are in force
+            config.mkdir(mode=0o700, parents=True, exist_ok=True)
+        look = self._socket_changed
+        self._folders.start(
+            (
+                Watch(config, None, self._reload),
+                Watch(config / "policy.d", None, self._reload),
+                Watch(config.parent, frozenset((config.name,)), self._reload),
+                Watch(wanted.parent, frozenset((wanted.name,)), look),
+                Watch(wanted.parent.parent, frozenset((wanted.parent.name,)), look),
+                Watch(self._socket.parent, frozenset((self._socket.name,)), look),
+            )
+        )
 
-    def _watch(self, system: System, server: Server) -> None:
-        config = self._places.config
-        config.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _reload(self) -> None:
+        self._watch()  # policy.d may have come or gone; before the files are read, so that nothing is missed
+        self._system.spawn(self._system.reload())
 
-        def reload() -> None:
-            system.spawn(system.reload())
-            self._watch(system, server)  # policy.d may have come or gone
+    def _socket_changed(self) -> None:
+        self._system.spawn(self._look_after_socket())
 
-        def look_after_socket() -> None:
-            system.spawn(self._look_after_socket(system, server))
-
-        watched: dict[Path, Callable[[], None]] = {
-            config: reload,
-            config / "policy.d": reload,
-            self._places.socket.parent.parent: look_after_socket,
-            self._places.socket.parent: look_after_socket,
-            self._socket.parent: look_after_socket,
-        }
-        self._folders.start(watched)
-
-    async def _look_after_socket(self, system: System, server: Server) -> None:
-        """Bind again where the socket's path has disappeared, or the folder it belongs into has come back."""
-        home_again = self._socket != self._places.socket and self._places.socket.parent.is_dir()
-        if self._socket.is_socket() and not home_again:
-            return
-        log.warning("%s is gone: binding again", self._socket)
-        server.stop_listening()
-        await self._listen(system, server)
-        self._watch(system, server)
+    def _record(self, event: Event) -> None:
+        self._system.spawn(self._system.journal.publish(event))  # without a log it serves on, and says so
 
     # --- the ends ---
 
@@ -161,12 +194,8 @@ class Sidecar:
         """Tell `sidecar start`, which waits at the other end of this pipe, that we listen."""
         number = self._environ.get("TMUX_AGENT_READY_FD", "")
         if number.isdigit():
-            with os.fdopen(int(number), "wb", buffering=0) as pipe:
-                pipe.write(b"+")
-
-    def _leave(self) -> None:
-        for path in (self._socket, self._places.pointer):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError), os.fdopen(int(number), "wb", buffering=0) as pipe:
+                pipe.write(b"+")  # who started us may have gone
 
 
 def _started(socket: Path) -> Event:

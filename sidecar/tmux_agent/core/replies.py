@@ -6,13 +6,18 @@ Owns only shapes. Members may be added later, so clients must ignore what they d
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
+
+T = TypeVar("T")
 
 
 class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +69,92 @@ class HealthData(Data, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
+class TmuxSession(Data, frozen=True):
+    """A session. `created` and `activity` are seconds since the epoch, `attached` counts clients."""
+
+    id: str
+    name: str
+    created: int
+    attached: int
+    windows: int
+    activity: int
+
+
+class TmuxWindow(Data, frozen=True):
+    """A window. `flags` are tmux's own (`*` current, `-` last, `Z` zoomed, …)."""
+
+    id: str
+    session: str
+    index: int
+    name: str
+    active: bool
+    panes: int
+    width: int
+    height: int
+    flags: str
+
+
+class TmuxPane(Data, frozen=True):
+    """A pane. `pane_pid` is of the program that tmux started in it; `created` of its session: tmux keeps no other."""
+
+    id: str
+    window: str
+    session: str
+    window_index: int
+    index: int
+    pane_pid: int
+    tty: str
+    active: bool
+    dead: bool
+    in_mode: bool
+    input_off: bool
+    synchronized: bool
+    alternate: bool
+    width: int
+    height: int
+    created: int
+    session_name: str
+    window_name: str
+    title: str
+    current_path: str
+    current_command: str
+    agent: str | None = None
+    state: str | None = None
+
+
+class SessionsData(Data, frozen=True):
+    sessions: tuple[TmuxSession, ...]
+
+
+class WindowsData(Data, frozen=True):
+    windows: tuple[TmuxWindow, ...]
+
+
+class PanesData(Data, frozen=True):
+    panes: tuple[TmuxPane, ...]
+
+
+class PaneText(Data, frozen=True):
+    """Lines as people see them: what tmux wrapped is joined."""
+
+    lines: tuple[str, ...]
+    truncated: bool
+    alternate_screen: bool
+
+
+class Switched(Data, frozen=True):
+    client: str
+
+
+class TmuxMade(Data, frozen=True):
+    """Ids of what was made."""
+
+    session_id: str
+    window_id: str
+    pane_id: str
+    pane_pid: int
+
+
 class Entry(Data, frozen=True):
     """One entry of a folder. `modified` is RFC 3339."""
 
@@ -94,6 +185,22 @@ class FileEdited(Data, frozen=True):
     backup: str
 
 
+class FileListed(Data, frozen=True):
+    entries: tuple[Entry, ...]
+    truncated: bool = False
+
+
+class FileCopied(Data, frozen=True):
+    """`backup` is of what the copy replaced."""
+
+    bytes: int
+    backup: str | None = None
+
+
+class FileDeleted(Data, frozen=True):
+    backup: str | None = None
+
+
 class CommandData(Data, frozen=True):
     exit_code: int | None
     stdout: str = ""
@@ -111,6 +218,20 @@ class DryRun(Data, frozen=True):
     verdict: Verdict
     rule: str
     reason: str
+
+
+class AllowedRule(Data, frozen=True):
+    """A rule in force: one sentence, where it stands, and its `when` as the policy file has it."""
+
+    name: str
+    verdict: Verdict
+    words: str
+    where: str
+    when: dict[str, Any] = {}
+
+
+class AllowedData(Data, frozen=True):
+    rules: tuple[AllowedRule, ...]
 
 
 class AnswerData(Data, frozen=True):
@@ -184,6 +305,13 @@ class CheckData(Data, frozen=True):
         )
 
 
+class ReloadData(Data, frozen=True):
+    """What is wrong with the files (then the last good ones stay in force), and the number of rules."""
+
+    errors: tuple[str, ...]
+    rules: int
+
+
 class AgentsData(Data, frozen=True):
     agents: tuple[Agent, ...]
     cursor: str | None = None
@@ -202,12 +330,95 @@ class RecordsData(Data, frozen=True):
 
 
 class Subscribed(Data, frozen=True):
-    """`seq` is of the newest event so far; notifications follow."""
+    """`seq` is of the newest event so far, `lost` counts those after `since` that are kept no longer."""
 
     seq: int
+    lost: int = 0
+
+
+class EventData(Data, frozen=True):
+    """`params` of an `event` notification. `seq` is 0 for what is not in the audit log (`agent.state`).
+
+    `events.lost` says in `data.count` how many this client was too slow to be told of.
+    """
+
+    seq: int
+    timestamp: datetime
+    type: str
+    request_id: str = ""
+    origin: Origin | None = None
+    data: dict[str, Any] = {}
 
 
 class VerifiedData(Data, frozen=True):
     ok: bool
     records: int
     first_bad: str | None = None
+
+
+# Method → the type of its `data`. None: no JSON follows (the connection becomes a terminal).
+REPLIES: dict[str, Any] = {
+    "hello": HelloData,
+    "health": HealthData,
+    "cancel": Nothing,
+    "tmux.sessions": SessionsData,
+    "tmux.windows": WindowsData,
+    "tmux.panes": PanesData,
+    "tmux.read": PaneText,
+    "tmux.switch": Switched,
+    "tmux.create_session": TmuxMade,
+    "tmux.create_pane": TmuxMade,
+    "tmux.send_keys": Nothing,
+    "tmux.send_text": Nothing,
+    "tmux.kill_session": Nothing,
+    "tmux.kill_pane": Nothing,
+    "tmux.attach": Nothing,
+    "file.read": FileContent,
+    "file.write": FileWritten,
+    "file.edit": FileEdited,
+    "file.copy": FileCopied,
+    "file.delete": FileDeleted,
+    "file.list": FileListed,
+    "command.run": CommandData,
+    "command.allowed": AllowedData,
+    "human.ask": AnswerData,
+    "human.ask_async": Asked,
+    "human.status": StatusData,
+    "human.pending": PendingData,
+    "human.respond": Approval,
+    "plan.create": Plan,
+    "plan.list": PlansData,
+    "plan.get": Plan,
+    "plan.update": Plan,
+    "plan.advance": Plan,
+    "plan.abort": Plan,
+    "judge": JudgeData,
+    "hook.event": HookData,
+    "policy.check": CheckData,
+    "policy.reload": ReloadData,
+    "grant.list": GrantsData,
+    "grant.revoke": Grant,
+    "agent.register": Nothing,
+    "agent.state": Nothing,
+    "agent.list": AgentsData,
+    "events.subscribe": Subscribed,
+    "audit.query": RecordsData,
+    "audit.verify": VerifiedData,
+    "popup.open": Nothing,
+    "popup.attach": None,
+    "sidecar.stop": Nothing,
+}
+
+PAGE_BYTES = 4 << 20
+
+
+def page(found: Sequence[T], size: int) -> tuple[T, ...]:
+    """The first `size` of a list, fewer where one reply would get too long; one at the least, where there is one."""
+    kept: list[T] = []
+    room = PAGE_BYTES
+    for one in found[:size]:
+        room -= len(json.dumps(msgspec.to_builtins(one)))
+        if room < 0 and kept:
+            break
+        kept.append(one)
+    return tuple(kept)

@@ -23,6 +23,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connections: int = 512  # at once
     in_flight: int = 1000  # requests of one connection that are not answered yet; more are not read
     queue_bytes: int = 8 << 20  # replies a client has not read; over it, the client is dropped
+    stalled_seconds: float = 10.0  # a client with over 1 MiB unread that takes nothing for this long is dropped
     pending_per_origin: int = 200
     asks_burst: int = 200
     asks_per_minute: float = 60

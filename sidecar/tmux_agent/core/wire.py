@@ -7,6 +7,8 @@ any chunking, the same lines. Must not own: the methods' params (protocol.py).
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from typing import Any
 
 import msgspec
@@ -30,6 +32,11 @@ class Request(Struct, frozen=True):
     @property
     def is_notification(self) -> bool:
         return self.id is UNSET
+
+    @property
+    def reply_id(self) -> Id:
+        """Under which id it is answered; None for a notification, which is not."""
+        return self.id if isinstance(self.id, int | str) else None
 
 
 class Result(Struct, frozen=True):
@@ -66,7 +73,11 @@ class Notification(Struct, frozen=True):
 
 _request_decoder = msgspec.json.Decoder(Request)
 _params_decoders = {name: msgspec.json.Decoder(kind) for name, kind in METHODS.items()}
-encoder = msgspec.json.Encoder(enc_hook=str)
+_encode = msgspec.json.Encoder().encode
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(  # an escape of JSON text: a pair of surrogates, a lone one (group 1), anything else
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
 
 
 def decode_request(line: bytes) -> Request:
@@ -76,6 +87,8 @@ def decode_request(line: bytes) -> Request:
             line.decode()
         except UnicodeDecodeError as why:
             raise errors.NotText(f"byte {why.start} of the line is not UTF-8; the connection is closed") from None
+    if b"\\ud" in line or b"\\uD" in line:  # JavaScript sends lone surrogates; no text is refused for its characters
+        line = _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], line)
     try:
         request = _request_decoder.decode(line)
     except msgspec.ValidationError as why:
@@ -88,7 +101,7 @@ def decode_request(line: bytes) -> Request:
         raise errors.InvalidRequest(f'"key" is longer than {NAME_LENGTH} characters')
     if request.jsonrpc != "2.0":
         raise errors.InvalidRequest('not a JSON-RPC request: "jsonrpc" must be "2.0"')
-    if isinstance(request.id, float):
+    if request.id is None or isinstance(request.id, float):
         raise errors.InvalidRequest('not a JSON-RPC request: "id" must be a string or an integer')
     return request
 
@@ -113,27 +126,36 @@ def _at_params(why: str) -> str:
     return why.replace("`$", "`params", 1) if "`$" in why else f"{why} - at `params`"
 
 
+def encode(value: Any) -> bytes:
+    r"""One line of JSON. A byte of a path that is not UTF-8 is shown as the six characters \udcXX."""
+    try:
+        return _encode(value) + b"\n"
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value), separators=(",", ":"), ensure_ascii=False)
+        return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode() + b"\n"
+
+
 def request_line(method: str, params: Params | dict[str, Any], id: int | str, key: str = "") -> bytes:
     """A request as a client sends it, newline included."""
     request: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method, "params": params}
     if key:
         request["key"] = key
-    return encoder.encode(request) + b"\n"
+    return encode(request)
 
 
 def reply_line(id: Id, request_id: str, timestamp: str, data: Any) -> bytes:
-    return encoder.encode(Reply(id, Result(request_id, timestamp, data))) + b"\n"
+    return encode(Reply(id, Result(request_id, timestamp, data)))
 
 
 def error_line(id: Id, error: errors.TmuxAgentError, request_id: str, timestamp: str) -> bytes:
     data = {"request_id": request_id, "timestamp": timestamp, "kind": error.kind, **error.data}
-    return encoder.encode(ErrorReply(id, ErrorBody(error.code, error.message, data))) + b"\n"
+    return encode(ErrorReply(id, ErrorBody(error.code, error.message, data)))
 
 
 def event_line(seq: int, timestamp: str, type: str, data: dict[str, Any]) -> bytes:
     """A notification of events.subscribe."""
     params = {"seq": seq, "timestamp": timestamp, "type": type, **data}
-    return encoder.encode(Notification("event", params)) + b"\n"
+    return encode(Notification("event", params))
 
 
 class LineBuffer:
@@ -170,6 +192,11 @@ class LineBuffer:
         self._searched = len(kept)
         self._check(len(kept) - self._start, kept[self._start : self._start + 200])
         return None
+
+    @property
+    def whole(self) -> bool:
+        """Whether a whole line waits."""
+        return self._kept.find(b"\n", self._searched) >= 0
 
     def rest(self) -> bytes:
         """What has come after the last line: for a connection that changes to another framing."""

@@ -1,7 +1,7 @@
 """One client on the socket: bytes to requests, replies to bytes, bounds on both.
 
 Owns the transport, what is in flight on it, and the client's Origin (asked of the kernel once, at the start). A client
-that stops reading is dropped, one that sends faster than it is answered is not read for a while.
+that sends faster than it is answered, or than it reads, is not read for a while; one that stops reading is dropped.
 Must not own: what a method does (server.py).
 """
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 SO_PEERPIDFD = 77  # asm-generic/socket.h
 PEERCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+TURN = 64  # requests of one client that are answered before others have their turn
+BEHIND_BYTES = 1 << 20  # unread replies from which on no further request is read
 
 
 def now_text() -> str:
@@ -37,25 +39,29 @@ def now_text() -> str:
 class Call:
     """One request on its way: what it is, who sent it, under which id it is recorded."""
 
-    __slots__ = ("connection", "id", "key", "origin", "params", "request_id")
+    __slots__ = ("after", "connection", "id", "key", "origin", "params", "request_id")
 
     def __init__(self, connection: Connection, request: wire.Request, params: protocol.Params) -> None:
         self.connection = connection
-        self.id: wire.Id = None if request.is_notification else request.id  # type: ignore[assignment]
+        self.id = request.reply_id  # None: a notification, which nobody waits for
         self.key = request.key
         self.params = params
         self.origin = connection.origin
         self.request_id = new_id()
+        self.after: Callable[[], object] | None = None  # called once the reply is on its way
 
 
 class Dispatcher(Protocol):
     """What a connection needs of the server."""
 
-    limits: Limits
-
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def stopping(self) -> bool: ...
     def identify(self, pid: int, uid: int, pidfd: int | None) -> Origin: ...
     def opened(self, connection: Connection) -> None: ...
     def closed(self, connection: Connection) -> None: ...
+    def count(self, origin: Origin) -> None: ...
     def admit(self, call: Call) -> None: ...
     def answer_now(self, call: Call) -> Any: ...
     def answer_later(self, call: Call) -> Coroutine[Any, Any, Any]: ...
@@ -72,10 +78,16 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Dispatcher) -> None:
         self._server = server
         self._lines = wire.LineBuffer(server.limits.line_bytes)
-        self._in_flight: dict[wire.Id, asyncio.Task[None]] = {}
-        self._unnamed: set[asyncio.Task[None]] = set()
-        self._paused = False
+        self._calls: dict[asyncio.Task[Any], Call] = {}
+        self._by_id: dict[wire.Id, asyncio.Task[Any]] = {}
         self._transport: asyncio.Transport | None = None
+        self._batch: list[bytes] | None = None  # replies of this turn, written at once at its end
+        self._due = False  # a further turn is
+        self._behind = False  # the client reads slower than we write
+        self._handing_over = False  # popup.attach is asked for: what follows may be no request
+        self._ended = False  # the client has closed its writing side
+        self._written = 0
+        self._stalled: asyncio.TimerHandle | None = None
         self._hangup: select.epoll | None = None
         self._pid = self._uid = 0
         self.pidfd: int | None = None
@@ -90,6 +102,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.accepted = time.monotonic()
+        transport.set_write_buffer_limits(high=BEHIND_BYTES)
         peer: socket.socket = transport.get_extra_info("socket")
         self._pid, self._uid, _gid = PEERCRED.unpack(
             peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEERCRED.size)
@@ -99,8 +112,7 @@ class Connection(asyncio.Protocol):
             self.origin = self.identify()
             self._server.opened(self)
         except errors.TmuxAgentError as why:
-            self.send(wire.error_line(None, why, new_id(), now_text()))
-            transport.close()
+            self._refuse_and_close(why)
 
     def identify(self) -> Origin:
         """Who the peer is now. Raises Forbidden."""
@@ -108,24 +120,49 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._lines.feed(data)
-        self._read()
+        if not self._due:
+            self._read()
 
     def eof_received(self) -> bool:
         """A client may close its writing side and still wait for replies (`… | socat - UNIX-CONNECT:…`)."""
-        return bool(self._in_flight) and self._watch_for_hangup()
+        if self._lines.rest().strip() and not self._lines.whole:
+            why = errors.ParseError("the last line has no newline at its end: it was not looked at")
+            self.send(wire.error_line(None, why, new_id(), now_text()))
+        self._ended = True
+        return self._busy and self._watch_for_hangup()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        if self._hangup is not None:
-            asyncio.get_running_loop().remove_reader(self._hangup)
-            self._hangup.close()
-        if self.pidfd is not None:
-            os.close(self.pidfd)
-            self.pidfd = None
-        for task in (*self._in_flight.values(), *self._unnamed):
+        for task in list(self._calls):
             task.cancel()
-        for callback in self.on_lost:
-            callback()
-        self._server.closed(self)
+        self._forget()
+
+    def pause_writing(self) -> None:
+        self._behind = True
+        self._regulate()
+        self._await_progress()
+
+    def resume_writing(self) -> None:
+        self._behind = False
+        if self._stalled is not None:
+            self._stalled.cancel()
+        self._regulate()
+
+    def _await_progress(self) -> None:
+        """Drop the client if it has taken nothing by then."""
+        assert self._transport is not None
+        taken = self._written - self._transport.get_write_buffer_size()
+
+        def look() -> None:
+            transport = self._transport
+            if transport is None or not self._behind:
+                return
+            if self._written - transport.get_write_buffer_size() > taken:
+                self._await_progress()
+            else:
+                self._drop(transport)
+
+        loop = asyncio.get_running_loop()
+        self._stalled = loop.call_later(self._server.limits.stalled_seconds, look)
 
     def _watch_for_hangup(self) -> bool:
         """Be told when the client closes wholly after it closed its writing side. False where it already has."""
@@ -138,127 +175,197 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().add_reader(self._hangup, self._transport.abort)
         return True
 
+    def _forget(self) -> None:
+        """The connection is no longer ours: let go of what belongs to it."""
+        if self._hangup is not None:
+            asyncio.get_running_loop().remove_reader(self._hangup)
+            self._hangup.close()
+            self._hangup = None
+        if self._stalled is not None:
+            self._stalled.cancel()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+        for callback in self.on_lost:
+            callback()
+        self.on_lost.clear()
+        self._server.closed(self)
+
     # --- requests ---
 
+    @property
+    def _open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether the client may expect something still."""
+        return bool(self._due or self._by_id or self.subscriptions)
+
+    @property
+    def _reading(self) -> bool:
+        full = len(self._calls) >= self._server.limits.in_flight
+        return self._open and not (full or self._behind or self._handing_over or self._server.stopping)
+
     def _read(self) -> None:
-        while not self._paused and self._transport is not None and not self._transport.is_closing():
+        """One turn: what has come is taken, but not so much that others wait."""
+        self._due = False
+        self._batch = []
+        for _ in range(TURN):
+            if not self._reading:
+                break
             try:
                 line = self._lines.next()
             except errors.InvalidRequest as why:
                 self._refuse_and_close(why)
-                return
+                break
             if line is None:
-                return
+                break
             self._take(line)
+        else:
+            self._read_later()
+        self._write_batch()
+        self._regulate()
+
+    def _read_later(self) -> None:
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_soon(self._read)
+
+    def _regulate(self) -> None:
+        """Read from the client exactly while there is room for what it sends."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if not self._reading:
+            transport.pause_reading()
+        else:
+            if not self._ended:
+                transport.resume_reading()
+            if self._lines.whole:
+                self._read_later()
+        if self._ended and not self._busy:
+            self.close()
 
     def _take(self, line: bytes) -> None:
         request_id: wire.Id = None
+        silent = False
         try:
             request = wire.decode_request(line)
-            request_id = None if request.is_notification else request.id  # type: ignore[assignment]
-            call = Call(self, request, wire.decode_params(request))
-            self._answer(call, request)
+            request_id, silent = request.reply_id, request.is_notification
+            self._server.count(self.origin)
+            self._answer(Call(self, request, wire.decode_params(request)))
         except errors.NotText as why:
             self._refuse_and_close(why)
         except errors.TmuxAgentError as why:
-            self.send(wire.error_line(request_id, why, new_id(), now_text()))
+            if not silent:
+                self.send(wire.error_line(request_id, why, new_id(), now_text()))
 
-    def _answer(self, call: Call, request: wire.Request) -> None:
+    def _answer(self, call: Call) -> None:
         if isinstance(call.params, protocol.Cancel):
-            self._cancel(call.params.id)
+            if task := self._by_id.get(call.params.id):
+                task.cancel()
+            self._reply(call, {})
             return
         self._server.admit(call)
         try:
             data = self._server.answer_now(call)
-        except errors.TmuxAgentError as why:
+        except Exception as why:  # noqa: BLE001 - told apart there
             self._reply_error(call, why)
-            return
-        except Exception:
-            log.exception("%s failed (request %s)", request.method, call.request_id)
-            self._reply_error(call, _defect(call))
             return
         if data is not LATER:
             self._reply(call, data)
             return
-        if call.id is not None and call.id in self._in_flight:
+        if call.id is not None and call.id in self._by_id:
             raise errors.InvalidRequest(f"id {call.id!r} is in flight already on this connection")
         self._start(call)
 
     def _start(self, call: Call) -> None:
-        task = asyncio.get_running_loop().create_task(self._wait_and_reply(call))
-        if call.id is None:
-            self._unnamed.add(task)
-            task.add_done_callback(self._unnamed.discard)
-        else:
-            self._in_flight[call.id] = task
-        if len(self._in_flight) + len(self._unnamed) >= self._server.limits.in_flight:
-            self._pause(True)
+        task = asyncio.get_running_loop().create_task(self._server.answer_later(call))
+        self._calls[task] = call
+        if call.id is not None:
+            self._by_id[call.id] = task
+        self._handing_over = isinstance(call.params, protocol.PopupAttach)
+        task.add_done_callback(self._done)
 
-    async def _wait_and_reply(self, call: Call) -> None:
-        try:
-            data = await self._server.answer_later(call)
-        except asyncio.CancelledError:
-            self._reply_error(call, errors.Withdrawn("the request was cancelled"))
-        except errors.TmuxAgentError as why:
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        call = self._calls.pop(task)
+        if call.id is not None:
+            del self._by_id[call.id]
+        self._handing_over = False
+        if task.cancelled():
+            if not self._server.stopping:  # else its client comes back and finds what it asked
+                self._reply_error(call, errors.Withdrawn("the request was cancelled"))
+        elif (why := task.exception()) is not None:
             self._reply_error(call, why)
-        except Exception:
-            log.exception("%s failed (request %s)", type(call.params).__name__, call.request_id)
-            self._reply_error(call, _defect(call))
         else:
-            self._reply(call, data)
-        finally:
-            if call.id is not None:
-                self._in_flight.pop(call.id, None)
-            if self._hangup is not None and not self._in_flight:
-                self.close()
-            if self._paused and len(self._in_flight) < self._server.limits.in_flight // 2:
-                self._pause(False)
-                self._read()
-
-    def _cancel(self, request_id: int | str) -> None:
-        if task := self._in_flight.get(request_id):
-            task.cancel()
-
-    def _pause(self, paused: bool) -> None:
-        self._paused = paused
-        if self._transport is not None and not self._transport.is_closing():
-            (self._transport.pause_reading if paused else self._transport.resume_reading)()
+            self._reply(call, task.result())
+        if call.after is not None:
+            call.after()
+        self._regulate()
 
     # --- replies ---
 
     def _reply(self, call: Call, data: Any) -> None:
-        if call.id is not None:
-            self.send(wire.reply_line(call.id, call.request_id, now_text(), data))
+        if call.id is None:
+            return
+        try:
+            line = wire.reply_line(call.id, call.request_id, now_text(), data)
+        except Exception as why:  # noqa: BLE001 - whatever it is, the client must not wait for ever
+            self._reply_error(call, why)
+        else:
+            self.send(line)
 
-    def _reply_error(self, call: Call, why: errors.TmuxAgentError) -> None:
+    def _reply_error(self, call: Call, why: BaseException) -> None:
+        if not isinstance(why, errors.TmuxAgentError):
+            log.error("%s failed (request %s)", type(call.params).__name__, call.request_id, exc_info=why)
+            why = errors.Internal(f"a defect of tmux-agent; its log has it under request {call.request_id}")
         if call.id is not None:
             self.send(wire.error_line(call.id, why, call.request_id, now_text()))
 
     def _refuse_and_close(self, why: errors.TmuxAgentError) -> None:
         self.send(wire.error_line(None, why, new_id(), now_text()))
-        if self._transport is not None:
-            self._transport.close()
+        self._write_batch()
+        self.close()
 
     def send(self, line: bytes) -> None:
-        """Queue bytes for the client. One that does not read is dropped, so that it costs bounded memory."""
+        """Queue bytes for the client."""
+        if self._batch is not None:
+            self._batch.append(line)
+        else:
+            self._write(line)
+
+    def _write_batch(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch:
+            self._write(b"".join(batch))
+
+    def _write(self, data: bytes) -> None:
+        """A client that does not read is dropped, so that it costs bounded memory."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        transport.write(line)
         if transport.get_write_buffer_size() > self._server.limits.queue_bytes:
-            log.warning("dropped a client that does not read (pid %s, %s)", self.origin.pid, self.origin.exe)
-            transport.abort()
+            self._drop(transport)
+            return
+        self._written += len(data)
+        transport.write(data)
+
+    def _drop(self, transport: asyncio.Transport) -> None:
+        log.warning("dropped a client that does not read (pid %s, %s)", self.origin.pid, self.origin.exe)
+        transport.abort()
+
+    # --- the end, or another framing ---
 
     def close(self) -> None:
+        """End it, after what is queued for the client."""
         if self._transport is not None:
             self._transport.close()
 
-    def drop_requests(self) -> list[asyncio.Task[None]]:
-        """Cancel what is in flight; for a sidecar that stops. Gives the tasks to wait for."""
-        tasks = [*self._in_flight.values(), *self._unnamed]
-        for task in tasks:
-            task.cancel()
-        return tasks
+    @property
+    def calls(self) -> dict[asyncio.Task[Any], Call]:
+        """What is in flight."""
+        return self._calls
 
     def as_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Hand the connection over to another framing (a popup's terminal). No further request is read from it."""
@@ -269,9 +376,10 @@ class Connection(asyncio.Protocol):
         stream = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport.set_protocol(stream)
         stream.connection_made(transport)
+        transport.resume_reading()
         if rest := self._lines.rest():
             reader.feed_data(rest)
-        self._server.closed(self)
+        self._forget()
         return reader, asyncio.StreamWriter(transport, stream, reader, loop)
 
 
@@ -281,7 +389,3 @@ def _pidfd(peer: socket.socket) -> int | None:
         return peer.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
     except OSError:
         return None
-
-
-def _defect(call: Call) -> errors.Internal:
-    return errors.Internal(f"a defect of tmux-agent; its log has it under request {call.request_id}")

@@ -88,7 +88,7 @@ def _folders(places: places_.Places, environ: Mapping[str, str]) -> Iterator[Che
         yield Check("folders", "warning", f"{what}; the socket is {places.socket}", "log in through systemd/elogind")
     try:
         if os.path.lexists(places.socket.parent):
-            places_.check_socket(places.socket, ours_to_make=False)
+            places_.check_socket(places.socket, places.chosen)
     except TmuxAgentError as why:
         what, _, mend = why.message.rpartition(": ")
         yield Check("folders", "wrong", what or why.message, mend)

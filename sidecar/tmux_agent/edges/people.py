@@ -82,9 +82,10 @@ def pending(system: System, params: p.HumanPending, origin: Origin) -> r.Pending
     limit = max(1, min(params.limit, 500))
     whose = None if origin.role is Role.OPERATOR else origin
     found = system.approvals.pending(whose, params.cursor, limit + 1)
-    cursor = found[limit - 1].request_id if len(found) > limit else None
+    shown = r.page(found, limit)
+    cursor = shown[-1].request_id if len(found) > len(shown) else None
     others = len(system.approvals.pending()) - len(system.approvals.pending(whose))
-    return r.PendingData(approvals=found[:limit], cursor=cursor, others=others)
+    return r.PendingData(approvals=shown, cursor=cursor, others=others)
 
 
 async def respond(system: System, params: p.HumanRespond, origin: Origin) -> Approval:
@@ -127,7 +128,8 @@ async def plan(system: System, params: p.Params, origin: Origin) -> Plan | r.Pla
         case p.PlanList(limit=limit, cursor=cursor):
             size = max(1, min(limit, 500))
             found = plans.list(None, cursor, size + 1)
-            return r.PlansData(plans=found[:size], cursor=found[size - 1].plan_id if len(found) > size else None)
+            shown = r.page(found, size)
+            return r.PlansData(plans=shown, cursor=shown[-1].plan_id if len(found) > len(shown) else None)
         case p.PlanGet(plan_id=plan_id):
             return plans.get(plan_id)
         case p.PlanUpdate(plan_id=plan_id, step=step, status=state, notes=notes):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ..core import protocol as p
 from ..core import replies as r
 from ..core.model import Action, Origin, Role
 from ..core.rate import Bucket
+from ..core.settings import Limits
 from ..services.guard import Wish
 from ..services.system import System
 from ..services.tmux.popups import BORDERLESS
@@ -43,10 +46,20 @@ ASKING = (  # whoever does one of these is an asker, and may not answer
     p.FileCopy,
     p.FileDelete,
     p.FileList,
+    p.TmuxRead,
+    p.TmuxSwitch,
+    p.TmuxCreateSession,
+    p.TmuxCreatePane,
+    p.TmuxSendKeys,
+    p.TmuxSendText,
+    p.TmuxKillSession,
+    p.TmuxKillPane,
     p.AgentRegister,
     p.AgentSetState,
     p.PlanCreate,
 )
+WAITING = (*ASKS, p.HumanStatus, p.Judge, p.HookEvent)  # may wait for a person, for hours
+DRAIN_SECONDS = 5.0  # what else is in flight has this long to end when the sidecar stops
 
 
 class Server:
@@ -55,37 +68,84 @@ class Server:
     def __init__(self, system: System) -> None:
         self._system = system
         self.hooks = Hooks(system)
-        self.limits = system.settings.limits
         self._server: asyncio.AbstractServer | None = None
+        self._bound: tuple[Path, int, int] | None = None  # path, device and inode of our socket
         self._connections: set[Connection] = set()
         self._requests: dict[str, Bucket] = {}
         self._asks: dict[str, Bucket] = {}
         self._refusals: dict[str, Bucket] = {}
 
+    @property
+    def limits(self) -> Limits:
+        return self._system.settings.limits
+
+    @property
+    def stopping(self) -> bool:
+        return self._system.guard.stopping
+
     async def listen(self, path: Path) -> None:
-        """Bind, with mode 0600 from the first moment. A stale socket is replaced; the lock says that it is stale."""
-        if os.path.lexists(path):
-            os.unlink(path)
-        mask = os.umask(0o177)
+        """Bind, with mode 0600. A stale socket is replaced, a live one never.
+
+        Raises Unavailable where something else is there, or the system refuses.
+        """
+        _clear(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            listener.bind(str(path))
+            path.chmod(0o600)  # nobody can connect before it listens
+            info = path.lstat()
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Connection(self), str(path), backlog=512)
-        finally:
-            os.umask(mask)
+            self._server = await loop.create_unix_server(lambda: Connection(self), sock=listener, backlog=512)
+        except OSError as why:
+            listener.close()
+            raise errors.Unavailable(f"cannot listen on {path}: {why.strerror or why}") from None
+        self._bound = (path, info.st_dev, info.st_ino)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the path that we bound still leads to our socket."""
+        if self._bound is None:
+            return False
+        path, device, inode = self._bound
+        try:
+            info = path.lstat()
+        except OSError:
+            return False
+        return (info.st_dev, info.st_ino) == (device, inode)
 
     def stop_listening(self) -> None:
         """Connections that are open go on."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        if self._bound is not None and self.reachable:
+            self._bound[0].unlink(missing_ok=True)
+        self._bound = None
 
     async def close(self) -> None:
-        """Stop listening, end what is in flight (nothing is withdrawn by that), close the connections."""
+        """Stop listening, let what runs end, let go of what waits for people (it stays pending), close."""
         self.stop_listening()
-        tasks = [task for connection in self._connections for task in connection.drop_requests()]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        calls = {task: call for connection in self._connections for task, call in connection.calls.items()}
+        for task, call in calls.items():
+            if self._waits(call):
+                task.cancel()
+        if calls:
+            _, late = await asyncio.wait(calls, timeout=DRAIN_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
         for connection in list(self._connections):
             connection.close()
+
+    def _waits(self, call: Call) -> bool:
+        """Whether it may be a person that a request waits for: its own approval, or one found again by its key."""
+        if isinstance(call.params, WAITING):
+            return True
+        pending = self._system.approvals.pending()
+        key = f"{call.origin.session}:{call.key}:"
+        return any(
+            one.request_id == call.request_id or (call.key and (one.hook_key or "").startswith(key)) for one in pending
+        )
 
     # --- who, and how much ---
 
@@ -104,30 +164,32 @@ class Server:
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
+    def count(self, origin: Origin) -> None:
+        """One more request, whatever it is. Raises LimitExceeded."""
+        rate = self.limits.requests_per_second
+        if not _bucket(self._requests, origin.session, rate, rate, time.monotonic()):
+            raise errors.LimitExceeded(f"over {rate:g} requests a second")
+
     def admit(self, call: Call) -> None:
         """Raises LimitExceeded or Forbidden; every refusal for the caller's role is recorded."""
-        now = time.monotonic()
-        limits, session = self.limits, call.origin.session
-        per_second = limits.requests_per_second
-        if not _bucket(self._requests, session, per_second, per_second, now).take(now):
-            raise errors.LimitExceeded(f"over {per_second:g} requests a second")
-        if isinstance(call.params, ASKING) and not call.connection.asked:
+        kind = type(call.params)
+        if kind in p.OPERATOR_ONLY and kind is not p.PopupAttach:
+            call.origin = call.connection.identify()  # anew: a peer changes its standing by asking
+            if call.origin.role is not Role.OPERATOR:
+                raise self._refused(call, call.origin)
+        if kind in ASKING and not call.connection.asked:
             call.connection.asked = True
             self._system.identity.note_asker(call.origin)
-        asks = isinstance(call.params, ASKS)
-        if asks and not _bucket(self._asks, session, limits.asks_burst, limits.asks_per_minute / 60, now).take(now):
-            raise errors.LimitExceeded(f"over {limits.asks_per_minute:g} questions a minute: people read slowly")
-        if type(call.params) in p.OPERATOR_ONLY and not isinstance(call.params, p.PopupAttach):
-            self._only_operators(call, now)
+        burst, a_minute = self.limits.asks_burst, self.limits.asks_per_minute
+        if kind in ASKS and not _bucket(self._asks, call.origin.session, burst, a_minute / 60, time.monotonic()):
+            raise errors.LimitExceeded(f"over {a_minute:g} questions a minute: people read slowly")
 
-    def _only_operators(self, call: Call, now: float) -> None:
-        call.origin = call.connection.identify()  # anew: a peer changes its standing by asking
-        if call.origin.role is Role.OPERATOR:
-            return
-        method = _name(call.params)
-        if _bucket(self._refusals, call.origin.session, 20, 0.2, now).take(now):
-            self._system.refused(call.origin, method, call.request_id)
-        raise errors.Forbidden(f"{method} is for operators only, and you are not one: {call.origin.why}")
+    def _refused(self, call: Call, origin: Origin) -> errors.Forbidden:
+        """Record that somebody tried what only operators may; not more of it than the log should hold."""
+        method = _NAMES[type(call.params)]
+        if _bucket(self._refusals, origin.session, 20, 0.2, time.monotonic()):
+            self._system.refused(origin, method, call.request_id)
+        return errors.Forbidden(f"{method} is for operators only, and you are not one: {origin.why}")
 
     # --- what ---
 
@@ -147,7 +209,7 @@ class Server:
             case p.HumanPending() as params:
                 return people.pending(system, params, origin)
             case p.CommandAllowed():
-                return system.judgement.in_words()
+                return sight.allowed(system)
             case p.AgentList() as params:
                 return sight.agents(system, params)
             case p.GrantList() as params:
@@ -215,7 +277,7 @@ class Server:
                 system.stop.set()
                 return r.Nothing()
             case _:
-                raise errors.Internal(f"{_name(call.params)} is declared and not answered")
+                raise errors.Internal(f"{_NAMES[type(call.params)]} is declared and not answered")
 
     def _wish(self, call: Call, action: Action, timeout: float | None = None) -> Wish:
         return Wish(action=action, origin=call.origin, request_id=call.request_id, key=call.key, timeout=timeout)
@@ -234,8 +296,7 @@ class Server:
         grant = claim.grant if claim else None
         origin = system.identity.relay(peer.pid, peer.uid, grant, connection.accepted, pidfd=connection.pidfd)
         if origin.role is not Role.OPERATOR or claim is None:
-            system.refused(origin, "popup.attach", call.request_id)
-            raise errors.Forbidden(f"this is no popup of ours: {origin.why}")
+            raise self._refused(call, origin)
         reader, writer = connection.as_stream()
         attach = Attach(
             columns=params.columns,
@@ -257,17 +318,32 @@ class Server:
         return r.Nothing()
 
 
-def _bucket(buckets: dict[str, Bucket], session: str, burst: float, per_second: float, now: float) -> Bucket:
+def _bucket(buckets: dict[str, Bucket], session: str, burst: float, per_second: float, now: float) -> bool:
+    """Take one from a session's bucket; False where it is empty."""
     bucket = buckets.get(session)
     if bucket is None:
         if len(buckets) > 10_000:  # sessions come and go: forget them all rather than keep them all
             buckets.clear()
         bucket = buckets[session] = Bucket(burst, per_second, now)
-    return bucket
+    return bucket.take(now)
+
+
+def _clear(path: Path) -> None:
+    """Remove a socket that nobody listens on. Raises Unavailable for anything else that is there."""
+    if not os.path.lexists(path):
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise errors.Unavailable(f"{path} is there and no socket: remove it, or set TMUX_AGENT_SOCKET")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except OSError as why:
+            raise errors.Unavailable(f"the socket {path} cannot be taken over: {why.strerror or why}") from None
+    raise errors.Unavailable(f"another sidecar (of another state folder) listens on {path}: stop it first")
 
 
 _NAMES = {kind: name for name, kind in p.METHODS.items()}
-
-
-def _name(params: p.Params) -> str:
-    return _NAMES[type(params)]

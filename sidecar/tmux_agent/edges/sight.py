@@ -20,8 +20,9 @@ from ..core.model import Command, Event, Grant, Origin, Role
 from ..services.audit_log import AuditLog, Filter
 from ..services.subscription import Subscription
 from ..services.system import System
-from ..services.tmux.control import TmuxServer
-from .connection import Call, Connection
+from .connection import Call, now_text
+
+EVENTS = 10_000  # that wait for one subscriber; the oldest go, and it is told
 
 
 def health(system: System) -> r.HealthData:
@@ -91,6 +92,10 @@ async def revoke(system: System, grant_id: str, origin: Origin) -> Grant:
     return msgspec.structs.replace(_kept(rule), revoked=True)
 
 
+def allowed(system: System) -> r.AllowedData:
+    return msgspec.convert({"rules": system.judgement.in_words()}, r.AllowedData)
+
+
 def dry_run(system: System, action: Command, origin: Origin) -> r.DryRun:
     decision = system.guard.check(action, origin)
     return r.DryRun(
@@ -98,20 +103,20 @@ def dry_run(system: System, action: Command, origin: Origin) -> r.DryRun:
     )
 
 
-async def tmux(system: System, params: p.Params, origin: Origin) -> dict[str, Any]:
+async def tmux(system: System, params: p.Params, origin: Origin) -> r.Data:
     """Sessions, windows or panes of one tmux server: the named one, the caller's own, or the only one."""
     match params:
         case p.TmuxSessions(server=server):
-            return {"sessions": _server(system, server, origin).sessions}
+            sessions = system.servers.choose(server, origin).sessions
+            return msgspec.convert({"sessions": msgspec.to_builtins(sessions)}, r.SessionsData)
         case p.TmuxWindows(server=server):
-            return {"windows": await _server(system, server, origin).windows()}
+            windows = await system.servers.choose(server, origin).windows()
+            return msgspec.convert({"windows": msgspec.to_builtins(windows)}, r.WindowsData)
         case p.TmuxPanes(server=server):
-            return {"panes": await system.panes(_server(system, server, origin))}
+            panes = await system.panes(system.servers.choose(server, origin))
+            found = [pane | {"pane_pid": pane["pid"]} for pane in panes]
+            return msgspec.convert({"panes": found}, r.PanesData)
     raise errors.Internal(f"{type(params).__name__} is no list of tmux")
-
-
-def _server(system: System, socket: str | None, origin: Origin) -> TmuxServer:
-    return system.servers.choose(socket, origin)
 
 
 async def agent(system: System, params: p.Params, origin: Origin) -> r.Nothing:
@@ -130,15 +135,18 @@ async def subscribe(system: System, params: p.EventsSubscribe, call: Call) -> r.
     if call.connection.subscriptions >= system.settings.limits.subscriptions:
         raise errors.LimitExceeded(f"{system.settings.limits.subscriptions} subscriptions are open on this connection")
     call.connection.subscriptions += 1
-    heard = await system.journal.subscribe(params.types or None, params.since)
+    heard = await system.journal.subscribe(params.types or None, params.since, EVENTS)
     call.connection.on_lost.append(heard.close)
-    task = asyncio.get_running_loop().create_task(_forward(heard, call.connection, call.origin))
-    call.connection.on_lost.append(lambda: bool(task.cancel()))
-    return r.Subscribed(seq=system.journal.head.seq)
+    call.after = lambda: system.spawn(_forward(heard, call))  # first the reply, then the events
+    return r.Subscribed(seq=system.journal.head.seq, lost=heard.lost)
 
 
-async def _forward(heard: Subscription, connection: Connection, origin: Origin) -> None:
+async def _forward(heard: Subscription, call: Call) -> None:
+    connection, origin, lost = call.connection, call.origin, heard.lost
     async for one in heard:
+        if heard.lost > lost:
+            connection.send(wire.event_line(0, now_text(), "events.lost", {"data": {"count": heard.lost - lost}}))
+            lost = heard.lost
         event = one.event
         mine = event.origin is not None and event.origin.session == origin.session
         if origin.role is not Role.OPERATOR and not mine and event.type != "agent.state":
@@ -168,5 +176,6 @@ def _query(log: AuditLog, params: p.AuditQuery) -> r.RecordsData:
         since=params.since or "",
     )
     before = int(params.cursor) if params.cursor and params.cursor.isdigit() else None
-    found = log.newest(wanted, before, size)
-    return r.RecordsData(records=tuple(found), cursor=str(found[-1].seq) if len(found) == size else None)
+    found = log.newest(wanted, before, size + 1)
+    records = r.page(found, size)
+    return r.RecordsData(records=records, cursor=str(records[-1].seq) if len(found) > len(records) else None)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import asyncinotify as inotify
     from asyncinotify import Inotify
 
 log = logging.getLogger(__name__)
@@ -20,51 +21,82 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS = 0.05  # an editor's save is several events; one call comes after them
 
 
+class Watch(NamedTuple):
+    """Something in a folder: `names` of entries that matter (None: all of them), and who is told."""
+
+    folder: Path
+    names: frozenset[str] | None
+    tell: Callable[[], None]
+
+
 class Folders:
-    """Watches folders; each has one callback, called in the loop a moment after something in it changed."""
+    """Watches folders. `tell` is called in the loop, a moment after something changed, once for many changes."""
 
     def __init__(self) -> None:
-        self._callbacks: dict[Path, Callable[[], None]] = {}
-        self._due: dict[Path, asyncio.TimerHandle] = {}
+        self._watches: tuple[Watch, ...] = ()
+        self._known: dict[Path, inotify.Watch] = {}
+        self._due: dict[Callable[[], None], asyncio.TimerHandle] = {}
+        self._inotify: Inotify | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, callbacks: Mapping[Path, Callable[[], None]]) -> None:
-        """Watch exactly these folders from now on; those that do not exist are left out."""
-        self.close()
-        try:
-            from asyncinotify import Inotify, Mask
-
-            inotify = Inotify()
-        except (ImportError, OSError, AttributeError) as why:
-            log.warning("files are not watched (%s): use `tmux-agent sidecar reload`", why)
-            return
-        mask = Mask.CLOSE_WRITE | Mask.MOVE | Mask.CREATE | Mask.DELETE | Mask.DELETE_SELF | Mask.MOVE_SELF
-        for folder, callback in callbacks.items():
+    def start(self, watches: Iterable[Watch]) -> None:
+        """Watch exactly these from now on. Folders that do not exist are left out: call it again when they may."""
+        self._watches = tuple(watches)
+        if self._task is None:
             try:
-                inotify.add_watch(folder, mask)
-            except OSError as why:
-                log.debug("%s is not watched: %s", folder, why)
-            else:
-                self._callbacks[folder] = callback
-        self._task = asyncio.create_task(self._read(inotify))
+                from asyncinotify import Inotify
+
+                self._inotify = Inotify()
+            except (ImportError, OSError, AttributeError) as why:
+                log.warning("files are not watched (%s): use `tmux-agent sidecar reload`", why)
+                return
+            self._task = asyncio.create_task(self._read(self._inotify))
+        self._adjust()
 
     def close(self) -> None:
         for due in self._due.values():
             due.cancel()
         self._due.clear()
-        self._callbacks.clear()
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        self._known.clear()
 
-    async def _read(self, inotify: Inotify) -> None:
-        with inotify:
-            async for event in inotify:
-                folder = event.watch.path if event.watch is not None else None
-                if folder in self._callbacks and folder not in self._due:
-                    loop = asyncio.get_running_loop()
-                    self._due[folder] = loop.call_later(SETTLE_SECONDS, self._call, folder)
+    def _adjust(self) -> None:
+        from asyncinotify import Mask
 
-    def _call(self, folder: Path) -> None:
-        del self._due[folder]
-        self._callbacks[folder]()
+        assert self._inotify is not None
+        mask = Mask.CLOSE_WRITE | Mask.MOVE | Mask.CREATE | Mask.DELETE | Mask.DELETE_SELF | Mask.MOVE_SELF
+        wanted = {watch.folder for watch in self._watches}
+        for folder in self._known.keys() - wanted:
+            self._inotify.rm_watch(self._known.pop(folder))
+        for folder in wanted - self._known.keys():
+            try:
+                self._known[folder] = self._inotify.add_watch(folder, mask)
+            except OSError as why:
+                log.debug("%s is not watched: %s", folder, why)
+
+    async def _read(self, source: Inotify) -> None:
+        with source:
+            async for event in source:
+                self._heard(event)
+
+    def _heard(self, event: inotify.Event) -> None:
+        from asyncinotify import Mask
+
+        folder = event.watch.path if event.watch is not None else None
+        if folder is not None and event.mask & (Mask.IGNORED | Mask.MOVE_SELF):
+            self._known.pop(folder, None)  # it is gone; one of the same name may come
+        for watch in self._watches:
+            lost = folder is None  # more happened than the kernel kept: anything may have
+            named = event.name is None or watch.names is None or str(event.name) in watch.names
+            if lost or (watch.folder == folder and named):
+                self._tell(watch.tell)
+
+    def _tell(self, tell: Callable[[], None]) -> None:
+        if tell not in self._due:
+            self._due[tell] = asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._call, tell)
+
+    def _call(self, tell: Callable[[], None]) -> None:
+        del self._due[tell]
+        tell()

@@ -160,13 +160,19 @@ class Journal:
         after = since
 
         def attach(lines: list[tuple[int, bytes]]) -> None:
+            if subscription.closed:
+                return
             # in the loop, right after the group that was read: nothing is heard twice or missed between
             first = lines[0][0] if lines else self.head.seq + 1
             subscription.lost = max(first - after - 1, 0)
             subscription.offer(_heard(line) for _, line in lines)
             self._subscribers.append(subscription)
 
-        await self._queue(None, lambda db: store.lines_after(db, after), attach)
+        try:
+            await self._queue(None, lambda db: store.lines_after(db, after), attach)
+        except asyncio.CancelledError:
+            subscription.close()  # who asked has gone: it must not be attached any more
+            raise
         return subscription
 
     def _leave(self, subscription: Subscription) -> None:

@@ -10,6 +10,7 @@ import stat
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 from msgspec import Struct
@@ -26,6 +27,7 @@ class Places(Struct, frozen=True, kw_only=True):
     state: Path  # database, audit log, lock, backups; mode 0700
     config: Path  # config.yaml, policy.yaml, policy.d
     data: Path  # the plugin's environment
+    chosen: Literal["given", "runtime", "own"] = "given"  # socket: TMUX_AGENT_SOCKET, XDG_RUNTIME_DIR, or our folder
 
     @property
     def lock(self) -> Path:
@@ -79,18 +81,19 @@ def find(environ: Mapping[str, str]) -> Places:
     state = Path(environ.get("TMUX_AGENT_STATE_DIR") or xdg("XDG_STATE_HOME", home / ".local/state"))
     config = Path(environ.get("TMUX_AGENT_CONFIG_DIR") or xdg("XDG_CONFIG_HOME", home / ".config"))
     data = xdg("XDG_DATA_HOME", home / ".local/share")
-    return Places(socket=_socket(environ), state=state, config=config, data=data)
+    socket, chosen = _socket(environ)
+    return Places(socket=socket, state=state, config=config, data=data, chosen=chosen)
 
 
-def _socket(environ: Mapping[str, str]) -> Path:
+def _socket(environ: Mapping[str, str]) -> tuple[Path, Literal["given", "runtime", "own"]]:
     if path := environ.get("TMUX_AGENT_SOCKET"):
-        return Path(path)
+        return Path(path).absolute(), "given"
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/"):
-        return Path(runtime) / "tmux-agent.sock"
+        return Path(runtime) / "tmux-agent.sock", "runtime"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that XDG_RUNTIME_DIR is unset: that is why we ask it
-        return platformdirs.user_runtime_path("tmux-agent") / "tmux-agent.sock"
+        return platformdirs.user_runtime_path("tmux-agent") / "tmux-agent.sock", "own"
 
 
 def ready_folder(path: Path) -> None:
@@ -111,11 +114,11 @@ def ready_folder(path: Path) -> None:
             raise Unavailable(f"{path} may be read by others and cannot be closed: {why.strerror}") from None
 
 
-def check_socket(path: Path, *, ours_to_make: bool) -> None:
+def check_socket(path: Path, chosen: str) -> None:
     """Make sure that a socket can be bound safely at `path`. Raises Unavailable saying what is wrong.
 
-    Its folder must be ours (or root's), not a symlink, and others must not be able to write to it. It is created
-    only where `ours_to_make`: $XDG_RUNTIME_DIR is the system's.
+    Its folder must be ours (or root's), not a symlink, and others must not be able to write to it or to swap it. Our
+    own folder gets mode 0700, and is made where it is missing, as one that was named; $XDG_RUNTIME_DIR is the system's.
     """
     size = len(os.fsencode(path))
     if size > SOCKET_PATH_BYTES:
@@ -124,15 +127,29 @@ def check_socket(path: Path, *, ours_to_make: bool) -> None:
             f"set TMUX_AGENT_SOCKET to a shorter one ({path})"
         )
     folder = path.parent
-    if ours_to_make and not os.path.lexists(folder):
+    if chosen == "own" or (chosen == "given" and not os.path.lexists(folder)):
         ready_folder(folder)
     try:
-        info = folder.lstat()
+        info, above = folder.lstat(), folder.parent.stat()
     except OSError as why:
         raise Unavailable(f"the socket's folder {folder} cannot be used: {why.strerror}") from None
     if not stat.S_ISDIR(info.st_mode):
-        raise Unavailable(f"the socket's folder {folder} is not a folder: remove it, or set TMUX_AGENT_SOCKET")
+        what = "a symbolic link" if stat.S_ISLNK(info.st_mode) else "not a folder"
+        raise Unavailable(f"the socket's folder {folder} is {what}: remove it, or set TMUX_AGENT_SOCKET")
     if info.st_uid not in (os.getuid(), 0):
         raise Unavailable(f"the socket's folder {folder} belongs to uid {info.st_uid}: set TMUX_AGENT_SOCKET")
     if stat.S_IMODE(info.st_mode) & 0o022:
         raise Unavailable(f"others may write to the socket's folder {folder}: chmod 700 it, or set TMUX_AGENT_SOCKET")
+    swappable = stat.S_IMODE(above.st_mode) & 0o022 and not above.st_mode & stat.S_ISVTX
+    if above.st_uid not in (os.getuid(), 0) or swappable:
+        raise Unavailable(f"others may replace the socket's folder {folder}: set TMUX_AGENT_SOCKET")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a small file of ours, so that no reader sees half of it. Raises Unavailable."""
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(text)
+        fresh.replace(path)
+    except OSError as why:
+        raise Unavailable(f"{path} cannot be written: {why.strerror}") from None

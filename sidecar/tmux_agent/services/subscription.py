@@ -18,7 +18,7 @@ class Subscription:
         self._limit = limit
         self._leave = leave
         self._ready = asyncio.Event()
-        self._closed = False
+        self.closed = False
         self.lost = 0
 
     def offer(self, heard: Iterable[Heard]) -> None:
@@ -34,7 +34,7 @@ class Subscription:
 
     def close(self) -> None:
         """End the iteration, after what waits already."""
-        self._closed = True
+        self.closed = True
         self._ready.set()
         self._leave(self)
 
@@ -43,7 +43,7 @@ class Subscription:
 
     async def __anext__(self) -> Heard:
         while not self._waiting:
-            if self._closed:
+            if self.closed:
                 raise StopAsyncIteration
             self._ready.clear()
             await self._ready.wait()

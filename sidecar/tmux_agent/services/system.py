@@ -20,6 +20,7 @@ import msgspec
 
 from ..core import config, errors
 from ..core.model import Agent, AgentState, Approval, Event, Origin
+from ..core.replies import ReloadData
 from ..core.settings import Settings, override
 from . import places as places_
 from .agents import Agents
@@ -65,6 +66,7 @@ class System:
         self.recent: deque[Heard] = deque(maxlen=RECENT)  # decisions, for people who look back
         self._badges: dict[str, badge.Badge] = {}
         self.settings, self.settings_wrong = read_settings(places.config / "config.yaml", environ)
+        logging.getLogger().setLevel(self.settings.log_level.upper())
         limits = self.settings.limits
         self.journal = Journal(
             places.database, places.audit(self.settings.audit.file), rotate_bytes=self.settings.audit.rotate_bytes
@@ -116,7 +118,7 @@ class System:
         """Where the socket is: popups are opened from now on, relays told where to connect."""
         relay = (os.path.realpath(sys.executable), "-I", "-S", str(RELAY), str(socket))
         self.popups = Popups(relay, self.identity.now)
-        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable + "\n")
+        places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
 
     async def close(self) -> None:
         """In reverse. What waits for a person stays pending."""
@@ -174,18 +176,20 @@ class System:
 
     # --- files ---
 
-    async def reload(self) -> dict[str, Any]:
+    async def reload(self) -> ReloadData:
         """Read the policy and config.yaml again; the last good ones stay where they are wrong."""
         settings, wrong = read_settings(self.places.config / "config.yaml", self.environ, self.settings)
         self.settings, self.settings_wrong = settings, wrong
+        logging.getLogger().setLevel(settings.log_level.upper())
         self.toolbox.settings = settings
         self.notify.wanted = settings.notify
         self.judgement.roots = settings.root_dir
         problems = self.judgement.load()
         self._told_of_policy(problems)
-        self.places.on_unavailable.write_text(self.judgement.policy.defaults.on_unavailable + "\n")
+        places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
-        return {"errors": [str(one) for one in (*problems, *wrong)], "rules": len(self.judgement.policy.rules)}
+        found = tuple(str(one) for one in (*problems, *wrong))
+        return ReloadData(errors=found, rules=len(self.judgement.policy.rules))
 
     def _told_of_policy(self, problems: tuple[config.ConfigError, ...]) -> None:
         if problems:
