@@ -108,6 +108,7 @@ class Shell(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shell", 
     text: str
     cwd: str
     dialect: str = "bash"
+    env: dict[str, str] = {}  # variables that the asker sets for it, besides its own environment
 
 
 class File(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", tag_field="type"):

@@ -1,0 +1,164 @@
+"""Which file names a program prints, for xargs behind it: beneath which folders, of which kinds, how separated.
+
+Owns what find, git ls-files, grep -l, rg -l, fd, ls, echo and line filters print. Must not own whether those files may be
+read (reach.py). Nothing that is not known here is guessed: then the names are unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from . import find, git
+from .options import Arg, Fed, mentions
+
+UNKNOWN = Fed(unknown=True)
+_FILTERS = frozenset("head tail sort uniq tac cat shuf".split())
+_GREPS = frozenset("grep egrep fgrep".split())
+_RECURSES = re.compile(r"-[a-zA-Z]*r[a-zA-Z]*|--recursive|--files-with-matches")
+_PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
+
+
+def printed(program: str, args: Sequence[Arg], folder: str, feed: Fed | None) -> tuple[Fed, bool]:
+    """What this run prints, if it prints names and nothing else, and whether they end in NUL. `feed`: the names that
+    came in through standard input (or that xargs appended), None for none."""
+    words = [word for word in args if isinstance(word, str)]
+    fed = next((word for word in args if isinstance(word, Fed)), None)
+    if program == "find":
+        return _found(args, folder)
+    if program == "git":
+        return _git(words, folder)
+    if program in _GREPS:
+        return _grep(words, folder, fed, feed)
+    if program == "rg":
+        return _rg(words, folder, fed)
+    if program in ("fd", "fdfind"):
+        return _fd(words, folder)
+    if program == "ls":
+        plain = all(re.fullmatch(r"-[1aAtrSUvX]+", word) for word in words)
+        return (Fed((folder,), dashed=True, split=True) if plain else UNKNOWN), False
+    if program in ("echo", "printf"):
+        return _literal(program, words, folder)
+    if feed is not None and fed is None:
+        return _filtered(program, words, feed)
+    return UNKNOWN, False
+
+
+def _starts(words: Sequence[Arg], folder: str) -> tuple[str, ...]:
+    return tuple(w if w.startswith("/") else f"{folder.rstrip('/')}/{w}" for w in words if isinstance(w, str)) or (folder,)
+
+
+def found(search: find.Search, folder: str) -> Fed:
+    """The names that a find command puts into its -exec, or prints."""
+    if search.why or any(isinstance(word, Fed) for word in search.starts):
+        return UNKNOWN
+    return Fed(_starts(search.starts, folder), search.names, links=not search.files)
+
+
+def _found(args: Sequence[Arg], folder: str) -> tuple[Fed, bool]:
+    search = find.read(args)
+    names = found(search, folder)
+    if search.runs or search.formatted:
+        names = UNKNOWN
+    return msgspec.structs.replace(names, split=not search.zero), search.zero
+
+
+def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
+    command, rest = (words[0], words[1:]) if words else ("", [])
+    zero = "-z" in rest
+    plain = [word for word in rest if not word.startswith("-")]
+    if command == "ls-files":
+        allowed = all(w in ("-c", "--cached", "-z", "-m", "--modified", "--", "--full-name", "--deduplicate") for w in rest if w[:1] == "-")
+    elif command == "diff":
+        allowed = "--name-only" in rest and all(
+            w in ("--name-only", "--cached", "--staged", "-z", "--relative", "--") or w.startswith("--diff-filter=") for w in rest if w[:1] == "-"
+        )
+        plain = []
+    elif command == "grep":
+        allowed = bool({"-l", "--files-with-matches", "--name-only"} & set(rest)) and not mentions(rest, ("--untracked", "--no-index"))
+        plain = []
+    else:
+        allowed = False
+    if not allowed:
+        return UNKNOWN, False
+    globs = [word for word in plain if git.is_wide(word)]
+    tracked = Fed((folder,), dashed=True, split=not zero, tracked=True)
+    if globs and len(globs) == len(plain) and not any(word.startswith(":") for word in globs):
+        tracked = msgspec.structs.replace(tracked, names=tuple(glob.rpartition("/")[2] or "*" for glob in globs))
+    return tracked, zero
+
+
+def _grep(words: list[str], folder: str, fed: Fed | None, feed: Fed | None) -> tuple[Fed, bool]:
+    zero = bool({"-Z", "--null"} & set(words)) or any(re.fullmatch(r"-[a-zA-Z]*Z[a-zA-Z]*", w) for w in words)
+    listing = any(re.fullmatch(r"-[a-zA-Z]*[lL][a-zA-Z]*|--files-with(out)?-match(es)?", word) for word in words)
+    if not listing:
+        filtering = fed is None and feed is not None and len([w for w in words if not w.startswith("-")]) == 1
+        plain = filtering and all(re.fullmatch(r"-[viEFPwxz]+", w) for w in words if w.startswith("-"))
+        return (feed if plain and feed is not None else UNKNOWN), False
+    if fed is not None:
+        return msgspec.structs.replace(fed, split=not zero), zero
+    if not any(_RECURSES.fullmatch(word) for word in words) or mentions(words, ("-e", "-f", "--regexp", "--file")):
+        return UNKNOWN, False
+    plain = _operands(words, "ABCmdD")[1:]
+    include = tuple(w.partition("=")[2] for w in words if w.startswith("--include="))
+    return Fed(_starts(plain, folder), include or None, links=False, dashed=not plain, split=not zero), zero
+
+
+def _operands(words: Sequence[str], valued: str) -> list[str]:
+    """Words that are neither options nor values of the short options in `valued`."""
+    found: list[str] = []
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word.startswith("-") and word != "-":
+            skip = not word.startswith("--") and word[-1] in valued
+        else:
+            found.append(word)
+    return found
+
+
+def _rg(words: list[str], folder: str, fed: Fed | None) -> tuple[Fed, bool]:
+    listing = any(re.fullmatch(r"-[a-zA-Z]*l[a-zA-Z]*|--files-with-matches|--files", word) for word in words)
+    zero = bool({"-0", "--null"} & set(words))
+    if not listing or mentions(words, ("-e", "-f", "--regexp", "--file")):
+        return UNKNOWN, False
+    if fed is not None:
+        return msgspec.structs.replace(fed, split=not zero), zero
+    plain = _operands(words, "gtTABCmdjMrE")
+    starts = plain if "--files" in words else plain[1:]
+    hidden = mentions(words, ("--hidden", "-.", "-u", "--unrestricted", "--no-ignore", "-g", "--glob", "--iglob"))
+    return Fed(_starts(starts, folder), hidden=hidden, links=False, dashed=not starts, split=not zero), zero
+
+
+def _fd(words: list[str], folder: str) -> tuple[Fed, bool]:
+    if mentions(words, ("-x", "-X", "--exec", "--exec-batch", "-l", "--list-details", "-L", "--follow", "--base-directory", "--format")):
+        return UNKNOWN, False
+    zero = bool({"-0", "--print0"} & set(words))
+    plain = _operands(words, "etdEcjS")[1:]
+    hidden = mentions(words, ("-H", "--hidden", "-u", "--unrestricted"))
+    names = tuple(f"*.{words[i + 1].lstrip('.')}" for i, w in enumerate(words[:-1]) if w in ("-e", "--extension"))
+    return Fed(_starts(plain, folder), names or None, hidden=hidden, dashed=not plain, split=not zero), zero
+
+
+def _literal(program: str, words: list[str], folder: str) -> tuple[Fed, bool]:
+    zero = False
+    if program == "printf":
+        if not words or words[0] not in ("%s\\n", "%s\\0", "%s "):
+            return UNKNOWN, False
+        zero, words = words[0] == "%s\\0", words[1:]
+    if not words or not all(_PLAIN.fullmatch(word) for word in words):
+        return UNKNOWN, False
+    return Fed(_starts(words, folder)), zero
+
+
+def _filtered(program: str, words: list[str], feed: Fed) -> tuple[Fed, bool]:
+    if program == "tr" and words == ["\\n", "\\0"]:
+        return msgspec.structs.replace(feed, split=True), True
+    if program in _FILTERS and not mentions(words, ("-c", "--count", "--bytes", "-n" if program == "cat" else "-c")):
+        operands = _operands(words, "nktS")
+        if not operands:
+            return feed, "-z" in words
+    return UNKNOWN, False

@@ -1,0 +1,187 @@
+"""What the policy may ask of the world, and the answers: one frozen key type and one frozen value type per question.
+
+Owns these types and the rule that an unknown fact is never a good one. Must not own how an answer is found
+(services/observe.py) or what it is worth (policy.py).
+A decision is made in rounds: it looks facts up in a `Lookup`, which notes the keys that nobody gathered yet; these are
+gathered, and the decision is made again. So the policy stays pure, and the facts that were used are exactly the ones
+that must still hold when an approved action is run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+
+class PathKey(Struct, frozen=True):
+    """Where does this path lead? `path` is absolute and as the kernel would be asked: `..` and links are still in it."""
+
+    path: str
+
+
+class PathFact(Struct, frozen=True):
+    """`real` is the path with every link followed; what is missing at its end stays as written.
+
+    `parent` is the real folder that holds the entry itself and `link` says that the entry is a symbolic link. `kind`
+    is of what the link leads to. `magic`: the way went through /proc or /dev, where names mean other things to other
+    processes; or it could not be told (too many links, no permission).
+    """
+
+    real: str
+    kind: Literal["file", "folder", "missing", "other"]
+    parent: str = ""
+    link: bool = False
+    links: int = 1  # hard links of a regular file
+    magic: bool = False
+
+
+class GlobKey(Struct, frozen=True):
+    """Which names does this pattern match? Shell rules: `*` does not match a leading dot; `**` is taken as any depth."""
+
+    folder: str
+    pattern: str
+
+
+class GlobFact(Struct, frozen=True):
+    matches: tuple[str, ...] = ()  # as the shell would put them into the command
+    complete: bool = True  # False: more than the limit, or a folder could not be read
+
+
+class ProgramKey(Struct, frozen=True):
+    """Which file runs for a bare name (no slash)?"""
+
+    name: str
+
+
+class ProgramFact(Struct, frozen=True):
+    """`path` is where PATH finds it ("" for nowhere), `real` with links followed. `why`: the reason not to trust the way."""
+
+    path: str = ""
+    real: str = ""
+    why: str = ""
+
+
+class RepoKey(Struct, frozen=True):
+    """Which repository would git use in this folder, and can its own configuration run something?"""
+
+    folder: str
+
+
+class RepoFact(Struct, frozen=True):
+    """`top` is "" outside any repository. `hostile`: phrases, each a way in which the repository makes git run or reach something."""
+
+    top: str = ""
+    common: str = ""  # real path of the folder with config and objects
+    own: bool = True  # the repository lies in `top`, or names this very worktree as its own
+    hostile: tuple[str, ...] = ()
+    tells: bool = False  # its or the person's git configuration holds a password or token that a listing would show
+    tracked: tuple[str, ...] = ()  # tracked files with secret names, relative to `top`; "*" where it cannot be told
+
+
+class TreeKey(Struct, frozen=True):
+    """What lies beneath this folder that a recursive reader must not get?"""
+
+    path: str
+
+
+class Danger(Struct, frozen=True):
+    """One entry beneath a folder. `path` is relative to it; `target` is where a link leads."""
+
+    kind: Literal["secret", "link", "shared", "odd"]
+    path: str
+    target: str = ""
+
+
+class TreeFact(Struct, frozen=True):
+    dangers: tuple[Danger, ...] = ()
+    complete: bool = True
+    files: int = 0
+    bytes: int = 0
+
+
+class HashKey(Struct, frozen=True):
+    """SHA-256 of a file that an interpreter would run."""
+
+    path: str
+
+
+class HashFact(Struct, frozen=True):
+    sha256: str = ""  # "": missing, no regular file, or too large
+
+
+class PackageKey(Struct, frozen=True):
+    """The script of this name in the package.json that npm and its kin would use in this folder."""
+
+    folder: str
+    script: str
+
+
+class PackageFact(Struct, frozen=True):
+    path: str = ""  # of the package.json; "" for none
+    sha256: str = ""  # of the script with its pre and post scripts; "" where there is no such script
+
+
+class AboveKey(Struct, frozen=True):
+    """Is there a file of one of these names in this folder or in one above it?"""
+
+    folder: str
+    names: tuple[str, ...]
+
+
+class AboveFact(Struct, frozen=True):
+    found: tuple[str, ...] = ()
+
+
+Key = PathKey | GlobKey | ProgramKey | RepoKey | TreeKey | HashKey | PackageKey | AboveKey
+Fact = PathFact | GlobFact | ProgramFact | RepoFact | TreeFact | HashFact | PackageFact | AboveFact
+Facts = Mapping[Key, Fact]
+
+
+class Lookup:
+    """The facts at hand during one round of a decision, and the keys that were asked for in vain."""
+
+    __slots__ = ("_known", "wanted")
+
+    def __init__(self, known: Facts) -> None:
+        self._known = known
+        self.wanted: dict[Key, None] = {}
+
+    def _get(self, key: Key) -> Fact | None:
+        fact = self._known.get(key)
+        if fact is None:
+            self.wanted[key] = None
+        return fact
+
+    def path(self, path: str) -> PathFact | None:
+        fact = self._get(PathKey(path))
+        return fact if isinstance(fact, PathFact) else None
+
+    def glob(self, folder: str, pattern: str) -> GlobFact | None:
+        fact = self._get(GlobKey(folder, pattern))
+        return fact if isinstance(fact, GlobFact) else None
+
+    def program(self, name: str) -> ProgramFact | None:
+        fact = self._get(ProgramKey(name))
+        return fact if isinstance(fact, ProgramFact) else None
+
+    def repo(self, folder: str) -> RepoFact | None:
+        fact = self._get(RepoKey(folder))
+        return fact if isinstance(fact, RepoFact) else None
+
+    def tree(self, path: str) -> TreeFact | None:
+        fact = self._get(TreeKey(path))
+        return fact if isinstance(fact, TreeFact) else None
+
+    def hash(self, path: str) -> HashFact | None:
+        fact = self._get(HashKey(path))
+        return fact if isinstance(fact, HashFact) else None
+
+    def package(self, folder: str, script: str) -> PackageFact | None:
+        fact = self._get(PackageKey(folder, script))
+        return fact if isinstance(fact, PackageFact) else None
+
+    def above(self, folder: str, names: tuple[str, ...]) -> AboveFact | None:
+        fact = self._get(AboveKey(folder, names))
+        return fact if isinstance(fact, AboveFact) else None

@@ -1,0 +1,118 @@
+"""In which folders a part of shell text may run, after every `cd` before it.
+
+Owns following cd through lists, pipes and subshells. Must not own whether the folders are allowed. Where it is not certain
+that a cd happened, both folders are possible; where its target is not in the text, the folder is not known (None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import paths
+from .facts import Lookup
+from .shell_parts import Opaque, Part, Simple, Word
+
+_LIMIT = 16
+Folders = tuple[str | None, ...]
+
+
+def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], home: str, look: Lookup) -> list[Folders]:
+    """For each part the folders it may run in. `start`: those in which the text itself may run."""
+    found: list[Folders] = []
+    moves: list[int] = []
+    for index, part in enumerate(parts):
+        folders: Folders = tuple(start)
+        for move in moves:
+            mover = parts[move]
+            if isinstance(part, Simple) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
+                continue
+            after = _after(mover, found[move], home)
+            certain = _follows(parts, move, index) or (_stands_alone(parts, move, text) and _exist(after, look))
+            before = () if certain else folders
+            folders = tuple(dict.fromkeys((*before, *after)))
+            if len(folders) > _LIMIT:
+                folders = (None,)
+        found.append(folders)
+        if _target(part) is not None or isinstance(part, Opaque):
+            moves.append(index)
+    return found
+
+
+def _words(part: Simple) -> Sequence[Word]:
+    """The words of a command, without `command` and `builtin` in front."""
+    words = part.words
+    while len(words) > 1 and words[0].text in ("command", "builtin"):
+        words = words[1:]
+    return words
+
+
+def _target(part: Part) -> Sequence[Word] | None:
+    """The words behind cd and its kin; None for any other part."""
+    if isinstance(part, Opaque):
+        return None
+    words = _words(part)
+    return words[1:] if words and words[0].text in ("cd", "chdir", "pushd", "popd") else None
+
+
+def _after(mover: Part, folders: Folders, home: str) -> Folders:
+    """Where a cd leads from each of the folders it may run in."""
+    if isinstance(mover, Opaque):
+        return (*folders, None) if _mentions_cd(mover) else folders
+    target = [word for word in _target(mover) or () if word.text not in ("-P", "-L", "-e", "--")]
+    if _words(mover)[0].text == "popd":
+        return (None,)
+    if not target:
+        return (home,)
+    word = target[0]
+    if len(target) > 1 or word.kind != "literal" or word.text.startswith(("-", "+")) or not word.text:
+        return (None,)
+    path = word.text
+    if word.tilde:
+        if path != "~" and not path.startswith("~/"):
+            return (None,)
+        path = home + path[1:]
+    return tuple(place for folder in folders for place in _seen_from(folder, path))
+
+
+def _mentions_cd(part: Opaque) -> bool:
+    return any(word in part.source for word in ("cd", "pushd", "popd"))
+
+
+def _seen_from(folder: str | None, path: str) -> Folders:
+    if folder is None and not path.startswith("/"):
+        return (None,)
+    whole = paths.absolute(folder or "/", path)
+    # A shell takes `..` away by text, the kernel by following links: both are possible.
+    return (whole, paths.normal(whole)) if ".." in path.split("/") else (whole.rstrip("/") or "/",)
+
+
+def _chain_start(parts: Sequence[Part], index: int) -> int:
+    """Where the list of && and pipes that ends with this part begins; -1 where || or anything unread is in it."""
+    while index > 0:
+        part = parts[index]
+        if not isinstance(part, Simple) or part.joined == "||":
+            return -1
+        if part.joined in ("", ";", "&"):
+            return index
+        index -= 1
+    return 0 if isinstance(parts[0], Simple) else -1
+
+
+def _follows(parts: Sequence[Part], move: int, index: int) -> bool:
+    """True where the part runs only if the cd succeeded."""
+    start = _chain_start(parts, index)
+    mover = parts[move]
+    return 0 <= start <= move and isinstance(mover, Simple) and not mover.negated
+
+
+def _stands_alone(parts: Sequence[Part], move: int, text: str) -> bool:
+    """True where nothing in front decides whether the cd runs. Braces are not in the parts, so none may be in the text."""
+    mover = parts[move]
+    if not isinstance(mover, Simple) or mover.negated or "{" in text or any(isinstance(part, Opaque) for part in parts):
+        return False
+    return mover.joined in ("", ";") and not any(word in text.split() for word in ("if", "then", "else"))
+
+
+def _exist(folders: Folders, look: Lookup) -> bool:
+    facts = [look.path(folder) if folder else None for folder in folders]
+    return all(fact is not None and fact.kind == "folder" for fact in facts)

@@ -1,0 +1,242 @@
+"""What no rule and no grant lifts: denied outright, or at least asked.
+
+Owns the list of policy.md, "Guardrails". Must not own rules of the policy file (rules.py). Everything here is careful in
+the strict direction: names are compared by their last component, options in any spelling, paths by every name they have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from . import paths
+from .argv import tmux as tmux_argv
+from .argv.options import Arg, mentions
+from .model import Match, Risk, Verdict
+from .rules import Invocation, Touch
+
+DENY, ASK = Verdict.DENY, Verdict.ASK
+_WRITES = frozenset(("write", "edit", "copy", "delete"))
+# Agents' own settings: whoever writes them can take the hooks out.
+AGENT_SETTINGS = (
+    "**/.claude/settings.json", "**/.claude/settings.*.json", "**/.claude/hooks/**", "~/.claude.json",
+    "/etc/claude-code/**", "**/.codex/config.toml", "**/.codex/hooks.json", "**/.codex/rules/**",
+    "**/.gemini/settings.json", "**/.gemini/config/**", "/etc/gemini-cli/**", "**/.cursor/hooks.json",
+    "**/.cursor/cli-config.json", "**/opencode.json", "**/opencode.jsonc", "**/.config/opencode/**", "**/.opencode/**",
+    "**/.tmuxagent/**",
+)  # fmt: skip
+# Not refused, but never without a person.
+_ASKED_PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("changes what git runs", ("**/.git/config", "**/.git/config.worktree", "**/.git/hooks/**", "**/.git/modules/**/config",
+                               "**/.git/info/attributes", "~/.gitconfig", "~/.config/git/**", "/etc/gitconfig")),
+    ("changes what shells run when they start", (
+        "~/.bashrc", "~/.bash_profile", "~/.bash_login", "~/.bash_logout", "~/.bash_aliases", "~/.profile", "~/.zshrc", "~/.zshenv",
+        "~/.zprofile", "~/.zlogin", "~/.zlogout", "~/.kshrc", "~/.inputrc", "~/.config/fish/**", "~/.xprofile", "~/.xinitrc",
+        "~/.pam_environment", "~/.config/environment.d/**", "/etc/profile", "/etc/profile.d/**", "/etc/bash.bashrc", "/etc/zsh/**")),
+    ("changes what runs by itself later", ("~/.config/systemd/**", "~/.config/autostart/**", "/etc/cron*/**", "/var/spool/cron/**",
+                                           "/etc/systemd/**", "~/Library/LaunchAgents/**")),
+    ("changes tmux itself", ("~/.tmux.conf", "~/.tmux/**", "~/.config/tmux/**", "/etc/tmux.conf")),
+    ("changes keys or who may log in", ("~/.ssh/**", "~/.gnupg/**", "/etc/ssh/**", "/etc/sudoers", "/etc/sudoers.d/**", "/etc/passwd")),
+    ("changes which servers an agent talks to", ("**/.mcp.json", "**/.cursor/mcp.json", "**/.vscode/mcp.json", "~/.config/claude/**")),
+)  # fmt: skip
+
+_SHELLS = frozenset("sh bash dash zsh ksh fish ash csh tcsh mksh rbash pwsh".split())
+_INTERPRETERS = re.compile(
+    r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|wish|osascript|rscript|julia|ghci|runghc|irb|groovy|scala"
+    r"|guile|racket|sbcl|elixir|erl|escript|jshell|swift|ts-node|tsx|ipython|gdb|expect|jjs)[0-9.]*",
+    re.IGNORECASE,
+)
+# Letters of the options with which an interpreter takes code, by the beginning of its name; "e" and "E" for the others.
+_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "node": "epi", "nodejs": "epi", "php": "rRBE", "tclsh": "", "osascript": "e",
+                 "rscript": "e", "deno": "", "gdb": "x", "expect": "c"}  # fmt: skip
+_CODE_WORDS = ("--eval", "--print", "--exec", "--execute", "--command", "--run", "eval", "--import", "--require")
+_SHELL_FOR = frozenset("ssh docker podman kubectl nsenter lxc machinectl".split())
+_AGENTS = frozenset("claude claude-code codex gemini opencode cursor-agent aider goose amp qwen copilot crush cline auggie droid".split())
+_AGENT_PACKAGES = ("@anthropic-ai/claude-code", "@openai/codex", "@google/gemini-cli", "opencode-ai", "@qwen-code/qwen-code")
+_PRIVILEGE = frozenset("sudo doas su pkexec run0 runuser sudoedit visudo passwd chpasswd usermod useradd userdel groupadd setcap newgrp".split())
+_LATER = frozenset("at batch crontab systemd-run systemctl launchctl nohup setsid disown daemonize start-stop-daemon".split())
+_SENDS = frozenset("scp sftp ftp lftp ncat nc netcat socat telnet rclone s3cmd gsutil croc magic-wormhole wormhole mail sendmail mutt".split())
+_READING_WORDS = frozenset(
+    "get describe list ls logs log ps images inspect show version info top explain diff status history search config context"
+    " contexts view whoami help cluster-info api-resources api-versions auth can-i list-objects head-object plan validate fmt"
+    " output state graph providers template events stats port size account project projects --version --help -v -h".split()
+)
+_CLOUD = frozenset(
+    "docker podman nerdctl kubectl helm oc terraform tofu pulumi aws gcloud az doctl flyctl fly heroku vercel netlify wrangler"
+    " ansible ansible-playbook vagrant minikube kind k3d k9s eksctl docker-compose podman-compose buildah skopeo cdk serverless sam"
+    " firebase supabase railway oci ibmcloud linode-cli hcloud scw openstack virsh lxc multipass".split()
+)
+_OURS = frozenset(("tmux-agent",))
+_OURS_REFUSED = frozenset("approve deny popup sidecar grants setup restore".split())
+_OURS_READING = frozenset("check explain test lint replay init".split())
+
+
+class Protected(Struct, frozen=True):
+    """Real paths that are nobody's but ours and the person's: policy, state, audit log, socket, the plugin. With patterns."""
+
+    places: tuple[str, ...] = ()
+    home: str = ""
+
+
+def _match(rule: str, verdict: Verdict, reason: str, risk: Risk) -> Match:
+    return Match(rule=rule, verdict=verdict, reason=reason, where="guardrail", risk=risk)
+
+
+# --- files -------------------------------------------------------------------------------------------
+
+
+def touch(done: Touch, protected: Protected) -> Iterable[Match]:
+    """Guardrails for one thing done to one file; `use` is an operand of a program that nobody knows."""
+    names = dict.fromkeys((done.real, paths.normal(done.path), done.path))
+    if done.verb not in _WRITES and done.verb != "use":
+        return
+    yes = DENY if done.verb in _WRITES else ASK
+    verb = {"use": "may change", "delete": "removes"}.get(done.verb, "changes")
+    for name in names:
+        ours = _near(name, protected.places, whole=done.verb == "delete")
+        if ours:
+            yield _match("our own files", yes, f"{verb} {ours}, which belongs to tmux-agent or decides what it allows", Risk.HIGH)
+            return
+        if paths.matches(name, AGENT_SETTINGS, protected.home):
+            yield _match("agents' settings", yes, f"{verb} {name}, where an agent's hooks are set", Risk.HIGH)
+            return
+    if done.verb == "use":
+        return
+    for why, patterns in _ASKED_PATHS:
+        found = next((name for name in names if paths.matches(name, patterns, protected.home)), None)
+        if found:
+            yield _match("files that decide what runs", ASK, f"{why}: {found}", Risk.HIGH)
+            return
+
+
+def _near(name: str, places: Sequence[str], *, whole: bool) -> str:
+    folded = name.casefold()
+    for place in places:
+        lower = place.casefold()
+        if paths.inside(folded, (lower,)) or (whole and paths.inside(lower, (folded,))):
+            return place
+    return ""
+
+
+# --- programs ----------------------------------------------------------------------------------------
+
+
+def command(call: Invocation, *, body: bool = False) -> Iterable[Match]:
+    """Guardrails for one program run. `body`: its standard input is in the text (here-document or here-string)."""
+    program = call.program
+    args = call.args
+    plain = [word for word in args if isinstance(word, str)]
+    if program == "tmux":
+        yield from _tmux(args)
+    if program in _OURS or "tmux_agent" in plain[:2] or "tmux_agent.cli" in plain[:2]:
+        yield from _ours(plain)
+    if program in _AGENTS or any(package in word for word in plain for package in _AGENT_PACKAGES):
+        yield _match("another agent", ASK, f"starts {program}, an agent of its own, perhaps without hooks", Risk.HIGH)
+    if program in _PRIVILEGE or (program in ("chmod",) and any(re.fullmatch(r"[0-7]?[2-7][0-7]{3}|[ugo]*\+[rwx]*s[rwx]*", w) for w in plain)):
+        yield _match("privileges", ASK, f"{program} changes privileges", Risk.HIGH)
+    yield from _code(call, plain, body)
+    yield from _network(program, plain)
+    if program in _LATER and not (program == "crontab" and plain == ["-l"]) and not (program == "systemctl" and plain[:1] == ["status"]):
+        yield _match("runs later or elsewhere", ASK, f"{program} runs things outside of what is watched here", Risk.HIGH)
+    if program in _CLOUD and not _only_reads(plain):
+        yield _match("containers and clouds", ASK, f"{program} can change containers or servers", Risk.HIGH)
+    if program == "gh" and len(plain) > 1 and plain[1] not in ("view", "list", "status", "diff", "checks", "watch"):
+        yield _match("containers and clouds", ASK, "gh can change the repository on the server", Risk.HIGH)
+
+
+def _tmux(args: Sequence[Arg]) -> Iterable[Match]:
+    for named in tmux_argv.read(args):
+        if named.denied:
+            yield _match("tmux commands of agents", DENY, named.denied, Risk.HIGH)
+
+
+def _ours(plain: Sequence[str]) -> Iterable[Match]:
+    words = [word for word in plain if not word.startswith("-") and not word.startswith("tmux_agent")]
+    verb = words[0] if words else ""
+    refused = verb in _OURS_REFUSED or (verb == "policy" and (words[1:2] or [""])[0] not in _OURS_READING)
+    if verb == "call":
+        refused = any(w in (words[1:2] or [""])[0] for w in ("respond", "reload", "revoke", "stop", "audit", "hook"))
+    if verb == "sidecar" and words[1:2] == ["status"]:
+        refused = False
+    if verb == "grants" and len(words) == 1:
+        refused = False
+    if refused:
+        yield _match("answering for a person", DENY, "agents do not answer approvals or change tmux-agent", Risk.HIGH)
+
+
+def _code(call: Invocation, plain: Sequence[str], body: bool) -> Iterable[Match]:
+    program = call.program
+    fed = call.piped or body
+    if program in _SHELLS and "-c" not in plain and not any(re.fullmatch(r"-[a-z]*c", w) for w in plain):
+        operands = [word for word in plain if not word.startswith("-")]
+        if fed and (not operands or "-s" in plain):
+            yield _match("pipe into a shell", ASK, f"{program} runs whatever it is sent", Risk.HIGH)
+    elif _INTERPRETERS.fullmatch(program):
+        files = [word for word in plain if not word.startswith("-")]
+        if _is_inline(program, plain):
+            yield _match("inline code", ASK, f"{program} runs code from its arguments", Risk.MEDIUM)
+        elif not files and fed:
+            yield _match("pipe into a shell", ASK, f"{program} runs whatever it is sent", Risk.HIGH)
+    elif program == "eval":
+        yield _match("inline code", ASK, "eval runs text as shell commands", Risk.MEDIUM)
+
+
+def _is_inline(program: str, plain: Sequence[str]) -> bool:
+    """True where the options in front of the first file hand over code, or it is to come from standard input."""
+    name = program.rstrip("0123456789.").lower()
+    letters = _CODE_LETTERS.get(name, "eE")
+    for word in plain:
+        if word in ("-", "eval") or any(word.partition("=")[0] == option for option in _CODE_WORDS):
+            return True
+        if not word.startswith("-"):
+            return False
+        if not word.startswith("--") and set(letters) & set(word[1:]):
+            return True
+        if word == "-m":
+            return False
+    return False
+
+
+def _network(program: str, plain: Sequence[str]) -> Iterable[Match]:
+    if program in ("curl", "wget", "http", "https", "xh", "httpie"):
+        sends = ("-d", "--data", "--data-raw", "--data-binary", "--data-urlencode", "-F", "--form", "-T", "--upload-file", "--json",
+                 "--post-data", "--post-file", "--body-data", "--body-file")  # fmt: skip
+        verbs = any(re.fullmatch(r"(-X|--request=|--method=)?(POST|PUT|PATCH|DELETE)", word, re.IGNORECASE) for word in plain)
+        if mentions(plain, sends) or verbs:
+            yield _match("uploads", ASK, f"{program} sends data to another machine", Risk.HIGH)
+    elif program in _SENDS or (program == "rsync" and any(re.match(r"[^/]+:", word) for word in plain)):
+        yield _match("uploads", ASK, f"{program} talks to another machine", Risk.HIGH)
+    elif program in _SHELL_FOR and program == "ssh":
+        yield _match("uploads", ASK, "ssh runs things on another machine", Risk.HIGH)
+
+
+def _only_reads(plain: Sequence[str]) -> bool:
+    words = [word for word in plain if not word.startswith("-")][:3]
+    if not words:
+        return True
+    return any(w in _READING_WORDS or w.startswith(("describe-", "list-", "get-")) for w in words[:3]) and not any(
+        w in ("apply", "delete", "create", "run", "exec", "rm", "set", "use", "push", "edit", "scale", "patch", "import") for w in words
+    )
+
+
+_SPEAKING = re.compile(
+    r"\b(tmux|tmux-agent|tmux_agent|sudo|doas|claude|codex|gemini|opencode|ssh|scp|curl|wget|nc|socat|rm|mkfs|dd|shutdown|reboot"
+    r"|kubectl|docker|terraform|settings\.json|policy\.yaml|\.tmuxagent|\.git/hooks|\.git/config|/dev/tcp|authorized_keys)\b"
+)
+
+
+def unread(source: str) -> Iterable[Match]:
+    """Text that nobody could read: asked by name where it speaks of something that is guarded."""
+    found = _SPEAKING.search(source)
+    if found:
+        yield _match("cannot be read", ASK, f"it cannot be read, and it mentions {found[0]}", Risk.HIGH)
+
+
+def network_redirect() -> Match:
+    return _match("uploads", ASK, "bash opens a network connection for this redirection", Risk.HIGH)
+
+
+def far_removal(what: str) -> Match:
+    return _match("removes a folder outside the worktree", ASK, f"removes {what} with all beneath, outside the worktree", Risk.HIGH)

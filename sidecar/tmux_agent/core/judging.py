@@ -1,0 +1,466 @@
+"""An action taken apart: every run of a program and every touch of a file in it, with all that applies to each.
+
+Owns the walk: shell text to parts, words to arguments (globs become what they match), wrappers to what is inside them,
+redirections to touches. Must not own the rules or guardrails it calls, nor the verdict (policy.py). One instance is one
+round of one decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from . import effects, guardrails, paths, rules, shell
+from .argv import find, git, sources, wrappers
+from .argv.options import Arg, Fed
+from .facts import Lookup
+from .folders import folders_of
+from .guardrails import Protected
+from .judging_other import other
+from .model import Action, Command, File, Match, Risk, Shell, Tmux, Verdict
+from .reach import Miss, Reach
+from .rules import Invocation, Rule, Touch
+from .shell_parts import Opaque, Part, Redirect, Simple, Word
+from .situation import Finding, Policy, Situation, strictest
+
+_DEPTH = 8
+_WORDS = 20_000
+_OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>", "<>"))
+
+
+class Judging:
+    """Built for one round; `granted` are rules of grants, which count as further allow rules."""
+
+    def __init__(self, policy: Policy, situation: Situation, look: Lookup, granted: Sequence[Rule] = ()) -> None:
+        self.policy = policy
+        self.situation = situation
+        self.look = look
+        self.granted = tuple(granted)
+        self.reach = Reach(look, situation.roots, policy.secrets, situation.home)
+        self.protected = Protected(situation.protected, situation.home)
+        self._depth = 0
+
+    # --- actions ---
+
+    def action(self, action: Action) -> list[Finding]:
+        """One finding per part; at least one, each with at least one match."""
+        if isinstance(action, Shell):
+            findings = self._text(action.text, (action.cwd or None,), action.dialect)
+            set_ = self._environment(action.env.items())
+            return [*findings, Finding("environment", tuple(set_))] if set_ else findings
+        if isinstance(action, Command):
+            return [self._program(action)]
+        if isinstance(action, File):
+            return self._files(action)
+        findings = other(self, action)
+        if isinstance(action, Tmux) and action.argv:
+            inner = self._run(action.argv, action.cwd or self.situation.worktree or None, in_shell=False)
+            findings.append(Finding(" ".join(action.argv), tuple(inner)))
+        return findings
+
+    def _program(self, action: Command) -> Finding:
+        matches = self._environment(action.env.items())
+        matches += self._run(action.argv, action.cwd or None, in_shell=False, body=action.stdin is not None)
+        return self._finding(" ".join(action.argv), matches, action.argv, action.cwd or "/")
+
+    def _files(self, action: File) -> list[Finding]:
+        folder = action.cwd or self.situation.worktree or "/"
+        touches = [self._touch(action.verb, action.path, folder)]
+        if action.verb == "copy":
+            touches = [self._touch("read", action.path, folder), self._touch("copy", action.target or "", folder)]
+        return [Finding(f"{touch.verb} {touch.path}", tuple(self.file(touch))) for touch in touches]
+
+    # --- shell text ---
+
+    def _text(self, text: str, start: Sequence[str | None], dialect: str) -> list[Finding]:
+        parts = shell.parse(text, dialect)
+        if not parts:
+            return [Finding(text, (self._nothing(),))]
+        places = folders_of(parts, text, start, self.situation.home, self.look)
+        return [self._part(parts, index, places) for index in range(len(parts))]
+
+    def _nothing(self) -> Match:
+        return Match(rule="nothing to do", verdict=Verdict.ALLOW, reason="nothing but blanks or comments", where="guardrail")
+
+    def _part(self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]]) -> Finding:
+        part = parts[index]
+        if isinstance(part, Opaque):
+            unknown = self.unmatched(f"cannot be read before it runs: {part.why}", Risk.MEDIUM)
+            return Finding(part.source, (unknown, *guardrails.unread(part.source)))
+        matches: list[Match] = []
+        for folder in places[index]:
+            matches += self._simple(parts, index, folder, places)
+        plain = [word.text for word in part.words if word.kind == "literal"]
+        argv = plain if len(plain) == len(part.words) else ()
+        return self._finding(part.source, matches, argv, places[index][0] or "/")
+
+    def _finding(self, source: str, matches: list[Match], argv: Sequence[str], folder: str) -> Finding:
+        if not matches:
+            matches = [self.unmatched("does nothing that is known")]
+        asked = strictest(matches).verdict is not Verdict.ALLOW
+        return Finding(source, tuple(matches), self._says(argv, folder) if asked and argv and argv[0] else "")
+
+    def _simple(
+        self, parts: Sequence[Part], index: int, folder: str | None, places: Sequence[Sequence[str | None]]
+    ) -> list[Match]:
+        part = parts[index]
+        assert isinstance(part, Simple)
+        matches: list[Match] = []
+        for assignment in part.assignments:
+            value = assignment.value
+            if value.kind != "literal" or value.tilde or assignment.append:
+                matches.append(self.unmatched(f"sets {assignment.name} to something that only running will tell"))
+            else:
+                matches += self._environment([(assignment.name, value.text)], alone=not part.words)
+        for redirect in part.redirects:
+            matches += self._redirect(redirect, folder)
+        if part.words:
+            args, unclear = self._words(part.words, folder)
+            matches += unclear
+            feed = self._feed(parts, index, places)
+            piped = part.piped_from is not None or part.joined in ("|", "|&")
+            body = any(redirect.op in ("<", "<<", "<<-", "<<<") for redirect in part.redirects)
+            matches += self._run(args, folder, piped=piped, body=body, feed=feed)
+        return matches
+
+    def _words(self, words: Sequence[Word], folder: str | None) -> tuple[list[Arg], list[Match]]:
+        """The arguments that the words become, and what stands against knowing them."""
+        args: list[Arg] = []
+        unclear: list[Match] = []
+        for index, word in enumerate(words):
+            text = word.text
+            if word.kind == "opaque":
+                unclear.append(self.unmatched(f"{word.source} is known only when it runs: {word.why}"))
+                unclear += guardrails.unread(word.source)
+                args.append(Fed(unknown=True))
+                continue
+            if word.tilde:
+                if text != "~" and not text.startswith("~/"):
+                    unclear.append(self.unmatched(f"{word.source} is another person's folder, or a shell's own"))
+                    args.append(Fed(unknown=True))
+                    continue
+                text = self.situation.home + text[1:]
+            if word.kind == "glob":
+                found = self._globbed(text, folder) if index else "a pattern in place of a program"
+                if isinstance(found, str):
+                    unclear.append(self.unmatched(f"{word.source}: {found}"))
+                    args.append(Fed(unknown=True))
+                else:
+                    args += found
+                continue
+            args.append(text)
+        return args, unclear
+
+    def _globbed(self, pattern: str, folder: str | None) -> list[str] | str:
+        """What the shell puts in place of a pattern, or why that is not known."""
+        front = pattern[: _first_special(pattern)].rpartition("/")[0] if "/" in pattern[: _first_special(pattern)] else ""
+        if folder is None and not pattern.startswith("/"):
+            return "the folder is not known"
+        if ".." in pattern.split("/"):
+            return "a pattern with .. in it"
+        start = "/" if pattern.startswith("/") and not front else (front or ".")
+        miss = self.reach.name(start, folder or "/")
+        if miss is not None and not miss.pending:
+            return miss.text
+        fact = self.look.glob(folder or "/", pattern)
+        if miss is not None or fact is None:
+            return []
+        if not fact.complete or len(fact.matches) > _WORDS:
+            return "it matches more names than are looked at"
+        if "/" in pattern[_first_special(pattern) :]:
+            for name in fact.matches:
+                miss = self.reach.name(name, folder or "/")
+                if miss is not None and not miss.pending:
+                    return miss.text
+        return list(fact.matches) or [_unescaped(pattern)]
+
+    # --- redirections, environment ---
+
+    def _redirect(self, redirect: Redirect, folder: str | None) -> list[Match]:
+        word = redirect.target
+        if redirect.body is not None or redirect.op in ("<<", "<<-", "<<<"):
+            if word is not None and word.kind == "opaque":
+                return [self.unmatched("its input is known only when it runs"), *guardrails.unread(word.source)]
+            return []
+        if word is None or (redirect.op in (">&", "<&") and (word.text.rstrip("-").isdigit() or word.text == "-")):
+            return []
+        if word.kind != "literal" or (word.tilde and word.text[1:2] not in ("", "/")):
+            return [self.unmatched(f"{redirect.op}{word.source} is known only when it runs"), *guardrails.unread(word.source)]
+        path = self.situation.home + word.text[1:] if word.tilde else word.text
+        if paths.is_network_device(path):
+            return [guardrails.network_redirect()]
+        writes = redirect.op in _OUTPUTS or redirect.op == ">&"
+        if path in (paths.WRITABLE_DEVICES if writes else paths.READABLE_DEVICES):
+            return []
+        if folder is None and not path.startswith("/"):
+            return [self.unmatched(f"{redirect.op}{path}: the folder is not known")]
+        if writes:
+            return self.file(self._touch("write", path, folder or "/"))
+        miss = self.reach.content(path, folder or "/")
+        return [self._asked_about(miss)] if miss is not None else []
+
+    def _environment(self, pairs: Iterable[tuple[str, str]], *, alone: bool = False) -> list[Match]:
+        """Variables that a command sets: only those that the policy lists, with values that fit."""
+        matches = []
+        for name, value in pairs:
+            fits = self.policy.environment.get(name)
+            if fits is None or not fits.fullmatch(value):
+                matches.append(self.unmatched(f"sets {name}, which may change what the command does", Risk.MEDIUM))
+            elif alone:
+                matches.append(Match(rule="harmless variables", verdict=Verdict.ALLOW, where="environment"))
+        return matches
+
+    # --- programs ---
+
+    def _run(
+        self,
+        argv: Sequence[Arg],
+        folder: str | None,
+        *,
+        in_shell: bool = True,
+        piped: bool = False,
+        body: bool = False,
+        feed: Fed | None = None,
+    ) -> list[Match]:
+        """All that applies to one program with its arguments, and to what runs inside it."""
+        word = argv[0] if argv else ""
+        if not isinstance(word, str) or not word:
+            return [self.unmatched("the program is known only when it runs", Risk.MEDIUM)]
+        if self._depth > _DEPTH:
+            return [self.unmatched("wrappers nested too deeply", Risk.MEDIUM)]
+        call = self._call(argv, folder, in_shell=in_shell, piped=piped)
+        matches = [*guardrails.command(call, body=body)]
+        if folder is None:
+            matches.append(self.unmatched("the folder it runs in is not known"))
+        peeled = wrappers.peel(call.program, call.args)
+        self._depth += 1
+        if peeled is None:
+            matches += self._ruled(call) + self._inside_find(call)
+        else:
+            matches += self._inside(call, peeled, feed)
+        self._depth -= 1
+        allowed = not any(match.verdict is not Verdict.ALLOW for match in matches)
+        return matches + self._touches(call, allowed=allowed)
+
+    def _call(self, argv: Sequence[Arg], folder: str | None, *, in_shell: bool, piped: bool) -> Invocation:
+        word = str(argv[0])
+        program = word.rpartition("/")[2]
+        args, place, why = tuple(argv[1:]), folder or "/", "" if folder else "the folder is not known"
+        if program == "git":
+            read = git.read(args)
+            for step in read.folders:
+                place = paths.absolute(place, step) if step else place
+            args, why = ((read.command, *read.rest) if read.command else read.rest), why or read.why
+        return Invocation(program, word, args, place, piped, in_shell, why)
+
+    def _ruled(self, call: Invocation) -> list[Match]:
+        """The rules that match one run; the default with the best reason where none does."""
+        matches: list[Match] = []
+        best: Miss | None = None
+        named = self.policy.by_program.get(call.program, ())
+        for rule in (*named, *(granted for granted in self.granted if call.program in granted.programs)):
+            if not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
+                continue
+            miss = rules.match_command(rule, call, self.reach)
+            if miss is None:
+                matches.append(self.by_rule(rule))
+            elif not miss.pending and (best is None or miss.weight > best.weight):
+                best = miss
+        matches += self.general()
+        if not matches:
+            matches.append(self._asked_about(best, call))
+        return matches
+
+    def general(self) -> list[Match]:
+        """Ask and deny rules that say only who, where or when, and so speak of every action."""
+        return [
+            self.by_rule(rule)
+            for rule in self.policy.by_kind.get("any", ())
+            if rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM)
+        ]
+
+    def _inside(self, call: Invocation, peeled: wrappers.Peeled, feed: Fed | None) -> list[Match]:
+        matches: list[Match] = []
+        stricter = [m for m in self._ruled(call) if m.where != "default"]
+        if peeled.plain and not call.why:
+            matches += [m for m in stricter if m.verdict is not Verdict.ALLOW]
+            miss = rules.program_miss(call, self.reach)
+            if miss is not None and not miss.pending:
+                matches.append(self._asked_about(miss, call))
+        else:
+            matches += stricter or [self.unmatched(peeled.why or call.why, Risk.MEDIUM)]
+        matches += self._environment(peeled.env)
+        folder = paths.absolute(call.folder, peeled.folder) if peeled.folder else call.folder
+        if peeled.text is not None:
+            findings = self._text(peeled.text, (folder,), peeled.dialect)
+            matches += [match for finding in findings for match in finding.matches]
+        elif peeled.argv:
+            argv = peeled.argv
+            if peeled.reads_names:
+                names = feed or sources.UNKNOWN
+                argv = wrappers.feed(peeled, names)
+            in_shell = call.program in ("command", "builtin", "time") and call.in_shell
+            matches += self._run(argv, folder, in_shell=in_shell, piped=call.piped and not peeled.reads_names)
+        return matches
+
+    def _inside_find(self, call: Invocation) -> list[Match]:
+        if call.program != "find":
+            return []
+        search = find.read(call.args)
+        names = sources.found(search, call.folder)
+        matches: list[Match] = []
+        for inner in search.runs:
+            matches += self._run(wrappers.replace(inner, "{}", names), call.folder, in_shell=False)
+        return matches
+
+    def _feed(self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]]) -> Fed | None:
+        """The names that come in through the pipe, as far as they are known."""
+        names, zero = self._printed(parts, index, places, 0)
+        if names is None:
+            return None
+        part = parts[index]
+        assert isinstance(part, Simple)
+        peeled = self._peeled(part)
+        whole = zero and peeled is not None and peeled.zero
+        return msgspec.structs.replace(names, split=not whole)
+
+    def _peeled(self, part: Simple) -> wrappers.Peeled | None:
+        words = [word.text for word in part.words]
+        return wrappers.peel(words[0].rpartition("/")[2], words[1:]) if words else None
+
+    def _printed(
+        self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]], depth: int
+    ) -> tuple[Fed | None, bool]:
+        """What the part that feeds this one prints."""
+        part = parts[index]
+        source = part.piped_from if isinstance(part, Simple) else None
+        if source is None:
+            return None, False
+        before = parts[source]
+        folder = places[source][0]
+        if depth > _DEPTH or not isinstance(before, Simple) or len(places[source]) != 1 or folder is None:
+            return sources.UNKNOWN, False
+        args, unclear = self._words(before.words, folder)
+        if unclear or not args:
+            return sources.UNKNOWN, False
+        feed, _ = self._printed(parts, source, places, depth + 1)
+        call = self._call(args, folder, in_shell=True, piped=feed is not None)
+        peeled = wrappers.peel(call.program, call.args)
+        if peeled is not None and peeled.reads_names and peeled.argv:
+            call = self._call(wrappers.feed(peeled, feed or sources.UNKNOWN), folder, in_shell=False, piped=False)
+        elif peeled is not None:
+            return sources.UNKNOWN, False
+        return sources.printed(call.program, call.args, call.folder, feed)
+
+    # --- files ---
+
+    def _touch(self, verb: str, path: str, folder: str) -> Touch:
+        if path == "~" or path.startswith("~/"):
+            path = self.situation.home + path[1:]
+        whole = paths.absolute(folder, path)
+        fact = self.look.path(whole)
+        return Touch(verb, whole, fact.real if fact is not None else whole)
+
+    def _touches(self, call: Invocation, *, allowed: bool) -> list[Match]:
+        """What one run does to files, as far as known: guardrails, and rules that speak of files.
+
+        `allowed`: allow rules cover it, so they have told patterns from paths and judged what is read.
+        """
+        matches: list[Match] = []
+        for verb, word in effects.touched(call):
+            reads = verb in ("read", "use")
+            if verb == "read" and allowed and not self.policy.by_kind.get("file read", ()):
+                continue
+            touch = self._touch(verb, word, call.folder)
+            fact = self.look.path(touch.path) if reads else None
+            if reads and (fact is None or fact.kind == "missing"):
+                continue
+            matches += guardrails.touch(touch, self.protected)
+            matches += self._file_rules(Touch("read", touch.path, touch.real) if reads else touch, stricter=True)
+            if reads and not allowed and call.program not in _NAMES_ONLY and self._is_secret_file(touch):
+                matches.append(self.secret(touch.path))
+        if call.program == "rm" and self._is_far_removal(call):
+            matches.append(guardrails.far_removal(" ".join(str(word) for word in call.args[:4])))
+        return matches
+
+    def _is_secret_file(self, touch: Touch) -> bool:
+        if not (self.reach.is_secret(touch.real) or self.reach.is_secret(paths.normal(touch.path))):
+            return False
+        fact = self.look.path(touch.path)
+        return fact is not None and fact.kind in ("file", "other")
+
+    def _is_far_removal(self, call: Invocation) -> bool:
+        words = [word for word in call.args if isinstance(word, str)]
+        if not any(word in ("--recursive",) or (word[:1] == "-" and word[1:2] != "-" and set("rR") & set(word)) for word in words):
+            return False
+        touches = [self._touch(verb, word, call.folder) for verb, word in effects.touched(call)]
+        tree = self.situation.worktree
+        return any(not tree or t.real == tree or not paths.inside(t.real, (tree,)) for t in touches)
+
+    def file(self, touch: Touch) -> list[Match]:
+        """All that applies to one touch of a file by itself (a file action, a redirection)."""
+        matches = [*guardrails.touch(touch, self.protected), *self._file_rules(touch), *self.general()]
+        return matches or [self.unmatched(f"{_VERBS.get(touch.verb, touch.verb)} {touch.path}", Risk.MEDIUM)]
+
+    def _file_rules(self, touch: Touch, *, stricter: bool = False) -> list[Match]:
+        matches: list[Match] = []
+        for rule in (*self.policy.by_kind.get("file", ()), *(g for g in self.granted if g.when.file)):
+            allows = rule.verdict is Verdict.ALLOW
+            if (stricter and allows) or not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
+                continue
+            if rules.match_file(rule, touch, self.reach) is not None:
+                continue
+            miss = (self.reach.name if touch.verb == "list" else self.reach.content)(touch.path, "/") if allows else None
+            if miss is None:
+                matches.append(self.by_rule(rule))
+            elif not miss.pending:
+                matches.append(self._asked_about(miss))
+        return matches
+
+    # --- words for matches ---
+
+    def unmatched(self, reason: str, risk: Risk = Risk.LOW) -> Match:
+        return Match(rule="unmatched", verdict=Verdict(self.policy.defaults.unmatched), reason=reason, where="default", risk=risk)
+
+    def by_rule(self, rule: Rule) -> Match:
+        risk = rule.risk or (Risk.LOW if rule.verdict is Verdict.ALLOW else Risk.MEDIUM)
+        return Match(rule=rule.name, verdict=rule.verdict, reason=rule.file.reason, where=rule.where, risk=risk)
+
+    def secret(self, path: str) -> Match:
+        return Match(rule="secrets", verdict=Verdict.ASK, reason=f"reads {path}, which holds secrets", where="guardrail", risk=Risk.HIGH)
+
+    def _asked_about(self, miss: Miss | None, call: Invocation | None = None) -> Match:
+        if miss is not None and miss.weight == 3 and "secrets" in miss.text:
+            return Match(rule="secrets", verdict=Verdict.ASK, reason=miss.text, where="guardrail", risk=Risk.HIGH)
+        weight = miss.weight if miss is not None else 0
+        text, risk = effects.describe(call, self.look, self.situation.roots) if call is not None else ("", Risk.LOW)
+        if miss is not None and weight and (weight > 1 or call is None or text.endswith(effects.UNKNOWN)):
+            return self.unmatched(miss.text, Risk.HIGH if weight == 3 else Risk.MEDIUM if weight == 2 else Risk.LOW)
+        return self.unmatched(text or "not looked at yet", risk)
+
+    def _says(self, argv: Sequence[str], folder: str) -> str:
+        call = self._call(argv, folder, in_shell=True, piped=False)
+        return effects.describe(call, self.look, self.situation.roots)[0]
+
+
+_VERBS = {"write": "writes", "edit": "edits", "copy": "copies to", "delete": "removes", "read": "reads", "list": "lists"}
+_NAMES_ONLY = frozenset("ls stat test [ find fd fdfind tree du realpath readlink basename dirname echo printf git cd exa eza lsd".split())
+
+
+def _first_special(pattern: str) -> int:
+    index = 0
+    while index < len(pattern) and pattern[index] not in "*?[":
+        index += 2 if pattern[index] == "\\" else 1
+    return min(index, len(pattern))
+
+
+def _unescaped(pattern: str) -> str:
+    out = []
+    index = 0
+    while index < len(pattern):
+        if pattern[index] == "\\" and index + 1 < len(pattern):
+            index += 1
+        out.append(pattern[index])
+        index += 1
+    return "".join(out)

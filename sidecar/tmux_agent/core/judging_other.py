@@ -1,0 +1,122 @@
+"""Actions that are neither commands nor files: tmux through us, fetches, MCP tools, other tools, questions, stages.
+
+Owns what is said of each and which rules speak of it. Must not own programs and files (judging.py).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from . import rules
+from .model import Action, Ask, Fetch, Match, Mcp, Risk, Stage, Tmux, Tool, Verdict
+from .policy_file import Words
+from .rules import Rule
+from .situation import Finding, Policy, Situation
+
+_TYPES = frozenset(("send_keys", "send_text"))
+_ENDS = frozenset(("kill_session", "kill_pane"))
+_STARTS = frozenset(("create_session", "create_pane"))
+
+
+class Judge(Protocol):
+    """What this module needs of judging.Judging."""
+
+    policy: Policy
+    situation: Situation
+
+    def unmatched(self, reason: str, risk: Risk = ...) -> Match: ...
+    def by_rule(self, rule: Rule) -> Match: ...
+    def general(self) -> list[Match]: ...
+
+
+def other(judge: Judge, action: Action) -> list[Finding]:
+    """One finding about the action as a whole."""
+    if isinstance(action, Tmux):
+        return [_tmux(judge, action)]
+    if isinstance(action, Fetch):
+        return [_fetch(judge, action)]
+    if isinstance(action, Mcp):
+        source = f"{action.server}: {action.tool}"
+        return [_ruled(judge, "mcp", source, lambda rule: _mcp(rule, action), f"uses {action.tool} of the MCP server {action.server}")]
+    if isinstance(action, Tool):
+        return [_ruled(judge, "tool", action.name, lambda rule: _globbed(action.name, rule.when.tool), f"uses the agent's tool {action.name}")]
+    if isinstance(action, Ask):
+        return [_ask(judge, action)]
+    if isinstance(action, Stage):
+        return [Finding(f"{action.pipeline}: {action.stage}", (judge.unmatched(f"starts the stage {action.stage}"),))]
+    raise TypeError(f"{type(action).__name__} is judged elsewhere")
+
+
+def _ruled(judge: Judge, kind: str, source: str, fits: Callable[[Rule], bool], says: str, risk: Risk = Risk.MEDIUM) -> Finding:
+    matches = [
+        judge.by_rule(rule)
+        for rule in judge.policy.by_kind.get(kind, ())
+        if fits(rule) and rules.fits_asker(rule, judge.situation.asker, risk)
+    ]
+    matches += judge.general()
+    return Finding(source, tuple(matches) or (judge.unmatched(says, risk),), says)
+
+
+def _globbed(value: str, patterns: Words) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _mcp(rule: Rule, action: Mcp) -> bool:
+    when = rule.when.mcp
+    return when is not None and _globbed(action.server, when.server) and _globbed(action.tool, when.tool)
+
+
+def _fetch(judge: Judge, action: Fetch) -> Finding:
+    try:
+        host = urlsplit(action.url).hostname or ""
+    except ValueError:
+        host = ""
+
+    def fits(rule: Rule) -> bool:
+        when = rule.when.fetch
+        methods = tuple(method.upper() for method in when.method) if when else ()
+        known = bool(host) or rule.verdict is not Verdict.ALLOW
+        return when is not None and known and rules.match_host(when.host, host) and (not methods or action.method.upper() in methods)
+
+    sends = action.method.upper() not in ("GET", "HEAD")
+    says = f"{'sends data to' if sends else 'reads from'} {host or action.url}"
+    return _ruled(judge, "fetch", action.url, fits, says, Risk.HIGH if sends else Risk.MEDIUM)
+
+
+def _ask(judge: Judge, action: Ask) -> Finding:
+    def fits(rule: Rule) -> bool:
+        when = rule.when.ask
+        return (
+            when is not None
+            and rule.verdict is not Verdict.ALLOW
+            and _globbed(action.action_type, when.action_type)
+            and _globbed(action.urgency, when.urgency)
+        )
+
+    question = Match(rule="a question", verdict=Verdict.ASK, reason="asks a person", where="guardrail")
+    finding = _ruled(judge, "ask", action.prompt, fits, "asks a person")
+    kept = tuple(match for match in finding.matches if match.where != "default")
+    return Finding(action.prompt, (*kept, question), "asks a person")
+
+
+def _tmux(judge: Judge, action: Tmux) -> Finding:
+    verb = action.verb.removeprefix("tmux.")
+    what = {
+        "send_text": f"types into {action.target}: {action.text}",
+        "send_keys": f"presses {' '.join(action.keys)} in {action.target}",
+        "kill_session": f"ends the session {action.target} and all in it",
+        "kill_pane": f"ends the pane {action.target} and what runs in it",
+        "create_session": f"opens the session {action.name or action.target}",
+        "create_pane": f"opens a pane beside {action.target}",
+    }
+    says = what.get(verb, f"{verb.replace('_', ' ')} {action.target}".strip())
+    risk = Risk.HIGH if verb in _TYPES | _ENDS else Risk.LOW
+    finding = _ruled(judge, "tmux", says, lambda rule: _globbed(verb, rule.when.tmux), says, risk)
+    # Ending things, and starting or typing something, is never without a person.
+    if verb in _ENDS or verb in _TYPES or (verb in _STARTS and (action.argv or action.text)):
+        asked = Match(rule="tmux by agents", verdict=Verdict.ASK, reason=says, where="guardrail", risk=risk)
+        finding = Finding(finding.source, (*(m for m in finding.matches if m.where != "default"), asked), says)
+    return finding

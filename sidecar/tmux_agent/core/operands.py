@@ -1,0 +1,283 @@
+"""The kinds of words that a rule may name for operands and values of options, and the check of each.
+
+Owns the table of kinds, which is also the documentation of `operands` in the policy file. Must not own rules
+(rules.py), places (reach.py), or the scripts' grammars (argv/).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from .argv import awk, find, git, jq, sed
+from .argv.options import Arg, Fed, Parsed
+from .reach import PENDING, Miss, Narrow, Reach, first
+
+
+class Place(Struct):
+    """Where one program runs: what operands are judged against."""
+
+    reach: Reach
+    folder: str
+    narrow: Narrow = Narrow()
+
+
+Check = Callable[[str, Place], Miss | None]
+
+
+def _text(word: str, place: Place) -> Miss | None:
+    return Miss("a word with a NUL") if "\0" in word else None
+
+
+def _number(word: str, place: Place) -> Miss | None:
+    return None if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?[a-zA-Z]{0,3}", word) else Miss(f"{word} is no number")
+
+
+def _path(word: str, place: Place) -> Miss | None:
+    return None if word == "-" else place.reach.content(word, place.folder)
+
+
+def _name(word: str, place: Place) -> Miss | None:
+    return place.reach.name(word, place.folder)
+
+
+def _tree(word: str, place: Place) -> Miss | None:
+    return None if word == "-" else place.reach.tree(word, place.folder, place.narrow)
+
+
+def _visible_tree(word: str, place: Place) -> Miss | None:
+    narrow = place.narrow
+    visible = Narrow(narrow.include, narrow.exclude, narrow.exclude_folders, hidden=False, split=narrow.split)
+    return None if word == "-" else place.reach.tree(word, place.folder, visible)
+
+
+def _followed_tree(word: str, place: Place) -> Miss | None:
+    narrow = place.narrow
+    followed = Narrow(narrow.include, narrow.exclude, narrow.exclude_folders, follow=True)
+    return None if word == "-" else place.reach.tree(word, place.folder, followed)
+
+
+def _rev(word: str, place: Place) -> Miss | None:
+    """A revision, or a path: git takes what exists as a path where both are possible, so both are judged."""
+    for path in git.paths_in(word):
+        if place.reach.is_secret("/" + path):
+            return Miss(f"{path} holds secrets", 3)
+    words = {word}
+    if "../" not in word and not word.endswith(".."):
+        words.update(piece for piece in re.split(r"\.\.\.?", word) if piece)
+    return first(*(place.reach.content(piece, place.folder) for piece in words))
+
+
+_EXCLUSION = re.compile(r":([!^]|\(exclude\))")
+
+
+def _pathspec(word: str, place: Place) -> Miss | None:
+    if not git.is_wide(word):
+        return place.reach.content(word, place.folder)
+    if _EXCLUSION.match(word):
+        return None
+    if ".." in word or word.startswith("/"):
+        return Miss(f"the pathspec {word} may reach out of the folder", 2)
+    named = "/" + re.sub(r"^:(\([a-z,:=]*\)|/)?", "", word)
+    return Miss(f"{word} holds secrets", 3) if place.reach.is_secret(named) else None
+
+
+def _range(word: str, place: Place) -> Miss | None:
+    path = git.range_path(word)
+    return _path(path, place) if path else None
+
+
+def _script(why_not: Callable[[str], str]) -> Check:
+    def check(word: str, place: Place) -> Miss | None:
+        why = why_not(word)
+        return Miss(why) if why else None
+
+    return check
+
+
+def _like(pattern: str, what: str) -> Check:
+    expression = re.compile(pattern, re.DOTALL)
+
+    def check(word: str, place: Place) -> Miss | None:
+        return None if expression.fullmatch(word) else Miss(f"{word} is not {what}")
+
+    return check
+
+
+def _condition(word: str, place: Place) -> Miss | None:
+    if re.fullmatch(r"-[vRo]", word) or re.search(r"\$[({\[]|`", word):
+        return Miss(f"{word} may be computed by the shell")
+    return place.reach.name(word, place.folder) if "/" in word else None
+
+
+def _archive(word: str, place: Place) -> Miss | None:
+    return Miss(f"{word} names another machine") if ":" in word else _path(word, place)
+
+
+def _glob(word: str, place: Place) -> Miss | None:
+    return None
+
+
+# kind → (what it is, check). A kind with an s takes any number of words; the others take one. `!` behind it: it must be there.
+KINDS: dict[str, tuple[str, Check]] = {
+    "text": ("any literal word, which the program only prints or computes with", _text),
+    "pattern": ("a regular expression or other pattern; not expected where an option has given it", _text),
+    "number": ("a number, with a sign or unit", _number),
+    "path": ("a file whose content is read: inside the roots and no secret; - is standard input", _path),
+    "pattern_file": ("a file with patterns, read like `path`; stands for `pattern`", _path),
+    "name": ("a file or folder of which names, sizes and dates are shown, not contents; inside the roots", _name),
+    "tree": ("a file, or a folder of which everything beneath is read: no secret may be there", _tree),
+    "visible_tree": ("like tree, for programs that skip what begins with a dot", _visible_tree),
+    "followed_tree": ("like tree, for programs that follow the links beneath", _followed_tree),
+    "rev": ("a git revision, range or REV:PATH; also judged as a path", _rev),
+    "pathspec": ("a git pathspec", _pathspec),
+    "range": ("git's -L start,end:file", _range),
+    "sed": ("a sed script that only prints", _script(sed.why_not)),
+    "awk": ("an awk program that only computes and prints", _script(awk.why_not)),
+    "jq": ("a jq or yq filter that reads nothing but its input", _script(jq.why_not)),
+    "include": ("a glob: of all beneath, only such files are read", _glob),
+    "exclude": ("a glob: such files are not read", _glob),
+    "exclude_folder": ("a glob: such folders are not entered", _glob),
+    "glob": ("a glob that limits what is read, with ! in front one that excludes", _glob),
+    "date": ("+FORMAT; anything else would set the clock", _like(r"\+.*", "+FORMAT")),
+    "process": (
+        "ps's letters without a dash, but not e, which shows environments; or a process id",
+        _like(r"[afhjlmnrsuvwxT]+|[0-9,]+", "harmless"),
+    ),
+    "columns": ("ps's column names, except environments", _like(r"(?!.*env)[a-zA-Z_%,=: ]+", "harmless")),
+    "key": ("the name of one git setting", _like(r"[A-Za-z][A-Za-z0-9-]*\.[^=\n]+", "a setting's name")),
+    "variable": (
+        "the name of one environment variable that holds no secret",
+        _like(r"HOME|PATH|PWD|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TERM|COLUMNS|LINES|TZ|EDITOR|PAGER|VIRTUAL_ENV|TMPDIR|HOSTNAME|OSTYPE|CI|NODE_ENV|GOPATH|GOROOT|CARGO_HOME|XDG_[A-Z_]+|DISPLAY|SHLVL", "known to be harmless"),
+    ),
+    "signal": ("a signal's name or number", _like(r"-?[A-Za-z0-9+-]+", "a signal")),
+    "tmux_format": (
+        "a tmux format of plain variables (a #(…) would run a command)",
+        _like(r"(?:[^#]|#\{[a-z_@]+\})*", "a format of plain variables"),
+    ),
+    "condition": ("a word of test(1): what looks like a path has to be inside the roots", _condition),
+    "format": ("printf's format: anything but -v, which sets a variable", _like(r"(?!-v).*", "a format")),
+    "inert": ("a word without $( or a backtick, for programs that some shells let compute", _like(r"(?!.*(\$[({\[]|`)).*", "inert")),
+    "archive": ("an archive to read; a name with a colon would be on another machine", _archive),
+    "tar_letters": ("tar's letters without a dash: only listing", _like(r"[vzjJ]*t[vzjJ]*f", "only listing")),
+    "any": ("anything at all; only for rules of your own", _text),
+}  # fmt: skip
+_MANY = {kind + "s": kind for kind in KINDS if kind != "any"} | {"any": "any", "processes": "process"}
+_SUPPLIED = {"pattern": ("pattern", "pattern_file"), "sed": ("sed",), "awk": ("awk",), "jq": ("jq",)}
+_FED = frozenset(("path", "tree", "visible_tree", "followed_tree", "name", "pathspec"))
+_HARMLESS_FED = frozenset(("text",))
+_DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "followed_tree"))
+SPECIAL = {"none": "no operand at all", "find": "a find command line that only looks"}
+
+
+def known(kind: str) -> bool:
+    """True where a rule may use this kind."""
+    kind = kind.removesuffix("!")
+    return kind in KINDS or kind in _MANY or kind in SPECIAL or "|" in kind or kind.startswith("=")
+
+
+def one(kind: str) -> str:
+    """The kind of a single word: names → name."""
+    return _MANY.get(kind, kind)
+
+
+def check(kind: str, word: Arg, place: Place) -> Miss | None:
+    """None where `word` is of this kind and may be used."""
+    kind = one(kind)
+    if isinstance(word, Fed):
+        if kind in _HARMLESS_FED:
+            return None
+        if kind not in _FED:
+            return Miss("an operand that only running will tell", 2)
+        return place.reach.fed(word)
+    if kind.startswith("="):
+        return None if word == kind[1:] else Miss(f"{word} is not {kind[1:]}")
+    if kind in KINDS:
+        return KINDS[kind][1](word, place)
+    return None if word in kind.split("|") else Miss(f"{word} is not one of {kind}")
+
+
+def narrowed(parsed: Parsed) -> Narrow:
+    """What the options say about which files beneath a folder are read."""
+    found: dict[str, list[str]] = {"include": [], "exclude": [], "exclude_folder": []}
+    for spec, values in parsed.options:
+        for kind, value in zip(spec.kinds, values, strict=False):
+            if kind == "glob":
+                target = "exclude" if value.startswith("!") else "include"
+                found[target].append(value.removeprefix("!"))
+            elif kind in found:
+                found[kind].append(value)
+    return Narrow(tuple(found["include"]), tuple(found["exclude"]), tuple(found["exclude_folder"]))
+
+
+def check_all(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool = False) -> Miss | None:
+    """Operands and the values of options against a rule's kinds. `piped`: with no operand, standard input is read."""
+    values = [
+        check(kind, value, place) for spec, words in parsed.options for kind, value in zip(spec.kinds, words, strict=False)
+    ]
+    miss = first(*values)
+    if miss is not None and not miss.pending:
+        return miss
+    kinds = _still_expected(kinds, parsed)
+    return first(miss, _operands(kinds, parsed, place, piped=piped))
+
+
+def _still_expected(kinds: Sequence[str], parsed: Parsed) -> Sequence[str]:
+    if kinds and kinds[0] in _SUPPLIED:
+        given = {kind for spec, _ in parsed.options for kind in spec.kinds}
+        if given & set(_SUPPLIED[kinds[0]]):
+            return kinds[1:]
+    return kinds
+
+
+def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool) -> Miss | None:
+    words = parsed.operands
+    if "revs" in kinds or "rev" in kinds:
+        return _git_operands(kinds, parsed, place)
+    misses: list[Miss | None] = []
+    at = 0
+    for listed in kinds:
+        kind = listed.removesuffix("!")
+        if kind != listed and at >= len(words):
+            return Miss(f"without {kind}")
+        if kind in _MANY:
+            rest = len(words) - at
+            misses += [check(kind, word, place) for word in words[at:]]
+            at = len(words)
+            if not rest and one(kind) in _DEFAULT_FOLDER and not (piped and one(kind) == "visible_tree"):
+                misses.append(check(kind, ".", place))
+        elif kind in KINDS or "|" in kind or kind.startswith("="):
+            if at < len(words):
+                misses.append(check(kind, words[at], place))
+                at += 1
+            elif one(kind) in _DEFAULT_FOLDER:
+                misses.append(check(kind, ".", place))
+    if at < len(words):
+        extra = words[at]
+        return Miss(f"{extra if isinstance(extra, str) else 'a further operand'} is more than the rule allows")
+    return first(*misses)
+
+
+def _git_operands(kinds: Sequence[str], parsed: Parsed, place: Place) -> Miss | None:
+    """git: in front of -- revisions and paths in any order, behind it only paths."""
+    single = "rev" in kinds
+    plain = [k for k in kinds if k not in ("rev", "revs", "paths", "pathspecs")]
+    words = parsed.operands[len(plain) :]
+    misses = [check(kind, word, place) for kind, word in zip(plain, parsed.operands, strict=False)]
+    dashes = max(parsed.dashes - len(plain), 0)
+    paths_too = "paths" in kinds or "pathspecs" in kinds
+    if single and len(words[:dashes]) > 1 and not paths_too:
+        return Miss(f"{words[1]} is more than the rule allows")
+    if words[dashes:] and not paths_too:
+        return Miss("paths behind --")
+    for word in words[:dashes]:
+        if isinstance(word, str) and word.startswith(":") and paths_too and not re.match(r":[0-3/]", word):
+            misses.append(check("pathspec", word, place))
+        else:
+            misses.append(check("rev" if isinstance(word, str) else "path", word, place))
+    return first(*misses, *(check("pathspec", word, place) for word in words[dashes:]))
+
+
+__all__ = ["KINDS", "PENDING", "SPECIAL", "Place", "check", "check_all", "find", "known", "narrowed", "one"]

@@ -1,0 +1,134 @@
+"""The one question: decide(action, facts, policy, grants, situation) -> Decision. Pure.
+
+Owns the rule that the strictest of all that applies wins, and how grants count. Must not own taking an action apart
+(judging.py), matching (rules.py), guardrails (guardrails.py), or gathering facts (services/observe.py).
+
+Rounds: `examine` gives a decision and the facts it asked for in vain. While there are such facts the decision is not
+final: gather them and examine again (services/judgement.py does). What is still unknown at the end never allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+
+from . import proposals, rules
+from .facts import Facts, Key, Lookup
+from .judging import Judging
+from .model import Action, Command, Decision, Grant, JudgedPart, Match, Risk, Shell, Verdict, digest
+from .policy_file import RuleFile, as_rule
+from .rules import Rule
+from .situation import Finding, Policy, Situation, strictest
+
+
+def decide(
+    action: Action, facts: Facts, policy: Policy, grants: Sequence[Grant] = (), *, situation: Situation
+) -> Decision:
+    """What is done about `action`, with every reason. Facts that are missing count against it."""
+    return examine(action, facts, policy, grants, situation=situation)[0]
+
+
+def examine(
+    action: Action, facts: Facts, policy: Policy, grants: Sequence[Grant] = (), *, situation: Situation
+) -> tuple[Decision, tuple[Key, ...]]:
+    """The decision so far, and the facts that were asked for and are not there."""
+    look = Lookup(facts)
+    granted = tuple(rule for grant in grants if (rule := _shape(grant, situation.home)) is not None)
+    findings = Judging(policy, situation, look, granted).action(action)
+    if grants:
+        findings = _with_exact(action, findings, policy, grants, look)
+    decision = _conclude(action, findings, policy)
+    if decision.verdict is Verdict.ASK:
+        decision = msgspec.structs.replace(decision, grants=proposals.scopes(action, decision, look))
+    return decision, tuple(look.wanted)
+
+
+# --- grants ------------------------------------------------------------------------------------------
+
+
+def _shape(grant: Grant, home: str) -> Rule | None:
+    """A grant of a shape as an allow rule; None for one of an exact action, or where the rule no longer compiles."""
+    if grant.rule is None or grant.digest is not None or grant.revoked:
+        return None
+    return _compiled(f"grant {grant.id}", msgspec.json.encode(grant.rule), home)
+
+
+@lru_cache(maxsize=512)
+def _compiled(where: str, rule: bytes, home: str) -> Rule | None:
+    try:
+        typed: RuleFile = as_rule(msgspec.json.decode(rule))
+        return rules.compile_rule(typed, where, {}, home) if typed.verdict == "allow" else None
+    except (rules.BadRule, msgspec.ValidationError):
+        return None
+
+
+def _with_exact(
+    action: Action, findings: list[Finding], policy: Policy, grants: Sequence[Grant], look: Lookup
+) -> list[Finding]:
+    """A grant for this very action stands in for the default, and for nothing stricter."""
+    if not any(grant.digest for grant in grants) or policy.defaults.unmatched != "ask":
+        return findings
+    name = digest(action)
+    for grant in grants:
+        bound = grant.digest == name and not grant.revoked
+        if bound and all([_same(path, sha, look) for path, sha in grant.bound.items()]):
+            match = Match(
+                rule=grant.text or "granted", verdict=Verdict.ALLOW, reason="a person allowed it ahead", where=f"grant {grant.id}"
+            )
+            return [_lifted(finding, match) for finding in findings]
+    return findings
+
+
+def _lifted(finding: Finding, granted: Match) -> Finding:
+    kept = tuple(match for match in finding.matches if match.where != "default")
+    return Finding(finding.source, (*kept, granted), finding.says)
+
+
+def _same(path: str, sha: str, look: Lookup) -> bool:
+    file, script_mark, script = path.partition("#scripts.")
+    if script_mark:
+        package = look.package(file.rpartition("/")[0], script)
+        return package is not None and package.path == file and package.sha256 == sha
+    fact = look.hash(path)
+    return fact is not None and fact.sha256 == sha
+
+
+# --- the end -----------------------------------------------------------------------------------------
+
+
+def _conclude(action: Action, findings: Sequence[Finding], policy: Policy) -> Decision:
+    matched = tuple(dict.fromkeys(match for finding in findings for match in finding.matches))
+    chosen = strictest(matched)
+    rule = policy.named(chosen.rule) if chosen.where not in ("default", "guardrail") else None
+    options = rule.file if rule else None
+    shown = isinstance(action, (Shell, Command)) or len(findings) > 1
+    return Decision(
+        verdict=chosen.verdict,
+        rule=chosen.rule,
+        reason=chosen.reason,
+        where=chosen.where,
+        risk=max((match.risk for match in matched), key=lambda risk: risk.rank, default=Risk.LOW),
+        named=chosen.where != "default",
+        matched=matched,
+        parts=tuple(_part(finding) for finding in findings) if shown else (),
+        timeout=options.timeout if options else None,
+        on_timeout=Verdict((options and options.on_timeout) or policy.defaults.on_timeout),
+        step_up=options.step_up if options else (),
+        channels=options.channels if options else (),
+    )
+
+
+def _part(finding: Finding) -> JudgedPart:
+    chosen = strictest(finding.matches)
+    return JudgedPart(
+        source=finding.source,
+        verdict=chosen.verdict,
+        rule=chosen.rule,
+        reason=finding.says or chosen.reason,
+        risk=max((match.risk for match in finding.matches), key=lambda risk: risk.rank),
+    )
+
+
+__all__ = ["Policy", "Situation", "decide", "examine"]

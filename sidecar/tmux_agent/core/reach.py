@@ -1,0 +1,211 @@
+"""What may be read: one path, or all beneath it, against the roots, the secrets and the facts.
+
+Owns the answer to "may this be shown without asking", and the reason where not. Must not own which program reads it
+(operands.py) or looking at files (services/observe.py).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from . import paths
+from .argv.options import Fed
+from .facts import Danger, Lookup, PathFact, TreeFact
+from .paths import Secrets
+
+
+class Miss(Struct, frozen=True):
+    """Why a rule does not apply. `weight`: how much a person would want to know (3 secret, 2 place, 1 form)."""
+
+    text: str
+    weight: int = 1
+    pending: bool = False  # only a fact that nobody gathered yet
+
+
+PENDING = Miss("not looked at yet", 0, True)
+
+
+class Narrow(Struct, frozen=True):
+    """To which of the files beneath a folder a reader was limited. Globs, as its options give them."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    exclude_folders: tuple[str, ...] = ()
+    hidden: bool = True  # entries with a leading dot are read too
+    follow: bool = False  # symbolic links beneath are followed
+    split: bool = False  # names with blanks fall apart
+    tracked: bool = False  # only what git tracks
+    dashed: bool = False  # names that begin with a dash are taken for options
+
+
+def first(*misses: Miss | None) -> Miss | None:
+    """The first that is final, else one that is pending, else None."""
+    pending = None
+    for miss in misses:
+        if miss is not None:
+            if not miss.pending:
+                return miss
+            pending = miss
+    return pending
+
+
+class Reach:
+    """Built for one round of one decision."""
+
+    __slots__ = ("home", "look", "roots", "secrets")
+
+    def __init__(self, look: Lookup, roots: Sequence[str], secrets: Secrets, home: str) -> None:
+        self.look = look
+        self.roots = tuple(roots)
+        self.secrets = secrets
+        self.home = home
+
+    # --- one path ---
+
+    def content(self, path: str, folder: str) -> Miss | None:
+        """May the content of this file be shown? A folder passes: reading it as a file shows nothing."""
+        path = paths.absolute(folder, path)
+        if path in paths.READABLE_DEVICES:
+            return None
+        fact = self.look.path(path)
+        if fact is None:
+            return PENDING
+        return self._secret(path, fact) or self._placed(path, fact) or self._shared(path, fact)
+
+    def name(self, path: str, folder: str) -> Miss | None:
+        """May it be shown that this exists, how large it is, what lies in it by name?"""
+        path = paths.absolute(folder, path)
+        if path in paths.READABLE_DEVICES:
+            return None
+        fact = self.look.path(path)
+        if fact is None:
+            return PENDING
+        if fact.link and fact.kind in ("file", "missing") and not fact.magic and paths.inside(fact.parent, self.roots):
+            return None  # the link itself is inside; of its target only the size and dates show
+        return self._placed(path, fact)
+
+    def is_secret(self, path: str) -> bool:
+        return path in self.secrets
+
+    def _placed(self, path: str, fact: PathFact) -> Miss | None:
+        if fact.magic:
+            return Miss(f"{path} leads through links or devices that mean different things to different programs", 2)
+        if not paths.inside(fact.real, self.roots):
+            return Miss(f"{fact.real} is outside the roots", 2)
+        if fact.kind == "other":
+            return Miss(f"{path} is a device, socket or pipe", 2)
+        return None
+
+    def _secret(self, path: str, fact: PathFact) -> Miss | None:
+        if fact.kind == "folder":
+            return None
+        if fact.real in self.secrets or paths.normal(path) in self.secrets:
+            return Miss(f"{path} holds secrets", 3)
+        return None
+
+    def _shared(self, path: str, fact: PathFact) -> Miss | None:
+        if fact.kind == "file" and fact.links > 1 and not _is_store(fact.real):
+            return Miss(f"{path} has {fact.links} hard links: it may be another name of something private", 2)
+        return None
+
+    # --- a whole tree ---
+
+    def tree(self, path: str, folder: str, narrow: Narrow) -> Miss | None:
+        """May everything beneath (or the file itself) be shown?"""
+        miss = self.content(path, folder)
+        if miss is not None:
+            return miss
+        whole = paths.absolute(folder, path)
+        fact = self.look.path(whole) if whole not in paths.READABLE_DEVICES else None
+        if fact is None or fact.kind != "folder":
+            return None
+        beneath = self.look.tree(fact.real)
+        if beneath is None:
+            return PENDING
+        return self._beneath(fact.real, beneath, narrow)
+
+    def _beneath(self, start: str, tree: TreeFact, narrow: Narrow) -> Miss | None:
+        for danger in tree.dangers:
+            miss = self._reached(start, danger, narrow)
+            if miss is not None:
+                return miss
+        return None if tree.complete else Miss(f"{start} holds too much to look through for secrets", 2)
+
+    def _reached(self, start: str, danger: Danger, narrow: Narrow) -> Miss | None:
+        where = f"{start}/{danger.path}"
+        if danger.kind == "odd":
+            bad = narrow.split or (narrow.dashed and danger.path.startswith("-"))
+            return Miss(f"{where} has a name that would fall apart on the way", 2) if bad else None
+        if not _is_read(danger.path, narrow):
+            return None
+        if danger.kind == "link":
+            if not narrow.follow:
+                return None
+            safe = paths.inside(danger.target, self.roots) and danger.target not in self.secrets
+            fact = self.look.path(danger.target) if safe else None
+            if safe and fact is None:
+                return PENDING
+            safe = fact is not None and fact.kind == "file" and not fact.magic
+            return None if safe else Miss(f"{where} leads to {danger.target}", 2)
+        if danger.kind == "shared":
+            return Miss(f"{where} has several hard links: it may be another name of something private", 2)
+        if narrow.tracked:
+            repo = self.look.repo(start)
+            if repo is None:
+                return PENDING
+            if "*" not in repo.tracked and not any(f"{repo.top}/{secret}" == where for secret in repo.tracked):
+                return None
+        return Miss(f"{where} holds secrets", 3)
+
+    def fed(self, fed: Fed) -> Miss | None:
+        """May the content of all that another program names be shown?"""
+        if fed.unknown or fed.partial:
+            return Miss("what it reads is known only when it runs", 2)
+        narrow = Narrow(
+            include=fed.names or (),
+            hidden=fed.hidden,
+            follow=fed.links,
+            split=fed.split,
+            dashed=fed.dashed,
+            tracked=fed.tracked,
+        )
+        return first(*(self.tree(start, "/", narrow) for start in fed.starts))
+
+
+def _is_read(path: str, narrow: Narrow) -> bool:
+    *folders, name = path.split("/")
+    if narrow.include:
+        # Where a tool is given both, the later one wins for some and the earlier for others: no exclusion counts then.
+        return any(_fits(glob, name) for glob in narrow.include)
+    if not narrow.hidden and any(part.startswith(".") for part in (*folders, name)):
+        return False
+    if any(fnmatch.fnmatchcase(name, glob) for glob in narrow.exclude):
+        return False
+    return not any(fnmatch.fnmatchcase(part, glob) for part in folders for glob in narrow.exclude_folders)
+
+
+def _fits(glob: str, name: str) -> bool:
+    """Whether a file of this name may be one that the glob takes; folders in front of it are taken to fit."""
+    last = glob.rstrip("/").rpartition("/")[2].casefold()
+    if last == "**" or glob.endswith("/"):
+        return True
+    return any(fnmatch.fnmatchcase(name.casefold(), piece) for piece in _braces(last))
+
+
+def _braces(glob: str) -> list[str]:
+    """The globs that one pair of braces stands for; braces within braces are taken to fit everything."""
+    before, opened, rest = glob.partition("{")
+    inner, closed, after = rest.partition("}")
+    if not opened:
+        return [glob]
+    if not closed or "{" in inner or "{" in after:
+        return ["*"]
+    return [glob, *(before + piece + after for piece in inner.split(","))]
+
+
+def _is_store(real: str) -> bool:
+    """Package managers and git link their own copies of files; nobody's secrets."""
+    return "/node_modules/" in real or "/.git/" in real or "/.venv/" in real or "/site-packages/" in real

@@ -1,0 +1,61 @@
+"""What a decision rests on besides the facts: the compiled policy, whose action it is, and what was found about it.
+
+Owns these values and the order of matches. Must not own how any of them is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from .model import Match, Verdict
+from .paths import Secrets
+from .policy_file import Defaults
+from .rules import Asker, Rule
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """All layers together, compiled (policy_build.build)."""
+
+    rules: tuple[Rule, ...]
+    by_program: Mapping[str, tuple[Rule, ...]]
+    by_kind: Mapping[str, tuple[Rule, ...]]  # file, tmux, fetch, mcp, ask, tool; any: no kind; "file read": ask and deny
+    defaults: Defaults
+    secrets: Secrets
+    environment: Mapping[str, re.Pattern[str]]
+    roots: tuple[str, ...]  # as written: ~ and {worktree} are still in it
+
+    def named(self, name: str) -> Rule | None:
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+
+class Situation(Struct, frozen=True, kw_only=True):
+    """Whose action it is and where. All paths are real and absolute."""
+
+    roots: tuple[str, ...]
+    worktree: str  # "": none
+    home: str
+    asker: Asker = Asker()
+    protected: tuple[str, ...] = ()  # files and folders of ours and of the person's policy
+
+
+class Finding(Struct, frozen=True):
+    """One part of an action and all that applies to it."""
+
+    source: str
+    matches: tuple[Match, ...]
+    says: str = ""  # for people: what the part does
+
+
+def strictest(matches: Iterable[Match]) -> Match:
+    """The match that decides. Among equals a guardrail, then a rule, then the default; then the higher risk."""
+    return max(matches, key=_strictness)
+
+
+def _strictness(match: Match) -> tuple[int, int, int]:
+    kind = 0 if match.where == "default" else 2 if match.where == "guardrail" else 1
+    if match.verdict is Verdict.ALLOW:
+        kind = 0
+    return match.verdict.rank, kind, match.risk.rank

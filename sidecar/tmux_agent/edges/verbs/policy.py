@@ -1,0 +1,330 @@
+"""`tmux-agent policy`: check, explain, test, lint, init, replay and trust policies, without a sidecar.
+
+Owns the arguments and what is printed. Must not own judging (services/judgement.py). Commands are judged as the person's
+own worktree would be: {worktree} is the top of the repository around the case's cwd, else that folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...core import config, operands, policy_build
+from ...core.model import Action, Command, Decision, Risk, Shell, Verdict
+from ...core.policy_build import Layer
+from ...core.policy_file import PolicyFile
+from ...services import places
+from ...services.judgement import PROJECT_FILE, Judgement, shipped_text, worktree_of
+
+_LINE = 4 << 20  # characters of one case
+_COLOURS = {Verdict.ALLOW: "32", Verdict.ASK: "33", Verdict.DENY: "31"}
+_RISKS = {Risk.LOW: "2", Risk.MEDIUM: "33", Risk.HIGH: "31"}
+
+
+class Case(msgspec.Struct, forbid_unknown_fields=False):
+    """One line of --jsonl: shell text or an argument list."""
+
+    id: Any = None
+    shell: str | None = None
+    argv: list[str] | None = None
+    cwd: str | None = None
+    env: dict[str, str] | None = None
+    dialect: str = "bash"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `tmux-agent policy`."""
+    under = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    for name, about in (("check", "the verdict on one command, or on a stream of them"), ("explain", "every rule that speaks of a command, and why")):
+        sub = under.add_parser(name, help=about)
+        sub.add_argument("--shell", metavar="TEXT", help="shell text, as an agent's shell tool gets it")
+        sub.add_argument("--cwd", default=None, help="folder it would run in (default: this one)")
+        sub.add_argument("--policy", metavar="FILE", help="another policy file instead of your own")
+        sub.add_argument("--json", action="store_true", help="the whole decision as JSON")
+        sub.add_argument("argv", nargs="*", metavar="-- COMMAND", help="a program with its arguments, without a shell")
+        if name == "check":
+            sub.add_argument("--jsonl", metavar="FILE", help='cases {"id", "shell" or "argv", "cwd"?, "env"?}, one per line; - is standard input')
+    test = under.add_parser("test", help="try every rule on its examples, and case files with an expected verdict")
+    test.add_argument("--policy", metavar="FILE")
+    test.add_argument("cases", nargs="*", metavar="CASES.jsonl", help='lines {"shell" or "argv", "cwd"?, "expect": "allow|ask|deny"}')
+    lint = under.add_parser("lint", help="every error of your policy files, and rules that do nothing")
+    lint.add_argument("--policy", metavar="FILE")
+    lint.add_argument("--kinds", action="store_true", help="list the kinds of operands that rules can name")
+    init = under.add_parser("init", help="write the shipped policy to your own policy.yaml, to change it")
+    init.add_argument("--force", action="store_true", help="replace the one that is there")
+    init.add_argument("--print", action="store_true", dest="show", help="print it instead")
+    replay = under.add_parser("replay", help="judge the audit log anew by another policy: what would have changed")
+    replay.add_argument("--policy", metavar="FILE", help="the policy to try (default: your own as it is now)")
+    replay.add_argument("--since", default="", metavar="7d", help="only records of the last 7d, 12h, 30m, …")
+    replay.add_argument("--audit", metavar="FILE", help="another audit log")
+    replay.add_argument("--json", action="store_true")
+    trust = under.add_parser("trust", help=f"let a repository's {PROJECT_FILE} allow things, as it is now")
+    trust.add_argument("folder", nargs="?", default=".", help="the repository (default: this folder's)")
+
+
+def add_parser(under: Any) -> None:
+    """`policy` as one more sub-command of an argparse sub-parsers object."""
+    add(under.add_parser("policy", help="check, explain, test, replay and trust policies"))
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run one of them; gives the exit code (check: 0 allow, 3 ask or deny)."""
+    verbs = {"check": _check, "explain": _explain, "test": _test, "lint": _lint, "init": _init, "replay": _replay, "trust": _trust}
+    return verbs[args.what](args)
+
+
+# --- judging -----------------------------------------------------------------------------------------
+
+
+def _judgement(policy: str | None, *, shipped: bool = False) -> Judgement | None:
+    """The policy to use; None with its errors on stderr where it has any."""
+    where = places.find(os.environ)
+    home = os.environ.get("HOME") or str(Path.home())
+    judgement = Judgement(
+        folder=where.config,
+        state=where.state,
+        home=home,
+        environ=os.environ,
+        protected=[str(where.socket), str(where.data), str(where.config)],
+        policy_file=Path(policy) if policy else None,
+        own_files=not shipped and policy is None,
+    )
+    errors = judgement.load()
+    for error in errors:
+        print(error, file=sys.stderr)
+    return None if errors else judgement
+
+
+def _action(args: argparse.Namespace) -> Action | None:
+    cwd = os.path.abspath(args.cwd or ".")
+    if (args.shell is None) == (not args.argv):
+        print("give either --shell TEXT or -- COMMAND", file=sys.stderr)
+        return None
+    return Shell(text=args.shell, cwd=cwd) if args.shell is not None else Command(argv=tuple(args.argv), cwd=cwd)
+
+
+def _decide(judgement: Judgement, action: Action) -> Decision:
+    cwd = str(getattr(action, "cwd", "/"))
+    return judgement.judge_at(action, worktree_of(cwd)).decision
+
+
+def _check(args: argparse.Namespace) -> int:
+    if args.jsonl:
+        return _stream(args)
+    action = _action(args)
+    judgement = _judgement(args.policy) if action is not None else None
+    if action is None or judgement is None:
+        return 2
+    decision = _decide(judgement, action)
+    if args.json:
+        print(msgspec.json.encode(decision).decode())
+    else:
+        print(f"{decision.verdict.value}  {decision.rule}{'  ' + decision.reason if decision.reason else ''}")
+    return 0 if decision.verdict is Verdict.ALLOW else 3
+
+
+# --- a stream of cases -------------------------------------------------------------------------------
+
+
+def _stream(args: argparse.Namespace) -> int:
+    judgement = _judgement(args.policy, shipped=args.policy is None)
+    if judgement is None:
+        return 2
+    source = sys.stdin.buffer if args.jsonl == "-" else open(args.jsonl, "rb")  # noqa: SIM115  closed at exit
+    folder = os.path.abspath(args.cwd or ".")
+    decoder = msgspec.json.Decoder(Case)
+    write = sys.stdout.buffer.write
+    for line in source:
+        if line.strip():
+            write(msgspec.json.encode(_answer(judgement, decoder, line, folder)) + b"\n")
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _answer(judgement: Judgement, decoder: Any, line: bytes, folder: str) -> dict[str, Any]:
+    """The reply to one line; for a malformed one an error, and the verdict that is never wrong."""
+    try:
+        case = decoder.decode(line[:_LINE])
+        action = _case_action(case, folder)
+    except (msgspec.DecodeError, ValueError) as why:
+        return {"id": _id_of(line), "verdict": "ask", "rule": "error", "reason": str(why), "error": str(why)}
+    decision = _decide(judgement, action)
+    return {"id": case.id, "verdict": decision.verdict.value, "rule": decision.rule, "reason": decision.reason}
+
+
+def _id_of(line: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return value.get("id") if isinstance(value, dict) else None
+
+
+def _case_action(case: Case, folder: str) -> Action:
+    cwd = os.path.abspath(os.path.join(folder, case.cwd)) if case.cwd else folder
+    if case.cwd and "\0" in case.cwd:
+        raise ValueError("cwd holds a NUL")
+    if (case.shell is None) == (case.argv is None):
+        raise ValueError("give either shell or argv")
+    if case.argv is not None:
+        if not case.argv:
+            raise ValueError("argv is empty")
+        return Command(argv=tuple(case.argv), cwd=cwd, env=case.env or {})
+    return Shell(text=case.shell or "", cwd=cwd, dialect=case.dialect, env=case.env or {})
+
+
+# --- for people --------------------------------------------------------------------------------------
+
+
+def _explain(args: argparse.Namespace) -> int:
+    action = _action(args)
+    judgement = _judgement(args.policy) if action is not None else None
+    if action is None or judgement is None:
+        return 2
+    decision = _decide(judgement, action)
+    if args.json:
+        print(msgspec.json.encode(decision).decode())
+        return 0
+    for line in _explained(decision, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")):
+        print(line)
+    return 0
+
+
+def _explained(decision: Decision, *, colour: bool) -> Iterator[str]:
+    from ...core.display import safe
+
+    def paint(text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+    verdict = paint(f"{decision.verdict.value:5}", f"1;{_COLOURS[decision.verdict]}")
+    yield f"{verdict} {decision.rule}{paint('  ' + decision.where, '2')}"
+    if decision.reason:
+        yield f"      {safe(decision.reason)}"
+    yield f"      risk {paint(decision.risk.value, _RISKS[decision.risk])}"
+    if decision.parts:
+        yield ""
+        yield "parts"
+        for part in decision.parts:
+            yield f"  {paint(f'{part.verdict.value:5}', _COLOURS[part.verdict])} {safe(part.source)}"
+            yield paint(f"        {part.rule}{': ' + safe(part.reason) if part.reason else ''}", "2")
+    yield ""
+    yield "everything that applies"
+    width = max(len(match.rule) for match in decision.matched)
+    for match in decision.matched:
+        place = paint(match.where, "2")
+        yield f"  {paint(f'{match.verdict.value:5}', _COLOURS[match.verdict])} {match.rule:{width}}  {place}  {safe(match.reason)}"
+
+
+# --- files -------------------------------------------------------------------------------------------
+
+
+def _test(args: argparse.Namespace) -> int:
+    judgement = _judgement(args.policy)
+    if judgement is None:
+        return 1
+    rules = judgement.policy.rules
+    examples = sum(len(rule.file.match) + len(rule.file.not_match) for rule in rules)
+    print(f"{len(rules)} rules hold on their {examples} examples")
+    wrong = 0
+    for path in args.cases:
+        total = 0
+        for number, case, expected in _expected(path):
+            total += 1
+            decision = _decide(judgement, _case_action(case, os.getcwd()))
+            if decision.verdict.value != expected:
+                wrong += 1
+                print(f"{path}:{number}: {decision.verdict.value}, not {expected}: {case.shell or case.argv}  ({decision.reason or decision.rule})")
+        print(f"{path}: {total} cases")
+    return 1 if wrong else 0
+
+
+def _expected(path: str) -> Iterator[tuple[int, Case, str]]:
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                data = msgspec.json.decode(line)
+                yield number, msgspec.convert(data, Case), str(data.get("expect", ""))
+
+
+def _lint(args: argparse.Namespace) -> int:
+    if args.kinds:
+        for kind, (about, _) in operands.KINDS.items():
+            print(f"{kind:16} {about}")
+        for kind, about in operands.SPECIAL.items():
+            print(f"{kind:16} {about}")
+        return 0
+    judgement = _judgement(args.policy)
+    if judgement is None:
+        return 1
+    found = list(_doubts(judgement))
+    for line in found:
+        print(line)
+    print(f"{judgement.file}: {len(judgement.policy.rules)} rules, no errors, {len(found)} remarks")
+    return 0
+
+
+def _doubts(judgement: Judgement) -> Iterator[str]:
+    for rule in judgement.policy.rules:
+        if rule.verdict is Verdict.ALLOW and not rule.file.match:
+            yield f"{rule.where}: {rule.name!r} has no `match` example"
+        if rule.verdict is Verdict.ALLOW and rule.open_end:
+            yield f"{rule.where}: {rule.name!r} allows any option of {', '.join(sorted(rule.programs))}"
+        if rule.verdict is Verdict.ALLOW and rule.programs & operands_wrappers():
+            yield f"{rule.where}: {rule.name!r} allows a program that runs others"
+
+
+def operands_wrappers() -> frozenset[str]:
+    """Programs of which an allow rule is seldom what is meant."""
+    from ...core.argv.wrappers import NAMES
+
+    return NAMES - {"command", "bash", "sh", "dash", "env", "xargs", "timeout", "nice", "time", "zsh"}
+
+
+def _init(args: argparse.Namespace) -> int:
+    if args.show:
+        print(shipped_text(), end="")
+        return 0
+    path = places.find(os.environ).config / "policy.yaml"
+    if path.exists() and not args.force:
+        print(f"{path} is there already; --force replaces it", file=sys.stderr)
+        return 1
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(shipped_text(), "utf-8")
+    print(f"{path} now stands in place of the shipped policy; change it, then run `tmux-agent policy lint`")
+    return 0
+
+
+def _trust(args: argparse.Namespace) -> int:
+    if any(os.environ.get(mark) for mark in ("CLAUDECODE", "AI_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "OPENCODE")):
+        print("an agent cannot trust a policy; run this in a terminal of your own", file=sys.stderr)
+        return 1
+    path = Path(worktree_of(os.path.abspath(args.folder))) / PROJECT_FILE
+    judgement = _judgement(None)
+    if judgement is None:
+        return 1
+    data = path.read_bytes() if path.is_file() else None
+    if data is None:
+        print(f"there is no {path}", file=sys.stderr)
+        return 1
+    file, errors = config.load(data.decode("utf-8", "replace"), str(path), PolicyFile)
+    if file is not None and not errors:
+        _, errors = policy_build.build([Layer(file=file, label=str(path))], judgement.home)
+    for error in errors:
+        print(error, file=sys.stderr)
+    if errors:
+        return 1
+    print(f"{path} is trusted as it is now ({judgement.trust(path)[:16]}…); a change to it needs this again")
+    return 0
+
+
+def _replay(args: argparse.Namespace) -> int:
+    from .policy_replay import replay
+
+    judgement = _judgement(args.policy)
+    return replay(judgement, args) if judgement is not None else 1

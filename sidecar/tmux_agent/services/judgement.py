@@ -1,0 +1,356 @@
+"""The policy in force, and judging by it: finds and loads the layers, gathers facts in rounds, keeps the last good policy.
+
+Owns policy files on disk, trust of repositories' own files, the roots of an asker, and asking the world until a
+decision rests on facts. Must not own what a decision is (core/policy.py) or what follows from it (guard.py).
+Layers: the person's policy.yaml (instead of the shipped one), policy.d/*.yaml in name order, then the repository's
+.tmuxagent/policy.yaml, which only tightens until the person trusted that very file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..core import config, policy_build
+from ..core.config import ConfigError
+from ..core.facts import Fact, Facts, Key
+from ..core.in_words import in_words
+from ..core.model import Action, Command, Decision, File, Grant, Match, Origin, Shell, Tmux, Tool, Verdict
+from ..core.paths import inside
+from ..core.policy import examine
+from ..core.policy_build import Layer
+from ..core.policy_file import PolicyFile
+from ..core.proposals import GrantProposal, propose
+from ..core.rules import Asker
+from ..core.situation import Policy, Situation
+from . import worktree as worktrees
+from .observe import Observer, follow, read_regular
+
+_ROUNDS = 12
+_FILE_LIMIT = 1 << 20
+PROJECT_FILE = ".tmuxagent/policy.yaml"
+# Folders too broad to be anybody's worktree, and the home folder besides.
+_TOO_BROAD = frozenset("/ /home /root /etc /usr /bin /sbin /lib /lib64 /var /opt /srv /mnt /media /proc /sys /dev /run /boot /tmp /Users".split())
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """A decision and the facts that it rests on; `still_holds` compares them later."""
+
+    decision: Decision
+    facts: Mapping[Key, Fact]
+
+
+class Judgement:
+    """One per sidecar (or per run of `tmux-agent policy check`). Only the event loop's thread uses it.
+
+    `folder` holds policy.yaml and policy.d; `state` the list of trusted project files; `protected` are further files
+    and folders of ours that nobody may change. `policy_file` stands in place of the person's policy.yaml; without
+    `own_files` neither that nor policy.d nor any repository's file counts (both for the command line).
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        state: Path,
+        home: str,
+        environ: Mapping[str, str],
+        protected: Sequence[str] = (),
+        policy_file: Path | None = None,
+        roots: Sequence[str] = (),
+        own_files: bool = True,
+    ) -> None:
+        self._folder = folder
+        self._state = state
+        self.home = follow(home).real
+        self._environ = environ
+        self._file = policy_file or folder / "policy.yaml"
+        self._given = policy_file is not None
+        self.roots = tuple(roots)  # instead of the policy's; may be replaced at any time
+        self._own_files = own_files
+        ours = [str(folder), str(state), *protected]
+        self._protected = tuple(dict.fromkeys([follow(path).real for path in ours] + ours))
+        self.errors: tuple[ConfigError, ...] = ()
+        self.loaded_at: datetime | None = None
+        self.file = ""  # where the policy in force came from
+        self._layers: tuple[Layer, ...] = ()
+        self._base: Policy | None = None
+        self._projects: dict[str, tuple[tuple[int, ...], Policy]] = {}
+        self._observers: dict[int, Observer] = {}
+        self._uses: dict[str, deque[float]] = {}
+
+    # --- loading ---
+
+    def load(self) -> tuple[ConfigError, ...]:
+        """Read all files anew. With any error the policy that was in force stays, and every error is returned."""
+        layers, errors = self._read_layers()
+        policy = None
+        if not errors:
+            policy, errors = policy_build.build(layers, self.home)
+        self.errors = errors
+        if policy is not None:
+            self._layers, self._base = tuple(layers), policy
+            self.loaded_at = datetime.now().astimezone()
+            self._projects.clear()
+            self._observers.clear()
+        elif self._base is None:
+            self._fall_back()
+        return errors
+
+    def _fall_back(self) -> None:
+        """At a start with a broken policy: the shipped one, without its allow rules, so that everything asks."""
+        shipped, _ = config.load(shipped_text(), "shipped policy.yaml", PolicyFile)
+        assert shipped is not None
+        layer = Layer(file=shipped, label="shipped policy.yaml", tightens=True)
+        policy, errors = policy_build.build([layer], self.home, examples=False)
+        if policy is None:
+            raise AssertionError(f"the shipped policy has errors: {errors}")
+        self._layers, self._base = (layer,), policy
+
+    def _read_layers(self) -> tuple[list[Layer], tuple[ConfigError, ...]]:
+        layers: list[Layer] = []
+        errors: list[ConfigError] = []
+        self.file = "shipped policy.yaml"
+        if self._given or (self._own_files and os.path.lexists(self._file)):
+            self.file = str(self._file)
+            self._add(self._file, layers, errors)
+        else:
+            self._add_text(shipped_text(), self.file, layers, errors)
+        more = sorted((self._folder / "policy.d").glob("*.yaml")) if self._own_files else []
+        for path in more:
+            self._add(path, layers, errors)
+        return layers, tuple(errors)
+
+    def _add(self, path: Path, layers: list[Layer], errors: list[ConfigError], *, tightens: bool = False) -> None:
+        data = read_regular(str(path), _FILE_LIMIT)
+        if data is None:
+            errors.append(ConfigError(str(path), 0, "", "cannot be read as a file of at most 1 MiB"))
+            return
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError as why:
+            errors.append(ConfigError(str(path), 0, "", f"is not UTF-8 at byte {why.start}"))
+            return
+        self._add_text(text, str(path), layers, errors, tightens=tightens)
+
+    def _add_text(
+        self, text: str, label: str, layers: list[Layer], errors: list[ConfigError], *, tightens: bool = False
+    ) -> None:
+        file, wrong = config.load(text, label, PolicyFile)
+        errors.extend(wrong)
+        if file is not None:
+            layers.append(Layer(file=file, label=label, tightens=tightens))
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force, without any repository's own file."""
+        if self._base is None:
+            self.load()
+        assert self._base is not None
+        return self._base
+
+    # --- repositories' own files ---
+
+    def _policy_at(self, worktree: str) -> Policy:
+        base = self.policy
+        if not worktree or not self._own_files:
+            return base
+        path = f"{worktree}/{PROJECT_FILE}"
+        stamp = _stamp(path)
+        if not stamp:
+            return base
+        known = self._projects.get(worktree)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        policy = self._with_project(Path(path), base)
+        self._projects[worktree] = (stamp, policy)
+        return policy
+
+    def _with_project(self, path: Path, base: Policy) -> Policy:
+        """The policy with a repository's file on top; without it (and with an error noted) where it has errors."""
+        layers: list[Layer] = []
+        errors: list[ConfigError] = []
+        self._add(path, layers, errors, tightens=not self.is_trusted(path))
+        policy = None
+        if not errors:
+            policy, wrong = policy_build.build([*self._layers, *layers], self.home, examples=False)
+            errors += wrong
+        self.errors = tuple(dict.fromkeys((*self.errors, *errors)))
+        return policy or msgspec.structs.replace(base, defaults=base.defaults)
+
+    @property
+    def _trust_file(self) -> Path:
+        return self._state / "trusted.json"
+
+    def is_trusted(self, path: Path) -> bool:
+        """True where the person trusted this file with just this content."""
+        data = read_regular(str(path), _FILE_LIMIT)
+        return data is not None and self._trusted().get(follow(str(path)).real) == hashlib.sha256(data).hexdigest()
+
+    def trust(self, path: Path) -> str:
+        """Trust a repository's policy file as it is now; gives its hash. Raises OSError. Only for the person's own use."""
+        data = read_regular(str(path), _FILE_LIMIT)
+        if data is None:
+            raise FileNotFoundError(2, "no readable policy file", str(path))
+        known = self._trusted() | {follow(str(path)).real: hashlib.sha256(data).hexdigest()}
+        self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self._trust_file.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(known))
+        fresh.replace(self._trust_file)
+        self._projects.clear()
+        return hashlib.sha256(data).hexdigest()
+
+    def _trusted(self) -> dict[str, str]:
+        data = read_regular(str(self._trust_file), _FILE_LIMIT)
+        try:
+            return msgspec.json.decode(data or b"{}", type=dict[str, str])
+        except msgspec.DecodeError:
+            return {}
+
+    # --- judging ---
+
+    def judge(self, action: Action, origin: Origin, grants: Sequence[Grant] = (), *, count: bool = True) -> Judged:
+        """Decide about `action` of `origin`. `count`: an allow by a rule with `for` uses it up (not for policy.check)."""
+        worktree = origin.worktree or origin.cwd
+        asker = Asker(
+            agent=origin.agent or "",
+            session=origin.session,
+            window=origin.place,
+            branch=origin.branch,
+            kind=_kind(action),
+            now=datetime.now().astimezone(),
+            exhausted=self._exhausted(),
+        )
+        judged = self.judge_at(action, worktree, grants, asker)
+        if count and judged.decision.verdict is Verdict.ALLOW:
+            self._count(judged.decision)
+        return judged
+
+    def judge_at(
+        self, action: Action, worktree: str, grants: Sequence[Grant] = (), asker: Asker | None = None
+    ) -> Judged:
+        """Decide about `action` for somebody whose worktree is this folder ("": none)."""
+        worktree = self._worktree(worktree)
+        policy = self._policy_at(worktree)
+        situation = Situation(
+            roots=self._real_roots(policy, worktree),
+            worktree=worktree,
+            home=self.home,
+            asker=asker or Asker(kind=_kind(action)),
+            protected=self._protected,
+        )
+        observer = self._observer(policy)
+        facts: dict[Key, Fact] = {}
+        for _ in range(_ROUNDS):
+            decision, wanted = examine(action, facts, policy, grants, situation=situation)
+            if not wanted:
+                return Judged(decision=decision, facts=facts)
+            facts.update(observer.gather(wanted))
+        return Judged(decision=_unsettled(decision), facts=facts)
+
+    def still_holds(self, action: Action, facts: Facts) -> str | None:
+        """What has changed since `facts` were gathered, in words; None where all of it still is as it was."""
+        del action
+        observer = self._observer(self.policy)
+        for key, now in observer.gather(facts).items():
+            before = facts[key]
+            if type(before).__name__ not in ("TreeFact",) and before != now:
+                return f"{_about(key)} is not what it was when it was judged"
+        return None
+
+    def proposals(self, action: Action, judged: Judged) -> tuple[GrantProposal, ...]:
+        """What a person may allow ahead, for the popup."""
+        return propose(action, judged.decision, judged.facts)
+
+    def in_words(self) -> list[dict[str, Any]]:
+        """The rules in force, in words and as data (command.allowed)."""
+        return in_words(self.policy)
+
+    # --- whose roots ---
+
+    def _worktree(self, folder: str) -> str:
+        if not folder.startswith("/"):
+            return ""
+        real = follow(folder).real
+        return "" if real in _TOO_BROAD or inside(self.home, (real,)) else real
+
+    def _real_roots(self, policy: Policy, worktree: str) -> tuple[str, ...]:
+        roots: list[str] = []
+        for text in self.roots or policy.roots:
+            if text == "{worktree}":
+                roots += [worktree] if worktree else []
+            elif text.startswith(("/", "~/")):
+                fact = follow(self.home + text[1:] if text.startswith("~/") else text)
+                if fact.kind == "folder" and fact.real not in _TOO_BROAD:
+                    roots.append(fact.real)
+        return tuple(dict.fromkeys(roots))
+
+    def _observer(self, policy: Policy) -> Observer:
+        known = self._observers.get(id(policy.secrets))
+        if known is None:
+            known = Observer(policy.secrets, self.home, self._environ.get("PATH", os.defpath))
+            self._observers[id(policy.secrets)] = known
+        return known
+
+    # --- rules that run out ---
+
+    def _exhausted(self) -> frozenset[str]:
+        gone = []
+        for rule in self.policy.rules:
+            limit = rule.file.for_
+            if limit is not None and rule.name in self._uses:
+                uses = self._uses[rule.name]
+                while uses and time.monotonic() - uses[0] > limit.per:
+                    uses.popleft()
+                if len(uses) >= limit.uses:
+                    gone.append(rule.name)
+        return frozenset(gone)
+
+    def _count(self, decision: Decision) -> None:
+        limited = {rule.name for rule in self.policy.rules if rule.file.for_ is not None}
+        for match in decision.matched:
+            if match.rule in limited:
+                self._uses.setdefault(match.rule, deque(maxlen=10_000)).append(time.monotonic())
+
+
+def worktree_of(folder: str) -> str:
+    """The top level of the repository around `folder`, else the folder itself: what {worktree} means to `policy check`."""
+    return worktrees.locate(folder)[0] or folder
+
+
+def shipped_text() -> str:
+    """defaults/policy.yaml as it was installed."""
+    return resources.files("tmux_agent").joinpath("defaults/policy.yaml").read_text("utf-8")
+
+
+def _unsettled(decision: Decision) -> Decision:
+    match = Match(rule="unmatched", verdict=Verdict.ASK, reason="it needs more looking at than is done for one action", where="default")
+    verdict = max(decision.verdict, Verdict.ASK, key=lambda v: v.rank)
+    return msgspec.structs.replace(decision, verdict=verdict, reason=match.reason, matched=(*decision.matched, match))
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size)
+
+
+def _kind(action: Action) -> str:
+    kinds = {Command: "command", Shell: "shell", File: "file", Tmux: "tmux", Tool: "tool"}
+    return kinds.get(type(action), type(action).__name__.lower())
+
+
+def _about(key: Key) -> str:
+    return str(getattr(key, "path", "") or getattr(key, "name", "") or getattr(key, "folder", ""))

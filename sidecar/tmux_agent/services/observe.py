@@ -1,0 +1,304 @@
+"""Facts from the world: each key that the policy asks for is looked up here, and nowhere else.
+
+Owns looking at files, links, programs and trees without following what a hostile repository planted: no FIFO or device is
+opened, every read is bounded. Must not own what a fact is worth (core/). Repositories are in observe_git.py.
+Caches are keyed by what the kernel says of a file (device, inode, size, mtime, ctime), so a changed file is never
+taken for the one that was looked at; what changed within the clock's grain of being looked at is not cached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..core import facts as f
+from ..core.paths import Secrets
+from .observe_git import Repositories
+from .observe_tree import Trees
+
+_LINKS = 40  # as the kernel's ELOOP
+_GLOB_LIMIT = 5000
+_HASH_LIMIT = 16 << 20
+_PACKAGE_LIMIT = 4 << 20
+_MAGIC = ("/proc", "/dev")
+
+
+def follow(path: str) -> f.PathFact:
+    """Where an absolute path leads, one component at a time, as the kernel would go. Never raises."""
+    real, rest, links = "", _components(path), 0
+    info: os.stat_result | None = None
+    parent, is_link, magic = "/", False, False
+    while rest:
+        part = rest.pop()
+        if part == "..":
+            real = real.rpartition("/")[0]
+            info = None
+            continue
+        here = f"{real}/{part}"
+        try:
+            info = os.lstat(here)
+        except OSError as why:
+            if not isinstance(why, (FileNotFoundError, NotADirectoryError)):
+                magic = True
+            return _missing(here, rest, parent if rest else real or "/", magic)
+        except ValueError:
+            return f.PathFact(path, "missing", "", magic=True)
+        if not rest and not links:
+            parent = real or "/"
+        if stat.S_ISLNK(info.st_mode):
+            links += 1
+            is_link = is_link or not rest
+            try:
+                target = os.readlink(here)
+            except OSError:
+                target = ""
+            if links > _LINKS or not target:
+                return f.PathFact(here, "missing", parent, is_link, magic=True)
+            rest += _components(target)
+            if target.startswith("/"):
+                real = ""
+            info = None
+            continue
+        real = here
+        if real in _MAGIC:
+            magic = True
+    if info is None:
+        try:
+            info = os.lstat(real or "/")
+        except OSError:
+            return f.PathFact(real or "/", "missing", parent, is_link, magic=magic)
+    return f.PathFact(real or "/", _kind(info.st_mode), parent, is_link, info.st_nlink, magic)
+
+
+def _components(path: str) -> list[str]:
+    """Components in reverse, without empty ones and dots."""
+    return [part for part in reversed(path.split("/")) if part and part != "."]
+
+
+def _missing(here: str, rest: list[str], parent: str, magic: bool) -> f.PathFact:
+    """A path of which a part is not there: the rest as written, with `..` in it nothing can be told."""
+    if ".." in rest:
+        return f.PathFact(here, "missing", parent, magic=True)
+    return f.PathFact("/".join([here, *reversed(rest)]), "missing", parent, magic=magic)
+
+
+def _kind(mode: int) -> Any:
+    if stat.S_ISREG(mode):
+        return "file"
+    return "folder" if stat.S_ISDIR(mode) else "other"
+
+
+class Observer:
+    """Gathers facts for one policy. `path`: the PATH that bare names are looked up in; `global_git`: the person's own
+    git configuration files."""
+
+    def __init__(self, secrets: Secrets, home: str, path: str = os.defpath) -> None:
+        self._path = tuple(path.split(":"))
+        self._trees = Trees(secrets)
+        self._repositories = Repositories(secrets, home)
+        self._look: dict[type, Callable[[Any], f.Fact]] = {
+            f.PathKey: lambda key: follow(key.path),
+            f.GlobKey: lambda key: glob(key.folder, key.pattern),
+            f.ProgramKey: lambda key: self.program(key.name),
+            f.RepoKey: lambda key: self._repositories.look(key.folder),
+            f.TreeKey: lambda key: self._trees.look(key.path),
+            f.HashKey: lambda key: f.HashFact(_hash(key.path)),
+            f.PackageKey: lambda key: package(key.folder, key.script),
+            f.AboveKey: lambda key: above(key.folder, key.names),
+        }
+
+    def gather(self, keys: Iterable[f.Key]) -> dict[f.Key, f.Fact]:
+        """One fact for each key. Never raises: what cannot be found out comes back as the worst it may be."""
+        return {key: self._look[type(key)](key) for key in keys}
+
+    def program(self, name: str) -> f.ProgramFact:
+        """The file that a bare name runs."""
+        if not name or "/" in name:
+            return f.ProgramFact(why="a path")
+        for folder in self._path:
+            if not folder.startswith("/"):
+                return f.ProgramFact(name, "", "found through a relative folder in PATH")
+            file = f"{folder.rstrip('/')}/{name}"
+            try:
+                info = os.stat(file)
+            except (OSError, ValueError):
+                continue
+            if not stat.S_ISREG(info.st_mode) or not info.st_mode & 0o111:
+                continue
+            return f.ProgramFact(file, follow(file).real, _distrust(folder, info))
+        return f.ProgramFact()
+
+
+def _distrust(folder: str, info: os.stat_result) -> str:
+    """Why the file that a name leads to is not to be taken for the program of that name."""
+    if info.st_mode & 0o002:
+        return "which anybody may write"
+    if info.st_uid not in (0, os.getuid()):
+        return "which belongs to somebody else"
+    try:
+        mode = os.stat(folder).st_mode
+    except OSError:
+        return "in a folder that cannot be looked at"
+    return "in a folder that anybody may write to" if mode & 0o002 else ""
+
+
+# --- patterns ----------------------------------------------------------------------------------------
+
+
+def glob(folder: str, pattern: str) -> f.GlobFact:
+    """What a shell puts in place of `pattern`, which escapes literal characters by backslashes. At most 5000 names."""
+    parts = [part for part in pattern.split("/") if part]
+    start = "/" if pattern.startswith("/") else folder
+    state = _Globbing(only_folders=pattern.endswith("/"))
+    state.walk(start, "/" if pattern.startswith("/") else "", parts)
+    return f.GlobFact(tuple(sorted(state.found)), state.complete)
+
+
+class _Globbing:
+    def __init__(self, *, only_folders: bool) -> None:
+        self.found: list[str] = []
+        self.complete = True
+        self._only_folders = only_folders
+        self._steps = 0
+
+    def walk(self, folder: str, shown: str, parts: list[str]) -> None:
+        if not parts:
+            self.found.append(shown.rstrip("/") + ("/" if self._only_folders else ""))
+            return
+        self._steps += 1
+        if len(self.found) > _GLOB_LIMIT or self._steps > _GLOB_LIMIT:
+            self.complete = False
+            return
+        part, rest = parts[0], parts[1:]
+        if not _is_special(part):
+            name = re.sub(r"\\(.)", r"\1", part)
+            here = os.path.join(folder, name)
+            if os.path.lexists(here):
+                self.walk(here, shown + name + ("/" if rest else ""), rest)
+            return
+        names = self._names(folder)
+        if part == "**":
+            self._deep(folder, shown, names, rest)
+        for name in names:
+            if _matches(name, part):
+                here = os.path.join(folder, name)
+                if not (rest or self._only_folders) or os.path.isdir(here):
+                    self.walk(here, shown + name + ("/" if rest else ""), rest)
+
+    def _deep(self, folder: str, shown: str, names: list[str], rest: list[str]) -> None:
+        """`**` of a shell that has globstar: any depth, this folder included."""
+        self.walk(folder, shown, rest)
+        for name in names:
+            here = os.path.join(folder, name)
+            if not name.startswith(".") and os.path.isdir(here) and not os.path.islink(here):
+                self.walk(here, f"{shown}{name}/", ["**", *rest])
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            return []
+        except OSError:
+            self.complete = False
+            return []
+
+
+def _is_special(part: str) -> bool:
+    return re.search(r"[*?\[]", re.sub(r"\\.", "", part)) is not None
+
+
+def _matches(name: str, part: str) -> bool:
+    """Whether a shell in any locale may match. Ranges in brackets are read both ways of case."""
+    if name.startswith(".") and not part.startswith((".", "\\.", "[")):
+        return False
+    translated = _pattern(part)
+    return re.fullmatch(translated, name, re.DOTALL | (re.IGNORECASE if "[" in part else 0)) is not None
+
+
+def _pattern(part: str) -> str:
+    out, index = [], 0
+    while index < len(part):
+        char = part[index]
+        if char == "\\" and index + 1 < len(part):
+            index += 1
+            out.append(re.escape(part[index]))
+        elif char == "[" and (end := part.find("]", index + 2)) > 0:
+            out.append(".")  # any character: a few names too many are looked at, none too few
+            index = end
+        else:
+            out.append({"*": ".*", "?": "."}.get(char, re.escape(char)))
+        index += 1
+    return "".join(out)
+
+
+# --- contents ----------------------------------------------------------------------------------------
+
+
+def read_regular(path: str, limit: int) -> bytes | None:
+    """A regular file's bytes; None for anything else, and where it is longer than `limit`. Never blocks."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return None
+    try:
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1)
+        return data if len(data) <= limit else None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _hash(path: str) -> str:
+    data = read_regular(path, _HASH_LIMIT)
+    return "" if data is None else hashlib.sha256(data).hexdigest()
+
+
+def package(folder: str, script: str) -> f.PackageFact:
+    """The script of the nearest package.json at or above `folder`, with what npm runs before and after it."""
+    place = folder
+    while place.startswith("/"):
+        path = f"{place.rstrip('/')}/package.json"
+        if os.path.lexists(path):
+            return f.PackageFact(path, _script_hash(path, script))
+        if place == "/":
+            break
+        place = os.path.dirname(place.rstrip("/")) or "/"
+    return f.PackageFact()
+
+
+def _script_hash(path: str, script: str) -> str:
+    data = read_regular(path, _PACKAGE_LIMIT)
+    try:
+        scripts: Mapping[str, Any] = json.loads(data or b"{}").get("scripts", {})
+        wanted = [scripts.get(f"{stage}{script}") for stage in ("pre", "", "post")]
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    if not isinstance(wanted[1], str):
+        return ""
+    return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
+
+
+def above(folder: str, names: tuple[str, ...]) -> f.AboveFact:
+    """Files of these names in `folder` or any folder above it."""
+    place, found = folder, []
+    while place.startswith("/"):
+        found += [path for name in names if os.path.lexists(path := f"{place.rstrip('/')}/{name}")]
+        if place == "/":
+            break
+        place = os.path.dirname(place.rstrip("/")) or "/"
+    return f.AboveFact(tuple(found))
+
+
+__all__ = ["Observer", "above", "follow", "glob", "package", "read_regular"]

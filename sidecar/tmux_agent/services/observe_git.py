@@ -1,0 +1,306 @@
+"""What git would use in a folder, and whether the repository's own files can make it run or reach anything.
+
+Owns finding a repository the way git does, reading its configuration and index. git itself is never run. Must not own
+what follows from it (core/rules.py). Sources: gitrepository-layout(5), git-config(1), gitformat-index(5), 2.39 to 2.47.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import OrderedDict
+
+from ..core.facts import RepoFact
+from ..core.paths import Secrets, inside
+from .git_config import Settings, parse
+from .git_index import gitlinks, tracked_secrets
+
+_CONFIG_LIMIT = 1 << 20
+_CACHED = 256
+_MODULES = 500
+_Signature = tuple[tuple[str, tuple[int, ...]], ...]
+
+# Hooks that commands run which only read: git refreshes the index as it goes, and moves references when it fetches.
+_READ_HOOKS = frozenset(("post-index-change", "reference-transaction", "fsmonitor-watchman", "query-watchman"))
+_HOOK_FOLDERS = re.compile(r"(\./)?(\.husky(/_)?|\.githooks|\.git-hooks|\.hooks)/?")
+_FALSE = frozenset(("false", "no", "off", "0", ""))
+_LFS = frozenset(
+    ("git-lfs clean -- %f", "git-lfs smudge -- %f", "git-lfs smudge --skip -- %f", "git-lfs filter-process", "git-lfs filter-process --skip")
+)
+_RUNS = re.compile(
+    r"(diff\..*\.(command|textconv)|diff\.external|filter\..*\.(clean|smudge|process)|merge\..*\.driver"
+    r"|(diff|merge)tool\..*\.(cmd|path)|gpg\..*program|gpg\.program|core\.(sshcommand|editor|askpass|alternaterefscommand|gitproxy)"
+    r"|sequence\.editor|credential\..*helper|credential\.helper|remote\..*\.(uploadpack|receivepack|vcs|proxy)|uploadpack\.packobjectshook"
+    r"|interactive\.difffilter|trailer\..*\.(command|cmd)|protocol\.(.*\.)?allow|submodule\..*\.update|http\..*cookiefile|url\..*\.insteadof"
+    r"|browser\..*\.(cmd|path)|man\..*\.(cmd|path)|web\.browser|sendemail\..*"
+    r"|guitool\..*|instaweb\..*|hook\..*\.command|fsck\.skiplist|init\.templatedir)"
+)
+_REACHES = re.compile(r"(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))")
+_TELLING_KEY = re.compile(r"(password|passwd|secret|token|extraheader|smtppass|apikey)", re.IGNORECASE)
+_TELLING_VALUE = re.compile(r"://[^/\s:@]*:[^/\s@]+@|://(gh[pousr]_|github_pat_|glpat-|x-access-token)[^/\s@]*@", re.IGNORECASE)
+
+
+class Repositories:
+    """Facts about repositories, kept as long as every file that they rest on is unchanged."""
+
+    def __init__(self, secrets: Secrets, home: str) -> None:
+        self._secrets = secrets
+        self._home = home
+        self._cache: OrderedDict[str, tuple[_Signature, RepoFact]] = OrderedDict()
+
+    def look(self, folder: str) -> RepoFact:
+        """The repository that git would use in `folder`, an absolute path."""
+        real = os.path.realpath(folder)
+        found = _find(real)
+        if found is None:
+            return RepoFact()
+        top, git = found
+        known = self._cache.get(git)
+        if known is not None and all(_stamp(path) == stamp for path, stamp in known[0]):
+            return known[1]
+        reading = _Reading(top, git, self._secrets, self._home)
+        fact = reading.run()
+        self._cache.pop(git, None)
+        self._cache[git] = (tuple((path, _stamp(path)) for path in reading.paths), fact)
+        # A file that changed while it was read leaves a stamp that differs from the one taken before reading it.
+        if any(self._cache[git][0][i][1] != stamp for i, stamp in enumerate(reading.stamps)):
+            del self._cache[git]
+        if len(self._cache) > _CACHED:
+            self._cache.popitem(last=False)
+        return fact
+
+
+def _find(folder: str) -> tuple[str, str] | None:
+    """(top level, path of .git or of the bare repository) as git's discovery goes upwards; None outside any."""
+    place = folder
+    while True:
+        git = f"{place.rstrip('/')}/.git"
+        try:
+            mode = os.lstat(git).st_mode
+        except (OSError, ValueError):
+            mode = 0
+        if mode:
+            return place, git
+        if _is_bare(place):
+            return place, place
+        if place in ("/", ""):
+            return None
+        place = os.path.dirname(place)
+
+
+def _is_bare(folder: str) -> bool:
+    return all(os.path.lexists(f"{folder}/{name}") for name in ("HEAD", "objects", "refs"))
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        info = os.lstat(path)
+    except (OSError, ValueError):
+        return ()
+    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size, info.st_mode)
+
+
+class _Reading:
+    """One look at one repository. `paths` and `stamps`: what the result rests on."""
+
+    def __init__(self, top: str, git: str, secrets: Secrets, home: str) -> None:
+        self._top = top
+        self._git = git
+        self._secrets = secrets
+        self._home = home
+        self._hostile: list[str] = []
+        self._tells = False
+        self._hash_bytes = 20
+        self._index: bytes | None = None
+        self.paths: list[str] = []
+        self.stamps: list[tuple[int, ...]] = []
+
+    def run(self) -> RepoFact:
+        self._rests_on(self._git)
+        if self._git == self._top:
+            return RepoFact(self._top, self._top, True, ("a bare repository in place of a work tree",))
+        folder, own = self._folder()
+        if not folder:
+            return RepoFact(self._top, "", False, tuple(self._hostile) or ("its .git leads nowhere",))
+        common = self._common(folder)
+        self._configuration(common, f"{common}/config", f"{folder}/config.worktree")
+        self._hooks(f"{common}/hooks")
+        self._person()
+        self._index = self._read(f"{folder}/index", 64 << 20)
+        self._submodules(common)
+        tracked = tracked_secrets(self._index, self._secrets, self._top, self._hash_bytes)
+        return RepoFact(self._top, common, own, tuple(self._hostile), self._tells, tracked)
+
+    def _rests_on(self, path: str) -> None:
+        self.paths.append(path)
+        self.stamps.append(_stamp(path))
+
+    def _read(self, path: str, limit: int) -> bytes | None:
+        """The bytes of a regular file, b"" for one that is missing, None for one that cannot be read as one."""
+        from .observe import read_regular
+
+        self._rests_on(path)
+        if not os.path.lexists(path):
+            return b""
+        return read_regular(path, limit)
+
+    def _folder(self) -> tuple[str, bool]:
+        """The folder that .git is or names, and whether it is this worktree's own."""
+        info = os.lstat(self._git)
+        if stat.S_ISDIR(info.st_mode):
+            return self._git, True
+        if stat.S_ISLNK(info.st_mode):
+            self._hostile.append("its .git is a symbolic link")
+            return "", False
+        text = (self._read(self._git, 4096) or b"").decode("utf-8", "replace")
+        if not text.startswith("gitdir: "):
+            self._hostile.append("its .git file is not understood")
+            return "", False
+        folder = os.path.realpath(os.path.join(self._top, text[len("gitdir: ") :].strip("\r\n")))
+        # A submodule's repository lies in the .git of the work tree around it; a worktree's names it in return.
+        if not os.path.isdir(folder):
+            return "", False
+        back = (self._read(f"{folder}/gitdir", 4096) or b"").decode("utf-8", "replace").strip("\r\n")
+        if back and os.path.realpath(os.path.join(folder, back)) == os.path.realpath(self._git):
+            return folder, True
+        if self._is_submodule(folder):
+            return folder, True
+        self._hostile.append("its .git file names a repository that does not name it in return")
+        return folder, False
+
+    def _is_submodule(self, folder: str) -> bool:
+        data = self._read(f"{folder}/config", _CONFIG_LIMIT)
+        settings = parse(data) if data else None
+        tree = settings.last("core.worktree") if settings else None
+        around = folder.partition("/.git/modules/")[0]
+        names_it = tree is not None and os.path.realpath(os.path.join(folder, tree)) == self._top
+        return names_it and "/.git/modules/" in folder and inside(self._top, (around,))
+
+    def _common(self, folder: str) -> str:
+        text = (self._read(f"{folder}/commondir", 4096) or b"").decode("utf-8", "replace").strip("\r\n")
+        return os.path.realpath(os.path.join(folder, text)) if text else folder
+
+    # --- configuration ---
+
+    def _configuration(self, common: str, *files: str) -> None:
+        for file in files:
+            data = self._read(file, _CONFIG_LIMIT)
+            settings = parse(data) if data is not None else None
+            if settings is None:
+                self._hostile.append(f"its {os.path.basename(file)} cannot be read")
+                continue
+            if (settings.last("extensions.objectformat") or "").lower() == "sha256":
+                self._hash_bytes = 32
+            for key, value in settings.pairs:
+                why = self._runs(key, value, common)
+                if why:
+                    self._hostile.append(why)
+            self._note_telling(settings)
+
+    def _note_telling(self, settings: Settings) -> None:
+        self._tells = self._tells or any(
+            (_TELLING_KEY.search(key) and value) or _TELLING_VALUE.search(value) for key, value in settings.pairs
+        )
+
+    def _runs(self, key: str, value: str, common: str) -> str:
+        """A phrase where this setting makes git run or reach something, else ""."""
+        if key.startswith(("include.", "includeif.")):
+            return f"{key} reads settings from another file"
+        if key.startswith("filter.") and value.strip() in _LFS:
+            return ""
+        if _RUNS.fullmatch(key):
+            return f"{key} runs a program"
+        if _REACHES.fullmatch(key) and value.lower() not in _FALSE:
+            return f"{key} lets git fetch what is missing from the network"
+        if key == "core.fsmonitor" and value.lower() not in _FALSE | {"true", "yes", "on", "1"}:
+            return "core.fsmonitor runs a program"
+        if key == "core.hookspath":
+            return self._hooks_path(value)
+        if key == "core.worktree" and not self._is_own_tree(value, common):
+            return "core.worktree names another folder"
+        if (key == "core.pager" or key.startswith("pager.")) and value.lower() not in _FALSE | {"cat", "true", "less"}:
+            return f"{key} runs a program"
+        if key.startswith("alias.") and value.lstrip().startswith("!"):
+            return f"{key} runs a program"
+        return ""
+
+    def _is_own_tree(self, value: str, common: str) -> bool:
+        tree = os.path.realpath(os.path.join(common, value))
+        return tree == self._top or ("/.git/modules/" in common and inside(tree, (common.partition("/.git/modules/")[0],)))
+
+    def _hooks_path(self, value: str) -> str:
+        """Hooks of usual tools in the worktree are the person's own habit, unless a reading command would run one."""
+        if _HOOK_FOLDERS.fullmatch(value):
+            folder = os.path.join(self._top, value)
+            real = os.path.realpath(folder)
+            if inside(real, (self._top,)) and os.path.isdir(real):
+                self._hooks(real)
+                return ""
+        return "core.hooksPath names a folder of hooks"
+
+    def _hooks(self, folder: str) -> None:
+        self._rests_on(folder)
+        try:
+            names = set(os.listdir(folder))
+        except OSError:
+            return
+        for name in sorted(names & _READ_HOOKS):
+            self._hostile.append(f"the hook {name} runs whenever git looks")
+
+    def _person(self) -> None:
+        """The person's own settings may run what they like; only whether a listing would show a password counts."""
+        for path in (f"{self._home}/.gitconfig", f"{self._home}/.config/git/config"):
+            data = self._read(path, _CONFIG_LIMIT)
+            settings = parse(data) if data else None
+            if settings is not None:
+                self._note_telling(settings)
+
+    # --- submodules and index ---
+
+    def _submodules(self, common: str) -> None:
+        """git status and diff look into submodules with their own configuration."""
+        try:
+            links = gitlinks(self._index, self._hash_bytes)
+        except ValueError as why:
+            links = ()
+            self._hostile.append(f"its index cannot be read: {why}")
+        for path in links:
+            git = f"{self._top}/{path}/.git"
+            self._rests_on(git)
+            if os.path.isdir(git) and not os.path.islink(git):
+                self._configuration(git, f"{git}/config", f"{git}/config.worktree")
+                self._hooks(f"{git}/hooks")
+            elif os.path.lexists(git) and not self._names_module(git, common):
+                self._hostile.append(f"the submodule {path} is somewhere else")
+        for module in self._modules(f"{common}/modules"):
+            self._configuration(module, f"{module}/config", f"{module}/config.worktree")
+            self._hooks(f"{module}/hooks")
+
+    def _names_module(self, git: str, common: str) -> bool:
+        text = (self._read(git, 4096) or b"").decode("utf-8", "replace")
+        target = os.path.realpath(os.path.join(os.path.dirname(git), text.removeprefix("gitdir: ").strip("\r\n")))
+        return text.startswith("gitdir: ") and inside(target, (f"{common}/modules",))
+
+    def _modules(self, folder: str) -> list[str]:
+        self._rests_on(folder)
+        found: list[str] = []
+        pending = [folder]
+        while pending:
+            place = pending.pop()
+            try:
+                names = os.listdir(place)
+            except OSError:
+                continue
+            if "HEAD" in names and "objects" in names:
+                found.append(place)
+                names = ["modules"] if "modules" in names else []
+            for name in names:
+                path = f"{place}/{name}"
+                if os.path.isdir(path) and not os.path.islink(path):
+                    self._rests_on(path)
+                    pending.append(path)
+            if len(found) > _MODULES:
+                self._hostile.append("it has more submodules than are looked at")
+                break
+        return found

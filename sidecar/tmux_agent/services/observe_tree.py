@@ -1,0 +1,137 @@
+"""What lies beneath a folder that a recursive reader must not get: secrets by name, links that lead out, shared files.
+
+Owns the walk, its bound, and a cache that is checked folder by folder. Must not own which names are secret (core/paths).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from collections import OrderedDict
+
+from ..core.facts import Danger, TreeFact
+from ..core.paths import Secrets, inside
+
+_ENTRIES = 100_000
+_DANGERS = 2000
+_ODD_NAMES = 200  # of more than that nothing new is learnt
+_CACHED = 64
+_ODD = re.compile(r"[\s'\"\\]|^-")
+_STORES = ("node_modules", ".git", ".venv", "site-packages")
+_PROBES = (".env", "id_rsa", "x.pem")
+_SETTLED_NS = 50_000_000  # younger changes may share a timestamp with what was seen
+
+_Signature = list[tuple[str, int, int, int]]
+
+
+class Trees:
+    """Looks through folders; one per policy, because the policy says what is secret."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._cache: OrderedDict[str, tuple[_Signature, TreeFact]] = OrderedDict()
+
+    def look(self, path: str) -> TreeFact:
+        """The fact about one folder. A folder that cannot be read is not complete."""
+        known = self._cache.get(path)
+        if known is not None and _unchanged(known[0]):
+            self._cache.move_to_end(path)
+            return known[1]
+        walk = _Walk(path, self._secrets)
+        fact = walk.run()
+        self._cache.pop(path, None)
+        if walk.settled and fact.complete:
+            self._cache[path] = (walk.signature, fact)
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return fact
+
+
+def _unchanged(signature: _Signature) -> bool:
+    """Whether every folder is as it was: a new, renamed or relinked entry changes its folder's times."""
+    try:
+        for path, mtime, ctime, inode in signature:
+            info = os.lstat(path)
+            if (info.st_mtime_ns, info.st_ctime_ns, info.st_ino) != (mtime, ctime, inode):
+                return False
+    except OSError:
+        return False
+    return True
+
+
+class _Walk:
+    def __init__(self, start: str, secrets: Secrets) -> None:
+        self._start = start
+        self._secrets = secrets
+        self._dangers: list[Danger] = []
+        self._files = self._bytes = self._entries = 0
+        self._complete = True
+        self._odd = 0
+        self._exempt = False  # nothing directly in the folder being read is secret (installed packages)
+        self._deep = False  # the folder being read may be secret as a whole
+        self.settled = True
+        self.signature: _Signature = []
+        self._names: dict[str, bool] = {}
+
+    def run(self) -> TreeFact:
+        pending = [""]
+        now = time.time_ns()
+        while pending and self._complete:
+            folder = pending.pop()
+            where = f"{self._start}/{folder}" if folder else self._start
+            try:
+                info = os.lstat(where)
+                self.signature.append((where, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
+                self.settled = self.settled and now - info.st_ctime_ns > _SETTLED_NS
+                self._deep = self._secrets.near(where)
+                self._exempt = self._deep and not any(f"{where}/{probe}" in self._secrets for probe in _PROBES)
+                with os.scandir(where) as entries:
+                    for entry in entries:
+                        below = self._entry(entry, f"{folder}/{entry.name}" if folder else entry.name)
+                        if below:
+                            pending.append(below)
+            except OSError:
+                self._complete = False
+        return TreeFact(tuple(self._dangers), self._complete, self._files, self._bytes)
+
+    def _entry(self, entry: os.DirEntry[str], path: str) -> str:
+        """Note one entry; gives its path if it is a folder to enter."""
+        self._entries += 1
+        if self._entries > _ENTRIES or len(self._dangers) > _DANGERS:
+            self._complete = False
+            return ""
+        if _ODD.search(entry.name) and (self._odd < _ODD_NAMES or entry.name.startswith("-")):
+            self._odd += 1
+            self._dangers.append(Danger("odd", path))
+        if entry.is_symlink():
+            self._link(path)
+            return ""
+        if entry.is_dir(follow_symlinks=False):
+            return path
+        self._files += 1
+        if self._is_secret(path, entry.name):
+            self._dangers.append(Danger("secret", path))
+        if not any(store in path for store in _STORES):
+            info = entry.stat(follow_symlinks=False)
+            self._bytes += info.st_size
+            if info.st_nlink > 1 and stat.S_ISREG(info.st_mode):
+                self._dangers.append(Danger("shared", path))
+        return ""
+
+    def _is_secret(self, path: str, name: str) -> bool:
+        """Mostly the name says it all, and names repeat; only in some folders the whole path counts."""
+        if self._exempt:
+            return False
+        if self._deep:
+            return f"{self._start}/{path}" in self._secrets
+        known = self._names.get(name)
+        if known is None:
+            known = self._names[name] = self._secrets.by_name(name)
+        return known
+
+    def _link(self, path: str) -> None:
+        target = os.path.realpath(f"{self._start}/{path}")
+        if not inside(target, (self._start,)) or target in self._secrets:
+            self._dangers.append(Danger("link", path, target))
