@@ -142,13 +142,15 @@ LIMITS = {"exact": "this session", "shape": "this session", "30m": "30 minutes",
 def _shown(proposal: proposals.GrantProposal) -> GrantProposal:
     """A proposal in the words of the popup. It carries what is saved, so that what is shown is what is saved."""
     note = " · ".join(proposal.not_matches)
-    if proposal.scope == "always":
+    if proposal.bound:
+        note = "as long as what it runs does not change"
+    elif proposal.scope == "always":
         note = f"writes policy.d/50-grants.yaml{'; would not match: ' + note if note else ''}"
     elif note:
         note = f"would not match: {note}"
     return GrantProposal(
         scope=proposal.scope,
-        what=proposal.text if proposal.rule is None else str(proposal.rule.get("name", proposal.text)),
+        what="exactly this" if proposal.rule is None else str(proposal.rule.get("name", proposal.text)),
         limit=LIMITS[proposal.scope],
         note=note,
         rule=proposal.rule,
