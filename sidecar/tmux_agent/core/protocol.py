@@ -487,3 +487,30 @@ METHODS: dict[str, type[Params]] = {
 OPERATOR_ONLY = frozenset(
     {HumanRespond, PolicyReload, GrantRevoke, AuditQuery, AuditVerify, PopupAttach, SidecarStop}
 )
+# Sent again with the same `key`, these are the same request: nothing is asked or run twice.
+KEYED = frozenset(
+    {
+        HumanAsk,
+        HumanAskAsync,
+        Judge,
+        CommandRun,
+        FileRead,
+        FileList,
+        FileWrite,
+        FileEdit,
+        FileCopy,
+        FileDelete,
+        TmuxRead,
+        TmuxSwitch,
+        TmuxCreateSession,
+        TmuxCreatePane,
+        TmuxSendKeys,
+        TmuxSendText,
+        TmuxKillSession,
+        TmuxKillPane,
+    }
+)
+# Nobody can tell by the request whether it was done: a client does not send these again by itself.
+ONCE = frozenset(
+    {PlanCreate, PlanAdvance, PlanAbort, HumanRespond, GrantRevoke, PopupAttach, PopupOpen, SidecarStop}
+)

@@ -24,10 +24,12 @@ from ..core.model import (
     Ask,
     Decision,
     Event,
+    File,
     Grant,
     Origin,
     Outcome,
     Role,
+    Tmux,
     Verdict,
     digest,
 )
@@ -188,7 +190,7 @@ class Guard:
         resolved = self._toolbox.resolved(wish.action, facts)  # bound from here on: links may be swapped meanwhile
         if resolved is not None and self.check(resolved, wish.origin).verdict is not Verdict.ALLOW:
             raise errors.Conflict("what the path leads to changed while it was judged; nothing was done")
-        if wish.resume_key:  # it may be sent again: its row makes sure that it is run once
+        if wish.resume_key and not _only_reads(wish.action):  # sent again, its row makes sure that it is run once
             now = self._now()
             answer = Answer(approved=True, at=now, comment=f"allowed by rule {decision.rule!r}")
             admitted = msgspec.structs.replace(
@@ -396,6 +398,11 @@ def _approval(wish: Wish, decision: Decision, now: datetime) -> Approval:
         grants=decision.grants,
         hook_key=wish.resume_key,
     )
+
+
+def _only_reads(action: Action) -> bool:
+    """Whether doing it twice is no more than doing it once."""
+    return isinstance(action, File | Tmux) and action.verb in ("read", "list")
 
 
 def _started(wish: Wish) -> Event:
