@@ -1,0 +1,98 @@
+"""What a person feels: prefix + A to the first paint beside a popup that prints, key to next row, answer to agent."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+from tests.bench.world import Row, World, against, middle
+from tests.plugin.terminal import Terminal
+
+from tmux_agent.edges.verbs import setup
+
+PREFIX = "\x02"
+FLOOR = "import sys; print('FLOORPAINT', flush=True); sys.stdin.readline()"
+LOOK = 0.005  # seconds between two looks at whether a popup's process has ended
+
+
+def rows(quick: bool) -> list[Row]:
+    rounds = 15 if quick else 60
+    with World(tmux=True) as world, world.asker() as asker:
+        assert world.tmux
+        # The sidecar's own popups are as large, and start their program without a shell, too.
+        floor = ("display-popup", "-E", "-w", "90%", "-h", "80%", setup.interpreter(), "-I", "-S", "-c", FLOOR)
+        world.tmux.run("bind-key", "B", *floor)
+        terminal = world.tmux.attach(columns=120, rows=40)
+        for number in (1, 2):
+            asker.put(f"Is number{number} well?")
+            asker.when()
+        terminal.wait_for("⏸2]")
+        floors, paints, moves = [], [], []
+        for _ in range(rounds):  # turn about
+            floors.append(floor_paint(terminal))
+            paints.append(first_paint(world, terminal, moves))
+        answers = [answer(world, terminal, number) for number in range(max(5, rounds // 3))]
+    return [
+        against("prefix + A → first paint", middle(floors), middle(paints), 3),
+        felt("popup: key → next row", middle(moves)),
+        felt("popup: answer → the agent goes on", middle(answers)),
+    ]
+
+
+def felt(name: str, seconds: float) -> Row:
+    return Row(name=name, ours=f"{seconds * 1e3:.2f} ms", bound="< 100 ms", held=seconds < 0.1)
+
+
+def press_until(terminal: Terminal, sign: str, *keys: str) -> float:
+    """Seconds from pressing to `sign` on its way to the terminal."""
+    while terminal.read():
+        pass
+    terminal.raw.clear()
+    start = time.perf_counter()
+    terminal.press(*keys)
+    terminal.wait_raw(sign.encode())
+    return time.perf_counter() - start
+
+
+def floor_paint(terminal: Terminal) -> float:
+    took = press_until(terminal, "FLOORPAINT", PREFIX, "B")
+    terminal.press("\r")
+    terminal.wait_gone("FLOORPAINT")
+    return took
+
+
+def first_paint(world: World, terminal: Terminal, moves: list[float]) -> float:
+    took = press_until(terminal, "number1", PREFIX, "A")
+    terminal.wait_for("waiting")
+    moves.append(press_until(terminal, "number2", "j"))
+    press_until(terminal, "number1", "k")
+    close(world, terminal)
+    return took
+
+
+def close(world: World, terminal: Terminal) -> None:
+    """Until the process that held the popup is gone, too: before that the key opens none."""
+    terminal.press("q")
+    terminal.wait_gone("waiting")
+    while any("display-popup" in child.cmdline() for child in children(world.pid)):
+        terminal.read(LOOK)
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children() if child.is_running()]
+
+
+def answer(world: World, terminal: Terminal, number: int) -> float:
+    """Seconds from `a` in the popup to the asking program having its answer."""
+    with world.asker() as asker:
+        asker.ask(f"May I do thing{number}?")
+        terminal.wait_for("⏸3]")
+        press_until(terminal, "number1", PREFIX, "A")
+        press_until(terminal, f"thing{number}", "\x1b[F")  # the newest is last
+        terminal.wait(lambda text: f"thing{number}" in text.partition("├")[2], what="its detail")
+        start = time.perf_counter()
+        terminal.press("a")
+        took = asker.when() - start
+        close(world, terminal)
+        terminal.wait_for("⏸2]")
+    return took
