@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import msgspec
+
 from ..core import errors
 from ..core import protocol as p
 from ..core.model import Action, Command, File, Origin, Shell, Tmux
@@ -17,12 +19,21 @@ def _folder(given: str | None, origin: Origin) -> str:
     return os.path.join(origin.cwd or "/", given) if given else origin.cwd or "/"
 
 
+def placed(action: Action, origin: Origin) -> Action:
+    """The action with its folder made absolute: a relative or missing one is meant from the caller's own."""
+    match action:
+        case Command() | Shell() | File():
+            return msgspec.structs.replace(action, cwd=_folder(action.cwd, origin))
+        case _:
+            return action
+
+
 def checked(params: p.PolicyCheck, origin: Origin) -> Action:
     """What policy.check is about. Raises InvalidParams."""
     if (params.action is None) == (params.shell is None):
         raise errors.InvalidParams("policy.check: give either `action` or `shell`")
     if params.action is not None:
-        return params.action
+        return placed(params.action, origin)
     assert params.shell is not None
     return Shell(text=params.shell, cwd=_folder(params.cwd, origin))
 

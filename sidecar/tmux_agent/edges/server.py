@@ -232,7 +232,7 @@ class Server:
             case p.HumanRespond() as params:
                 return await people.respond(system, params, origin)
             case p.Judge() as params:
-                return await people.judge(system, params, self._wish(call, params.action))
+                return await people.judge(system, params, self._wish(call, actions.placed(params.action, origin)))
             case p.CommandRun(dry_run=True) as params:
                 return sight.dry_run(system, actions.command(params, origin), origin)
             case p.CommandRun() as params:
