@@ -160,7 +160,9 @@ def test_leaving_withdraws(running: Sidecar) -> None:
 def test_half_closed_clients_get_their_answers(running: Sidecar) -> None:
     """`… | socat - UNIX-CONNECT:…`: the writing side is closed, the answers still come, then the end."""
     peer = running.agent()
-    peer.send(b'{"jsonrpc":"2.0","id":1,"method":"command.run","params":{"command":"allowed","args":["half"]}}\n' + HELLO)
+    peer.send(
+        b'{"jsonrpc":"2.0","id":1,"method":"command.run","params":{"command":"allowed","args":["half"]}}\n' + HELLO
+    )
     peer.socket.shutdown(socket.SHUT_WR)
     assert {peer.reply()["id"], peer.reply()["id"]} == {1, "h"}
     assert peer.closed
