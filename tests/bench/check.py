@@ -112,7 +112,7 @@ def load(world: World, line: bytes, *, clients: int, window: int, checks: int) -
             peer: socket.socket = key.fileobj  # type: ignore[assignment]
             chunk = peer.recv(1 << 18)
             heard = chunk.count(b"\n")
-            good += chunk.count(b'"verdict":')
+            good += chunk.count(b'"result":{')
             unheard[peer] -= heard
             more = min(heard, unsent[peer])
             if more:

@@ -78,6 +78,9 @@ class World:
         self.sidecar: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> World:
+        # The roots of what is judged come from the asking process's own folder.
+        self._before = os.getcwd()
+        os.chdir(self.project)
         try:
             if self.tmux:
                 self.tmux.run("new-session", "-d", "-s", "bench", "-x", "120", "-y", "40", "-c", str(self.project))
@@ -125,6 +128,7 @@ class World:
         return Asker(self.environ, self.project)
 
     def close(self) -> None:
+        os.chdir(self._before)
         if self.tmux:
             self.tmux.close()
         if self.sidecar:
