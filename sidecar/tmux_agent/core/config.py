@@ -27,7 +27,8 @@ _T = TypeVar("_T")
 
 
 class ConfigError(Struct, frozen=True):
-    """One thing that is wrong with a file. `line` counts from 1 (0: the whole file); `path` is rules[3].when.options."""
+    """One thing that is wrong with a file. `line` counts from 1 (0: the whole file); `path` is
+    rules[3].when.options."""
 
     file: str
     line: int
@@ -40,7 +41,8 @@ class ConfigError(Struct, frozen=True):
 
 
 def load(text: str, file: str, kind: type[_T]) -> tuple[_T | None, tuple[ConfigError, ...]]:
-    """The file's content as `kind` (a Struct), or None and every error in it. Never raises. An empty file is all defaults."""
+    """The file's content as `kind` (a Struct), or None and every error in it. Never raises. An empty file is
+    all defaults."""
     reader = _Reader(file)
     node = reader.compose(text)
     value = None
@@ -53,7 +55,7 @@ def load(text: str, file: str, kind: type[_T]) -> tuple[_T | None, tuple[ConfigE
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """", did you mean X?" where a known word is near, else "". """
+    """ ", did you mean X?" where a known word is near, else ""."""
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
     return f", did you mean {close[0]}?" if close else ""
 
@@ -86,9 +88,8 @@ class _Reader:
 
     def _bounds(self, text: str) -> None:
         """Count events before anything is built, so that neither depth nor aliases cost more than reading the text."""
-        depth = nodes = 0
-        for event in yaml.parse(text, Loader=_Loader):
-            nodes += 1
+        depth = 0
+        for nodes, event in enumerate(yaml.parse(text, Loader=_Loader)):
             if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 depth += 1
             elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
@@ -108,7 +109,8 @@ class _Reader:
     # --- types ---
 
     def value(self, node: Any, info: Any, path: str) -> Any:
-        """The node as the type that `info` (msgspec.inspect) describes; None with an error noted where it does not fit."""
+        """The node as the type that `info` (msgspec.inspect) describes; None with an error noted where it
+        does not fit."""
         if not self._count(node, path):
             return None
         line = node.start_mark.line + 1
@@ -231,22 +233,35 @@ def _fits(node: Any, info: Any) -> bool:
     if isinstance(info, (inspect.LiteralType, inspect.EnumType)):
         return isinstance(plain, str)
     if isinstance(info, inspect.FloatType):
-        return (isinstance(plain, (int, float)) and not isinstance(plain, bool)) or bool(_DURATION.fullmatch(node.value))
-    kinds = {inspect.StrType: str, inspect.IntType: int, inspect.BoolType: bool, inspect.NoneType: type(None)}
-    wanted = kinds.get(type(info))
+        return (isinstance(plain, (int, float)) and not isinstance(plain, bool)) or bool(
+            _DURATION.fullmatch(node.value)
+        )
+    kinds: dict[Any, type] = {
+        inspect.StrType: str,
+        inspect.IntType: int,
+        inspect.BoolType: bool,
+        inspect.NoneType: type(None),
+    }
+    wanted = next((kind for named, kind in kinds.items() if isinstance(info, named)), None)
     return wanted is not None and type(plain) is wanted
 
 
 def _expected(info: Any) -> str:
-    names = {
-        inspect.StrType: "text", inspect.IntType: "a whole number", inspect.FloatType: "a number or duration (300s, 5m)",
-        inspect.BoolType: "true or false", inspect.NoneType: "nothing", inspect.ListType: "a list",
-        inspect.VarTupleType: "a list", inspect.DictType: "a mapping", inspect.StructType: "a mapping",
-    }  # fmt: skip
+    names: dict[Any, str] = {
+        inspect.StrType: "text",
+        inspect.IntType: "a whole number",
+        inspect.FloatType: "a number or duration (300s, 5m)",
+        inspect.BoolType: "true or false",
+        inspect.NoneType: "nothing",
+        inspect.ListType: "a list",
+        inspect.VarTupleType: "a list",
+        inspect.DictType: "a mapping",
+        inspect.StructType: "a mapping",
+    }
     if isinstance(info, (inspect.LiteralType, inspect.EnumType)):
         words = info.values if isinstance(info, inspect.LiteralType) else [m.value for m in info.cls]
         return "one of " + ", ".join(map(str, words))
-    return names.get(type(info), "something else")
+    return next((name for named, name in names.items() if isinstance(info, named)), "something else")
 
 
 def _choices(fields: Iterable[str]) -> str:

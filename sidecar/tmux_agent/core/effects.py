@@ -15,18 +15,121 @@ from .model import Risk
 from .paths import absolute, inside
 from .rules import Invocation
 
-_LAST = frozenset("cp install ln rsync scp mv".split())
+_LAST = frozenset(["cp", "install", "ln", "rsync", "scp", "mv"])
 _ALL_WRITTEN = frozenset(
-    "tee touch truncate mkdir mkfifo mknod chmod chown chgrp setfacl chattr vim vi nvim nano emacs ed ex code micro gvim patch"
-    " sponge dos2unix unix2dos gzip gunzip bzip2 bunzip2 xz unxz zstd".split()
+    [
+        "tee",
+        "touch",
+        "truncate",
+        "mkdir",
+        "mkfifo",
+        "mknod",
+        "chmod",
+        "chown",
+        "chgrp",
+        "setfacl",
+        "chattr",
+        "vim",
+        "vi",
+        "nvim",
+        "nano",
+        "emacs",
+        "ed",
+        "ex",
+        "code",
+        "micro",
+        "gvim",
+        "patch",
+        "sponge",
+        "dos2unix",
+        "unix2dos",
+        "gzip",
+        "gunzip",
+        "bzip2",
+        "bunzip2",
+        "xz",
+        "unxz",
+        "zstd",
+    ]
 )
-_REMOVED = frozenset("rm rmdir unlink shred srm trash trash-put".split())
+_REMOVED = frozenset(["rm", "rmdir", "unlink", "shred", "srm", "trash", "trash-put"])
 _TARGET = ("-t", "--target-directory")
 # Programs of which operands are neither written nor removed, so that naming a guarded file is only reading it.
 _READERS = frozenset(
-    "cat head tail less more bat wc grep egrep fgrep rg ag ack find fd fdfind ls stat file diff cmp sort uniq cut tr jq yq awk gawk"
-    " mawk nl tac rev od xxd hexdump strings md5sum sha1sum sha256sum sha512sum cksum b2sum base64 tree du df realpath readlink"
-    " basename dirname test [ echo printf column comm join paste fold fmt git which type cd pushd env true false exa eza lsd".split()
+    [
+        "cat",
+        "head",
+        "tail",
+        "less",
+        "more",
+        "bat",
+        "wc",
+        "grep",
+        "egrep",
+        "fgrep",
+        "rg",
+        "ag",
+        "ack",
+        "find",
+        "fd",
+        "fdfind",
+        "ls",
+        "stat",
+        "file",
+        "diff",
+        "cmp",
+        "sort",
+        "uniq",
+        "cut",
+        "tr",
+        "jq",
+        "yq",
+        "awk",
+        "gawk",
+        "mawk",
+        "nl",
+        "tac",
+        "rev",
+        "od",
+        "xxd",
+        "hexdump",
+        "strings",
+        "md5sum",
+        "sha1sum",
+        "sha256sum",
+        "sha512sum",
+        "cksum",
+        "b2sum",
+        "base64",
+        "tree",
+        "du",
+        "df",
+        "realpath",
+        "readlink",
+        "basename",
+        "dirname",
+        "test",
+        "[",
+        "echo",
+        "printf",
+        "column",
+        "comm",
+        "join",
+        "paste",
+        "fold",
+        "fmt",
+        "git",
+        "which",
+        "type",
+        "cd",
+        "pushd",
+        "env",
+        "true",
+        "false",
+        "exa",
+        "eza",
+        "lsd",
+    ]
 )
 
 
@@ -47,9 +150,9 @@ def touched(call: Invocation) -> tuple[tuple[str, str], ...]:
         return tuple(("write", word[3:]) for word in plain if word.startswith("of="))
     if program == "find":
         verb = "delete" if "-delete" in plain else "read"
-        starts = plain[: next((i for i, w in enumerate(plain) if w.startswith("-") or w in "(!"), len(plain))]
-        written = [plain[i + 1] for i, w in enumerate(plain[:-1]) if w in ("-fprint", "-fprintf", "-fls", "-fprint0")]
-        return tuple((verb, word) for word in starts) + tuple(("write", word) for word in written)
+        end = next((i for i, w in enumerate(plain) if w.startswith("-") or w in "(!"), len(plain))
+        outputs = [plain[i + 1] for i, w in enumerate(plain[:-1]) if w in _FIND_OUTPUTS]
+        return (*((verb, word) for word in plain[:end]), *(("write", word) for word in outputs))
     written = _written_by_option(program, plain)
     if program == "git":
         return (*written, *_git(plain))
@@ -77,8 +180,16 @@ def _copied(program: str, plain: Sequence[str], words: list[str]) -> tuple[tuple
 
 
 def _written_by_option(program: str, plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    names = {"sort": ("-o", "--output"), "curl": ("-o", "--output"), "wget": ("-O", "--output-document"), "tree": ("-o",),
-             "git": ("--output", "-o"), "openssl": ("-out",), "gcc": ("-o",), "cc": ("-o",)}.get(program, ())  # fmt: skip
+    names = {
+        "sort": ("-o", "--output"),
+        "curl": ("-o", "--output"),
+        "wget": ("-O", "--output-document"),
+        "tree": ("-o",),
+        "git": ("--output", "-o"),
+        "openssl": ("-out",),
+        "gcc": ("-o",),
+        "cc": ("-o",),
+    }.get(program, ())
     found = [("write", plain[i + 1]) for i, w in enumerate(plain[:-1]) if w in names]
     for word in plain:
         name, equals, value = word.partition("=")
@@ -97,7 +208,11 @@ def _git(plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
     rest = plain[1:]
     words = [w for w in rest if not w.startswith("-")]
     reads = mentions(rest, ("--get", "--get-all", "--get-regexp", "--list", "-l", "--get-urlmatch", "--name-only"))
-    reads = reads or words[:1] in (["get"], ["list"]) or (len(words) == 1 and not mentions(rest, ("--unset", "--unset-all", "-e", "--edit")))
+    reads = (
+        reads
+        or words[:1] in (["get"], ["list"])
+        or (len(words) == 1 and not mentions(rest, ("--unset", "--unset-all", "-e", "--edit")))
+    )
     if reads:
         return ()
     return (("write", "~/.gitconfig" if "--global" in rest else ".git/config"),)
@@ -106,33 +221,69 @@ def _git(plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
 # --- words -------------------------------------------------------------------------------------------
 
 _RISKS: dict[str, tuple[Risk, str]] = {
-    "git commit": (Risk.LOW, "records a commit"), "git add": (Risk.LOW, "stages changes"), "git push": (Risk.HIGH, "sends commits to another machine"),
-    "git pull": (Risk.MEDIUM, "fetches and merges commits, reaches the network"), "git fetch": (Risk.MEDIUM, "fetches commits, reaches the network"),
-    "git clone": (Risk.MEDIUM, "copies a repository, reaches the network"), "git reset": (Risk.HIGH, "moves the branch, may discard changes"),
-    "git checkout": (Risk.MEDIUM, "switches branches or discards changes of files"), "git switch": (Risk.LOW, "switches branches"),
-    "git restore": (Risk.HIGH, "discards changes of files"), "git clean": (Risk.HIGH, "removes files that git does not track"),
-    "git stash": (Risk.MEDIUM, "puts changes aside or brings them back"), "git rebase": (Risk.HIGH, "rewrites commits"),
-    "git merge": (Risk.MEDIUM, "merges a branch"), "git branch": (Risk.MEDIUM, "creates, moves or removes branches"),
-    "git tag": (Risk.LOW, "creates or removes tags"), "git rm": (Risk.MEDIUM, "removes files"), "git config": (Risk.HIGH, "changes what git does and runs"),
-    "npm install": (Risk.MEDIUM, "runs package scripts, reaches the network"), "npm ci": (Risk.MEDIUM, "runs package scripts, reaches the network"),
-    "npm run": (Risk.MEDIUM, "runs a script of package.json"), "npm test": (Risk.MEDIUM, "runs the test script of package.json"),
-    "npm publish": (Risk.HIGH, "publishes the package"), "yarn install": (Risk.MEDIUM, "runs package scripts, reaches the network"),
-    "pnpm install": (Risk.MEDIUM, "runs package scripts, reaches the network"), "pip install": (Risk.MEDIUM, "runs packages' set-up, reaches the network"),
-    "cargo build": (Risk.MEDIUM, "compiles and runs build scripts"), "cargo test": (Risk.MEDIUM, "compiles and runs tests"),
-    "cargo run": (Risk.MEDIUM, "compiles and runs the program"), "cargo publish": (Risk.HIGH, "publishes the crate"),
-    "go test": (Risk.MEDIUM, "compiles and runs tests"), "go build": (Risk.LOW, "compiles"), "go run": (Risk.MEDIUM, "compiles and runs a program"),
-}  # fmt: skip
+    "git commit": (Risk.LOW, "records a commit"),
+    "git add": (Risk.LOW, "stages changes"),
+    "git push": (Risk.HIGH, "sends commits to another machine"),
+    "git pull": (Risk.MEDIUM, "fetches and merges commits, reaches the network"),
+    "git fetch": (Risk.MEDIUM, "fetches commits, reaches the network"),
+    "git clone": (Risk.MEDIUM, "copies a repository, reaches the network"),
+    "git reset": (Risk.HIGH, "moves the branch, may discard changes"),
+    "git checkout": (Risk.MEDIUM, "switches branches or discards changes of files"),
+    "git switch": (Risk.LOW, "switches branches"),
+    "git restore": (Risk.HIGH, "discards changes of files"),
+    "git clean": (Risk.HIGH, "removes files that git does not track"),
+    "git stash": (Risk.MEDIUM, "puts changes aside or brings them back"),
+    "git rebase": (Risk.HIGH, "rewrites commits"),
+    "git merge": (Risk.MEDIUM, "merges a branch"),
+    "git branch": (Risk.MEDIUM, "creates, moves or removes branches"),
+    "git tag": (Risk.LOW, "creates or removes tags"),
+    "git rm": (Risk.MEDIUM, "removes files"),
+    "git config": (Risk.HIGH, "changes what git does and runs"),
+    "npm install": (Risk.MEDIUM, "runs package scripts, reaches the network"),
+    "npm ci": (Risk.MEDIUM, "runs package scripts, reaches the network"),
+    "npm run": (Risk.MEDIUM, "runs a script of package.json"),
+    "npm test": (Risk.MEDIUM, "runs the test script of package.json"),
+    "npm publish": (Risk.HIGH, "publishes the package"),
+    "yarn install": (Risk.MEDIUM, "runs package scripts, reaches the network"),
+    "pnpm install": (Risk.MEDIUM, "runs package scripts, reaches the network"),
+    "pip install": (Risk.MEDIUM, "runs packages' set-up, reaches the network"),
+    "cargo build": (Risk.MEDIUM, "compiles and runs build scripts"),
+    "cargo test": (Risk.MEDIUM, "compiles and runs tests"),
+    "cargo run": (Risk.MEDIUM, "compiles and runs the program"),
+    "cargo publish": (Risk.HIGH, "publishes the crate"),
+    "go test": (Risk.MEDIUM, "compiles and runs tests"),
+    "go build": (Risk.LOW, "compiles"),
+    "go run": (Risk.MEDIUM, "compiles and runs a program"),
+}
 _PROGRAM_RISKS: dict[str, tuple[Risk, str]] = {
-    "curl": (Risk.MEDIUM, "reaches the network"), "wget": (Risk.MEDIUM, "downloads from the network"), "ssh": (Risk.HIGH, "runs things on another machine"),
-    "scp": (Risk.HIGH, "copies to or from another machine"), "make": (Risk.MEDIUM, "runs recipes of the Makefile"), "pytest": (Risk.MEDIUM, "runs the project's tests"),
-    "npx": (Risk.MEDIUM, "may download and runs a package"), "docker": (Risk.MEDIUM, "works on containers"), "kill": (Risk.MEDIUM, "ends processes"),
-    "pkill": (Risk.HIGH, "ends processes by name"), "killall": (Risk.HIGH, "ends processes by name"), "dd": (Risk.HIGH, "writes raw data"),
-    "chmod": (Risk.MEDIUM, "changes who may use files"), "chown": (Risk.HIGH, "changes owners of files"), "apt": (Risk.HIGH, "changes the system's packages"),
-    "apt-get": (Risk.HIGH, "changes the system's packages"), "brew": (Risk.MEDIUM, "changes installed packages"), "shutdown": (Risk.HIGH, "stops the machine"),
-    "reboot": (Risk.HIGH, "restarts the machine"), "mkfs": (Risk.HIGH, "erases a disk"), "env": (Risk.MEDIUM, "shows the environment, which may hold secrets"),
-    "printenv": (Risk.MEDIUM, "shows the environment, which may hold secrets"), "export": (Risk.MEDIUM, "sets a variable for what follows"),
-    "source": (Risk.MEDIUM, "runs a file in the shell"), ".": (Risk.MEDIUM, "runs a file in the shell"),
-}  # fmt: skip
+    "curl": (Risk.MEDIUM, "reaches the network"),
+    "wget": (Risk.MEDIUM, "downloads from the network"),
+    "ssh": (Risk.HIGH, "runs things on another machine"),
+    "scp": (Risk.HIGH, "copies to or from another machine"),
+    "make": (Risk.MEDIUM, "runs recipes of the Makefile"),
+    "pytest": (Risk.MEDIUM, "runs the project's tests"),
+    "npx": (Risk.MEDIUM, "may download and runs a package"),
+    "docker": (Risk.MEDIUM, "works on containers"),
+    "kill": (Risk.MEDIUM, "ends processes"),
+    "pkill": (Risk.HIGH, "ends processes by name"),
+    "killall": (Risk.HIGH, "ends processes by name"),
+    "dd": (Risk.HIGH, "writes raw data"),
+    "chmod": (Risk.MEDIUM, "changes who may use files"),
+    "chown": (Risk.HIGH, "changes owners of files"),
+    "apt": (Risk.HIGH, "changes the system's packages"),
+    "apt-get": (Risk.HIGH, "changes the system's packages"),
+    "brew": (Risk.MEDIUM, "changes installed packages"),
+    "shutdown": (Risk.HIGH, "stops the machine"),
+    "reboot": (Risk.HIGH, "restarts the machine"),
+    "mkfs": (Risk.HIGH, "erases a disk"),
+    "env": (Risk.MEDIUM, "shows the environment, which may hold secrets"),
+    "printenv": (Risk.MEDIUM, "shows the environment, which may hold secrets"),
+    "export": (Risk.MEDIUM, "sets a variable for what follows"),
+    "source": (Risk.MEDIUM, "runs a file in the shell"),
+    ".": (Risk.MEDIUM, "runs a file in the shell"),
+}
+_FIND_OUTPUTS = ("-fprint", "-fprintf", "-fls", "-fprint0")
+_COPIES = {"mv": "moves", "ln": "links"}
 UNKNOWN = ", which no rule knows"
 _INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|deno|bun|php|lua|bash|sh|zsh|dash|tsx|ts-node|Rscript)[0-9.]*")
 
@@ -145,16 +296,24 @@ def describe(call: Invocation, look: Lookup, roots: Sequence[str]) -> tuple[str,
     if program in _REMOVED:
         return _removal(call, words, look, roots)
     if program in ("cp", "mv", "ln", "install", "rsync") and words:
-        return f"{'moves' if program == 'mv' else 'links' if program == 'ln' else 'copies'} to {words[-1]}{_place(call, words[-1:], look, roots)}", Risk.MEDIUM
+        return (
+            f"{_COPIES.get(program, 'copies')} to {words[-1]}{_place(call, words[-1:], look, roots)}",
+            Risk.MEDIUM,
+        )
     if program in _ALL_WRITTEN and words:
         risk, text = _PROGRAM_RISKS.get(program, (Risk.MEDIUM, "makes folders" if program == "mkdir" else "writes"))
-        return f"{text}: {', '.join(words[:3])}{_place(call, words, look, roots)}", Risk.LOW if program == "mkdir" else risk
+        return (
+            f"{text}: {', '.join(words[:3])}{_place(call, words, look, roots)}",
+            Risk.LOW if program == "mkdir" else risk,
+        )
     if program == "sed" and mentions(plain, ("-i", "--in-place")):
         return f"edits files in place: {', '.join(words[1:4])}", Risk.MEDIUM
     known = _RISKS.get(f"{program} {words[0]}") if words else None
     known = known or _PROGRAM_RISKS.get(program)
     if known:
-        forced = program == "git" and mentions(plain, ("--force", "-f", "--hard", "--mirror", "--delete", "-D", "--force-with-lease"))
+        forced = program == "git" and mentions(
+            plain, ("--force", "-f", "--hard", "--mirror", "--delete", "-D", "--force-with-lease")
+        )
         return known[1] + (", by force" if forced else ""), Risk.HIGH if forced else known[0]
     if _INTERPRETERS.fullmatch(program):
         script = next((word for word in words), "")

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 
 class PathKey(Struct, frozen=True):
-    """Where does this path lead? `path` is absolute and as the kernel would be asked: `..` and links are still in it."""
+    """Where does this path lead? `path` is absolute and as the kernel would be asked: `..` and links are
+    still in it."""
 
     path: str
 
@@ -38,7 +39,8 @@ class PathFact(Struct, frozen=True):
 
 
 class GlobKey(Struct, frozen=True):
-    """Which names does this pattern match? Shell rules: `*` does not match a leading dot; `**` is taken as any depth."""
+    """Which names does this pattern match? Shell rules: `*` does not match a leading dot; `**` is taken as
+    any depth."""
 
     folder: str
     pattern: str
@@ -56,7 +58,8 @@ class ProgramKey(Struct, frozen=True):
 
 
 class ProgramFact(Struct, frozen=True):
-    """`path` is where PATH finds it ("" for nowhere), `real` with links followed. `why`: the reason not to trust the way."""
+    """`path` is where PATH finds it ("" for nowhere), `real` with links followed. `why`: the reason not to
+    trust the way."""
 
     path: str = ""
     real: str = ""
@@ -70,14 +73,18 @@ class RepoKey(Struct, frozen=True):
 
 
 class RepoFact(Struct, frozen=True):
-    """`top` is "" outside any repository. `hostile`: phrases, each a way in which the repository makes git run or reach something."""
+    """`top` is "" outside any repository. `hostile`: phrases, each a way in which the repository makes git
+    run or reach something."""
 
     top: str = ""
     common: str = ""  # real path of the folder with config and objects
     own: bool = True  # the repository lies in `top`, or names this very worktree as its own
     hostile: tuple[str, ...] = ()
     tells: bool = False  # its or the person's git configuration holds a password or token that a listing would show
-    tracked: tuple[str, ...] = ()  # tracked files with secret names, relative to `top`; "*" where it cannot be told
+    # Of the files that git tracks, relative to `top`; ("*",) where it cannot be told:
+    tracked: tuple[str, ...] = ()  # those with secret names
+    links: tuple[str, ...] = ()  # symbolic links
+    odd: tuple[str, ...] = ()  # names that fall apart on the way through xargs
 
 
 class TreeKey(Struct, frozen=True):
@@ -87,11 +94,13 @@ class TreeKey(Struct, frozen=True):
 
 
 class Danger(Struct, frozen=True):
-    """One entry beneath a folder. `path` is relative to it; `target` is where a link leads."""
+    """One entry beneath a folder. `path` is relative to it (an odd folder ends in /); `target` is where a
+    link leads."""
 
     kind: Literal["secret", "link", "shared", "odd"]
     path: str
     target: str = ""
+    ignored: bool = False  # .gitignore names it, and nothing un-ignores it
 
 
 class TreeFact(Struct, frozen=True):

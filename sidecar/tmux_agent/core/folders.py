@@ -1,6 +1,7 @@
 """In which folders a part of shell text may run, after every `cd` before it.
 
-Owns following cd through lists, pipes and subshells. Must not own whether the folders are allowed. Where it is not certain
+Owns following cd through lists, pipes and subshells. Must not own whether the folders are allowed. Where it
+is not certain
 that a cd happened, both folders are possible; where its target is not in the text, the folder is not known (None).
 """
 
@@ -106,7 +107,8 @@ def _follows(parts: Sequence[Part], move: int, index: int) -> bool:
 
 
 def _stands_alone(parts: Sequence[Part], move: int, text: str) -> bool:
-    """True where nothing in front decides whether the cd runs. Braces are not in the parts, so none may be in the text."""
+    """True where nothing in front decides whether the cd runs. Braces are not in the parts, so none may be
+    in the text."""
     mover = parts[move]
     if not isinstance(mover, Simple) or mover.negated or "{" in text or any(isinstance(part, Opaque) for part in parts):
         return False

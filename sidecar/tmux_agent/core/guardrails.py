@@ -1,7 +1,9 @@
 """What no rule and no grant lifts: denied outright, or at least asked.
 
-Owns the list of policy.md, "Guardrails". Must not own rules of the policy file (rules.py). Everything here is careful in
-the strict direction: names are compared by their last component, options in any spelling, paths by every name they have.
+Owns the list of policy.md, "Guardrails". Must not own rules of the policy file (rules.py). Everything here
+is careful in
+the strict direction: names are compared by their last component, options in any spelling, paths by every
+name they have.
 """
 
 from __future__ import annotations
@@ -21,60 +23,307 @@ DENY, ASK = Verdict.DENY, Verdict.ASK
 _WRITES = frozenset(("write", "edit", "copy", "delete"))
 # Agents' own settings: whoever writes them can take the hooks out.
 AGENT_SETTINGS = (
-    "**/.claude/settings.json", "**/.claude/settings.*.json", "**/.claude/hooks/**", "~/.claude.json",
-    "/etc/claude-code/**", "**/.codex/config.toml", "**/.codex/hooks.json", "**/.codex/rules/**",
-    "**/.gemini/settings.json", "**/.gemini/config/**", "/etc/gemini-cli/**", "**/.cursor/hooks.json",
-    "**/.cursor/cli-config.json", "**/opencode.json", "**/opencode.jsonc", "**/.config/opencode/**", "**/.opencode/**",
+    "**/.claude/settings.json",
+    "**/.claude/settings.*.json",
+    "**/.claude/hooks/**",
+    "~/.claude.json",
+    "/etc/claude-code/**",
+    "**/.codex/config.toml",
+    "**/.codex/hooks.json",
+    "**/.codex/rules/**",
+    "**/.gemini/settings.json",
+    "**/.gemini/config/**",
+    "/etc/gemini-cli/**",
+    "**/.cursor/hooks.json",
+    "**/.cursor/cli-config.json",
+    "**/opencode.json",
+    "**/opencode.jsonc",
+    "**/.config/opencode/**",
+    "**/.opencode/**",
     "**/.tmuxagent/**",
-)  # fmt: skip
+)
 # Not refused, but never without a person.
 _ASKED_PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("changes what git runs", ("**/.git/config", "**/.git/config.worktree", "**/.git/hooks/**", "**/.git/modules/**/config",
-                               "**/.git/info/attributes", "~/.gitconfig", "~/.config/git/**", "/etc/gitconfig")),
-    ("changes what shells run when they start", (
-        "~/.bashrc", "~/.bash_profile", "~/.bash_login", "~/.bash_logout", "~/.bash_aliases", "~/.profile", "~/.zshrc", "~/.zshenv",
-        "~/.zprofile", "~/.zlogin", "~/.zlogout", "~/.kshrc", "~/.inputrc", "~/.config/fish/**", "~/.xprofile", "~/.xinitrc",
-        "~/.pam_environment", "~/.config/environment.d/**", "/etc/profile", "/etc/profile.d/**", "/etc/bash.bashrc", "/etc/zsh/**")),
-    ("changes what runs by itself later", ("~/.config/systemd/**", "~/.config/autostart/**", "/etc/cron*/**", "/var/spool/cron/**",
-                                           "/etc/systemd/**", "~/Library/LaunchAgents/**")),
+    (
+        "changes what git runs",
+        (
+            "**/.git/config",
+            "**/.git/config.worktree",
+            "**/.git/hooks/**",
+            "**/.git/modules/**/config",
+            "**/.git/info/attributes",
+            "~/.gitconfig",
+            "~/.config/git/**",
+            "/etc/gitconfig",
+        ),
+    ),
+    (
+        "changes what shells run when they start",
+        (
+            "~/.bashrc",
+            "~/.bash_profile",
+            "~/.bash_login",
+            "~/.bash_logout",
+            "~/.bash_aliases",
+            "~/.profile",
+            "~/.zshrc",
+            "~/.zshenv",
+            "~/.zprofile",
+            "~/.zlogin",
+            "~/.zlogout",
+            "~/.kshrc",
+            "~/.inputrc",
+            "~/.config/fish/**",
+            "~/.xprofile",
+            "~/.xinitrc",
+            "~/.pam_environment",
+            "~/.config/environment.d/**",
+            "/etc/profile",
+            "/etc/profile.d/**",
+            "/etc/bash.bashrc",
+            "/etc/zsh/**",
+        ),
+    ),
+    (
+        "changes what runs by itself later",
+        (
+            "~/.config/systemd/**",
+            "~/.config/autostart/**",
+            "/etc/cron*/**",
+            "/var/spool/cron/**",
+            "/etc/systemd/**",
+            "~/Library/LaunchAgents/**",
+        ),
+    ),
     ("changes tmux itself", ("~/.tmux.conf", "~/.tmux/**", "~/.config/tmux/**", "/etc/tmux.conf")),
-    ("changes keys or who may log in", ("~/.ssh/**", "~/.gnupg/**", "/etc/ssh/**", "/etc/sudoers", "/etc/sudoers.d/**", "/etc/passwd")),
-    ("changes which servers an agent talks to", ("**/.mcp.json", "**/.cursor/mcp.json", "**/.vscode/mcp.json", "~/.config/claude/**")),
-)  # fmt: skip
+    (
+        "changes keys or who may log in",
+        ("~/.ssh/**", "~/.gnupg/**", "/etc/ssh/**", "/etc/sudoers", "/etc/sudoers.d/**", "/etc/passwd"),
+    ),
+    (
+        "changes which servers an agent talks to",
+        ("**/.mcp.json", "**/.cursor/mcp.json", "**/.vscode/mcp.json", "~/.config/claude/**"),
+    ),
+)
 
-_SHELLS = frozenset("sh bash dash zsh ksh fish ash csh tcsh mksh rbash pwsh".split())
+_SHELLS = frozenset(["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "csh", "tcsh", "mksh", "rbash", "pwsh"])
 _INTERPRETERS = re.compile(
     r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|wish|osascript|rscript|julia|ghci|runghc|irb|groovy|scala"
     r"|guile|racket|sbcl|elixir|erl|escript|jshell|swift|ts-node|tsx|ipython|gdb|expect|jjs)[0-9.]*",
     re.IGNORECASE,
 )
 # Letters of the options with which an interpreter takes code, by the beginning of its name; "e" and "E" for the others.
-_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "node": "epi", "nodejs": "epi", "php": "rRBE", "tclsh": "", "osascript": "e",
-                 "rscript": "e", "deno": "", "gdb": "x", "expect": "c"}  # fmt: skip
+_CODE_LETTERS = {
+    "python": "c",
+    "pypy": "c",
+    "ipython": "c",
+    "node": "epi",
+    "nodejs": "epi",
+    "php": "rRBE",
+    "tclsh": "",
+    "osascript": "e",
+    "rscript": "e",
+    "deno": "",
+    "gdb": "x",
+    "expect": "c",
+}
 _CODE_WORDS = ("--eval", "--print", "--exec", "--execute", "--command", "--run", "eval", "--import", "--require")
-_SHELL_FOR = frozenset("ssh docker podman kubectl nsenter lxc machinectl".split())
-_AGENTS = frozenset("claude claude-code codex gemini opencode cursor-agent aider goose amp qwen copilot crush cline auggie droid".split())
-_AGENT_PACKAGES = ("@anthropic-ai/claude-code", "@openai/codex", "@google/gemini-cli", "opencode-ai", "@qwen-code/qwen-code")
-_PRIVILEGE = frozenset("sudo doas su pkexec run0 runuser sudoedit visudo passwd chpasswd usermod useradd userdel groupadd setcap newgrp".split())
-_LATER = frozenset("at batch crontab systemd-run systemctl launchctl nohup setsid disown daemonize start-stop-daemon".split())
-_SENDS = frozenset("scp sftp ftp lftp ncat nc netcat socat telnet rclone s3cmd gsutil croc magic-wormhole wormhole mail sendmail mutt".split())
+_SHELL_FOR = frozenset(["ssh", "docker", "podman", "kubectl", "nsenter", "lxc", "machinectl"])
+_AGENTS = frozenset(
+    [
+        "claude",
+        "claude-code",
+        "codex",
+        "gemini",
+        "opencode",
+        "cursor-agent",
+        "aider",
+        "goose",
+        "amp",
+        "qwen",
+        "copilot",
+        "crush",
+        "cline",
+        "auggie",
+        "droid",
+    ]
+)
+_AGENT_PACKAGES = (
+    "@anthropic-ai/claude-code",
+    "@openai/codex",
+    "@google/gemini-cli",
+    "opencode-ai",
+    "@qwen-code/qwen-code",
+)
+_PRIVILEGE = frozenset(
+    [
+        "sudo",
+        "doas",
+        "su",
+        "pkexec",
+        "run0",
+        "runuser",
+        "sudoedit",
+        "visudo",
+        "passwd",
+        "chpasswd",
+        "usermod",
+        "useradd",
+        "userdel",
+        "groupadd",
+        "setcap",
+        "newgrp",
+    ]
+)
+_LATER = frozenset(
+    [
+        "at",
+        "batch",
+        "crontab",
+        "systemd-run",
+        "systemctl",
+        "launchctl",
+        "nohup",
+        "setsid",
+        "disown",
+        "daemonize",
+        "start-stop-daemon",
+    ]
+)
+_SENDS = frozenset(
+    [
+        "scp",
+        "sftp",
+        "ftp",
+        "lftp",
+        "ncat",
+        "nc",
+        "netcat",
+        "socat",
+        "telnet",
+        "rclone",
+        "s3cmd",
+        "gsutil",
+        "croc",
+        "magic-wormhole",
+        "wormhole",
+        "mail",
+        "sendmail",
+        "mutt",
+    ]
+)
 _READING_WORDS = frozenset(
-    "get describe list ls logs log ps images inspect show version info top explain diff status history search config context"
-    " contexts view whoami help cluster-info api-resources api-versions auth can-i list-objects head-object plan validate fmt"
-    " output state graph providers template events stats port size account project projects --version --help -v -h".split()
+    [
+        "get",
+        "describe",
+        "list",
+        "ls",
+        "logs",
+        "log",
+        "ps",
+        "images",
+        "inspect",
+        "show",
+        "version",
+        "info",
+        "top",
+        "explain",
+        "diff",
+        "status",
+        "history",
+        "search",
+        "config",
+        "context",
+        "contexts",
+        "view",
+        "whoami",
+        "help",
+        "cluster-info",
+        "api-resources",
+        "api-versions",
+        "auth",
+        "can-i",
+        "list-objects",
+        "head-object",
+        "plan",
+        "validate",
+        "fmt",
+        "output",
+        "state",
+        "graph",
+        "providers",
+        "template",
+        "events",
+        "stats",
+        "port",
+        "size",
+        "account",
+        "project",
+        "projects",
+        "--version",
+        "--help",
+        "-v",
+        "-h",
+    ]
 )
 _CLOUD = frozenset(
-    "docker podman nerdctl kubectl helm oc terraform tofu pulumi aws gcloud az doctl flyctl fly heroku vercel netlify wrangler"
-    " ansible ansible-playbook vagrant minikube kind k3d k9s eksctl docker-compose podman-compose buildah skopeo cdk serverless sam"
-    " firebase supabase railway oci ibmcloud linode-cli hcloud scw openstack virsh lxc multipass".split()
+    [
+        "docker",
+        "podman",
+        "nerdctl",
+        "kubectl",
+        "helm",
+        "oc",
+        "terraform",
+        "tofu",
+        "pulumi",
+        "aws",
+        "gcloud",
+        "az",
+        "doctl",
+        "flyctl",
+        "fly",
+        "heroku",
+        "vercel",
+        "netlify",
+        "wrangler",
+        "ansible",
+        "ansible-playbook",
+        "vagrant",
+        "minikube",
+        "kind",
+        "k3d",
+        "k9s",
+        "eksctl",
+        "docker-compose",
+        "podman-compose",
+        "buildah",
+        "skopeo",
+        "cdk",
+        "serverless",
+        "sam",
+        "firebase",
+        "supabase",
+        "railway",
+        "oci",
+        "ibmcloud",
+        "linode-cli",
+        "hcloud",
+        "scw",
+        "openstack",
+        "virsh",
+        "lxc",
+        "multipass",
+    ]
 )
 _OURS = frozenset(("tmux-agent",))
-_OURS_REFUSED = frozenset("approve deny popup sidecar grants setup restore".split())
-_OURS_READING = frozenset("check explain test lint replay init".split())
+_OURS_REFUSED = frozenset(["approve", "deny", "popup", "sidecar", "grants", "setup", "restore"])
+_OURS_READING = frozenset(["check", "explain", "test", "lint", "replay", "init"])
 
 
 class Protected(Struct, frozen=True):
-    """Real paths that are nobody's but ours and the person's: policy, state, audit log, socket, the plugin. With patterns."""
+    """Real paths that are nobody's but ours and the person's: policy, state, audit log, socket, the plugin.
+    With patterns."""
 
     places: tuple[str, ...] = ()
     home: str = ""
@@ -97,7 +346,9 @@ def touch(done: Touch, protected: Protected) -> Iterable[Match]:
     for name in names:
         ours = _near(name, protected.places, whole=done.verb == "delete")
         if ours:
-            yield _match("our own files", yes, f"{verb} {ours}, which belongs to tmux-agent or decides what it allows", Risk.HIGH)
+            yield _match(
+                "our own files", yes, f"{verb} {ours}, which belongs to tmux-agent or decides what it allows", Risk.HIGH
+            )
             return
         if paths.matches(name, AGENT_SETTINGS, protected.home):
             yield _match("agents' settings", yes, f"{verb} {name}, where an agent's hooks are set", Risk.HIGH)
@@ -134,12 +385,20 @@ def command(call: Invocation, *, body: bool = False) -> Iterable[Match]:
         yield from _ours(plain)
     if program in _AGENTS or any(package in word for word in plain for package in _AGENT_PACKAGES):
         yield _match("another agent", ASK, f"starts {program}, an agent of its own, perhaps without hooks", Risk.HIGH)
-    if program in _PRIVILEGE or (program in ("chmod",) and any(re.fullmatch(r"[0-7]?[2-7][0-7]{3}|[ugo]*\+[rwx]*s[rwx]*", w) for w in plain)):
+    if program in _PRIVILEGE or (
+        program in ("chmod",) and any(re.fullmatch(r"[0-7]?[2-7][0-7]{3}|[ugo]*\+[rwx]*s[rwx]*", w) for w in plain)
+    ):
         yield _match("privileges", ASK, f"{program} changes privileges", Risk.HIGH)
     yield from _code(call, plain, body)
     yield from _network(program, plain)
-    if program in _LATER and not (program == "crontab" and plain == ["-l"]) and not (program == "systemctl" and plain[:1] == ["status"]):
-        yield _match("runs later or elsewhere", ASK, f"{program} runs things outside of what is watched here", Risk.HIGH)
+    if (
+        program in _LATER
+        and not (program == "crontab" and plain == ["-l"])
+        and not (program == "systemctl" and plain[:1] == ["status"])
+    ):
+        yield _match(
+            "runs later or elsewhere", ASK, f"{program} runs things outside of what is watched here", Risk.HIGH
+        )
     if program in _CLOUD and not _only_reads(plain):
         yield _match("containers and clouds", ASK, f"{program} can change containers or servers", Risk.HIGH)
     if program == "gh" and len(plain) > 1 and plain[1] not in ("view", "list", "status", "diff", "checks", "watch"):
@@ -201,9 +460,25 @@ def _is_inline(program: str, plain: Sequence[str]) -> bool:
 
 def _network(program: str, plain: Sequence[str]) -> Iterable[Match]:
     if program in ("curl", "wget", "http", "https", "xh", "httpie"):
-        sends = ("-d", "--data", "--data-raw", "--data-binary", "--data-urlencode", "-F", "--form", "-T", "--upload-file", "--json",
-                 "--post-data", "--post-file", "--body-data", "--body-file")  # fmt: skip
-        verbs = any(re.fullmatch(r"(-X|--request=|--method=)?(POST|PUT|PATCH|DELETE)", word, re.IGNORECASE) for word in plain)
+        sends = (
+            "-d",
+            "--data",
+            "--data-raw",
+            "--data-binary",
+            "--data-urlencode",
+            "-F",
+            "--form",
+            "-T",
+            "--upload-file",
+            "--json",
+            "--post-data",
+            "--post-file",
+            "--body-data",
+            "--body-file",
+        )
+        verbs = any(
+            re.fullmatch(r"(-X|--request=|--method=)?(POST|PUT|PATCH|DELETE)", word, re.IGNORECASE) for word in plain
+        )
         if mentions(plain, sends) or verbs:
             yield _match("uploads", ASK, f"{program} sends data to another machine", Risk.HIGH)
     elif program in _SENDS or (program == "rsync" and any(re.match(r"[^/]+:", word) for word in plain)):
@@ -217,7 +492,9 @@ def _only_reads(plain: Sequence[str]) -> bool:
     if not words:
         return True
     return any(w in _READING_WORDS or w.startswith(("describe-", "list-", "get-")) for w in words[:3]) and not any(
-        w in ("apply", "delete", "create", "run", "exec", "rm", "set", "use", "push", "edit", "scale", "patch", "import") for w in words
+        w
+        in ("apply", "delete", "create", "run", "exec", "rm", "set", "use", "push", "edit", "scale", "patch", "import")
+        for w in words
     )
 
 
@@ -239,4 +516,9 @@ def network_redirect() -> Match:
 
 
 def far_removal(what: str) -> Match:
-    return _match("removes a folder outside the worktree", ASK, f"removes {what} with all beneath, outside the worktree", Risk.HIGH)
+    return _match(
+        "removes a folder outside the worktree",
+        ASK,
+        f"removes {what} with all beneath, outside the worktree",
+        Risk.HIGH,
+    )

@@ -59,7 +59,8 @@ def _what(rule: Rule) -> str:
     if when.fetch:
         return f"fetches from {' or '.join(when.fetch.host) or 'anywhere'}"
     if when.mcp:
-        return f"the MCP tools {' or '.join(when.mcp.tool) or 'of any name'} of {' or '.join(when.mcp.server) or 'any server'}"
+        tools, servers = " or ".join(when.mcp.tool), " or ".join(when.mcp.server)
+        return f"the MCP tools {tools or 'of any name'} of {servers or 'any server'}"
     if when.tool:
         return f"the tools {', '.join(when.tool)}"
     if when.tmux:

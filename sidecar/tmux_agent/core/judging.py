@@ -7,6 +7,7 @@ round of one decision.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -77,11 +78,15 @@ class Judging:
         parts = shell.parse(text, dialect)
         if not parts:
             return [Finding(text, (self._nothing(),))]
+        if _hides_commands(parts, text):
+            return [Finding(text, (self.unmatched("a comment that looks like a command", Risk.MEDIUM),))]
         places = folders_of(parts, text, start, self.situation.home, self.look)
         return [self._part(parts, index, places) for index in range(len(parts))]
 
     def _nothing(self) -> Match:
-        return Match(rule="nothing to do", verdict=Verdict.ALLOW, reason="nothing but blanks or comments", where="guardrail")
+        return Match(
+            rule="nothing to do", verdict=Verdict.ALLOW, reason="nothing but blanks or comments", where="guardrail"
+        )
 
     def _part(self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]]) -> Finding:
         part = parts[index]
@@ -154,7 +159,9 @@ class Judging:
 
     def _globbed(self, pattern: str, folder: str | None) -> list[str] | str:
         """What the shell puts in place of a pattern, or why that is not known."""
-        front = pattern[: _first_special(pattern)].rpartition("/")[0] if "/" in pattern[: _first_special(pattern)] else ""
+        front = (
+            pattern[: _first_special(pattern)].rpartition("/")[0] if "/" in pattern[: _first_special(pattern)] else ""
+        )
         if folder is None and not pattern.startswith("/"):
             return "the folder is not known"
         if ".." in pattern.split("/"):
@@ -168,7 +175,7 @@ class Judging:
             return []
         if not fact.complete or len(fact.matches) > _WORDS:
             return "it matches more names than are looked at"
-        if "/" in pattern[_first_special(pattern) :]:
+        if "/" in pattern[_first_special(pattern) :].rstrip("/"):
             for name in fact.matches:
                 miss = self.reach.name(name, folder or "/")
                 if miss is not None and not miss.pending:
@@ -186,7 +193,10 @@ class Judging:
         if word is None or (redirect.op in (">&", "<&") and (word.text.rstrip("-").isdigit() or word.text == "-")):
             return []
         if word.kind != "literal" or (word.tilde and word.text[1:2] not in ("", "/")):
-            return [self.unmatched(f"{redirect.op}{word.source} is known only when it runs"), *guardrails.unread(word.source)]
+            return [
+                self.unmatched(f"{redirect.op}{word.source} is known only when it runs"),
+                *guardrails.unread(word.source),
+            ]
         path = self.situation.home + word.text[1:] if word.tilde else word.text
         if paths.is_network_device(path):
             return [guardrails.network_redirect()]
@@ -251,6 +261,9 @@ class Judging:
             read = git.read(args)
             for step in read.folders:
                 place = paths.absolute(place, step) if step else place
+            if read.folders:
+                fact = self.look.path(place)
+                why = why or ("" if fact is None or fact.kind == "folder" else f"{place} is no folder yet")
             args, why = ((read.command, *read.rest) if read.command else read.rest), why or read.why
         return Invocation(program, word, args, place, piped, in_shell, why)
 
@@ -258,7 +271,7 @@ class Judging:
         """The rules that match one run; the default with the best reason where none does."""
         matches: list[Match] = []
         best: Miss | None = None
-        named = self.policy.by_program.get(call.program, ())
+        named = self.policy.about(call.program, call.args[0] if call.args else "")
         for rule in (*named, *(granted for granted in self.granted if call.program in granted.programs)):
             if not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
                 continue
@@ -351,7 +364,12 @@ class Judging:
             call = self._call(wrappers.feed(peeled, feed or sources.UNKNOWN), folder, in_shell=False, piped=False)
         elif peeled is not None:
             return sources.UNKNOWN, False
-        return sources.printed(call.program, call.args, call.folder, feed)
+        names, zero = sources.printed(call.program, call.args, call.folder, feed)
+        if names.files:
+            facts = [self.look.path(start) for start in names.starts]
+            if any(fact is None or fact.kind != "file" for fact in facts):
+                return sources.UNKNOWN, False
+        return names, zero
 
     # --- files ---
 
@@ -392,7 +410,10 @@ class Judging:
 
     def _is_far_removal(self, call: Invocation) -> bool:
         words = [word for word in call.args if isinstance(word, str)]
-        if not any(word in ("--recursive",) or (word[:1] == "-" and word[1:2] != "-" and set("rR") & set(word)) for word in words):
+        if not any(
+            word in ("--recursive",) or (word[:1] == "-" and word[1:2] != "-" and set("rR") & set(word))
+            for word in words
+        ):
             return False
         touches = [self._touch(verb, word, call.folder) for verb, word in effects.touched(call)]
         tree = self.situation.worktree
@@ -411,7 +432,9 @@ class Judging:
                 continue
             if rules.match_file(rule, touch, self.reach) is not None:
                 continue
-            miss = (self.reach.name if touch.verb == "list" else self.reach.content)(touch.path, "/") if allows else None
+            miss = (
+                (self.reach.name if touch.verb == "list" else self.reach.content)(touch.path, "/") if allows else None
+            )
             if miss is None:
                 matches.append(self.by_rule(rule))
             elif not miss.pending:
@@ -421,14 +444,22 @@ class Judging:
     # --- words for matches ---
 
     def unmatched(self, reason: str, risk: Risk = Risk.LOW) -> Match:
-        return Match(rule="unmatched", verdict=Verdict(self.policy.defaults.unmatched), reason=reason, where="default", risk=risk)
+        return Match(
+            rule="unmatched", verdict=Verdict(self.policy.defaults.unmatched), reason=reason, where="default", risk=risk
+        )
 
     def by_rule(self, rule: Rule) -> Match:
         risk = rule.risk or (Risk.LOW if rule.verdict is Verdict.ALLOW else Risk.MEDIUM)
         return Match(rule=rule.name, verdict=rule.verdict, reason=rule.file.reason, where=rule.where, risk=risk)
 
     def secret(self, path: str) -> Match:
-        return Match(rule="secrets", verdict=Verdict.ASK, reason=f"reads {path}, which holds secrets", where="guardrail", risk=Risk.HIGH)
+        return Match(
+            rule="secrets",
+            verdict=Verdict.ASK,
+            reason=f"reads {path}, which holds secrets",
+            where="guardrail",
+            risk=Risk.HIGH,
+        )
 
     def _asked_about(self, miss: Miss | None, call: Invocation | None = None) -> Match:
         if miss is not None and miss.weight == 3 and "secrets" in miss.text:
@@ -444,8 +475,53 @@ class Judging:
         return effects.describe(call, self.look, self.situation.roots)[0]
 
 
-_VERBS = {"write": "writes", "edit": "edits", "copy": "copies to", "delete": "removes", "read": "reads", "list": "lists"}
-_NAMES_ONLY = frozenset("ls stat test [ find fd fdfind tree du realpath readlink basename dirname echo printf git cd exa eza lsd".split())
+_VERBS = {
+    "write": "writes",
+    "edit": "edits",
+    "copy": "copies to",
+    "delete": "removes",
+    "read": "reads",
+    "list": "lists",
+}
+_NAMES_ONLY = frozenset(
+    [
+        "ls",
+        "stat",
+        "test",
+        "[",
+        "find",
+        "fd",
+        "fdfind",
+        "tree",
+        "du",
+        "realpath",
+        "readlink",
+        "basename",
+        "dirname",
+        "echo",
+        "printf",
+        "git",
+        "cd",
+        "exa",
+        "eza",
+        "lsd",
+    ]
+)
+
+
+_SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
+
+
+def _hides_commands(parts: Sequence[Part], text: str) -> bool:
+    """True where a comment has quotes and then an operator: one shell or another, or a person, may read it
+    as a command."""
+    if "#" not in text:
+        return False
+    at, gaps = 0, []
+    for part in parts:
+        gaps.append(text[at : part.start])
+        at = max(at, part.end)
+    return any(_SHOWY_COMMENT.search(gap) for gap in (*gaps, text[at:]))
 
 
 def _first_special(pattern: str) -> int:

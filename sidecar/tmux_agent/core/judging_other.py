@@ -40,9 +40,25 @@ def other(judge: Judge, action: Action) -> list[Finding]:
         return [_fetch(judge, action)]
     if isinstance(action, Mcp):
         source = f"{action.server}: {action.tool}"
-        return [_ruled(judge, "mcp", source, lambda rule: _mcp(rule, action), f"uses {action.tool} of the MCP server {action.server}")]
+        return [
+            _ruled(
+                judge,
+                "mcp",
+                source,
+                lambda rule: _mcp(rule, action),
+                f"uses {action.tool} of the MCP server {action.server}",
+            )
+        ]
     if isinstance(action, Tool):
-        return [_ruled(judge, "tool", action.name, lambda rule: _globbed(action.name, rule.when.tool), f"uses the agent's tool {action.name}")]
+        return [
+            _ruled(
+                judge,
+                "tool",
+                action.name,
+                lambda rule: _globbed(action.name, rule.when.tool),
+                f"uses the agent's tool {action.name}",
+            )
+        ]
     if isinstance(action, Ask):
         return [_ask(judge, action)]
     if isinstance(action, Stage):
@@ -50,7 +66,9 @@ def other(judge: Judge, action: Action) -> list[Finding]:
     raise TypeError(f"{type(action).__name__} is judged elsewhere")
 
 
-def _ruled(judge: Judge, kind: str, source: str, fits: Callable[[Rule], bool], says: str, risk: Risk = Risk.MEDIUM) -> Finding:
+def _ruled(
+    judge: Judge, kind: str, source: str, fits: Callable[[Rule], bool], says: str, risk: Risk = Risk.MEDIUM
+) -> Finding:
     matches = [
         judge.by_rule(rule)
         for rule in judge.policy.by_kind.get(kind, ())
@@ -79,7 +97,12 @@ def _fetch(judge: Judge, action: Fetch) -> Finding:
         when = rule.when.fetch
         methods = tuple(method.upper() for method in when.method) if when else ()
         known = bool(host) or rule.verdict is not Verdict.ALLOW
-        return when is not None and known and rules.match_host(when.host, host) and (not methods or action.method.upper() in methods)
+        return (
+            when is not None
+            and known
+            and rules.match_host(when.host, host)
+            and (not methods or action.method.upper() in methods)
+        )
 
     sends = action.method.upper() not in ("GET", "HEAD")
     says = f"{'sends data to' if sends else 'reads from'} {host or action.url}"

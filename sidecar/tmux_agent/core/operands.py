@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import Struct
 
-from .argv import awk, find, git, jq, sed
+from .argv import awk, git, jq, sed
 from .argv.options import Arg, Fed, Parsed
-from .reach import PENDING, Miss, Narrow, Reach, first
+from .reach import Miss, Narrow, Reach, first
 
 
 class Place(Struct):
@@ -27,11 +28,11 @@ class Place(Struct):
 Check = Callable[[str, Place], Miss | None]
 
 
-def _text(word: str, place: Place) -> Miss | None:
+def _text(word: str, _: Place) -> Miss | None:
     return Miss("a word with a NUL") if "\0" in word else None
 
 
-def _number(word: str, place: Place) -> Miss | None:
+def _number(word: str, _: Place) -> Miss | None:
     return None if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?[a-zA-Z]{0,3}", word) else Miss(f"{word} is no number")
 
 
@@ -49,13 +50,13 @@ def _tree(word: str, place: Place) -> Miss | None:
 
 def _visible_tree(word: str, place: Place) -> Miss | None:
     narrow = place.narrow
-    visible = Narrow(narrow.include, narrow.exclude, narrow.exclude_folders, hidden=False, split=narrow.split)
+    visible = msgspec.structs.replace(narrow, hidden=False, ignores=True)
     return None if word == "-" else place.reach.tree(word, place.folder, visible)
 
 
 def _followed_tree(word: str, place: Place) -> Miss | None:
     narrow = place.narrow
-    followed = Narrow(narrow.include, narrow.exclude, narrow.exclude_folders, follow=True)
+    followed = msgspec.structs.replace(narrow, follow=True)
     return None if word == "-" else place.reach.tree(word, place.folder, followed)
 
 
@@ -90,7 +91,7 @@ def _range(word: str, place: Place) -> Miss | None:
 
 
 def _script(why_not: Callable[[str], str]) -> Check:
-    def check(word: str, place: Place) -> Miss | None:
+    def check(word: str, _: Place) -> Miss | None:
         why = why_not(word)
         return Miss(why) if why else None
 
@@ -100,10 +101,18 @@ def _script(why_not: Callable[[str], str]) -> Check:
 def _like(pattern: str, what: str) -> Check:
     expression = re.compile(pattern, re.DOTALL)
 
-    def check(word: str, place: Place) -> Miss | None:
+    def check(word: str, _: Place) -> Miss | None:
         return None if expression.fullmatch(word) else Miss(f"{word} is not {what}")
 
     return check
+
+
+def _entry(word: str, place: Place) -> Miss | None:
+    return place.reach.entry(word, place.folder)
+
+
+def _object(word: str, place: Place) -> Miss | None:
+    return Miss(f"{word} would be read for options", 2) if word.startswith("@") else _path(word, place)
 
 
 def _condition(word: str, place: Place) -> Miss | None:
@@ -116,11 +125,21 @@ def _archive(word: str, place: Place) -> Miss | None:
     return Miss(f"{word} names another machine") if ":" in word else _path(word, place)
 
 
-def _glob(word: str, place: Place) -> Miss | None:
+def _glob(_: str, __: Place) -> Miss | None:
     return None
 
 
-# kind → (what it is, check). A kind with an s takes any number of words; the others take one. `!` behind it: it must be there.
+_KEY = r"(?!(?i:.*(header|passw|token|secret|credential|smtp|proxy|cookie|apikey)))[A-Za-z][A-Za-z0-9-]*\.[^=\n]+"
+_KEY_PATTERN = r"\^?(remote|branch|user|core|alias|submodule|diff|merge|color|pull|push|init|status|log)\b(?!.*\|).*"
+_UNSIGNED = r"(?!.*(%G|%\(signature)).*"
+_INERT = r"(?!.*(\$[({\[]|`)).*"
+_VARIABLE = (
+    r"HOME|PATH|PWD|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TERM|COLUMNS|LINES|TZ|EDITOR|PAGER|VIRTUAL_ENV|TMPDIR|HOSTNAME"
+    r"|OSTYPE|CI|NODE_ENV|GOPATH|GOROOT|CARGO_HOME|XDG_[A-Z_]+|DISPLAY|SHLVL"
+)
+
+# kind → (what it is, check). A kind with an s takes any number of words; the others take one. `!` behind it:
+# it must be there.
 KINDS: dict[str, tuple[str, Check]] = {
     "text": ("any literal word, which the program only prints or computes with", _text),
     "pattern": ("a regular expression or other pattern; not expected where an option has given it", _text),
@@ -147,26 +166,30 @@ KINDS: dict[str, tuple[str, Check]] = {
         _like(r"[afhjlmnrsuvwxT]+|[0-9,]+", "harmless"),
     ),
     "columns": ("ps's column names, except environments", _like(r"(?!.*env)[a-zA-Z_%,=: ]+", "harmless")),
-    "key": ("the name of one git setting", _like(r"[A-Za-z][A-Za-z0-9-]*\.[^=\n]+", "a setting's name")),
-    "variable": (
-        "the name of one environment variable that holds no secret",
-        _like(r"HOME|PATH|PWD|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TERM|COLUMNS|LINES|TZ|EDITOR|PAGER|VIRTUAL_ENV|TMPDIR|HOSTNAME|OSTYPE|CI|NODE_ENV|GOPATH|GOROOT|CARGO_HOME|XDG_[A-Z_]+|DISPLAY|SHLVL", "known to be harmless"),
-    ),
-    "signal": ("a signal's name or number", _like(r"-?[A-Za-z0-9+-]+", "a signal")),
+    "key": ("the name of one git setting that holds no secret", _like(_KEY, "such a setting")),
+    "key_pattern": ("a pattern for git settings that begins with a harmless section", _like(_KEY_PATTERN, "harmless")),
+    "git_format": ("a format of git's without signatures, which would run gpg", _like(_UNSIGNED, "without signatures")),
+    "entry": ("a file, folder or link shown by its own name; the folder that holds it is inside the roots", _entry),
+    "object": ("like path, but not @FILE, from which some programs take options", _object),
+    "variable": ("the name of one environment variable that holds no secret", _like(_VARIABLE, "known to be harmless")),
     "tmux_format": (
         "a tmux format of plain variables (a #(…) would run a command)",
         _like(r"(?:[^#]|#\{[a-z_@]+\})*", "a format of plain variables"),
     ),
     "condition": ("a word of test(1): what looks like a path has to be inside the roots", _condition),
     "format": ("printf's format: anything but -v, which sets a variable", _like(r"(?!-v).*", "a format")),
-    "inert": ("a word without $( or a backtick, for programs that some shells let compute", _like(r"(?!.*(\$[({\[]|`)).*", "inert")),
+    "inert": ("a word without $( or a backtick, which some shells would compute", _like(_INERT, "inert")),
     "archive": ("an archive to read; a name with a colon would be on another machine", _archive),
     "tar_letters": ("tar's letters without a dash: only listing", _like(r"[vzjJ]*t[vzjJ]*f", "only listing")),
     "any": ("anything at all; only for rules of your own", _text),
-}  # fmt: skip
-_MANY = {kind + "s": kind for kind in KINDS if kind != "any"} | {"any": "any", "processes": "process"}
+}
+_MANY = {kind + "s": kind for kind in KINDS if kind != "any"} | {
+    "any": "any",
+    "processes": "process",
+    "entries": "entry",
+}
 _SUPPLIED = {"pattern": ("pattern", "pattern_file"), "sed": ("sed",), "awk": ("awk",), "jq": ("jq",)}
-_FED = frozenset(("path", "tree", "visible_tree", "followed_tree", "name", "pathspec"))
+_FED = frozenset(("path", "tree", "visible_tree", "followed_tree", "name", "pathspec", "object", "entry"))
 _HARMLESS_FED = frozenset(("text",))
 _DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "followed_tree"))
 SPECIAL = {"none": "no operand at all", "find": "a find command line that only looks"}
@@ -191,7 +214,9 @@ def check(kind: str, word: Arg, place: Place) -> Miss | None:
             return None
         if kind not in _FED:
             return Miss("an operand that only running will tell", 2)
-        return place.reach.fed(word)
+        if kind == "object" and word.dashed:
+            return Miss("an operand that only running will tell", 2)
+        return place.reach.fed(word, contents=kind not in ("name", "entry"))
     if kind.startswith("="):
         return None if word == kind[1:] else Miss(f"{word} is not {kind[1:]}")
     if kind in KINDS:
@@ -215,7 +240,9 @@ def narrowed(parsed: Parsed) -> Narrow:
 def check_all(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool = False) -> Miss | None:
     """Operands and the values of options against a rule's kinds. `piped`: with no operand, standard input is read."""
     values = [
-        check(kind, value, place) for spec, words in parsed.options for kind, value in zip(spec.kinds, words, strict=False)
+        check(kind, value, place)
+        for spec, words in parsed.options
+        for kind, value in zip(spec.kinds, words, strict=False)
     ]
     miss = first(*values)
     if miss is not None and not miss.pending:
@@ -250,7 +277,9 @@ def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool
                 misses.append(check(kind, ".", place))
         elif kind in KINDS or "|" in kind or kind.startswith("="):
             if at < len(words):
-                misses.append(check(kind, words[at], place))
+                word = words[at]
+                many = isinstance(word, Fed) and not word.single
+                misses.append(Miss("several names where one is expected", 2) if many else check(kind, word, place))
                 at += 1
             elif one(kind) in _DEFAULT_FOLDER:
                 misses.append(check(kind, ".", place))
@@ -278,6 +307,3 @@ def _git_operands(kinds: Sequence[str], parsed: Parsed, place: Place) -> Miss | 
         else:
             misses.append(check("rev" if isinstance(word, str) else "path", word, place))
     return first(*misses, *(check("pathspec", word, place) for word in words[dashes:]))
-
-
-__all__ = ["KINDS", "PENDING", "SPECIAL", "Place", "check", "check_all", "find", "known", "narrowed", "one"]

@@ -22,7 +22,8 @@ SECRETS = (
     "**/*.token", "**/id_rsa*", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/.netrc", "**/_netrc", "**/.pgpass",
     "**/.my.cnf", "**/.mylogin.cnf", "**/.npmrc", "**/.pypirc", "**/.git-credentials", "**/.gitcredentials", "**/.boto",
     "**/.s3cfg", "**/.vault-token", "**/.htpasswd", "**/.dockercfg", "**/.terraformrc", "**/.authinfo*", "**/.msmtprc",
-    "**/.fetchmailrc", "**/.smbcredentials", "**/credentials", "**/credentials.*", "**/.credentials", "**/.credentials.*",
+    "**/.fetchmailrc", "**/.smbcredentials", "**/credentials", "**/credentials.*", "**/.credentials",
+    "**/.credentials.*",
     "**/*credentials.json", "**/*-credentials.*", "**/*_credentials.*", "**/.secret", "**/.secrets", "**/secret",
     "**/secrets.*", "**/secret.*", "**/*secrets.y*ml", "**/*secret.y*ml", "**/*secrets.json", "**/*secret.json",
     "**/*secrets.toml", "**/*secret.toml", "**/*secrets.txt", "**/*secret.txt", "**/*-secrets.*", "**/*-secret.*",
@@ -36,7 +37,8 @@ SECRETS = (
     "!**/example.env", "!**/sample.env", "!**/*.env.example", "!**/*.pub",
     "!**/*.py", "!**/*.ts", "!**/*.js", "!**/*.tsx", "!**/*.jsx", "!**/*.go", "!**/*.rs", "!**/*.java", "!**/*.rb",
     "!**/*.c", "!**/*.h", "!**/*.cpp", "!**/*.cs", "!**/*.php", "!**/*.kt", "!**/*.swift", "!**/*.md", "!**/*.rst",
-    "!**/site-packages/**", "!**/node_modules/**", "!**/*.pyi", "!**/*.html", "!**/*.css", "!**/*.vue", "!**/*.svelte", "!**/*.tf", "!**/*.proto", "!**/*.sql",
+    "!**/site-packages/**", "!**/node_modules/**", "!**/*.pyi", "!**/*.html",
+    "!**/*.css", "!**/*.vue", "!**/*.svelte", "!**/*.tf", "!**/*.proto", "!**/*.sql",
     "**/.ssh/**", "**/.gnupg/**", "**/.aws/**", "**/.azure/**", "**/.kube/**", "**/.docker/config.json",
     "**/.config/gcloud/**", "**/.config/gh/**", "**/.config/hub", "**/.config/op/**", "**/.config/rclone/**",
     "**/.config/sops/**", "**/.config/git/credentials", "**/.config/google-chrome/**", "**/.config/chromium/**",
@@ -152,7 +154,9 @@ def normal(path: str) -> str:
 
 
 READABLE_DEVICES = frozenset(("/dev/null", "/dev/zero", "/dev/stdin", "/dev/fd/0"))
-WRITABLE_DEVICES = frozenset(("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/dev/zero", "/dev/full"))
+WRITABLE_DEVICES = frozenset(
+    ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/dev/zero", "/dev/full")
+)
 
 
 def is_network_device(path: str) -> bool:

@@ -73,9 +73,12 @@ def _with_exact(
     name = digest(action)
     for grant in grants:
         bound = grant.digest == name and not grant.revoked
-        if bound and all([_same(path, sha, look) for path, sha in grant.bound.items()]):
+        if bound and all(_same(path, sha, look) for path, sha in grant.bound.items()):
             match = Match(
-                rule=grant.text or "granted", verdict=Verdict.ALLOW, reason="a person allowed it ahead", where=f"grant {grant.id}"
+                rule=grant.text or "granted",
+                verdict=Verdict.ALLOW,
+                reason="a person allowed it ahead",
+                where=f"grant {grant.id}",
             )
             return [_lifted(finding, match) for finding in findings]
     return findings

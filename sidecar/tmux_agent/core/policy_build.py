@@ -3,8 +3,10 @@
 Owns how layers add up and what `match` and `not_match` mean. Must not own finding or reading the files
 (services/judgement.py).
 
-An example is judged in an ideal world, by a policy that holds only its rule: every path is an ordinary file in a worktree
-or, where it begins with / or ~, outside of it; programs are where they belong; the repository is harmless.
+An example is judged in an ideal world, by a policy that holds only its rule: every path is there, in a
+worktree or, where it
+begins with / or ~, outside of it; a name with a dot is a file, any other a folder with nothing bad in it; programs are
+where they belong; the repository is harmless.
 """
 
 from __future__ import annotations
@@ -48,14 +50,17 @@ _TREE = "/home/example/worktree"
 
 
 class Layer(Struct, frozen=True, kw_only=True):
-    """One file. `tightens`: it comes with a repository that nobody trusted, so only what makes things stricter counts."""
+    """One file. `tightens`: it comes with a repository that nobody trusted, so only what makes things
+    stricter counts."""
 
     file: PolicyFile
     label: str  # policy.yaml, for messages and Match.where
     tightens: bool = False
 
 
-def build(layers: Sequence[Layer], home: str, *, examples: bool = True) -> tuple[Policy | None, tuple[ConfigError, ...]]:
+def build(
+    layers: Sequence[Layer], home: str, *, examples: bool = True
+) -> tuple[Policy | None, tuple[ConfigError, ...]]:
     """All layers as one policy, or None and everything that is wrong with any of them."""
     errors: list[ConfigError] = []
     sets: dict[str, tuple[str, ...]] = {}
@@ -67,15 +72,15 @@ def build(layers: Sequence[Layer], home: str, *, examples: bool = True) -> tuple
     environment = _environment(layers, errors)
     if examples:
         for layer in layers:
-            errors += _examples([rule for rule in compiled if rule.where.rpartition(":")[0] == layer.label], layer, environment)
+            errors += _examples(
+                [rule for rule in compiled if rule.where.rpartition(":")[0] == layer.label], layer, environment
+            )
     if errors:
         return None, tuple(errors)
     return _policy(compiled, layers, environment, home), ()
 
 
-def _rules(
-    layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: list[ConfigError]
-) -> Iterator[Rule]:
+def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: list[ConfigError]) -> Iterator[Rule]:
     seen: dict[str, int] = {}
     for index, rule in enumerate(layer.file.rules):
         path = f"rules[{index}]"
@@ -113,7 +118,9 @@ def _environment(layers: Sequence[Layer], errors: list[ConfigError]) -> dict[str
     return found
 
 
-def _policy(compiled: list[Rule], layers: Sequence[Layer], environment: dict[str, re.Pattern[str]], home: str) -> Policy:
+def _policy(
+    compiled: list[Rule], layers: Sequence[Layer], environment: dict[str, re.Pattern[str]], home: str
+) -> Policy:
     trusted = [layer.file for layer in layers if not layer.tightens]
     defaults = next((file.defaults for file in reversed(trusted) if file.defaults), Defaults())
     if any(layer.file.defaults and layer.file.defaults.unmatched == "deny" for layer in layers):
@@ -123,6 +130,7 @@ def _policy(compiled: list[Rule], layers: Sequence[Layer], environment: dict[str
         rules=tuple(compiled),
         by_program=_by_program(compiled),
         by_kind=_by_kind(compiled),
+        by_name={rule.name: rule for rule in reversed(compiled)},
         defaults=defaults,
         secrets=Secrets(_secrets(layers), home),
         environment=environment,
@@ -146,8 +154,9 @@ def _secrets(layers: Sequence[Layer]) -> list[str]:
 def _by_program(compiled: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
     index: dict[str, tuple[Rule, ...]] = {}
     for rule in compiled:
-        for program in rule.programs:
-            index[program] = (*index.get(program, ()), rule)
+        firsts = rule.words[0] if rule.words and rule.verdict is Verdict.ALLOW else ("",)
+        for name in (f"{program} {first}".rstrip() for program in rule.programs for first in firsts):
+            index[name] = (*index.get(name, ()), rule)
     return index
 
 
@@ -155,7 +164,14 @@ def _by_kind(compiled: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
     index: dict[str, tuple[Rule, ...]] = {}
     for rule in compiled:
         when = rule.when
-        kinds = {"file": when.file, "tmux": when.tmux, "fetch": when.fetch, "mcp": when.mcp, "ask": when.ask, "tool": when.tool}
+        kinds = {
+            "file": when.file,
+            "tmux": when.tmux,
+            "fetch": when.fetch,
+            "mcp": when.mcp,
+            "ask": when.ask,
+            "tool": when.tool,
+        }
         names = [name for name, given in kinds.items() if given]
         if "read" in when.file and rule.verdict is not Verdict.ALLOW:
             names.append("file read")
@@ -170,10 +186,11 @@ def _by_kind(compiled: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
 class _Ideal(dict[Key, Fact]):
     """Facts of a world in which nothing is hidden behind a name."""
 
-    def get(self, key: Key, default: Any = None) -> Any:
+    def get(self, key: Key, _: Any = None) -> Any:
         if isinstance(key, PathKey):
             real = paths.normal(key.path)
-            return PathFact(real, "folder" if real == _TREE else "file", real.rpartition("/")[0])
+            folder, _, name = real.rpartition("/")
+            return PathFact(real, "file" if "." in name else "folder", folder)
         if isinstance(key, ProgramKey):
             return ProgramFact(f"/usr/bin/{key.name}", f"/usr/bin/{key.name}")
         if isinstance(key, RepoKey):
@@ -182,7 +199,9 @@ class _Ideal(dict[Key, Fact]):
             return GlobFact((key.pattern.replace("*", "x"),))
         if isinstance(key, AboveKey):
             return AboveFact()
-        return {"TreeKey": TreeFact(), "HashKey": HashFact("0"), "PackageKey": PackageFact("/p", "0")}[type(key).__name__]
+        return {"TreeKey": TreeFact(), "HashKey": HashFact("0"), "PackageKey": PackageFact("/p", "0")}[
+            type(key).__name__
+        ]
 
 
 def _examples(compiled: Sequence[Rule], layer: Layer, environment: dict[str, re.Pattern[str]]) -> Iterator[ConfigError]:
@@ -193,6 +212,7 @@ def _examples(compiled: Sequence[Rule], layer: Layer, environment: dict[str, re.
             rules=(rule,),
             by_program=_by_program((rule,)),
             by_kind=_by_kind((rule,)),
+            by_name={rule.name: rule},
             defaults=Defaults(),
             secrets=secrets,
             environment=environment,
@@ -209,11 +229,14 @@ def _examples(compiled: Sequence[Rule], layer: Layer, environment: dict[str, re.
                     continue
                 if held[0] is not wanted:
                     said = "does not match" if wanted else "matches"
-                    yield ConfigError(layer.label, rule.file.line, path, f"{example!r} {said} the rule {rule.name!r}: {held[1]}")
+                    yield ConfigError(
+                        layer.label, rule.file.line, path, f"{example!r} {said} the rule {rule.name!r}: {held[1]}"
+                    )
 
 
 def does_match(rule: Rule, alone: Policy, example: str | dict[str, Any]) -> tuple[bool, str]:
-    """Whether the rule matches every part of an example, and a reason. Raises ValueError for an example that is none."""
+    """Whether the rule matches every part of an example, and a reason. Raises ValueError for an example that
+    is none."""
     action = example_action(example)
     situation = Situation(roots=(_TREE,), worktree=_TREE, home=_HOME, asker=_asker(rule))
     findings = Judging(alone, situation, Lookup(_Ideal())).action(action)
@@ -258,4 +281,6 @@ def example_action(example: str | dict[str, Any]) -> Action:
     if tool := data.pop("mcp", None):
         server, _, name = str(tool).partition("/")
         return Mcp(server=server, tool=name)
-    raise ValueError("an example is shell text, or a mapping with file and path, tool, tmux, fetch, or mcp: server/tool")
+    raise ValueError(
+        "an example is shell text, or a mapping with file and path, tool, tmux, fetch, or mcp: server/tool"
+    )

@@ -32,7 +32,8 @@ class Asking(Struct, frozen=True, kw_only=True):
 
 
 class When(Struct, frozen=True, kw_only=True):
-    """All that is given has to hold. One of command, file, tmux, fetch, mcp, ask, tool says what kind of action it is."""
+    """All that is given has to hold. One of command, file, tmux, fetch, mcp, ask, tool says what kind of
+    action it is."""
 
     # Program and fixed words; a list is a choice; `...` at the end: anything may follow.
     command: tuple[str | Words, ...] = ()

@@ -22,13 +22,42 @@ from .shell_parts import Simple
 Scope = Literal["once", "exact", "shape", "30m", "always"]
 _ALL: tuple[str, ...] = ("once", "exact", "shape", "30m", "always")
 _EXACT: tuple[str, ...] = ("once", "exact")
-_INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|Rscript|julia|tsx|ts-node|java|make|gmake|just|task)[0-9.]*")
-_PACKAGERS = frozenset("npm pnpm yarn bun npx cargo go pip pip3 uv poetry pipenv pytest tox nox mvn gradle bundle rake composer mix dotnet swift".split())
+_INTERPRETERS = re.compile(
+    r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|Rscript|julia|tsx|ts-node|java|make|gmake|just|task)[0-9.]*"
+)
+_PACKAGERS = frozenset(
+    [
+        "npm",
+        "pnpm",
+        "yarn",
+        "bun",
+        "npx",
+        "cargo",
+        "go",
+        "pip",
+        "pip3",
+        "uv",
+        "poetry",
+        "pipenv",
+        "pytest",
+        "tox",
+        "nox",
+        "mvn",
+        "gradle",
+        "bundle",
+        "rake",
+        "composer",
+        "mix",
+        "dotnet",
+        "swift",
+    ]
+)
 _SCRIPT_COMMANDS = {"run", "run-script", "test", "t", "start", "stop", "restart"}
 
 
 class GrantProposal(Struct, frozen=True, kw_only=True):
-    """One thing a person may choose. `rule` is as in the policy file; None for an exact action. `bound`: path → sha256."""
+    """One thing a person may choose. `rule` is as in the policy file; None for an exact action. `bound`:
+    path → sha256."""
 
     scope: Scope
     text: str
@@ -49,7 +78,7 @@ def scopes(action: Action, decision: Decision, look: Lookup) -> tuple[str, ...]:
     if argv is None or not argv:
         return ("once",)
     program = argv[0].rpartition("/")[2]
-    if program in wrappers.NAMES or isinstance(action, Command) and action.env:
+    if program in wrappers.NAMES or (isinstance(action, Command) and action.env):
         return ("once",)
     if _runs_files(program):
         return _EXACT if _bound(argv, _cwd(action), look) else ("once",)
@@ -70,9 +99,15 @@ def propose(action: Action, decision: Decision, facts: Facts) -> tuple[GrantProp
         else:
             rule, yes, no = _shape(action)
             kinds: dict[str, Scope] = {"shape": "shape", "30m": "30m", "always": "always"}
-            what = {"shape": "this session", "30m": "30 minutes", "always": "always, written to policy.d/50-grants.yaml"}[scope]
+            what = {
+                "shape": "this session",
+                "30m": "30 minutes",
+                "always": "always, written to policy.d/50-grants.yaml",
+            }[scope]
             found.append(
-                GrantProposal(scope=kinds[scope], text=f"{rule['name']} ({what})", rule=rule, matches=yes, not_matches=no)
+                GrantProposal(
+                    scope=kinds[scope], text=f"{rule['name']} ({what})", rule=rule, matches=yes, not_matches=no
+                )
             )
     return tuple(found)
 
@@ -110,12 +145,22 @@ def _bound(argv: Sequence[str], folder: str, look: Lookup) -> dict[str, str]:
     program = argv[0].rpartition("/")[2]
     plain = [word for word in argv[1:] if not word.startswith("-")]
     if program in ("npm", "pnpm", "yarn", "bun") and plain and plain[0] in _SCRIPT_COMMANDS:
-        script = plain[1] if plain[0] in ("run", "run-script") and len(plain) > 1 else {"t": "test"}.get(plain[0], plain[0])
+        script = (
+            plain[1] if plain[0] in ("run", "run-script") and len(plain) > 1 else {"t": "test"}.get(plain[0], plain[0])
+        )
         package = look.package(folder, script)
         return {f"{package.path}#scripts.{script}": package.sha256} if package and package.sha256 else {}
-    names = [plain[0]] if plain and _INTERPRETERS.fullmatch(program) and program not in ("make", "gmake", "just", "task") else []
-    names = names or {"make": ["Makefile", "makefile", "GNUmakefile"], "gmake": ["Makefile", "GNUmakefile"], "just": ["justfile"],
-                      "task": ["Taskfile.yml"]}.get(program, [])  # fmt: skip
+    names = (
+        [plain[0]]
+        if plain and _INTERPRETERS.fullmatch(program) and program not in ("make", "gmake", "just", "task")
+        else []
+    )
+    names = names or {
+        "make": ["Makefile", "makefile", "GNUmakefile"],
+        "gmake": ["Makefile", "GNUmakefile"],
+        "just": ["justfile"],
+        "task": ["Taskfile.yml"],
+    }.get(program, [])
     if program not in ("make", "gmake", "just", "task") and any(word in ("-m", "-c", "-e") for word in argv[1:]):
         return {}
     bound = {}
@@ -137,12 +182,24 @@ def _shape(action: Action) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, 
     if isinstance(action, Fetch):
         host = re.sub(r"^[a-z]+://([^/@]*@)?([^/:]+).*$", r"\2", action.url)
         when: dict[str, Any] = {"fetch": {"host": [host], "method": [action.method]}}
-        return {"name": f"{action.method} from {host}", "when": when, "verdict": "allow"}, (action.url,), ("any other host",)
+        return (
+            {"name": f"{action.method} from {host}", "when": when, "verdict": "allow"},
+            (action.url,),
+            ("any other host",),
+        )
     if isinstance(action, Mcp):
         when = {"mcp": {"server": [action.server], "tool": [action.tool]}}
-        return {"name": f"{action.tool} of {action.server}", "when": when, "verdict": "allow"}, (action.tool,), ("any other tool",)
+        return (
+            {"name": f"{action.tool} of {action.server}", "when": when, "verdict": "allow"},
+            (action.tool,),
+            ("any other tool",),
+        )
     if isinstance(action, Tool):
-        return {"name": f"tool {action.name}", "when": {"tool": [action.name]}, "verdict": "allow"}, (action.name,), ("any other tool",)
+        return (
+            {"name": f"tool {action.name}", "when": {"tool": [action.name]}, "verdict": "allow"},
+            (action.name,),
+            ("any other tool",),
+        )
     return _command_shape(_argv(action) or ())
 
 
@@ -150,11 +207,16 @@ def _file_shape(action: File) -> tuple[dict[str, Any], tuple[str, ...], tuple[st
     folder = paths.normal(paths.absolute(action.cwd or "/", action.path)).rpartition("/")[0] or "/"
     when = {"file": [action.verb], "inside": [folder]}
     rule = {"name": f"{action.verb} in {folder}", "when": when, "verdict": "allow"}
-    return rule, (f"{action.verb} {folder}/another-file",), (f"{action.verb} {folder.rpartition('/')[0] or '/'}/file", f"{action.verb} {folder}/.env")
+    return (
+        rule,
+        (f"{action.verb} {folder}/another-file",),
+        (f"{action.verb} {folder.rpartition('/')[0] or '/'}/file", f"{action.verb} {folder}/.env"),
+    )
 
 
 def _command_shape(argv: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    """Program, sub-command and options as they are; further words stay literal, so that a shape never grows by itself."""
+    """Program, sub-command and options as they are; further words stay literal, so that a shape never grows
+    by itself."""
     program = argv[0].rpartition("/")[2]
     rest = list(argv[1:])
     if program == "git":
@@ -166,11 +228,24 @@ def _command_shape(argv: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]
     options = [_option(word) for word in rest if word.startswith("-") and word != "-" and word != "--"]
     words = [word for word in rest if not word.startswith("-") or word == "-"]
     operands = [f"={word}" for word in words]
-    if program in ("mkdir", "touch", "cp", "mv", "git") and words and fixed[1:2] != ["push"] and fixed[-1] not in ("remote", "config"):
+    if (
+        program in ("mkdir", "touch", "cp", "mv", "git")
+        and words
+        and fixed[1:2] != ["push"]
+        and fixed[-1] not in ("remote", "config")
+    ):
         operands = ["paths"]
-    when: dict[str, Any] = {"command": list(fixed), "options": list(dict.fromkeys(options)), "operands": operands or ["none"]}
+    when: dict[str, Any] = {
+        "command": list(fixed),
+        "options": list(dict.fromkeys(options)),
+        "operands": operands or ["none"],
+    }
     rule = {"name": " ".join([*fixed, *dict.fromkeys(options)]), "when": when, "verdict": "allow"}
-    return rule, (" ".join(argv),), (f"{' '.join(fixed)} --another-option", f"{argv[0]} another-command" if len(fixed) > 1 else "another program")
+    return (
+        rule,
+        (" ".join(argv),),
+        (f"{' '.join(fixed)} --another-option", f"{argv[0]} another-command" if len(fixed) > 1 else "another program"),
+    )
 
 
 def _option(word: str) -> str:

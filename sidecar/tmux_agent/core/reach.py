@@ -35,9 +35,11 @@ class Narrow(Struct, frozen=True):
     exclude: tuple[str, ...] = ()
     exclude_folders: tuple[str, ...] = ()
     hidden: bool = True  # entries with a leading dot are read too
+    ignores: bool = False  # what .gitignore names is skipped
     follow: bool = False  # symbolic links beneath are followed
     split: bool = False  # names with blanks fall apart
     tracked: bool = False  # only what git tracks
+    contents: bool = True  # not only names are shown
     dashed: bool = False  # names that begin with a dash are taken for options
 
 
@@ -87,6 +89,16 @@ class Reach:
             return None  # the link itself is inside; of its target only the size and dates show
         return self._placed(path, fact)
 
+    def entry(self, path: str, folder: str) -> Miss | None:
+        """May the entry itself be shown, as `ls -d` does, without what is in it or behind it?"""
+        path = paths.absolute(folder, path).rstrip("/") or "/"
+        fact = self.look.path(path)
+        if fact is None:
+            return PENDING
+        if fact.magic or not paths.inside(fact.parent if fact.link else fact.real, self.roots):
+            return Miss(f"{path} is outside the roots", 2)
+        return None
+
     def is_secret(self, path: str) -> bool:
         return path in self.secrets
 
@@ -115,7 +127,7 @@ class Reach:
 
     def tree(self, path: str, folder: str, narrow: Narrow) -> Miss | None:
         """May everything beneath (or the file itself) be shown?"""
-        miss = self.content(path, folder)
+        miss = self.content(path, folder) if narrow.contents else self.name(path, folder)
         if miss is not None:
             return miss
         whole = paths.absolute(folder, path)
@@ -138,11 +150,16 @@ class Reach:
         where = f"{start}/{danger.path}"
         if danger.kind == "odd":
             bad = narrow.split or (narrow.dashed and danger.path.startswith("-"))
+            bad = (
+                bad
+                and (danger.path.endswith("/") or _is_read(danger.path, narrow))
+                and self._is_printed(where, narrow, "odd")
+            )
             return Miss(f"{where} has a name that would fall apart on the way", 2) if bad else None
-        if not _is_read(danger.path, narrow):
+        if not _is_read(danger.path, narrow) or (narrow.ignores and danger.ignored and not narrow.include):
             return None
         if danger.kind == "link":
-            if not narrow.follow:
+            if not narrow.follow or not self._is_printed(where, narrow, "links"):
                 return None
             safe = paths.inside(danger.target, self.roots) and danger.target not in self.secrets
             fact = self.look.path(danger.target) if safe else None
@@ -150,18 +167,22 @@ class Reach:
                 return PENDING
             safe = fact is not None and fact.kind == "file" and not fact.magic
             return None if safe else Miss(f"{where} leads to {danger.target}", 2)
+        if not narrow.contents:
+            return None
         if danger.kind == "shared":
             return Miss(f"{where} has several hard links: it may be another name of something private", 2)
-        if narrow.tracked:
-            repo = self.look.repo(start)
-            if repo is None:
-                return PENDING
-            if "*" not in repo.tracked and not any(f"{repo.top}/{secret}" == where for secret in repo.tracked):
-                return None
-        return Miss(f"{where} holds secrets", 3)
+        return Miss(f"{where} holds secrets", 3) if self._is_printed(where, narrow, "tracked") else None
 
-    def fed(self, fed: Fed) -> Miss | None:
-        """May the content of all that another program names be shown?"""
+    def _is_printed(self, where: str, narrow: Narrow, kind: str) -> bool:
+        """False only where the names come from git and this one is not among those that it tracks."""
+        if not narrow.tracked:
+            return True
+        repo = self.look.repo(where.rpartition("/")[0])
+        known: tuple[str, ...] = getattr(repo, kind) if repo is not None else ("*",)
+        return repo is None or "*" in known or any(f"{repo.top}/{path}" == where.rstrip("/") for path in known)
+
+    def fed(self, fed: Fed, *, contents: bool = True) -> Miss | None:
+        """May all that another program names be shown? Without `contents`: its names, sizes and dates."""
         if fed.unknown or fed.partial:
             return Miss("what it reads is known only when it runs", 2)
         narrow = Narrow(
@@ -171,6 +192,8 @@ class Reach:
             split=fed.split,
             dashed=fed.dashed,
             tracked=fed.tracked,
+            ignores=fed.ignores,
+            contents=contents,
         )
         return first(*(self.tree(start, "/", narrow) for start in fed.starts))
 

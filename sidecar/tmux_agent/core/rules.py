@@ -23,12 +23,50 @@ from .policy_file import RuleFile, When, words
 from .reach import PENDING, Miss, Reach, first
 
 # Programs that take no options behind their first operand.
-_STOPS = frozenset("awk gawk mawk nawk printf echo test [ basename expr which type sleep".split())
+_STOPS = frozenset(
+    ["awk", "gawk", "mawk", "nawk", "printf", "echo", "test", "[", "basename", "expr", "which", "type", "sleep"]
+)
 # Programs whose words are all operands, whatever they begin with.
 _NO_OPTIONS = frozenset(("test", "[", "expr", "find", "echo", "printf"))
 _BUILTINS = frozenset(
-    "cd pushd popd dirs echo printf test [ pwd true false : type command builtin exit set wait umask ulimit jobs times hash export"
-    " unset alias bg fg kill let local read return shift trap history".split()
+    [
+        "cd",
+        "pushd",
+        "popd",
+        "dirs",
+        "echo",
+        "printf",
+        "test",
+        "[",
+        "pwd",
+        "true",
+        "false",
+        ":",
+        "type",
+        "command",
+        "builtin",
+        "exit",
+        "set",
+        "wait",
+        "umask",
+        "ulimit",
+        "jobs",
+        "times",
+        "hash",
+        "export",
+        "unset",
+        "alias",
+        "bg",
+        "fg",
+        "kill",
+        "let",
+        "local",
+        "read",
+        "return",
+        "shift",
+        "trap",
+        "history",
+    ]
 )
 
 
@@ -81,9 +119,11 @@ class Rule(Struct, frozen=True, kw_only=True):
     words: tuple[frozenset[str], ...] = ()
     open_end: bool = False
     options: dict[str, Spec] = {}
+    any_option: frozenset[str] = frozenset()
     operands: tuple[str, ...] = ()
     inside: tuple[str, ...] = ()
     home: str = ""
+    anyone: bool = False  # says nothing of who asks, where and when
 
     @property
     def risk(self) -> Risk | None:
@@ -109,7 +149,9 @@ def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[
         raise BadRule("when.command: name at least the program")
     for kind in when.operands or ():
         if not operands.known(kind):
-            raise BadRule(f"when.operands: {kind} is not known; known: {', '.join((*operands.KINDS, *operands.SPECIAL))}")
+            raise BadRule(
+                f"when.operands: {kind} is not known; known: {', '.join((*operands.KINDS, *operands.SPECIAL))}"
+            )
     return Rule(
         name=rule.name,
         verdict=Verdict(rule.verdict),
@@ -120,9 +162,23 @@ def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[
         words=choices[1:],
         open_end=open_end,
         options=_options(when.options or (), option_sets),
+        any_option=frozenset(_options(when.any_option, option_sets)),
         operands=when.operands or (),
         inside=words(when.inside),
         home=home,
+        anyone=not any(
+            (
+                when.agent,
+                when.kind,
+                when.session,
+                when.window,
+                when.pane_title,
+                when.branch,
+                when.time,
+                when.risk,
+                rule.for_,
+            )
+        ),
     )
 
 
@@ -150,6 +206,8 @@ def _options(texts: Iterable[str], option_sets: Mapping[str, Sequence[str]]) -> 
 
 
 def fits_asker(rule: Rule, asker: Asker, risk: Risk) -> bool:
+    if rule.anyone:
+        return True
     when = rule.when
     for value, patterns in (
         (asker.agent, when.agent),
@@ -220,7 +278,7 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
         parsed = parse(rest, rule.options, stop=call.program in _STOPS)
     if isinstance(parsed, str):
         return Miss(parsed)
-    if rule.when.any_option and not parsed.names() & set(rule.when.any_option):
+    if rule.any_option and not parsed.names() & rule.any_option:
         return Miss(f"without {' or '.join(rule.when.any_option)}", 0)
     place = Place(reach, call.folder, operands.narrowed(parsed))
     miss = operands.check_all(rule.operands, parsed, place, piped=call.piped)
@@ -229,6 +287,8 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
 
 def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | None:
     search = find.read(rest)
+    if any(isinstance(word, Fed) for word in rest):
+        return Miss("find with starts that only running will tell", 2)
     if search.why:
         return Miss(f"find with {search.why}")
     place = Place(reach, call.folder)
@@ -237,7 +297,7 @@ def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | N
 
 def _surroundings(rule: Rule, call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
     """What has to hold besides the words: the program, the repository, the folder."""
-    miss = first(_program(rule, call, reach), _inside(rule, call, reach, parsed))
+    miss = first(_program(rule, call, reach), _inside(rule, call, reach))
     if miss is not None and not miss.pending:
         return miss
     if call.program == "git" and call.args and call.args[0] not in ("--version", "version"):
@@ -281,7 +341,7 @@ def _program(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     return Miss(f"{call.program} is {real or 'nowhere'}, not where the rule expects it")
 
 
-def _inside(rule: Rule, call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
+def _inside(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     if not rule.inside:
         return None
     folder = reach.look.path(call.folder)
@@ -358,13 +418,13 @@ def _match_strict(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
         if at >= len(plain) or plain[at] not in choice:
             return Miss("another command", 0)
         at += 1
-    if rule.when.any_option and not mentions(call.args, rule.when.any_option):
+    if rule.any_option and not mentions(call.args, rule.any_option):
         return Miss("without such an option", 0)
     if rule.when.options is not None and not rule.open_end:
         parsed = parse(call.args[len(rule.words) :], rule.options)
         if isinstance(parsed, str):
             return Miss(parsed)
-    return _inside(rule, call, reach, None)
+    return _inside(rule, call, reach)
 
 
 # --- everything else ---------------------------------------------------------------------------------
@@ -384,9 +444,3 @@ def match_file(rule: Rule, touch: Touch, reach: Reach) -> Miss | None:
 
 def match_host(patterns: Sequence[str], host: str) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(host.lower(), pattern.lower()) for pattern in patterns)
-
-
-__all__ = [
-    "Asker", "BadRule", "Invocation", "Rule", "Touch", "bad_time", "compile_rule", "expand_roots", "fits_asker", "match_command",
-    "match_file", "match_host", "program_miss",
-]  # fmt: skip

@@ -20,15 +20,24 @@ class Policy(Struct, frozen=True, kw_only=True):
     """All layers together, compiled (policy_build.build)."""
 
     rules: tuple[Rule, ...]
-    by_program: Mapping[str, tuple[Rule, ...]]
-    by_kind: Mapping[str, tuple[Rule, ...]]  # file, tmux, fetch, mcp, ask, tool; any: no kind; "file read": ask and deny
+    by_program: Mapping[str, tuple[Rule, ...]]  # program → rules; "program word" → allow rules for that first word
+    by_kind: Mapping[
+        str, tuple[Rule, ...]
+    ]  # file, tmux, fetch, mcp, ask, tool; any: no kind; "file read": ask and deny
+    by_name: Mapping[str, Rule]
     defaults: Defaults
     secrets: Secrets
     environment: Mapping[str, re.Pattern[str]]
     roots: tuple[str, ...]  # as written: ~ and {worktree} are still in it
 
+    def about(self, program: str, word: object) -> tuple[Rule, ...]:
+        """The rules that can match a run of `program` whose first argument is `word`."""
+        found = self.by_program.get(program, ())
+        further = self.by_program.get(f"{program} {word}") if isinstance(word, str) else None
+        return found + further if further else found
+
     def named(self, name: str) -> Rule | None:
-        return next((rule for rule in self.rules if rule.name == name), None)
+        return self.by_name.get(name)
 
 
 class Situation(Struct, frozen=True, kw_only=True):

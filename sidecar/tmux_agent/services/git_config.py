@@ -87,4 +87,4 @@ def _value(text: str, at: int) -> tuple[int, str] | None:
         else:
             out.append(char)
         at += 1
-    return (None if quoted else (at + 1, "".join(out).strip()))
+    return None if quoted else (at + 1, "".join(out).strip())

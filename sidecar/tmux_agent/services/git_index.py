@@ -1,17 +1,24 @@
 """What a repository's index says, as far as it is asked: submodules and tracked files with secret names. Pure.
 
-Owns reading the index (gitformat-index(5), versions 2 to 4). The whole index is taken apart only where a quick look finds
-something; an index that is not understood gives "*".
+Owns reading the index (gitformat-index(5), versions 2 to 4). The whole index is taken apart only where a
+quick look finds something; an index that is not understood gives "*".
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
+
+from msgspec import Struct
 
 from ..core.paths import Secrets
 
 _GITLINK = 0o160000
+_LINK = 0o120000
+_LIMIT = 200
+_ODD = re.compile(r"[\s'\"\\]|^-")
+
 
 def entries(data: bytes, hash_bytes: int = 20) -> Iterator[tuple[int, str]]:
     """(mode, path) of each entry. Raises ValueError for what is no index that we know."""
@@ -62,19 +69,39 @@ def gitlinks(data: bytes | None, hash_bytes: int = 20) -> tuple[str, ...]:
         raise ValueError("an index that is damaged") from why
 
 
-def tracked_secrets(data: bytes | None, secrets: Secrets, top: str, hash_bytes: int = 20) -> tuple[str, ...]:
-    """Tracked files with secret names, at most 100; ("*",) where it cannot be told."""
+class Tracked(Struct, frozen=True):
+    """What the policy wants to know of tracked files; each at most 200, ("*",) where it cannot be told or
+    there are more."""
+
+    secrets: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+
+
+_UNKNOWN = Tracked(("*",), ("*",), ("*",))
+
+
+def tracked(data: bytes | None, secrets: Secrets, top: str, hash_bytes: int = 20) -> Tracked:
+    """Looks through the whole index once."""
     if data is None:
-        return ("*",)
+        return _UNKNOWN
     if not data:
-        return ()
+        return Tracked()
     found: list[str] = []
+    links: list[str] = []
+    odd: list[str] = []
+    near: dict[str, bool] = {}
     try:
         for mode, path in entries(data, hash_bytes):
             folder, _, name = path.rpartition("/")
-            where = f"{top}/{folder}"
-            if mode != _GITLINK and (f"{top}/{path}" in secrets if secrets.near(where) else secrets.by_name(name)):
+            if folder not in near:
+                near[folder] = secrets.near(f"{top}/{folder}")
+            if mode == _LINK:
+                links.append(path)
+            if _ODD.search(path):
+                odd.append(path)
+            if mode != _GITLINK and (f"{top}/{path}" in secrets if near[folder] else secrets.by_name(name)):
                 found.append(path)
     except (ValueError, IndexError, struct.error):
-        return ("*",)
-    return tuple(found[:100])
+        return _UNKNOWN
+    return Tracked(*(("*",) if len(paths) > _LIMIT else tuple(paths) for paths in (found, links, odd)))

@@ -1,4 +1,5 @@
-"""The policy in force, and judging by it: finds and loads the layers, gathers facts in rounds, keeps the last good policy.
+"""The policy in force, and judging by it: finds and loads the layers, gathers facts in rounds, keeps the
+last good policy.
 
 Owns policy files on disk, trust of repositories' own files, the roots of an asker, and asking the world until a
 decision rests on facts. Must not own what a decision is (core/policy.py) or what follows from it (guard.py).
@@ -37,10 +38,37 @@ from . import worktree as worktrees
 from .observe import Observer, follow, read_regular
 
 _ROUNDS = 12
+_REMEMBERED = 1000
+_REMEMBERED_KEYS = 50
 _FILE_LIMIT = 1 << 20
 PROJECT_FILE = ".tmuxagent/policy.yaml"
 # Folders too broad to be anybody's worktree, and the home folder besides.
-_TOO_BROAD = frozenset("/ /home /root /etc /usr /bin /sbin /lib /lib64 /var /opt /srv /mnt /media /proc /sys /dev /run /boot /tmp /Users".split())
+_TOO_BROAD = frozenset(
+    f"/{name}"
+    for name in (
+        "",
+        "home",
+        "root",
+        "etc",
+        "usr",
+        "bin",
+        "sbin",
+        "lib",
+        "lib64",
+        "var",
+        "opt",
+        "srv",
+        "mnt",
+        "media",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "boot",
+        "tmp",
+        "Users",
+    )
+)
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -88,6 +116,7 @@ class Judgement:
         self._projects: dict[str, tuple[tuple[int, ...], Policy]] = {}
         self._observers: dict[int, Observer] = {}
         self._uses: dict[str, deque[float]] = {}
+        self._asked: dict[tuple[str, ...] | None, tuple[Key, ...]] = {}
 
     # --- loading ---
 
@@ -103,6 +132,7 @@ class Judgement:
             self.loaded_at = datetime.now().astimezone()
             self._projects.clear()
             self._observers.clear()
+            self._asked.clear()
         elif self._base is None:
             self._fall_back()
         return errors
@@ -198,7 +228,8 @@ class Judgement:
         return data is not None and self._trusted().get(follow(str(path)).real) == hashlib.sha256(data).hexdigest()
 
     def trust(self, path: Path) -> str:
-        """Trust a repository's policy file as it is now; gives its hash. Raises OSError. Only for the person's own use."""
+        """Trust a repository's policy file as it is now; gives its hash. Raises OSError. Only for the
+        person's own use."""
         data = read_regular(str(path), _FILE_LIMIT)
         if data is None:
             raise FileNotFoundError(2, "no readable policy file", str(path))
@@ -220,7 +251,8 @@ class Judgement:
     # --- judging ---
 
     def judge(self, action: Action, origin: Origin, grants: Sequence[Grant] = (), *, count: bool = True) -> Judged:
-        """Decide about `action` of `origin`. `count`: an allow by a rule with `for` uses it up (not for policy.check)."""
+        """Decide about `action` of `origin`. `count`: an allow by a rule with `for` uses it up (not for
+        policy.check)."""
         worktree = origin.worktree or origin.cwd
         asker = Asker(
             agent=origin.agent or "",
@@ -250,13 +282,22 @@ class Judgement:
             protected=self._protected,
         )
         observer = self._observer(policy)
-        facts: dict[Key, Fact] = {}
+        name = _name(action, worktree)
+        facts = observer.gather(self._asked.get(name, ()))
         for _ in range(_ROUNDS):
             decision, wanted = examine(action, facts, policy, grants, situation=situation)
             if not wanted:
+                self._remember(name, facts)
                 return Judged(decision=decision, facts=facts)
             facts.update(observer.gather(wanted))
         return Judged(decision=_unsettled(decision), facts=facts)
+
+    def _remember(self, name: tuple[str, ...] | None, facts: Mapping[Key, Fact]) -> None:
+        """Which questions an action led to, so that they are asked in one round next time. The answers are not kept."""
+        if name is not None and len(facts) <= _REMEMBERED_KEYS:
+            if len(self._asked) >= _REMEMBERED:
+                self._asked.clear()
+            self._asked[name] = tuple(facts)
 
     def still_holds(self, action: Action, facts: Facts) -> str | None:
         """What has changed since `facts` were gathered, in words; None where all of it still is as it was."""
@@ -306,7 +347,7 @@ class Judgement:
 
     def _exhausted(self) -> frozenset[str]:
         gone = []
-        for rule in self.policy.rules:
+        for rule in self.policy.rules if self._uses else ():
             limit = rule.file.for_
             if limit is not None and rule.name in self._uses:
                 uses = self._uses[rule.name]
@@ -317,14 +358,23 @@ class Judgement:
         return frozenset(gone)
 
     def _count(self, decision: Decision) -> None:
-        limited = {rule.name for rule in self.policy.rules if rule.file.for_ is not None}
         for match in decision.matched:
-            if match.rule in limited:
+            rule = self.policy.named(match.rule)
+            if rule is not None and rule.file.for_ is not None:
                 self._uses.setdefault(match.rule, deque(maxlen=10_000)).append(time.monotonic())
 
 
+def _name(action: Action, worktree: str) -> tuple[str, ...] | None:
+    if isinstance(action, Shell):
+        return ("shell", worktree, action.cwd, action.dialect, action.text)
+    if isinstance(action, Command):
+        return ("command", worktree, action.cwd, *action.argv)
+    return None
+
+
 def worktree_of(folder: str) -> str:
-    """The top level of the repository around `folder`, else the folder itself: what {worktree} means to `policy check`."""
+    """The top level of the repository around `folder`, else the folder itself: what {worktree} means to
+    `policy check`."""
     return worktrees.locate(folder)[0] or folder
 
 
@@ -334,7 +384,12 @@ def shipped_text() -> str:
 
 
 def _unsettled(decision: Decision) -> Decision:
-    match = Match(rule="unmatched", verdict=Verdict.ASK, reason="it needs more looking at than is done for one action", where="default")
+    match = Match(
+        rule="unmatched",
+        verdict=Verdict.ASK,
+        reason="it needs more looking at than is done for one action",
+        where="default",
+    )
     verdict = max(decision.verdict, Verdict.ASK, key=lambda v: v.rank)
     return msgspec.structs.replace(decision, verdict=verdict, reason=match.reason, matched=(*decision.matched, match))
 

@@ -1,6 +1,7 @@
 """Facts from the world: each key that the policy asks for is looked up here, and nowhere else.
 
-Owns looking at files, links, programs and trees without following what a hostile repository planted: no FIFO or device is
+Owns looking at files, links, programs and trees without following what a hostile repository planted: no FIFO
+or device is
 opened, every read is bounded. Must not own what a fact is worth (core/). Repositories are in observe_git.py.
 Caches are keyed by what the kernel says of a file (device, inode, size, mtime, ctime), so a changed file is never
 taken for the one that was looked at; what changed within the clock's grain of being looked at is not cached.

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from ..core.facts import RepoFact
 from ..core.paths import Secrets, inside
 from .git_config import Settings, parse
-from .git_index import gitlinks, tracked_secrets
+from .git_index import gitlinks, tracked
 
 _CONFIG_LIMIT = 1 << 20
 _CACHED = 256
@@ -26,7 +26,13 @@ _READ_HOOKS = frozenset(("post-index-change", "reference-transaction", "fsmonito
 _HOOK_FOLDERS = re.compile(r"(\./)?(\.husky(/_)?|\.githooks|\.git-hooks|\.hooks)/?")
 _FALSE = frozenset(("false", "no", "off", "0", ""))
 _LFS = frozenset(
-    ("git-lfs clean -- %f", "git-lfs smudge -- %f", "git-lfs smudge --skip -- %f", "git-lfs filter-process", "git-lfs filter-process --skip")
+    (
+        "git-lfs clean -- %f",
+        "git-lfs smudge -- %f",
+        "git-lfs smudge --skip -- %f",
+        "git-lfs filter-process",
+        "git-lfs filter-process --skip",
+    )
 )
 _RUNS = re.compile(
     r"(diff\..*\.(command|textconv)|diff\.external|filter\..*\.(clean|smudge|process)|merge\..*\.driver"
@@ -38,7 +44,9 @@ _RUNS = re.compile(
 )
 _REACHES = re.compile(r"(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))")
 _TELLING_KEY = re.compile(r"(password|passwd|secret|token|extraheader|smtppass|apikey)", re.IGNORECASE)
-_TELLING_VALUE = re.compile(r"://[^/\s:@]*:[^/\s@]+@|://(gh[pousr]_|github_pat_|glpat-|x-access-token)[^/\s@]*@", re.IGNORECASE)
+_TELLING_VALUE = re.compile(
+    r"://[^/\s:@]*:[^/\s@]+@|://(gh[pousr]_|github_pat_|glpat-|x-access-token)[^/\s@]*@", re.IGNORECASE
+)
 
 
 class Repositories:
@@ -51,8 +59,9 @@ class Repositories:
 
     def look(self, folder: str) -> RepoFact:
         """The repository that git would use in `folder`, an absolute path."""
-        real = os.path.realpath(folder)
-        found = _find(real)
+        from .observe import follow
+
+        found = _find(follow(folder).real)
         if found is None:
             return RepoFact()
         top, git = found
@@ -129,8 +138,9 @@ class _Reading:
         self._person()
         self._index = self._read(f"{folder}/index", 64 << 20)
         self._submodules(common)
-        tracked = tracked_secrets(self._index, self._secrets, self._top, self._hash_bytes)
-        return RepoFact(self._top, common, own, tuple(self._hostile), self._tells, tracked)
+        files = tracked(self._index, self._secrets, self._top, self._hash_bytes)
+        hostile = tuple(self._hostile)
+        return RepoFact(self._top, common, own, hostile, self._tells, files.secrets, files.links, files.odd)
 
     def _rests_on(self, path: str) -> None:
         self.paths.append(path)
@@ -227,7 +237,9 @@ class _Reading:
 
     def _is_own_tree(self, value: str, common: str) -> bool:
         tree = os.path.realpath(os.path.join(common, value))
-        return tree == self._top or ("/.git/modules/" in common and inside(tree, (common.partition("/.git/modules/")[0],)))
+        return tree == self._top or (
+            "/.git/modules/" in common and inside(tree, (common.partition("/.git/modules/")[0],))
+        )
 
     def _hooks_path(self, value: str) -> str:
         """Hooks of usual tools in the worktree are the person's own habit, unless a reading command would run one."""

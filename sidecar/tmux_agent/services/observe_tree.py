@@ -1,6 +1,7 @@
 """What lies beneath a folder that a recursive reader must not get: secrets by name, links that lead out, shared files.
 
-Owns the walk, its bound, and a cache that is checked folder by folder. Must not own which names are secret (core/paths).
+Owns the walk, its bound, and a cache that is checked folder by folder. Must not own which names are secret
+(core/paths).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import OrderedDict
 
 from ..core.facts import Danger, TreeFact
 from ..core.paths import Secrets, inside
+from .gitignore import Ignores
 
 _ENTRIES = 100_000
 _DANGERS = 2000
@@ -51,14 +53,16 @@ class Trees:
 
 def _unchanged(signature: _Signature) -> bool:
     """Whether every folder is as it was: a new, renamed or relinked entry changes its folder's times."""
+    return all(stamp(path) == tuple(seen) for path, *seen in signature)
+
+
+def stamp(path: str) -> tuple[int, int, int]:
+    """What the kernel says of an entry; zeros where there is none."""
     try:
-        for path, mtime, ctime, inode in signature:
-            info = os.lstat(path)
-            if (info.st_mtime_ns, info.st_ctime_ns, info.st_ino) != (mtime, ctime, inode):
-                return False
+        info = os.lstat(path)
     except OSError:
-        return False
-    return True
+        return (0, 0, 0)
+    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
 class _Walk:
@@ -74,6 +78,7 @@ class _Walk:
         self.settled = True
         self.signature: _Signature = []
         self._names: dict[str, bool] = {}
+        self._ignores = Ignores()
 
     def run(self) -> TreeFact:
         pending = [""]
@@ -94,6 +99,7 @@ class _Walk:
                             pending.append(below)
             except OSError:
                 self._complete = False
+        self.signature += [(path, *stamp(path)) for path in self._ignores.files]
         return TreeFact(tuple(self._dangers), self._complete, self._files, self._bytes)
 
     def _entry(self, entry: os.DirEntry[str], path: str) -> str:
@@ -104,7 +110,7 @@ class _Walk:
             return ""
         if _ODD.search(entry.name) and (self._odd < _ODD_NAMES or entry.name.startswith("-")):
             self._odd += 1
-            self._dangers.append(Danger("odd", path))
+            self._dangers.append(Danger("odd", path + "/" if entry.is_dir(follow_symlinks=False) else path))
         if entry.is_symlink():
             self._link(path)
             return ""
@@ -112,7 +118,7 @@ class _Walk:
             return path
         self._files += 1
         if self._is_secret(path, entry.name):
-            self._dangers.append(Danger("secret", path))
+            self._dangers.append(Danger("secret", path, ignored=self._ignores.names(f"{self._start}/{path}")))
         if not any(store in path for store in _STORES):
             info = entry.stat(follow_symlinks=False)
             self._bytes += info.st_size

@@ -9,9 +9,38 @@ from __future__ import annotations
 
 import re
 
-_REFUSED = frozenset("system getline ENVIRON PROCINFO ARGV ARGC SYMTAB FUNCTAB extension readfile writefile".split())
-_BEFORE_REGEX = frozenset("print printf return in else do BEGIN END".split())
-_UNCLEAR = frozenset("length case exit delete next nextfile default BEGINFILE ENDFILE func function getline".split())
+_REFUSED = frozenset(
+    [
+        "system",
+        "getline",
+        "ENVIRON",
+        "PROCINFO",
+        "ARGV",
+        "ARGC",
+        "SYMTAB",
+        "FUNCTAB",
+        "extension",
+        "readfile",
+        "writefile",
+    ]
+)
+_BEFORE_REGEX = frozenset(["print", "printf", "return", "in", "else", "do", "BEGIN", "END"])
+_UNCLEAR = frozenset(
+    [
+        "length",
+        "case",
+        "exit",
+        "delete",
+        "next",
+        "nextfile",
+        "default",
+        "BEGINFILE",
+        "ENDFILE",
+        "func",
+        "function",
+        "getline",
+    ]
+)
 _GOES_ON = frozenset((",", "&&", "||", "{", "do", "else"))  # a new line behind these ends no statement
 _CONTROLS = frozenset(("if", "while", "for", "switch"))
 _TOKEN = re.compile(
@@ -27,7 +56,9 @@ _STREAMS = ('"/dev/stderr"', '"/dev/stdout"')
 
 
 def why_not(program: str) -> str:
-    """"" where the program only computes and prints; else what it holds that does not, or that is not understood."""
+    """ "" where the program only computes and prints; else what it holds that does not, or that is not understood."""
+    if re.search(r"\w\\\r?\n", program):
+        return "an awk program with a word that goes over lines"
     at = 0
     before = ""  # the last token: "" (start), a name, an operator, "0" for a number, '"' for a string
     open_: list[str] = []  # token in front of each open parenthesis or brace
@@ -49,7 +80,7 @@ def why_not(program: str) -> str:
         match = _TOKEN.match(program, at)
         if not match:
             return f"an awk program with {program[at]!r}, which is not understood"
-        at, text, kind = match.end(), match[0], match.lastgroup
+        at, text, kind = match.end(), match[0], match.lastgroup or ""
         if kind in ("blank", "comment"):
             continue
         if kind == "newline":

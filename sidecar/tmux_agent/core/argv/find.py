@@ -13,22 +13,83 @@ from msgspec import Struct
 from .options import Arg, Fed
 
 _FLAGS = frozenset(
-    "-daystart -depth -d -mount -xdev -x -noleaf -warn -nowarn -ignore_readdir_race -noignore_readdir_race -empty -executable"
-    " -readable -writable -nouser -nogroup -true -false -prune -print -print0 -ls -quit".split()
+    [
+        "-daystart",
+        "-depth",
+        "-d",
+        "-mount",
+        "-xdev",
+        "-x",
+        "-noleaf",
+        "-warn",
+        "-nowarn",
+        "-ignore_readdir_race",
+        "-noignore_readdir_race",
+        "-empty",
+        "-executable",
+        "-readable",
+        "-writable",
+        "-nouser",
+        "-nogroup",
+        "-true",
+        "-false",
+        "-prune",
+        "-print",
+        "-print0",
+        "-ls",
+        "-quit",
+    ]
 )
 _WITH_TEXT = frozenset(
-    "-maxdepth -mindepth -name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -lname -ilname -type -xtype"
-    " -size -mtime -atime -ctime -mmin -amin -cmin -perm -user -group -uid -gid -links -inum -fstype -printf -used -context"
-    " -newermt -newerat -newerct -newerBt".split()
+    [
+        "-maxdepth",
+        "-mindepth",
+        "-name",
+        "-iname",
+        "-path",
+        "-ipath",
+        "-wholename",
+        "-iwholename",
+        "-regex",
+        "-iregex",
+        "-regextype",
+        "-lname",
+        "-ilname",
+        "-type",
+        "-xtype",
+        "-size",
+        "-mtime",
+        "-atime",
+        "-ctime",
+        "-mmin",
+        "-amin",
+        "-cmin",
+        "-perm",
+        "-user",
+        "-group",
+        "-uid",
+        "-gid",
+        "-links",
+        "-inum",
+        "-fstype",
+        "-printf",
+        "-used",
+        "-context",
+        "-newermt",
+        "-newerat",
+        "-newerct",
+        "-newerBt",
+    ]
 )
-_WITH_PATH = frozenset("-newer -anewer -cnewer -samefile".split())
-_RUNS = frozenset("-exec -execdir -ok -okdir".split())
+_WITH_PATH = frozenset(["-newer", "-anewer", "-cnewer", "-samefile"])
+_RUNS = frozenset(["-exec", "-execdir", "-ok", "-okdir"])
 _NAMES = frozenset(("-name", "-iname"))
 
 
 class Search(Struct, frozen=True):
     """A find command that was understood. `starts` as written. `names`: globs of which each listed name fits one; None:
-    all. `runs`: inner argument lists, with the found names as Fed. `zero`: it prints with NUL. `files`: only -type f."""
+    all. `runs`: inner argument lists, with {} in them. `zero`: it prints with NUL. `files`: only -type f.
+    """
 
     starts: tuple[Arg, ...]
     references: tuple[str, ...] = ()
@@ -53,7 +114,7 @@ def read(args: Sequence[Arg]) -> Search:
 
 
 def _begins_expression(word: Arg) -> bool:
-    return isinstance(word, str) and (word.startswith("-") and word != "-" or word in ("(", ")", "!", ","))
+    return isinstance(word, str) and ((word.startswith("-") and word != "-") or word in ("(", ")", "!", ","))
 
 
 class _Alternative:

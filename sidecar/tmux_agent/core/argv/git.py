@@ -14,8 +14,18 @@ from msgspec import Struct
 from .options import Arg, Fed, Parsed
 
 _FLAGS = frozenset(
-    "--no-pager -P --no-optional-locks --literal-pathspecs --glob-pathspecs --noglob-pathspecs --icase-pathspecs"
-    " --no-replace-objects --no-lazy-fetch --no-advice".split()
+    [
+        "--no-pager",
+        "-P",
+        "--no-optional-locks",
+        "--literal-pathspecs",
+        "--glob-pathspecs",
+        "--noglob-pathspecs",
+        "--icase-pathspecs",
+        "--no-replace-objects",
+        "--no-lazy-fetch",
+        "--no-advice",
+    ]
 )
 # `-c` settings that only change colours, wording and quoting; a value never names a program.
 _SETTINGS = re.compile(
@@ -65,7 +75,15 @@ def read(args: Sequence[Arg]) -> Call:
         elif word == "-c" and isinstance(value, str):
             why = why or _setting(value)
             index += 1
-        elif word in ("--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env", "--super-prefix", "--attr-source"):
+        elif word in (
+            "--git-dir",
+            "--work-tree",
+            "--namespace",
+            "--exec-path",
+            "--config-env",
+            "--super-prefix",
+            "--attr-source",
+        ):
             why = why or f"git {word}, which makes git use another repository or program"
             index += 1
         elif word in ("--version", "-v", "--help", "-h", "--html-path", "--man-path", "--info-path"):
@@ -82,10 +100,61 @@ def _setting(value: str) -> str:
 
 
 # Sub-commands that print what is in files; the others here only with a patch.
-_CONTENT = frozenset("diff show grep blame annotate cat-file diff-tree diff-index diff-files range-diff archive".split())
-_PATCHES = frozenset("log stash reflog whatchanged rev-list format-patch shortlog".split())
-_PATCH_OPTIONS = frozenset("-p -u --patch -U --unified -c --cc -m -W --function-context --word-diff --color-words -L --patch-with-stat --patch-with-raw --full-diff".split())
-_NO_CONTENT = frozenset("--stat --shortstat --numstat --name-only --name-status --summary --dirstat --raw --quiet -s --no-patch --check -e -t --batch-check".split())
+_CONTENT = frozenset(
+    [
+        "diff",
+        "show",
+        "grep",
+        "blame",
+        "annotate",
+        "cat-file",
+        "diff-tree",
+        "diff-index",
+        "diff-files",
+        "range-diff",
+        "archive",
+    ]
+)
+_PATCHES = frozenset(["log", "stash", "reflog", "whatchanged", "rev-list", "format-patch", "shortlog"])
+_PATCH_OPTIONS = frozenset(
+    [
+        "-p",
+        "-u",
+        "--patch",
+        "-U",
+        "--unified",
+        "-c",
+        "--cc",
+        "-m",
+        "-W",
+        "--function-context",
+        "--word-diff",
+        "--color-words",
+        "-L",
+        "--patch-with-stat",
+        "--patch-with-raw",
+        "--full-diff",
+    ]
+)
+_NO_CONTENT = frozenset(
+    [
+        "--stat",
+        "--shortstat",
+        "--numstat",
+        "--name-only",
+        "--name-status",
+        "--summary",
+        "--dirstat",
+        "--raw",
+        "--quiet",
+        "-s",
+        "--no-patch",
+        "--check",
+        "-e",
+        "-t",
+        "--batch-check",
+    ]
+)
 
 
 def shows_content(command: str, parsed: Parsed) -> bool:
@@ -104,7 +173,8 @@ def range_path(value: str) -> str | None:
 
 
 def paths_in(revision: str) -> tuple[str, ...]:
-    """What may be a path in something that may be a revision: `HEAD:src/x` names src/x, `:0:x` x, `a..b` only a and b."""
+    """What may be a path in something that may be a revision: `HEAD:src/x` names src/x, `:0:x` x, `a..b`
+    only a and b."""
     if revision.startswith(":/"):
         return (revision[2:],)
     pieces = revision.split(":")

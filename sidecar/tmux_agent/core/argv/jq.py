@@ -13,13 +13,32 @@ _INTERPOLATION = re.compile(r"\\\(")
 _WORD = re.compile(r"(\.\s*)?(\$?[A-Za-z_][A-Za-z0-9_]*)(\s*:)?")
 # env and $ENV tell secrets; import, include and modulemeta read files; the rest is of yq or of later versions.
 _REFUSED = frozenset(
-    "env $ENV $__prog_args import include modulemeta get_search_list strenv envsubst load"
-    " load_str load_xml load_props load_base64 eval system exec shell".split()
+    [
+        "env",
+        "$ENV",
+        "$__prog_args",
+        "input_filename",
+        "import",
+        "include",
+        "modulemeta",
+        "get_search_list",
+        "strenv",
+        "envsubst",
+        "load",
+        "load_str",
+        "load_xml",
+        "load_props",
+        "load_base64",
+        "eval",
+        "system",
+        "exec",
+        "shell",
+    ]
 )
 
 
 def why_not(program: str) -> str:
-    """"" where the filter only transforms what it reads; else what it holds that does more, or is not understood."""
+    """ "" where the filter only transforms what it reads; else what it holds that does more, or is not understood."""
     code = _STRING.sub(lambda m: " " + m[1] + " " if _INTERPOLATION.search(m[1]) else ' "" ', program)
     for dot, word, colon in _WORD.findall(code):
         field = (dot or colon) and not word.startswith("$")

@@ -4,7 +4,8 @@ Owns the notation for options in the policy file and the reading of bundles (-rn
 --name v), numbers (-5) and `--`. Abbreviated long options are not in the list, so they do not match. Must not own what
 a value may be (operands.py).
 
-Notation: `-a` and `--all` are flags; `-n=KIND` and `--lines=KIND` take a value, as the next word or attached; `-U~KIND` and
+Notation: `-a` and `--all` are flags; `-n=KIND` and `--lines=KIND` take a value, as the next word or
+attached; `-U~KIND` and
 `--color~KIND` take one only if it is attached; `--arg=KIND,KIND` takes several words; `-NUM` stands for -1, -20, ….
 KIND is one of operands.KINDS, or the words that are allowed: `always|never`.
 """
@@ -19,7 +20,8 @@ from msgspec import Struct
 class Fed(Struct, frozen=True):
     """Operands that are not in the text: the names that another program prints, appended by xargs or find.
 
-    `starts` are absolute folders (or files) beneath which all of them lie; `names` are globs of which each name fits one
+    `starts` are absolute folders (or files) beneath which all of them lie; `names` are globs of which each
+    name fits one
     (None: any). `hidden`: names below a leading dot may be among them. `links`: symbolic links may be. `dashed`: a name
     may begin with a dash. `split`: names with blanks or quotes fall apart on the way. None for all of it: `unknown`.
     """
@@ -31,7 +33,10 @@ class Fed(Struct, frozen=True):
     dashed: bool = False
     split: bool = False
     unknown: bool = False
+    ignores: bool = False  # what .gitignore names is not among them
     tracked: bool = False  # only files that git tracks
+    files: bool = False  # holds only if all of `starts` are plain files
+    single: bool = False  # one of them at a time
     partial: bool = False  # only a piece of the word is such a name (`-I{} x/{}`)
 
 

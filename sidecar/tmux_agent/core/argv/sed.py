@@ -194,7 +194,7 @@ def _open_bracket(body: str) -> bool:
 
 
 def why_not(script: str) -> str:
-    """"" where the script only prints; else what it holds that does not, or that is not understood."""
+    """ "" where the script only prints; else what it holds that does not, or that is not understood."""
     reader = _Script(script)
     try:
         reader.run()

@@ -1,7 +1,7 @@
 """Which file names a program prints, for xargs behind it: beneath which folders, of which kinds, how separated.
 
-Owns what find, git ls-files, grep -l, rg -l, fd, ls, echo and line filters print. Must not own whether those files may be
-read (reach.py). Nothing that is not known here is guessed: then the names are unknown.
+Owns what find, git ls-files, grep -l, rg -l, fd, ls, echo and line filters print. Must not own whether those
+files may be read (reach.py). Nothing that is not known here is guessed: then the names are unknown.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from . import find, git
 from .options import Arg, Fed, mentions
 
 UNKNOWN = Fed(unknown=True)
-_FILTERS = frozenset("head tail sort uniq tac cat shuf".split())
-_GREPS = frozenset("grep egrep fgrep".split())
+_FILTERS = frozenset(["head", "tail", "sort", "uniq", "tac", "cat", "shuf"])
+_GREPS = frozenset(["grep", "egrep", "fgrep"])
 _RECURSES = re.compile(r"-[a-zA-Z]*r[a-zA-Z]*|--recursive|--files-with-matches")
 _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
 
@@ -37,8 +37,7 @@ def printed(program: str, args: Sequence[Arg], folder: str, feed: Fed | None) ->
     if program in ("fd", "fdfind"):
         return _fd(words, folder)
     if program == "ls":
-        plain = all(re.fullmatch(r"-[1aAtrSUvX]+", word) for word in words)
-        return (Fed((folder,), dashed=True, split=True) if plain else UNKNOWN), False
+        return _ls(words, folder)
     if program in ("echo", "printf"):
         return _literal(program, words, folder)
     if feed is not None and fed is None:
@@ -47,7 +46,9 @@ def printed(program: str, args: Sequence[Arg], folder: str, feed: Fed | None) ->
 
 
 def _starts(words: Sequence[Arg], folder: str) -> tuple[str, ...]:
-    return tuple(w if w.startswith("/") else f"{folder.rstrip('/')}/{w}" for w in words if isinstance(w, str)) or (folder,)
+    return tuple(w if w.startswith("/") else f"{folder.rstrip('/')}/{w}" for w in words if isinstance(w, str)) or (
+        folder,
+    )
 
 
 def found(search: find.Search, folder: str) -> Fed:
@@ -70,14 +71,22 @@ def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
     zero = "-z" in rest
     plain = [word for word in rest if not word.startswith("-")]
     if command == "ls-files":
-        allowed = all(w in ("-c", "--cached", "-z", "-m", "--modified", "--", "--full-name", "--deduplicate") for w in rest if w[:1] == "-")
+        allowed = all(
+            w in ("-c", "--cached", "-z", "-m", "--modified", "--", "--full-name", "--deduplicate")
+            for w in rest
+            if w[:1] == "-"
+        )
     elif command == "diff":
         allowed = "--name-only" in rest and all(
-            w in ("--name-only", "--cached", "--staged", "-z", "--relative", "--") or w.startswith("--diff-filter=") for w in rest if w[:1] == "-"
+            w in ("--name-only", "--cached", "--staged", "-z", "--relative", "--") or w.startswith("--diff-filter=")
+            for w in rest
+            if w[:1] == "-"
         )
         plain = []
     elif command == "grep":
-        allowed = bool({"-l", "--files-with-matches", "--name-only"} & set(rest)) and not mentions(rest, ("--untracked", "--no-index"))
+        allowed = bool({"-l", "--files-with-matches", "--name-only"} & set(rest)) and not mentions(
+            rest, ("--untracked", "--no-index")
+        )
         plain = []
     else:
         allowed = False
@@ -95,15 +104,15 @@ def _grep(words: list[str], folder: str, fed: Fed | None, feed: Fed | None) -> t
     listing = any(re.fullmatch(r"-[a-zA-Z]*[lL][a-zA-Z]*|--files-with(out)?-match(es)?", word) for word in words)
     if not listing:
         filtering = fed is None and feed is not None and len([w for w in words if not w.startswith("-")]) == 1
-        plain = filtering and all(re.fullmatch(r"-[viEFPwxz]+", w) for w in words if w.startswith("-"))
-        return (feed if plain and feed is not None else UNKNOWN), False
+        passes = filtering and all(re.fullmatch(r"-[viEFPwxz]+", w) for w in words if w.startswith("-"))
+        return (feed if passes and feed is not None else UNKNOWN), False
     if fed is not None:
         return msgspec.structs.replace(fed, split=not zero), zero
     if not any(_RECURSES.fullmatch(word) for word in words) or mentions(words, ("-e", "-f", "--regexp", "--file")):
         return UNKNOWN, False
-    plain = _operands(words, "ABCmdD")[1:]
+    starts = _operands(words, "ABCmdD")[1:]
     include = tuple(w.partition("=")[2] for w in words if w.startswith("--include="))
-    return Fed(_starts(plain, folder), include or None, links=False, dashed=not plain, split=not zero), zero
+    return Fed(_starts(starts, folder), include or None, links=False, dashed=not starts, split=not zero), zero
 
 
 def _operands(words: Sequence[str], valued: str) -> list[str]:
@@ -120,6 +129,18 @@ def _operands(words: Sequence[str], valued: str) -> list[str]:
     return found
 
 
+def _values(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Values of these options, in either spelling."""
+    found = [words[index + 1] for index, word in enumerate(words[:-1]) if word in options]
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name in options:
+            found.append(value)
+        elif word[:2] in options and len(word) > 2 and word[1] != "-":
+            found.append(word[2:])
+    return found
+
+
 def _rg(words: list[str], folder: str, fed: Fed | None) -> tuple[Fed, bool]:
     listing = any(re.fullmatch(r"-[a-zA-Z]*l[a-zA-Z]*|--files-with-matches|--files", word) for word in words)
     zero = bool({"-0", "--null"} & set(words))
@@ -129,18 +150,54 @@ def _rg(words: list[str], folder: str, fed: Fed | None) -> tuple[Fed, bool]:
         return msgspec.structs.replace(fed, split=not zero), zero
     plain = _operands(words, "gtTABCmdjMrE")
     starts = plain if "--files" in words else plain[1:]
-    hidden = mentions(words, ("--hidden", "-.", "-u", "--unrestricted", "--no-ignore", "-g", "--glob", "--iglob"))
-    return Fed(_starts(starts, folder), hidden=hidden, links=False, dashed=not starts, split=not zero), zero
+    hidden = mentions(words, ("--hidden", "-.", "-u", "--unrestricted", "-L", "--follow")) or any(
+        w.startswith("--no-ignore") for w in words
+    )
+    fed_names = Fed(
+        _starts(starts, folder), hidden=hidden, links=False, dashed=not starts, split=not zero, ignores=not hidden
+    )
+    include = tuple(value for value in _values(words, ("-g", "--glob", "--iglob")) if not value.startswith("!"))
+    return msgspec.structs.replace(fed_names, names=include or None), zero
 
 
 def _fd(words: list[str], folder: str) -> tuple[Fed, bool]:
-    if mentions(words, ("-x", "-X", "--exec", "--exec-batch", "-l", "--list-details", "-L", "--follow", "--base-directory", "--format")):
+    if mentions(
+        words,
+        (
+            "-x",
+            "-X",
+            "--exec",
+            "--exec-batch",
+            "-l",
+            "--list-details",
+            "-L",
+            "--follow",
+            "--base-directory",
+            "--format",
+        ),
+    ):
         return UNKNOWN, False
     zero = bool({"-0", "--print0"} & set(words))
     plain = _operands(words, "etdEcjS")[1:]
     hidden = mentions(words, ("-H", "--hidden", "-u", "--unrestricted"))
     names = tuple(f"*.{words[i + 1].lstrip('.')}" for i, w in enumerate(words[:-1]) if w in ("-e", "--extension"))
-    return Fed(_starts(plain, folder), names or None, hidden=hidden, dashed=not plain, split=not zero), zero
+    ignores = not hidden and not mentions(words, ("-I", "--no-ignore", "--no-ignore-vcs"))
+    return Fed(
+        _starts(plain, folder), names or None, hidden=hidden, dashed=not plain, split=not zero, ignores=ignores
+    ), zero
+
+
+def _ls(words: list[str], folder: str) -> tuple[Fed, bool]:
+    """Names in this folder, or the operands themselves: then `files` has to hold, because of folders it
+    tells what is in them."""
+    plain = [word for word in words if not word.startswith("-")]
+    if not all(re.fullmatch(r"-[1aAtrSUvXd]+", word) for word in words if word.startswith("-")):
+        return UNKNOWN, False
+    if not plain:
+        return Fed((folder,), dashed=True, split=True), False
+    if not all(_PLAIN.fullmatch(word) for word in plain):
+        return UNKNOWN, False
+    return Fed(_starts(plain, folder), files=True), False
 
 
 def _literal(program: str, words: list[str], folder: str) -> tuple[Fed, bool]:

@@ -1,7 +1,7 @@
 """tmux's own command line: which of its commands an agent names, abbreviated or by alias, and what they do.
 
-Owns the table of tmux commands. Source: tmux(1) 3.6, cmd-*.c (names, aliases) and cmd_find: an exact name or alias wins,
-else any unambiguous prefix; commands are separated by words that end in `;`.
+Owns the table of tmux commands. Source: tmux(1) 3.6, cmd-*.c (names, aliases) and cmd_find: an exact name or
+alias wins, else any unambiguous prefix; commands are separated by words that end in `;`.
 """
 
 from __future__ import annotations
@@ -14,36 +14,131 @@ from .options import Arg
 
 # command → alias, as tmux 3.2 to 3.6 have them.
 _COMMANDS: dict[str, str] = {
-    "attach-session": "attach", "bind-key": "bind", "break-pane": "breakp", "capture-pane": "capturep", "choose-buffer": "",
-    "choose-client": "", "choose-tree": "", "clear-history": "clearhist", "clear-prompt-history": "clearphist",
-    "clock-mode": "", "command-prompt": "", "confirm-before": "confirm", "copy-mode": "", "customize-mode": "",
-    "delete-buffer": "deleteb", "detach-client": "detach", "display-menu": "menu", "display-message": "display",
-    "display-panes": "displayp", "display-popup": "popup", "find-window": "findw", "has-session": "has", "if-shell": "if",
-    "join-pane": "joinp", "kill-pane": "killp", "kill-server": "", "kill-session": "", "kill-window": "killw",
-    "last-pane": "lastp", "last-window": "last", "link-window": "linkw", "list-buffers": "lsb", "list-clients": "lsc",
-    "list-commands": "lscm", "list-keys": "lsk", "list-panes": "lsp", "list-sessions": "ls", "list-windows": "lsw",
-    "load-buffer": "loadb", "lock-client": "lockc", "lock-server": "lock", "lock-session": "locks", "move-pane": "movep",
-    "move-window": "movew", "new-session": "new", "new-window": "neww", "next-layout": "nextl", "next-window": "next",
-    "paste-buffer": "pasteb", "pipe-pane": "pipep", "previous-layout": "prevl", "previous-window": "prev",
-    "refresh-client": "refresh", "rename-session": "rename", "rename-window": "renamew", "resize-pane": "resizep",
-    "resize-window": "resizew", "respawn-pane": "respawnp", "respawn-window": "respawnw", "rotate-window": "rotatew",
-    "run-shell": "run", "save-buffer": "saveb", "select-layout": "selectl", "select-pane": "selectp",
-    "select-window": "selectw", "send-keys": "send", "send-prefix": "", "server-access": "", "set-buffer": "setb",
-    "set-environment": "setenv", "set-hook": "", "set-option": "set", "set-window-option": "setw",
-    "show-buffer": "showb", "show-environment": "showenv", "show-hooks": "", "show-messages": "showmsgs",
-    "show-options": "show", "show-prompt-history": "showphist", "show-window-options": "showw", "source-file": "source",
-    "split-pane": "splitp", "split-window": "splitw", "start-server": "start", "suspend-client": "suspendc",
-    "swap-pane": "swapp", "swap-window": "swapw", "switch-client": "switchc", "unbind-key": "unbind",
-    "unlink-window": "unlinkw", "wait-for": "wait",
-}  # fmt: skip
+    "attach-session": "attach",
+    "bind-key": "bind",
+    "break-pane": "breakp",
+    "capture-pane": "capturep",
+    "choose-buffer": "",
+    "choose-client": "",
+    "choose-tree": "",
+    "clear-history": "clearhist",
+    "clear-prompt-history": "clearphist",
+    "clock-mode": "",
+    "command-prompt": "",
+    "confirm-before": "confirm",
+    "copy-mode": "",
+    "customize-mode": "",
+    "delete-buffer": "deleteb",
+    "detach-client": "detach",
+    "display-menu": "menu",
+    "display-message": "display",
+    "display-panes": "displayp",
+    "display-popup": "popup",
+    "find-window": "findw",
+    "has-session": "has",
+    "if-shell": "if",
+    "join-pane": "joinp",
+    "kill-pane": "killp",
+    "kill-server": "",
+    "kill-session": "",
+    "kill-window": "killw",
+    "last-pane": "lastp",
+    "last-window": "last",
+    "link-window": "linkw",
+    "list-buffers": "lsb",
+    "list-clients": "lsc",
+    "list-commands": "lscm",
+    "list-keys": "lsk",
+    "list-panes": "lsp",
+    "list-sessions": "ls",
+    "list-windows": "lsw",
+    "load-buffer": "loadb",
+    "lock-client": "lockc",
+    "lock-server": "lock",
+    "lock-session": "locks",
+    "move-pane": "movep",
+    "move-window": "movew",
+    "new-session": "new",
+    "new-window": "neww",
+    "next-layout": "nextl",
+    "next-window": "next",
+    "paste-buffer": "pasteb",
+    "pipe-pane": "pipep",
+    "previous-layout": "prevl",
+    "previous-window": "prev",
+    "refresh-client": "refresh",
+    "rename-session": "rename",
+    "rename-window": "renamew",
+    "resize-pane": "resizep",
+    "resize-window": "resizew",
+    "respawn-pane": "respawnp",
+    "respawn-window": "respawnw",
+    "rotate-window": "rotatew",
+    "run-shell": "run",
+    "save-buffer": "saveb",
+    "select-layout": "selectl",
+    "select-pane": "selectp",
+    "select-window": "selectw",
+    "send-keys": "send",
+    "send-prefix": "",
+    "server-access": "",
+    "set-buffer": "setb",
+    "set-environment": "setenv",
+    "set-hook": "",
+    "set-option": "set",
+    "set-window-option": "setw",
+    "show-buffer": "showb",
+    "show-environment": "showenv",
+    "show-hooks": "",
+    "show-messages": "showmsgs",
+    "show-options": "show",
+    "show-prompt-history": "showphist",
+    "show-window-options": "showw",
+    "source-file": "source",
+    "split-pane": "splitp",
+    "split-window": "splitw",
+    "start-server": "start",
+    "suspend-client": "suspendc",
+    "swap-pane": "swapp",
+    "swap-window": "swapw",
+    "switch-client": "switchc",
+    "unbind-key": "unbind",
+    "unlink-window": "unlinkw",
+    "wait-for": "wait",
+}
 # They run shell text in another place, type for a person, put something in front of a person, or change what keys do.
 _DENIED = frozenset(
-    "run-shell if-shell set-hook bind-key unbind-key respawn-pane respawn-window pipe-pane source-file send-keys send-prefix"
-    " paste-buffer load-buffer set-buffer display-popup display-menu confirm-before command-prompt set-option"
-    " set-window-option set-environment customize-mode server-access choose-tree choose-client choose-buffer".split()
+    [
+        "run-shell",
+        "if-shell",
+        "set-hook",
+        "bind-key",
+        "unbind-key",
+        "respawn-pane",
+        "respawn-window",
+        "pipe-pane",
+        "source-file",
+        "send-keys",
+        "send-prefix",
+        "paste-buffer",
+        "load-buffer",
+        "set-buffer",
+        "display-popup",
+        "display-menu",
+        "confirm-before",
+        "command-prompt",
+        "set-option",
+        "set-window-option",
+        "set-environment",
+        "customize-mode",
+        "server-access",
+        "choose-tree",
+        "choose-client",
+        "choose-buffer",
+    ]
 )
 # Refused only with a command to run.
-_STARTERS = frozenset("new-session new-window split-window split-pane".split())
+_STARTERS = frozenset(["new-session", "new-window", "split-window", "split-pane"])
 _STARTER_VALUES = frozenset("ceFlntsxyfRe")
 _GLOBAL_VALUES = frozenset("cfLST")
 
@@ -112,6 +207,3 @@ def _runs(words: Sequence[str]) -> bool:
         else:
             return True
     return False
-
-
-

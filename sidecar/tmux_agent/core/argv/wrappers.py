@@ -1,6 +1,7 @@
 """Programs that run what their arguments name: which words are the inner command, and what they change on the way.
 
-Owns the table of wrappers. Must not own the judgement of the inner command (policy.py). A wrapper is `plain` where, with
+Owns the table of wrappers. Must not own the judgement of the inner command (policy.py). A wrapper is `plain`
+where, with
 the options given, it does nothing by itself that a person would want to be asked about; every other one is at least
 asked about, and its inner command is judged all the same.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from . import find
@@ -45,43 +47,150 @@ _TABLE: dict[str, tuple[str, str, int]] = {
     "command": ("-p", "", 0),
 }
 _ASKED: dict[str, tuple[str, int]] = {
-    "nohup": ("", 0), "setsid": ("-w -c -f --wait --ctty --fork", 0), "chrt": ("-m -b -f -i -o -r -p -a -d -R", 1),
-    "taskset": ("-a -p -c", 1), "unshare": ("-r -m -n -p -u -i -U -C -f --fork --map-root-user --mount --net --pid", 0),
-    "nsenter": ("-t=text -a -m -n -p -u -i -U -C", 0), "setpriv": ("--reuid=text --regid=text --clear-groups", 0),
+    "nohup": ("", 0),
+    "setsid": ("-w -c -f --wait --ctty --fork", 0),
+    "chrt": ("-m -b -f -i -o -r -p -a -d -R", 1),
+    "taskset": ("-a -p -c", 1),
+    "unshare": ("-r -m -n -p -u -i -U -C -f --fork --map-root-user --mount --net --pid", 0),
+    "nsenter": ("-t=text -a -m -n -p -u -i -U -C", 0),
+    "setpriv": ("--reuid=text --regid=text --clear-groups", 0),
     "chroot": ("--userspec=text --groups=text --skip-chdir", 1),
-    "systemd-run": ("--user --system --scope -P -q -t -d -G --pty --wait --collect -p=text --property=text -u=text --unit=text"
-                    " -E=text --setenv=text --working-directory=text --on-active=text", 0),
-    "sudo": ("-A -b -E -e -H -i -K -k -l -n -P -S -s -V -v -u=text -g=text -p=text -C=text -D=text -h=text -T=text"
-             " --user=text --group=text --preserve-env~text --login --shell --non-interactive --stdin", 0),
-    "doas": ("-L -n -s -a=text -C=text -u=text", 0), "pkexec": ("--user=text --disable-internal-agent --keep-cwd", 0),
-    "run0": ("-u=text --user=text", 0), "runuser": ("-u=text --user=text", 0),
-    "xvfb-run": ("-a -e=text -f=text -n=text -s=text", 0), "dbus-run-session": ("--config-file=text", 0),
+    "systemd-run": (
+        "--user --system --scope -P -q -t -d -G --pty --wait --collect -p=text --property=text -u=text --unit=text"
+        " -E=text --setenv=text --working-directory=text --on-active=text",
+        0,
+    ),
+    "sudo": (
+        "-A -b -E -e -H -i -K -k -l -n -P -S -s -V -v -u=text -g=text -p=text -C=text -D=text -h=text -T=text"
+        " --user=text --group=text --preserve-env~text --login --shell --non-interactive --stdin",
+        0,
+    ),
+    "doas": ("-L -n -s -a=text -C=text -u=text", 0),
+    "pkexec": ("--user=text --disable-internal-agent --keep-cwd", 0),
+    "run0": ("-u=text --user=text", 0),
+    "runuser": ("-u=text --user=text", 0),
+    "xvfb-run": ("-a -e=text -f=text -n=text -s=text", 0),
+    "dbus-run-session": ("--config-file=text", 0),
     "strace": ("-f -c -C -q -v -t -T -r -y -i -e=text -o=text -s=number -p=text -E=text -u=text", 0),
-    "ltrace": ("-f -c -S -e=text -o=text -p=text", 0), "valgrind": ("", 0), "gdb": ("--args -q -batch", 0),
+    "ltrace": ("-f -c -S -e=text -o=text -p=text", 0),
+    "valgrind": ("", 0),
+    "gdb": ("--args -q -batch", 0),
     "flock": ("-s -x -e -n -u -w=number -o -E=number --timeout=number --nonblock --exclusive --shared", 1),
-    "caffeinate": ("-d -i -m -s -u -t=text", 0), "unbuffer": ("-p", 0), "rlwrap": ("", 0), "fakeroot": ("", 0),
-    "proot": ("-r=text -b=text -w=text", 0), "firejail": ("", 0), "torsocks": ("", 0), "proxychains": ("-q -f=text", 0),
-    "proxychains4": ("-q -f=text", 0), "busybox": ("", 0), "toybox": ("", 0), "exec": ("-c -l -a=text", 0),
-    "chpst": ("-u=text -e=text", 0), "setarch": ("-R", 1), "linux64": ("", 0), "linux32": ("", 0), "prlimit": ("", 0),
-    "numactl": ("", 0), "catchsegv": ("", 0), "coproc": ("", 0), "noglob": ("", 0), "nocorrect": ("", 0), "entr": ("-c -r", 0),
-    "dotenv": ("", 0), "direnv": ("", 2), "npx": ("-y --yes -p=text --package=text -q", 0), "bunx": ("", 0),
-    "uvx": ("--from=text", 0), "pipx": ("", 1), "parallel": ("-j=text -k -0 -N=text", 0), "rtk": ("", 0),
-}  # fmt: skip
-_SHELLS = {"sh": "sh", "bash": "bash", "dash": "dash", "ksh": "ksh", "zsh": "zsh", "ash": "sh", "rbash": "bash", "mksh": "ksh", "fish": "fish"}
-_PLAIN_SHELLS = frozenset(("sh", "bash", "dash"))
+    "caffeinate": ("-d -i -m -s -u -t=text", 0),
+    "unbuffer": ("-p", 0),
+    "rlwrap": ("", 0),
+    "fakeroot": ("", 0),
+    "proot": ("-r=text -b=text -w=text", 0),
+    "firejail": ("", 0),
+    "torsocks": ("", 0),
+    "proxychains": ("-q -f=text", 0),
+    "proxychains4": ("-q -f=text", 0),
+    "busybox": ("", 0),
+    "toybox": ("", 0),
+    "exec": ("-c -l -a=text", 0),
+    "chpst": ("-u=text -e=text", 0),
+    "setarch": ("-R", 1),
+    "linux64": ("", 0),
+    "linux32": ("", 0),
+    "prlimit": ("", 0),
+    "numactl": ("", 0),
+    "catchsegv": ("", 0),
+    "coproc": ("", 0),
+    "noglob": ("", 0),
+    "nocorrect": ("", 0),
+    "entr": ("-c -r", 0),
+    "dotenv": ("", 0),
+    "direnv": ("", 2),
+    "npx": ("-y --yes -p=text --package=text -q", 0),
+    "bunx": ("", 0),
+    "uvx": ("--from=text", 0),
+    "pipx": ("", 1),
+    "parallel": ("-j=text -k -0 -N=text", 0),
+    "rtk": ("", 0),
+}
+_SHELLS = {
+    "sh": "sh",
+    "bash": "bash",
+    "dash": "dash",
+    "ksh": "ksh",
+    "zsh": "zsh",
+    "ash": "sh",
+    "rbash": "bash",
+    "mksh": "ksh",
+    "fish": "fish",
+}
+_PLAIN_SHELLS = frozenset(("bash",))
 _XARGS = specs(
-    "-0 -r -t -x -n=number -P=number -I=text -L=number -d=text -s=number -E=text --null --no-run-if-empty --verbose"
-    " --max-args=number --max-procs=number --replace=text --delimiter=text --max-lines=number --exit".split()
+    [
+        "-0",
+        "-r",
+        "-t",
+        "-x",
+        "-n=number",
+        "-P=number",
+        "-I=text",
+        "-L=number",
+        "-d=text",
+        "-s=number",
+        "-E=text",
+        "--null",
+        "--no-run-if-empty",
+        "--verbose",
+        "--max-args=number",
+        "--max-procs=number",
+        "--replace=text",
+        "--delimiter=text",
+        "--max-lines=number",
+        "--exit",
+    ]
 )
-_XARGS_ASKED = specs(["-p", "-o", "-a=text", "--arg-file=text", "--interactive", "--open-tty", "--process-slot-var=text", "-i~text", "-l~text", "-e~text"])
-_ENV = specs(["-i", "-0", "-u=text", "-C=text", "--ignore-environment", "--unset=text", "--chdir=text", "-v", "--debug"])
-_SHELL_OPTIONS = specs(["-c", "-e", "-u", "-f", "-l", "-o=pipefail|errexit|nounset|noglob", "-x", "--noprofile", "--norc", "--posix", "--login", "+e", "+u", "+x"])
+_XARGS_ASKED = specs(
+    [
+        "-p",
+        "-o",
+        "-a=text",
+        "--arg-file=text",
+        "--interactive",
+        "--open-tty",
+        "--process-slot-var=text",
+        "-i~text",
+        "-l~text",
+        "-e~text",
+    ]
+)
+_ENV = specs(
+    ["-i", "-0", "-u=text", "-C=text", "--ignore-environment", "--unset=text", "--chdir=text", "-v", "--debug"]
+)
+_SHELL_OPTIONS = specs(
+    [
+        "-c",
+        "-e",
+        "-u",
+        "-f",
+        "-l",
+        "-o=pipefail|errexit|nounset|noglob",
+        "-x",
+        "--noprofile",
+        "--norc",
+        "--posix",
+        "--login",
+        "+e",
+        "+u",
+        "+x",
+    ]
+)
 _LOADER = re.compile(r"ld(-linux)?[-.a-z0-9_]*\.so(\.[0-9]+)*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
-NAMES = frozenset(_TABLE) | frozenset(_ASKED) | frozenset(_SHELLS) | {"xargs", "env", "su", "script", "watch", "eval", "gxargs", "ssh-agent"}
+NAMES = (
+    frozenset(_TABLE)
+    | frozenset(_ASKED)
+    | frozenset(_SHELLS)
+    | {"xargs", "env", "su", "script", "watch", "eval", "gxargs", "ssh-agent"}
+)
 _tables = {
-    name: (specs(plain.split()), specs(plain.split()) | specs(more.split()), count) for name, (plain, more, count) in _TABLE.items()
+    name: (specs(plain.split()), specs(plain.split()) | specs(more.split()), count)
+    for name, (plain, more, count) in _TABLE.items()
 } | {name: ({}, specs(options.split()), count) for name, (options, count) in _ASKED.items()}
 
 
@@ -113,7 +222,9 @@ def _simple(program: str, args: Sequence[Arg]) -> Peeled | None:
     if not inner:
         return None
     env: list[tuple[str, str]] = []
-    while program in ("sudo", "doas") and inner and isinstance(inner[0], str) and (m := _ASSIGNMENT.fullmatch(inner[0])):
+    while (
+        program in ("sudo", "doas") and inner and isinstance(inner[0], str) and (m := _ASSIGNMENT.fullmatch(inner[0]))
+    ):
         env.append((m[1], m[2]))
         inner = inner[1:]
     is_plain = program in _TABLE and all(spec.name in plain for spec, _ in parsed.options)
@@ -142,7 +253,8 @@ def _env(args: Sequence[Arg]) -> Peeled | None:
     if not words:
         return None
     folder = next((v[0] for spec, v in parsed.options if spec.name in ("-C", "--chdir")), None)
-    return Peeled(True, words, folder=folder, env=tuple(env))
+    plain = not parsed.names() & {"-u", "--unset", "-i", "--ignore-environment"}
+    return Peeled(plain, words, folder=folder, env=tuple(env), why="" if plain else "env takes variables away")
 
 
 def _shell(program: str, args: Sequence[Arg]) -> Peeled | None:
@@ -154,7 +266,12 @@ def _shell(program: str, args: Sequence[Arg]) -> Peeled | None:
         text = args[index + 1] if index is not None and index + 1 < len(args) else None
         if args and args[0] in ("-n", "--version", "--help"):
             return None
-        return Peeled(False, text=text if isinstance(text, str) else None, dialect=_SHELLS[program], why=f"{program} with options of its own")
+        return Peeled(
+            False,
+            text=text if isinstance(text, str) else None,
+            dialect=_SHELLS[program],
+            why=f"{program} with options of its own",
+        )
     if "-c" not in parsed.names():
         return Peeled(False, why=f"{program} runs a file or what it reads")
     text = parsed.operands[0] if parsed.operands else None
@@ -178,20 +295,26 @@ def _text_runner(program: str, args: Sequence[Arg]) -> Peeled | None:
 def _xargs(args: Sequence[Arg]) -> Peeled | None:
     parsed = parse(args, _XARGS | _XARGS_ASKED, stop=True)
     if isinstance(parsed, str):
-        return None if args and args[0] in ("--help", "--version") else Peeled(False, why="xargs with an option that is not known")
+        return (
+            None
+            if args and args[0] in ("--help", "--version")
+            else Peeled(False, why="xargs with an option that is not known")
+        )
     plain = all(spec.name in _XARGS for spec, _ in parsed.options)
     values = {spec.name: words for spec, words in parsed.options}
     mark = (values.get("-I") or values.get("--replace") or ("",))[0]
     zero = "-0" in values or "--null" in values
     argv: tuple[Arg, ...] = parsed.operands or ("echo",)
-    return Peeled(plain, argv, reads_names=True, mark=mark, zero=zero, why="" if plain else "xargs asks, or reads a file")
+    return Peeled(
+        plain, argv, reads_names=True, mark=mark, zero=zero, why="" if plain else "xargs asks, or reads a file"
+    )
 
 
 def feed(peeled: Peeled, names: Fed) -> tuple[Arg, ...]:
     """The inner argv of xargs with what it appends in its place."""
     if not peeled.mark:
         return (*peeled.argv, names)
-    return replace(peeled.argv, peeled.mark, names)
+    return replace(peeled.argv, peeled.mark, msgspec.structs.replace(names, single=True))
 
 
 def replace(argv: Sequence[Arg], mark: str, names: Fed) -> tuple[Arg, ...]:

@@ -1,6 +1,7 @@
 """`tmux-agent policy`: check, explain, test, lint, init, replay and trust policies, without a sidecar.
 
-Owns the arguments and what is printed. Must not own judging (services/judgement.py). Commands are judged as the person's
+Owns the arguments and what is printed. Must not own judging (services/judgement.py). Commands are judged as
+the person's
 own worktree would be: {worktree} is the top of the repository around the case's cwd, else that folder.
 """
 
@@ -41,7 +42,10 @@ class Case(msgspec.Struct, forbid_unknown_fields=False):
 def add(parser: argparse.ArgumentParser) -> None:
     """The arguments of `tmux-agent policy`."""
     under = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
-    for name, about in (("check", "the verdict on one command, or on a stream of them"), ("explain", "every rule that speaks of a command, and why")):
+    for name, about in (
+        ("check", "the verdict on one command, or on a stream of them"),
+        ("explain", "every rule that speaks of a command, and why"),
+    ):
         sub = under.add_parser(name, help=about)
         sub.add_argument("--shell", metavar="TEXT", help="shell text, as an agent's shell tool gets it")
         sub.add_argument("--cwd", default=None, help="folder it would run in (default: this one)")
@@ -49,10 +53,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="the whole decision as JSON")
         sub.add_argument("argv", nargs="*", metavar="-- COMMAND", help="a program with its arguments, without a shell")
         if name == "check":
-            sub.add_argument("--jsonl", metavar="FILE", help='cases {"id", "shell" or "argv", "cwd"?, "env"?}, one per line; - is standard input')
+            sub.add_argument(
+                "--jsonl",
+                metavar="FILE",
+                help='cases {"id", "shell" or "argv", "cwd"?, "env"?}, one per line; - is standard input',
+            )
     test = under.add_parser("test", help="try every rule on its examples, and case files with an expected verdict")
     test.add_argument("--policy", metavar="FILE")
-    test.add_argument("cases", nargs="*", metavar="CASES.jsonl", help='lines {"shell" or "argv", "cwd"?, "expect": "allow|ask|deny"}')
+    test.add_argument(
+        "cases", nargs="*", metavar="CASES.jsonl", help='lines {"shell" or "argv", "cwd"?, "expect": "allow|ask|deny"}'
+    )
     lint = under.add_parser("lint", help="every error of your policy files, and rules that do nothing")
     lint.add_argument("--policy", metavar="FILE")
     lint.add_argument("--kinds", action="store_true", help="list the kinds of operands that rules can name")
@@ -75,7 +85,15 @@ def add_parser(under: Any) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run one of them; gives the exit code (check: 0 allow, 3 ask or deny)."""
-    verbs = {"check": _check, "explain": _explain, "test": _test, "lint": _lint, "init": _init, "replay": _replay, "trust": _trust}
+    verbs = {
+        "check": _check,
+        "explain": _explain,
+        "test": _test,
+        "lint": _lint,
+        "init": _init,
+        "replay": _replay,
+        "trust": _trust,
+    }
     return verbs[args.what](args)
 
 
@@ -218,7 +236,8 @@ def _explained(decision: Decision, *, colour: bool) -> Iterator[str]:
     width = max(len(match.rule) for match in decision.matched)
     for match in decision.matched:
         place = paint(match.where, "2")
-        yield f"  {paint(f'{match.verdict.value:5}', _COLOURS[match.verdict])} {match.rule:{width}}  {place}  {safe(match.reason)}"
+        verdict = paint(f"{match.verdict.value:5}", _COLOURS[match.verdict])
+        yield f"  {verdict} {match.rule:{width}}  {place}  {safe(match.reason)}".rstrip()
 
 
 # --- files -------------------------------------------------------------------------------------------
@@ -239,7 +258,8 @@ def _test(args: argparse.Namespace) -> int:
             decision = _decide(judgement, _case_action(case, os.getcwd()))
             if decision.verdict.value != expected:
                 wrong += 1
-                print(f"{path}:{number}: {decision.verdict.value}, not {expected}: {case.shell or case.argv}  ({decision.reason or decision.rule})")
+                said = decision.reason or decision.rule
+                print(f"{path}:{number}: {decision.verdict.value}, not {expected}: {case.shell or case.argv}  ({said})")
         print(f"{path}: {total} cases")
     return 1 if wrong else 0
 
