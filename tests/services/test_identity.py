@@ -495,6 +495,45 @@ def test_a_harness_that_asks_may_drive_a_client_but_not_its_own_cli(
     assert "asks" in origin.why
 
 
+# argv: socket, gate (a fifo), command…; is the parent of a tmux server of its own, then runs the command.
+_ADOPTS = """
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    os.execvp("tmux", ["tmux", "-D", "-f", "/dev/null", "-S", sys.argv[1]])
+open(sys.argv[2]).read()
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+def test_the_parent_of_a_tmux_server_that_an_agent_made_vouches_for_nobody(
+    desk: Desk, tmux: Server, identity: Identity, tmp_path: Path
+) -> None:
+    """Whoever adopts orphans is learnt from tmux servers; an agent that fathers one does not become such a one."""
+    gate, script, evil = tmp_path / "gate", tmp_path / "adopts", Path(tmux.socket).parent / "e"
+    os.mkfifo(gate)
+    script.write_text(_ADOPTS)
+    father = f"{PY} {script} {evil} {gate} {desk.peer('father')}"
+    in_pane(tmux, f"{SCRUB} {desk.orphan(desk.own_pty(father))}")
+    pid = served(tmux, evil)
+    try:
+        identity.add_server(TmuxView(str(evil), pid, {}, {}, time.monotonic()))
+        gate.write_text("")
+        origin = desk.origin("father")
+        assert origin.role is Role.AGENT, origin.why
+    finally:
+        os.kill(pid, 15)
+
+
+def served(tmux: Server, socket: Path) -> int:
+    """The pid of the tmux server at `socket`, once it answers."""
+    argv = [tmux.tmux, "-N", "-S", str(socket), "display-message", "-p", "#{pid}"]
+    end = time.monotonic() + PATIENCE
+    while not (said := subprocess.run(argv, capture_output=True, text=True).stdout):
+        assert time.monotonic() < end
+    return int(said)
+
+
 # --- nested tmux ------------------------------------------------------------------------------------
 
 

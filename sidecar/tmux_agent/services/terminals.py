@@ -56,11 +56,17 @@ def why_hidden(table: Processes, ancestry: Ancestry, uid: int) -> str | None:
 
 
 class Ground(Struct, frozen=True):
-    """What is known of this machine. `before`: start of the oldest tmux server or agent; `adopters` take in orphans."""
+    """What is known of this machine. `before`: start of the oldest tmux server or agent; `adopters` take in orphans.
+
+    An adopter that is no older than `before` counts for nothing: an agent can father a tmux server of its own.
+    """
 
     before: int
     adopters: frozenset[int] = frozenset((1,))
     terminals: frozenset[str] = frozenset()  # further terminal programs, by name
+
+    def adopts(self, process: Process) -> bool:
+        return process.pid == 1 or (process.pid in self.adopters and process.started < self.before)
 
 
 def anchor(table: Processes, ancestry: Ancestry, index: int, ground: Ground) -> str | Below | None:
@@ -71,7 +77,7 @@ def anchor(table: Processes, ancestry: Ancestry, index: int, ground: Ground) -> 
     What process 1 or another adopter took in proves nothing, nor does anything above an adopter: all orphans share it.
     """
     chain = ancestry.chain
-    end = next((place for place, process in enumerate(chain) if process.pid in ground.adopters), len(chain))
+    end = next((place for place, process in enumerate(chain) if ground.adopts(process)), len(chain))
     if end < index:
         return f"{chain[end].name}({chain[end].pid}) took it in: it was left behind or hides"
     if end in (index, len(chain)):
