@@ -110,7 +110,7 @@ class Sidecar:
             self._record(Event(type="sidecar.stopped", data={"pid": os.getpid()}))
         finally:
             self._folders.close()
-            system.guard.stopping = True
+            system.approvals.stopping = True
             await server.close()
             await system.close()
             self._places.pointer.unlink(missing_ok=True)

@@ -33,6 +33,7 @@ from tmux_agent.services.grants import Grants
 from tmux_agent.services.guard import Guard
 from tmux_agent.services.ids import new_id
 from tmux_agent.services.journal import Journal
+from tmux_agent.services.kept_rules import KeptRules
 
 AGENT = Origin(role=Role.AGENT, why="", uid=0, pid=9, agent="claude", session="999999999:1", pane="%1")
 PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1)
@@ -48,14 +49,15 @@ class Sidecar:
         self.grants = Grants(self.journal)
         self.approvals = Approvals(self.journal, self.grants)
         self.agents = Agents(self.journal)
-        defaults = SimpleNamespace(on_unavailable=Verdict.ASK)
+        defaults = SimpleNamespace(on_unavailable="ask")
         self.judgement: Any = SimpleNamespace(judge=self._judge, policy=SimpleNamespace(defaults=defaults))
         self.toolbox: Any = SimpleNamespace(preview=self._preview)
-        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        kept = KeptRules(folder)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
         self.hooks = Hooks(self)  # type: ignore[arg-type]
         self.relays = 0
 
-    def _judge(self, action: Action, origin: Origin, grants: Any) -> Any:
+    def _judge(self, action: Action, origin: Origin, grants: Any, **_: Any) -> Any:
         return SimpleNamespace(decision=self.decision)
 
     async def _preview(self, action: Action, origin: Origin) -> str:
@@ -67,7 +69,7 @@ class Sidecar:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.guard.stopping = True
+        self.approvals.stopping = True
         await self.approvals.close()
         self.agents.close()
         await self.journal.close()
@@ -292,7 +294,7 @@ def test_a_restart_keeps_question_and_answer(tmp_path: Path) -> None:
     async def before(sidecar: Sidecar) -> None:
         _, one = await sidecar.opened(relay="one", **bash("one"))
         approval, two = await sidecar.opened(relay="two", **bash("two"))
-        sidecar.guard.stopping = True
+        sidecar.approvals.stopping = True
         for task in (one, two):
             task.cancel()
         await asyncio.gather(one, two, return_exceptions=True)
@@ -316,7 +318,7 @@ def test_hooks_that_do_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     async def before(sidecar: Sidecar) -> None:
         tasks = [(await sidecar.opened(relay=relay, **bash(relay)))[1] for relay in ("gone", "back")]
-        sidecar.guard.stopping = True
+        sidecar.approvals.stopping = True
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -149,7 +149,7 @@ class Hooks:
         try:
             return await approvals.wait(request_id)
         except asyncio.CancelledError:
-            if waiting.hooks == 1 and not self._system.guard.stopping:
+            if waiting.hooks == 1 and not self._system.approvals.stopping:
                 await asyncio.shield(approvals.withdraw(request_id, "its hook has ended"))
             raise
 

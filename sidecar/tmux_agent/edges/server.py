@@ -81,7 +81,7 @@ class Server:
 
     @property
     def stopping(self) -> bool:
-        return self._system.guard.stopping
+        return self._system.approvals.stopping
 
     async def listen(self, path: Path) -> None:
         """Bind, with mode 0600. A stale socket is replaced, a live one never.

@@ -62,6 +62,7 @@ class Approvals:
         now: Callable[[], datetime] = utc_now,
         limit: int = PENDING_PER_ORIGIN,
     ) -> None:
+        self.stopping = False  # the sidecar stops: requests end, but nobody took them back
         self._journal = journal
         self._grants = grants
         self._now = now
@@ -121,7 +122,8 @@ class Approvals:
                 then=lambda _: self._take(approval),
             )
         except asyncio.CancelledError:
-            self._later(self._withdraw_if_there(approval.request_id))
+            if not self.stopping:
+                self._later(self._withdraw_if_there(approval.request_id))
             raise
         finally:
             self._opening[whose] -= 1
@@ -197,10 +199,11 @@ class Approvals:
         edited: Action | None = None,
         choice: str | None = None,
         grant: Grant | None = None,
+        facts: dict[str, Any] | None = None,
     ) -> Approval:
         """A person's answer to what was shown as `digest`; the settled approval.
 
-        `edited` replaces the action (the original stays in the record); `grant` is made in the same transaction.
+        `edited` replaces the action and `facts` what it rests on (the original stays in the record); `grant` is made in the same transaction.
         Raises Forbidden (not an operator), NotFound, Conflict (answered already, and by whom; or another digest),
         InvalidParams (a choice that was not offered), Unavailable (nothing was answered).
         """
@@ -215,7 +218,7 @@ class Approvals:
         state = ApprovalState.APPROVED if approved else ApprovalState.DENIED
         new = replace(old, state=state, answer=made)
         if edited is not None:
-            new = replace(new, action=edited, digest=digest_of(edited), parts=(), preview="")
+            new = replace(new, action=edited, digest=digest_of(edited), parts=(), preview="", facts=facts or {})
 
         def change(db: sqlite3.Connection) -> Approval:
             if not store.swap_approval(db, new, state=ApprovalState.PENDING, digest=digest):

@@ -83,7 +83,6 @@ class Guard:
         self._kept = kept
         self._now = now
         self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
-        self.stopping = False  # the sidecar stops: requests end, but nobody took them back
 
     # --- what the policy says ---
 
@@ -149,7 +148,7 @@ class Guard:
         try:
             return await self._approvals.wait(approval.request_id)
         except asyncio.CancelledError:
-            if not self.stopping:
+            if not self._approvals.stopping:
                 await asyncio.shield(self._approvals.withdraw(approval.request_id, "the asker went away"))
             raise
 
@@ -270,8 +269,9 @@ class Guard:
             grant = self._offered(approval, grant)
         kept = grant.rule if grant and approved and grant.scope == "always" else None
         made = self._prepare(approval, grant, by) if grant and approved and kept is None else None
+        facts = await self._toolbox.observe(edited, approval.origin) if edited is not None else None
         answered = await self._approvals.answer(
-            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made
+            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, facts=facts
         )
         if kept is not None:
             await self._keep(kept, answered, by)

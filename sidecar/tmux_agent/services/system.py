@@ -25,6 +25,7 @@ from ..core.settings import Settings, override
 from . import places as places_
 from .agents import Agents
 from .approvals import Approvals
+from .dialogs import Dialogs
 from .grants import Grants
 from .guard import Guard
 from .identity import Identity
@@ -35,7 +36,7 @@ from .ledger import Heard
 from .notify import Notify
 from .plans import Plans
 from .tmux import badge
-from .tmux.control import Connected, Dropped, Lost, TmuxServer
+from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
 from .tmux.popups import Popups
 from .tmux.servers import Servers
@@ -75,6 +76,7 @@ class System:
         self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
         self.plans = Plans(self.journal)
         self.agents = Agents(self.journal)
+        self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
         self.notify = Notify(self.journal, self.settings.notify)
         self.judgement = Judgement(
             folder=places.config,
@@ -122,7 +124,7 @@ class System:
 
     async def close(self) -> None:
         """In reverse. What waits for a person stays pending."""
-        self.guard.stopping = True
+        self.approvals.stopping = True
         if self.popups is not None:
             await self.popups.close()
         for one in self._badges.values():
@@ -211,12 +213,17 @@ class System:
                 self._badges.setdefault(
                     server.socket, badge.Badge(server, ascii_only=not _utf8(self.environ))
                 ).forget()
+                self.dialogs.forget(server)
+                self.dialogs.changed(server)
                 self.show_badges()
             case Pressed(client=client):
                 self.spawn(self.open_popup(server, client))
             case Lost():
                 self._badges.pop(server.socket, None)
+                self.dialogs.forget(server)
                 self.agents.pane_gone(server.socket)
+            case Compared(value=value):
+                self.spawn(self.dialogs.titles(server, value))
             case Dropped():
                 pass
             case _:
@@ -276,6 +283,9 @@ class System:
                 self.notify.told(self.approvals.get(event.request_id))
             except errors.NotFound:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
+        if event.type.startswith(("approval.", "agent.")):
+            for server in self.servers.all():
+                self.dialogs.changed(server)
         if event.type.startswith(("approval.", "agent.", "policy.", "refused", "notify.", "sidecar.", "audit.")):
             self.show_badges()
 

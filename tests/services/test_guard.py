@@ -1,0 +1,406 @@
+"""The choke point on real services: a policy, a journal on disk, files and programs that are really touched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmux_agent.core import errors
+from tmux_agent.core.model import (
+    Action,
+    Approval,
+    ApprovalState,
+    Ask,
+    Command,
+    File,
+    Origin,
+    Role,
+    Shell,
+    Verdict,
+    digest,
+)
+from tmux_agent.core.settings import Settings
+from tmux_agent.services.approvals import Approvals
+from tmux_agent.services.audit_log import AuditLog
+from tmux_agent.services.grants import Grants
+from tmux_agent.services.guard import Guard, Wish
+from tmux_agent.services.identity import Identity
+from tmux_agent.services.ids import new_id
+from tmux_agent.services.journal import Journal
+from tmux_agent.services.judgement import Judgement
+from tmux_agent.services.kept_rules import KeptRules
+from tmux_agent.services.tmux.servers import Servers
+from tmux_agent.services.toolbox import Toolbox
+
+PERSON = Origin(role=Role.OPERATOR, why="test", uid=os.getuid(), pid=1, session="person", tty="/dev/pts/1")
+POLICY = """
+version: 1
+roots: ["{worktree}"]
+rules:
+  - name: no curl
+    when: {command: [curl, ...]}
+    verdict: deny
+    reason: nothing leaves this machine
+  - name: reading
+    when: {file: [read, list], inside: "{worktree}"}
+    verdict: allow
+  - name: say
+    when: {command: [echo], operands: [any]}
+    verdict: allow
+"""
+
+
+class World:
+    """One worktree, one agent, one person, and the services between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.worktree = folder / "work"
+        self.worktree.mkdir()
+        subprocess.run(["git", "init", "-q", str(self.worktree)], check=True)
+        self.config = folder / "config"
+        self.config.mkdir()
+        (self.config / "policy.yaml").write_text(POLICY)
+        state = folder / "state"
+        state.mkdir(mode=0o700)
+        self.audit = state / "audit.jsonl"
+        self.agent = Origin(
+            role=Role.AGENT, why="test", uid=os.getuid(), pid=2, agent="claude", session="s1",
+            cwd=str(self.worktree), worktree=str(self.worktree),
+        )  # fmt: skip
+        self.journal = Journal(state / "state.db", self.audit)
+        self.grants = Grants(self.journal)
+        self.approvals = Approvals(self.journal, self.grants)
+        self.judgement = Judgement(folder=self.config, state=state, home=str(folder), environ=os.environ)
+        assert self.judgement.load() == ()
+        servers = Servers(Identity(), "", lambda *_: None)
+        self.toolbox = Toolbox(self.judgement, servers, Settings(), folder / "backups")
+        kept = KeptRules(self.config)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
+
+    def wish(self, action: Action, **more: Any) -> Wish:
+        return Wish(action=action, origin=self.agent, request_id=new_id(), **more)
+
+    def command(self, *argv: str) -> Command:
+        return Command(argv=argv, cwd=str(self.worktree))
+
+    def write(self, name: str, content: str) -> File:
+        return File(verb="write", path=str(self.worktree / name), content=content)
+
+    async def asked(self) -> Approval:
+        """The approval that waits, once it does."""
+        if found := self.approvals.pending():
+            return found[0]
+        async for heard in await self.journal.subscribe(["approval.opened"], since=0):
+            if found := self.approvals.pending():
+                return found[0]
+            del heard
+        raise AssertionError("nothing was asked")
+
+    async def answer(self, approved: bool, **more: Any) -> Approval:
+        one = await self.asked()
+        return await self.guard.answer(one.request_id, one.digest, approved, PERSON, **more)
+
+    def records(self) -> list[str]:
+        assert AuditLog(self.audit).verify().ok
+        return [record.type for record in AuditLog(self.audit).records()]
+
+
+Story = Callable[[World], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Story], World]:
+    """Runs a story in a fresh world, and closes it; the world can be looked at afterwards."""
+
+    def run(story: Story) -> World:
+        world = World(tmp_path)
+
+        async def whole() -> None:
+            await world.journal.start()
+            try:
+                await story(world)
+            finally:
+                await world.approvals.close()
+                await world.journal.close()
+
+        asyncio.run(whole())
+        return world
+
+    return run
+
+
+def test_what_is_allowed_is_recorded_before_it_is_run(play: Callable[[Story], World]) -> None:
+    """An allowed command runs without asking, with a record before and one after."""
+
+    async def story(world: World) -> None:
+        outcome = await world.guard.perform(world.wish(world.command("echo", "hello")))
+        assert outcome.data.stdout == "hello\n"
+
+    assert play(story).records() == ["decision", "action.started", "action.finished"]
+
+
+def test_what_is_denied_is_recorded_and_not_run(play: Callable[[Story], World]) -> None:
+    """The error names the rule and its reason."""
+
+    async def story(world: World) -> None:
+        with pytest.raises(errors.Denied, match="no curl.*nothing leaves this machine"):
+            await world.guard.perform(world.wish(world.command("curl", "file:///etc/hostname", "-o", "stolen")))
+
+    world = play(story)
+    assert world.records() == ["decision"]
+    assert not (world.worktree / "stolen").exists()
+
+
+def test_an_approved_action_is_the_stored_one(play: Callable[[Story], World]) -> None:
+    """Asked, answered with the digest that was shown, recorded, run, recorded."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "one\n"))))
+        approval = await world.asked()
+        assert "+one" in approval.preview
+        await world.answer(True)
+        await task
+
+    world = play(story)
+    assert (world.worktree / "a.txt").read_text() == "one\n"
+    assert world.records() == ["approval.opened", "approval.answered", "action.started", "action.finished"]
+
+
+def test_a_denial_carries_the_persons_words(play: Callable[[Story], World]) -> None:
+    """The agent reads why."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "x"))))
+        await world.answer(False, comment="not there")
+        with pytest.raises(errors.Denied, match="a person said no: not there"):
+            await task
+
+    assert not (play(story).worktree / "a.txt").exists()
+
+
+def test_what_runs_after_an_edit_is_what_was_shown(play: Callable[[Story], World]) -> None:
+    """The edited action replaces the stored one, also where it goes to another file."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "agent\n"))))
+        await world.answer(True, edited=world.write("b.txt", "person\n"))
+        await task
+
+    world = play(story)
+    assert (world.worktree / "b.txt").read_text() == "person\n"
+    assert not (world.worktree / "a.txt").exists()
+
+
+def test_an_edit_cannot_get_past_a_deny(play: Callable[[Story], World]) -> None:
+    """Neither into what a rule denies, nor into another kind of action."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command("make", "all"))))
+        one = await world.asked()
+        with pytest.raises(errors.Denied, match="no curl"):
+            await world.answer(True, edited=world.command("curl", "x"))
+        with pytest.raises(errors.InvalidParams, match="kind"):
+            await world.answer(True, edited=world.write("a", "b"))
+        assert world.approvals.get(one.request_id).state is ApprovalState.PENDING
+        await world.answer(False)
+        with pytest.raises(errors.Denied):
+            await task
+
+    play(story)
+
+
+def test_a_file_that_changed_since_it_was_shown_is_not_overwritten(play: Callable[[Story], World]) -> None:
+    """Approved, but the facts hold no longer: conflict, and nothing is done."""
+
+    async def story(world: World) -> None:
+        target = world.worktree / "a.txt"
+        target.write_text("shown\n")
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "new\n"))))
+        await world.asked()
+        target.write_text("changed meanwhile\n")
+        await world.answer(True)
+        with pytest.raises(errors.Conflict, match="approved, but not done"):
+            await task
+        assert target.read_text() == "changed meanwhile\n"
+
+    play(story)
+
+
+def test_a_link_that_is_swapped_leads_nowhere(play: Callable[[Story], World], tmp_path: Path) -> None:
+    """A path that led inside when it was asked, and outside when it was answered, is not followed."""
+
+    async def story(world: World) -> None:
+        outside = tmp_path / "outside"
+        outside.mkdir()
+        inside = world.worktree / "real"
+        inside.mkdir()
+        link = world.worktree / "link"
+        link.symlink_to(inside)
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("link/f", "x"))))
+        await world.asked()
+        link.unlink()
+        link.symlink_to(outside)
+        await world.answer(True)
+        with pytest.raises(errors.Conflict):
+            await task
+        assert list(outside.iterdir()) == []
+
+    play(story)
+
+
+def test_nobody_answers_in_time(play: Callable[[Story], World]) -> None:
+    """The request expires, and is not done."""
+
+    async def story(world: World) -> None:
+        with pytest.raises(errors.Expired):
+            await world.guard.perform(world.wish(world.write("a.txt", "x"), timeout=0.01))
+
+    assert play(story).records() == ["approval.opened", "approval.expired"]
+
+
+def test_an_asker_that_goes_away_withdraws(play: Callable[[Story], World]) -> None:
+    """Its approval leaves the popup; where the sidecar stops, it stays."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "x"))))
+        one = await world.asked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await world.approvals.wait(one.request_id)).state is ApprovalState.WITHDRAWN
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("b.txt", "x"))))
+        two = await world.asked()
+        world.approvals.stopping = True
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert world.approvals.get(two.request_id).state is ApprovalState.PENDING
+
+    play(story)
+
+
+def test_only_operators_answer(play: Callable[[Story], World]) -> None:
+    """Whatever the message says, the origin's role decides."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "x"))))
+        one = await world.asked()
+        with pytest.raises(errors.Forbidden, match="only an operator"):
+            await world.guard.answer(one.request_id, one.digest, True, world.agent)
+        with pytest.raises(errors.Conflict):
+            await world.guard.answer(one.request_id, "0" * 64, True, PERSON)
+        await world.answer(False)
+        with pytest.raises(errors.Denied):
+            await task
+
+    play(story)
+
+
+def test_a_request_sent_again_is_run_once(play: Callable[[Story], World]) -> None:
+    """With the same key, an allowed or approved request gives its kept outcome and runs nothing twice."""
+
+    async def story(world: World) -> None:
+        counter = world.worktree / "count"
+        program = world.worktree / "add.py"
+        program.write_text(f"open({str(counter)!r}, 'a').write('x')")
+        again = world.wish(world.command(sys.executable, str(program)), key="k1")
+        task = asyncio.create_task(world.guard.perform(again))
+        await world.answer(True)
+        await task
+        await world.guard.perform(world.wish(again.action, key="k1"))
+        assert counter.read_text() == "x"
+        await world.guard.perform(world.wish(world.command("echo", "hi"), key="k2"))
+        await world.guard.perform(world.wish(world.command("echo", "hi"), key="k2"))
+
+    world = play(story)
+    assert world.records().count("action.started") == 2
+
+
+def test_an_exact_grant_is_for_this_session_and_this_action(play: Callable[[Story], World]) -> None:
+    """The same again goes through; another argument, and another session, ask."""
+
+    async def story(world: World) -> None:
+        make = world.command("touch", "made")
+        task = asyncio.create_task(world.guard.perform(world.wish(make)))
+        await world.answer(True, grant="exact")
+        await task
+        await world.guard.perform(world.wish(make))
+        assert world.guard.check(world.command("touch", "other"), world.agent).verdict is Verdict.ASK
+        stranger = Origin(role=Role.AGENT, why="", uid=0, pid=3, session="s2", cwd=make.cwd, worktree=make.cwd)
+        assert world.guard.check(make, stranger).verdict is Verdict.ASK
+
+    play(story)
+
+
+def test_always_is_written_into_the_policy(play: Callable[[Story], World]) -> None:
+    """The rule that was shown stands in policy.d/50-grants.yaml, and counts at once."""
+
+    async def story(world: World) -> None:
+        make = world.command("touch", "made")
+        task = asyncio.create_task(world.guard.perform(world.wish(make)))
+        one = await world.asked()
+        offer = next(offer for offer in world.guard.proposals(one) if offer.scope == "always")
+        await world.guard.answer(one.request_id, one.digest, True, PERSON, grant=offer)
+        await task
+        assert world.guard.check(make, world.agent).verdict is Verdict.ALLOW
+
+    world = play(story)
+    assert "touch" in (world.config / "policy.d" / "50-grants.yaml").read_text()
+    assert "grant.made" in world.records()
+
+
+def test_an_edited_rule_must_allow_what_is_asked(play: Callable[[Story], World]) -> None:
+    """A rule with an error, one that denies, and one that misses the action are said to be so."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command("touch", "made"))))
+        one = await world.asked()
+        offer = next(offer for offer in world.guard.proposals(one) if offer.scope == "shape")
+        for text, says in (
+            ("name: x\nwhen: {comand: [touch]}\nverdict: allow\n", "comand"),
+            ("name: x\nwhen: {command: [touch, ...]}\nverdict: deny\n", "allow"),
+            ("name: x\nwhen: {command: [rm, ...]}\nverdict: allow\n", "does not allow this action"),
+        ):
+            with pytest.raises(errors.InvalidParams, match=says):
+                world.guard.revise(one, offer, text)
+        good = world.guard.revise(one, offer, "name: any touch\nwhen: {command: [touch], operands: [paths]}\nverdict: allow\n")
+        await world.guard.answer(one.request_id, one.digest, True, PERSON, grant=good)
+        await task
+        assert world.guard.check(world.command("touch", "other"), world.agent).verdict is Verdict.ALLOW
+
+    play(story)
+
+
+def test_nothing_is_done_that_cannot_be_recorded(play: Callable[[Story], World]) -> None:
+    """With an unwritable log an allowed command is not run."""
+
+    async def story(world: World) -> None:
+        world.audit.unlink(missing_ok=True)
+        world.audit.mkdir()
+        with pytest.raises(errors.Unavailable):
+            await world.guard.perform(world.wish(world.command("echo", "hi")))
+        with pytest.raises(errors.Unavailable):
+            await world.guard.judge(world.wish(Shell(text="echo hi", cwd=str(world.worktree))))
+        world.audit.rmdir()
+
+    play(story)
+
+
+def test_a_question_is_always_a_persons(play: Callable[[Story], World]) -> None:
+    """The answer, with its choice, is the outcome."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(Ask(prompt="Where?", options=("a", "b")))))
+        await world.answer(True, choice="b")
+        approval = (await task).data
+        assert approval.answer.choice == "b"
+        assert approval.digest == digest(approval.action)
+
+    play(story)
