@@ -269,7 +269,9 @@ class Guard:
             grant = self._offered(approval, grant)
         kept = grant.rule if grant and approved and grant.scope == "always" else None
         made = self._prepare(approval, grant, by) if grant and approved and kept is None else None
-        facts = await self._toolbox.observe(edited, approval.origin) if edited is not None else None
+        facts = None
+        if edited is not None and approval.kind == "run":  # what the agent runs itself rests on nothing of ours
+            facts = await self._toolbox.observe(edited, approval.origin)
         answered = await self._approvals.answer(
             request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, facts=facts
         )
