@@ -95,6 +95,12 @@ class Agents:
         if (known := self._known.get(session)) and known.waits.pop(request_id, None) is not None:
             self._show(known, state if known.base is AgentState.WAITING else known.base)
 
+    def rests(self, session: str) -> None:
+        """Its screen shows that it does not work any more: it was interrupted, of which no hook tells."""
+        known = self._known.get(session)
+        if known and known.base is AgentState.WORKING:
+            self._show(known, AgentState.IDLE, "interrupted", "its screen")
+
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""
         known = self._meet(self.session_of(origin), origin, kind or origin.agent or "", origin.cwd)

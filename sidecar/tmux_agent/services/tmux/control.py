@@ -47,7 +47,14 @@ class Lost(Struct, frozen=True):
     """The server is gone. This object is of no more use but for close()."""
 
 
-Event = Connected | Dropped | Lost | Pressed | Changed
+class Compared(Struct, frozen=True):
+    """A format that was subscribed to (`refresh-client -B`) has another value now."""
+
+    name: str
+    value: str
+
+
+Event = Connected | Dropped | Lost | Pressed | Changed | Compared
 
 
 class TmuxServer:
@@ -208,6 +215,9 @@ class TmuxServer:
             session = notification.args.split(b" ", 1)[0].decode("ascii", "replace")
             if session != self._session:
                 self._moved.set()
+        elif notification.name == "subscription-changed":
+            head, _, value = notification.args.decode("utf-8", "replace").partition(" : ")
+            self._emit(Compared(head.partition(" ")[0], value))
 
     async def _disconnect(self) -> None:
         self.connected.clear()

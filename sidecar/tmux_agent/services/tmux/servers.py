@@ -15,7 +15,7 @@ from ...core import errors
 from ...core.model import Origin
 from ..identity import Identity
 from ..views import ClientView, PaneView, TmuxView
-from .control import Connected, Dropped, Event, Lost, TmuxServer
+from .control import Compared, Connected, Dropped, Event, Lost, TmuxServer
 from .signals import Changed, Pressed
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Servers:
                 log.info("tmux server %s is gone", server.socket)
             case Dropped(why=why):
                 log.warning("tmux server %s: connection lost (%s)", server.socket, why)
-            case Pressed():
+            case Pressed() | Compared():
                 pass
         self._on_event(server, event)
 

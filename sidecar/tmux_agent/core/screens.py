@@ -1,0 +1,31 @@
+"""What an agent's screen says where no hook tells: a dialog, work, or a prompt that waits for the person.
+
+Owns the words and titles to look for (Claude Code 2.1.197; captures in tests/corpus/screens). Pure. An agent can print
+what it likes, so nothing is allowed or answered by this: at most a question is taken back, which its dialog still asks.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+FOOT = 3  # lines at the end that hold the keys' help
+
+# A tmux format: the ids of all panes whose title says that Claude does not work: it waits, or a dialog does. What a
+# title holds is compared and never expanded.
+CALM = "#{S:#{W:#{P:#{?#{m:✳ *,#{pane_title}},#{pane_id} ,}}}}"
+
+
+class Screen(enum.Enum):
+    DIALOG = "dialog"
+    WORKING = "working"
+    PROMPT = "prompt"
+
+
+def claude(lines: Sequence[str]) -> Screen:
+    """What Claude Code's pane shows, from the lines of its screen."""
+    written = [line for line in lines if line.strip()]
+    foot = "\n".join(written[-FOOT:])
+    if "Esc to cancel" in foot:
+        return Screen.DIALOG
+    return Screen.WORKING if "esc to interrupt" in foot else Screen.PROMPT

@@ -1,0 +1,96 @@
+"""Notices what no hook of an agent tells: its own dialog was answered there, or it was interrupted.
+
+Owns when to look: tmux itself compares the panes' titles, once a second while an agent works or its question waits
+(a subscription, man tmux "refresh-client -B"; nothing of ours polls, and no process starts), and a pane's screen is
+read only when its title changed. Must not own: what a screen says (core/screens.py), approvals, states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..core import errors, screens
+from ..core.model import Agent, AgentState, Approval
+from ..core.screens import Screen
+from .agents import Agents
+from .approvals import Approvals
+from .tmux.control import TmuxServer
+
+NAME = "tmux-agent"  # of the subscription; it is our client's own
+CLAUDE = "claude"
+
+
+class Dialogs:
+    """Built by the system; used in the event loop only."""
+
+    def __init__(
+        self, agents: Agents, approvals: Approvals, spawn: Callable[[Coroutine[Any, Any, None]], object]
+    ) -> None:
+        self._agents = agents
+        self._approvals = approvals
+        self._spawn = spawn
+        self._watched: dict[str, frozenset[str]] = {}  # by server: what the titles are compared for
+        self._looked: set[str] = set()  # approvals whose pane was looked at before
+
+    def forget(self, server: TmuxServer) -> None:
+        """Its connection is a new one, or is gone: nothing is subscribed to."""
+        self._watched.pop(server.socket, None)
+
+    def changed(self, server: TmuxServer) -> None:
+        """Approvals or states may have changed: have the titles compared, or not any more."""
+        watched = frozenset(one.request_id for one in self._asking(server))
+        watched |= {one.session for one in self._working(server)}
+        if watched != self._watched.get(server.socket, frozenset()) and server.connected.is_set():
+            self._watched[server.socket] = watched
+            self._looked &= {one.request_id for one in self._approvals.pending()}
+            self._spawn(self._subscribe(server, on=bool(watched)))
+
+    async def titles(self, server: TmuxServer, value: str) -> None:
+        """What tmux found: the panes that are calm. Comes after each change, and once after each subscription."""
+        calm = frozenset(value.split())
+        new = [one for one in self._asking(server) if one.request_id not in self._looked]
+        for approval in self._asking(server):
+            await self._look_for_dialog(server, approval, calm)
+        for agent in self._working(server):
+            if agent.pane in calm and await self._shows(server, agent.pane) is Screen.PROMPT:
+                self._agents.rests(agent.session)
+        if any(one.origin.pane not in calm for one in new):
+            await self._subscribe(server, on=True)
+
+    # --- inside ---
+
+    def _asking(self, server: TmuxServer) -> list[Approval]:
+        """Open questions that a dialog in a pane asks as well."""
+        return [
+            one
+            for one in self._approvals.pending()
+            if one.hook_key and one.origin.agent == CLAUDE and one.origin.pane and one.origin.server == server.socket
+        ]
+
+    def _working(self, server: TmuxServer) -> list[Agent]:
+        return [
+            one
+            for one in self._agents.list()
+            if one.state is AgentState.WORKING and one.kind == CLAUDE and one.pane and one.server == server.socket
+        ]
+
+    async def _look_for_dialog(self, server: TmuxServer, approval: Approval, calm: frozenset[str]) -> None:
+        """Withdraw a question whose dialog is gone; not at the first look, where it may not be drawn yet."""
+        first = approval.request_id not in self._looked
+        self._looked.add(approval.request_id)
+        if first or approval.origin.pane in calm:
+            return
+        if await self._shows(server, approval.origin.pane) in (Screen.WORKING, Screen.PROMPT):
+            await self._approvals.withdraw(approval.request_id, "its dialog has left the pane")
+
+    async def _subscribe(self, server: TmuxServer, *, on: bool) -> None:
+        """Subscribed to anew, tmux tells the value at its next look in any case."""
+        await server.command("refresh-client", "-B", f"{NAME}::{screens.CALM}" if on else NAME)
+
+    async def _shows(self, server: TmuxServer, pane: str | None) -> Screen | None:
+        """None: the pane is gone, or tmux is."""
+        try:
+            return screens.claude(await server.foreign("capture-pane", "-p", "-t", pane or ""))
+        except errors.TmuxAgentError:
+            return None
