@@ -607,6 +607,21 @@ def test_clients_that_lie_about_themselves_answer_nothing(
     assert "no tmux server" in (identity.client_is_persons(view.socket, "c") or "")
 
 
+def test_a_client_of_another_server_cannot_be_borrowed(
+    desk: Desk, tmux: Server, me: Terminal, identity: Identity
+) -> None:
+    """An agent's own tmux server may claim a person's client as its own: the kernel says who is connected."""
+    (true,) = view_of(tmux).clients.values()
+    with Server() as evil:
+        evil.run("new-session", "-d")
+        own = view_of(evil)
+        identity.add_server(TmuxView(own.socket, own.pid, own.panes, {"c": true}, own.read_at))
+        against = identity.client_is_persons(own.socket, "c")
+    assert against is not None
+    assert "not connected" in against
+    assert identity.client_is_persons(tmux.socket, only_client(identity, tmux)) is None
+
+
 def test_identifying_a_hooks_peer_takes_well_under_a_millisecond(desk: Desk, tmux: Server) -> None:
     """The price that every tool call of every agent pays; generous here, the bench has the real bound."""
     in_pane(tmux, desk.peer("hook", stay=True))

@@ -139,3 +139,17 @@ def test_the_sockets_that_a_process_has_by_name(table: Processes, tmp_path: Path
         assert str(tmp_path / "s") in table.listens(os.getpid())
         assert str(tmp_path / "s") not in table.listens(os.getppid())
     assert table.listens(2**22 + 1) == frozenset()
+
+
+def test_who_is_connected_to_whom_the_kernel_says() -> None:
+    """Two processes with a socket between them are connected, others are not; what cannot be read is not known."""
+    ours, theirs = socket.socketpair()
+    table = LinuxProcesses()
+    with ours, subprocess.Popen(["cat"], stdin=theirs) as child:
+        theirs.close()
+        assert table.connected(child.pid, os.getpid()) is True
+        assert table.connected(os.getpid(), child.pid) is True
+        assert table.connected(child.pid, os.getppid()) is False
+        assert table.connected(2**22 + 1, os.getpid()) is None
+        ours.shutdown(socket.SHUT_RDWR)
+    assert PsutilProcesses().connected(os.getpid(), os.getppid()) is None

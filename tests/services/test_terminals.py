@@ -64,6 +64,9 @@ class Table:
     def holds_terminal(self, pid: int, tty: str) -> bool | None:
         return None
 
+    def connected(self, pid: int, other: int) -> bool | None:
+        return None
+
     def listens(self, pid: int) -> frozenset[str]:
         return frozenset({"/tmp/tmux-1000/default"})
 

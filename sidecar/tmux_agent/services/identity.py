@@ -162,6 +162,8 @@ class Identity:
             return f"client {client} says it is process {entry.pid}, which is not on {entry.tty}"
         if "tmux" not in seen.peer.name and "tmux" not in self._table.exe(entry.pid):
             return f"client {client} says it is process {entry.pid}, which is no tmux"
+        if self._table.connected(entry.pid, view.pid) is False:
+            return f"client {client} says it is process {entry.pid}, which is not connected to the server at {server}"
         against = self._against(seen, popup=True)
         return f"client {client} may not answer: {against}" if against else None
 

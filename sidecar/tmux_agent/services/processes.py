@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from tmux_agent.services import unix_peers
+
 _LIMIT = 131_072  # bytes of arguments that are looked at
 _ENVIRON_LIMIT = 8 << 20  # above what execve takes, so that a mark cannot be pushed out of sight
 _DEPTH = 64  # ancestors looked at; deeper is not a chain that people make
@@ -57,6 +59,7 @@ class Processes(Protocol):
     def pids(self) -> Iterator[int]: ...
     def holds_terminal(self, pid: int, tty: str) -> bool | None: ...  # has the master side open; None: cannot be known
     def listens(self, pid: int) -> frozenset[str]: ...  # paths of the Unix sockets that it has open by name
+    def connected(self, pid: int, other: int) -> bool | None: ...  # by a Unix socket; None: cannot be known
     def now(self) -> int: ...  # in the unit of Process.started
 
 
@@ -126,13 +129,14 @@ class LinuxProcesses:
 
     def listens(self, pid: int) -> frozenset[str]:
         """By inode, through /proc/net/unix (proc_net(5)): a kilobyte for every ten sockets of the machine."""
-        try:
-            links = {_link(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}
-        except OSError:
-            return frozenset()
-        inodes = {link[8:-1].encode() for link in links if link.startswith("socket:[")}
+        inodes = {str(inode).encode() for inode in _sockets(pid)}
         rows = (row.split(None, 7) for row in (_bytes("/proc/net/unix", _ENVIRON_LIMIT) or b"").splitlines()[1:])
         return frozenset(_text(row[7]) for row in rows if len(row) == 8 and row[6] in inodes)
+
+    def connected(self, pid: int, other: int) -> bool | None:
+        """By the sockets that both hold; a process whose sockets cannot be read, or that has none, tells nothing."""
+        theirs, others = unix_peers.peers(_sockets(pid)), _sockets(other)
+        return not theirs.isdisjoint(others) if theirs and others else None
 
     def now(self) -> int:
         # The clock of stat's start times.
@@ -193,6 +197,9 @@ class PsutilProcesses:
         except (self._psutil.Error, OSError):
             return frozenset()
         return frozenset(str(connection.laddr) for connection in found if connection.laddr)
+
+    def connected(self, pid: int, other: int) -> bool | None:  # noqa: ARG002 (cannot be known here)
+        return None
 
     def now(self) -> int:
         return int(time.time() * TICKS)
@@ -258,6 +265,15 @@ def _link(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+def _sockets(pid: int) -> frozenset[int]:
+    """Inodes of the sockets that a process has open; none where that may not be read."""
+    try:
+        links = {_link(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}
+    except OSError:
+        return frozenset()
+    return frozenset(int(link[8:-1]) for link in links if link.startswith("socket:["))
 
 
 def _text(data: bytes) -> str:
