@@ -19,6 +19,7 @@ data_place() {
 # make_environment: as the plugin makes its own, but in a place of ours.
 make_environment() {
 	data=$(data_place)
+	[ -d "${data}/home" ] || printf 'making a Python environment in %s, once\n' "${data}" >&2
 	mkdir -p "${data}/home"
 	# The real Python, not a shim that looks for its settings in a home folder.
 	folder=$(python3 -c 'import os, sys; print(os.path.dirname(os.path.realpath(sys.executable)))') ||

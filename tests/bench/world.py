@@ -1,7 +1,7 @@
 """What measurements share: a sidecar of their own, a tmux server with the plugin, an asker, rows of the table.
 
-Owns that everything measured is real (processes, sockets, tmux clients) and ends with its `World`. Must not own: what is
-measured, bounds. What asks runs in a session of its own: who asks may not answer, and the terminals are our children.
+Owns that everything measured is real (processes, sockets, tmux clients) and ends with its `World`. Must not own: what
+is measured, bounds. What asks runs in a session of its own: who asks may not answer, and the terminals are our children.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tests.plugin.terminal import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
-CONF = (
+CONF = (  # the sidecar is our own child, not the plugin's, so that its use of the machine can be read
     "set -g status-right-length 60\nset -g status-right '[#{tmux_agent}]'\n"
-    "set -g @tmux-agent-command '/bin/true'\n"  # the sidecar is our own child, so that its use of the machine can be read
+    "set -g @tmux-agent-command '/bin/true'\n"
     f"run-shell '{ROOT}/tmux-agent.tmux'\n"
 )
 
@@ -184,5 +184,3 @@ class Asker:
     def when(self) -> float:
         """For `put`: just before it was sent. For `ask`: when the answer was there. By time.perf_counter."""
         return float(self._hear())
-
-

@@ -1,15 +1,17 @@
-"""scripts/demo --auto, as a newcomer runs it, with the test environment in the place of its own."""
+"""scripts/demo as a newcomer runs it, with the test environment in the place of its own."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+from tests.plugin.terminal import Terminal
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo"
 HELD = (
@@ -24,6 +26,17 @@ HELD = (
 )
 
 
+def environ() -> dict[str, str]:
+    return {**os.environ, "TMUX_AGENT_DEMO_PYTHON": sys.executable}
+
+
+def started() -> subprocess.Popen[str]:
+    """The demo by itself, with no terminal of its own."""
+    return subprocess.Popen(
+        [str(DEMO), "--auto"], env=environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
+
+
 def carries(process: psutil.Process, folder: str) -> bool:
     """Whether a process belongs to the demo of that folder."""
     with contextlib.suppress(psutil.Error):
@@ -31,27 +44,57 @@ def carries(process: psutil.Process, folder: str) -> bool:
     return False
 
 
-def test_everything_holds() -> None:
-    """Exit code 0, every expectation met, with no terminal of its own; nothing stays in its place."""
-    environ = {**os.environ, "TMUX_AGENT_DEMO_PYTHON": sys.executable}
-    done = subprocess.run(
-        [str(DEMO), "--auto"], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=55
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for name in HELD:
-        assert f"✓ {name}" in done.stdout
-    assert "✗" not in "".join(line[:1] for line in done.stdout.splitlines())
-    folder = re.search(r"/tmp/ta-demo-[^/]+", done.stdout)
+def assert_nothing_is_left(printed: str) -> None:
+    """The folder that the popup named is gone, and so is every process of it."""
+    folder = re.search(r"/tmp/ta-demo-\w+", printed)
     assert folder
     assert not Path(folder[0]).exists()
     assert not [one for one in psutil.process_iter() if carries(one, folder[0])]
 
 
+def test_everything_holds() -> None:
+    """Exit code 0, every expectation met by name; nothing of it stays."""
+    with started() as demo:
+        printed, _ = demo.communicate(timeout=55)
+    assert demo.returncode == 0, printed
+    for name in HELD:
+        assert f"✓ {name}" in printed
+    assert not re.search("^✗", printed, re.MULTILINE)
+    assert_nothing_is_left(printed)
+
+
+def test_interrupted() -> None:
+    """Ctrl-C while the popup is open: nothing of it stays."""
+    with started() as demo:
+        assert demo.stdout
+        printed = ""
+        while "✓ the edit is shown as a diff" not in printed:
+            line = demo.stdout.readline()
+            assert line, printed
+            printed += line
+        demo.send_signal(signal.SIGINT)
+        printed += demo.communicate(timeout=30)[0]
+    assert demo.returncode == 130
+    assert_nothing_is_left(printed)
+
+
+def test_by_hand() -> None:
+    """A person finds the hint, opens the popup, leaves with C-b d, and is told what is on record."""
+    with Terminal([str(DEMO)], columns=110, rows=34, env=environ()) as terminal:
+        terminal.wait(lambda text: "⏸4" in text and "press C-b A" in text, 30)
+        terminal.press("\x02", "A")
+        opened = terminal.wait(lambda text: "4 waiting" in text and "round(total, 2)" in text)
+        terminal.press("q")
+        terminal.wait_gone("4 waiting")
+        terminal.press("\x02", "d")
+        terminal.wait_for("folder are gone", 20)
+        assert terminal.process.wait(10) == 0
+    assert_nothing_is_left(opened)
+
+
 def test_wants_a_terminal() -> None:
     """Without --auto and without a terminal it says what to do, and starts nothing."""
-    environ = {**os.environ, "TMUX_AGENT_DEMO_PYTHON": sys.executable}
-    done = subprocess.run(
-        [str(DEMO)], env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20
-    )
+    nothing = subprocess.DEVNULL
+    done = subprocess.run([str(DEMO)], env=environ(), stdin=nothing, capture_output=True, text=True, timeout=20)
     assert done.returncode == 1
     assert done.stderr == "demo: wants a terminal; without one: ./scripts/demo --auto\n"
