@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 
 from .argv.options import mentions
+from .calls import Invocation
 from .facts import Lookup
 from .model import Risk
 from .paths import absolute, inside
-from .rules import Invocation
 
 _LAST = frozenset(["cp", "install", "ln", "rsync", "scp", "mv"])
 _ALL_WRITTEN = frozenset(

@@ -13,312 +13,15 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from . import guardrail_lists as lists
 from . import paths
 from .argv import tmux as tmux_argv
 from .argv.options import Arg, mentions
+from .calls import Invocation
 from .model import Match, Risk, Verdict
-from .rules import Invocation, Touch
+from .rules import Touch
 
 DENY, ASK = Verdict.DENY, Verdict.ASK
-_WRITES = frozenset(("write", "edit", "copy", "delete"))
-# Agents' own settings: whoever writes them can take the hooks out.
-AGENT_SETTINGS = (
-    "**/.claude/settings.json",
-    "**/.claude/settings.*.json",
-    "**/.claude/hooks/**",
-    "~/.claude.json",
-    "/etc/claude-code/**",
-    "**/.codex/config.toml",
-    "**/.codex/hooks.json",
-    "**/.codex/rules/**",
-    "**/.gemini/settings.json",
-    "**/.gemini/config/**",
-    "/etc/gemini-cli/**",
-    "**/.cursor/hooks.json",
-    "**/.cursor/cli-config.json",
-    "**/opencode.json",
-    "**/opencode.jsonc",
-    "**/.config/opencode/**",
-    "**/.opencode/**",
-    "**/.tmuxagent/**",
-)
-# Not refused, but never without a person.
-_ASKED_PATHS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (
-        "changes what git runs",
-        (
-            "**/.git/config",
-            "**/.git/config.worktree",
-            "**/.git/hooks/**",
-            "**/.git/modules/**/config",
-            "**/.git/info/attributes",
-            "~/.gitconfig",
-            "~/.config/git/**",
-            "/etc/gitconfig",
-        ),
-    ),
-    (
-        "changes what shells run when they start",
-        (
-            "~/.bashrc",
-            "~/.bash_profile",
-            "~/.bash_login",
-            "~/.bash_logout",
-            "~/.bash_aliases",
-            "~/.profile",
-            "~/.zshrc",
-            "~/.zshenv",
-            "~/.zprofile",
-            "~/.zlogin",
-            "~/.zlogout",
-            "~/.kshrc",
-            "~/.inputrc",
-            "~/.config/fish/**",
-            "~/.xprofile",
-            "~/.xinitrc",
-            "~/.pam_environment",
-            "~/.config/environment.d/**",
-            "/etc/profile",
-            "/etc/profile.d/**",
-            "/etc/bash.bashrc",
-            "/etc/zsh/**",
-        ),
-    ),
-    (
-        "changes what runs by itself later",
-        (
-            "~/.config/systemd/**",
-            "~/.config/autostart/**",
-            "/etc/cron*/**",
-            "/var/spool/cron/**",
-            "/etc/systemd/**",
-            "~/Library/LaunchAgents/**",
-        ),
-    ),
-    ("changes tmux itself", ("~/.tmux.conf", "~/.tmux/**", "~/.config/tmux/**", "/etc/tmux.conf")),
-    (
-        "changes keys or who may log in",
-        ("~/.ssh/**", "~/.gnupg/**", "/etc/ssh/**", "/etc/sudoers", "/etc/sudoers.d/**", "/etc/passwd"),
-    ),
-    (
-        "changes which servers an agent talks to",
-        ("**/.mcp.json", "**/.cursor/mcp.json", "**/.vscode/mcp.json", "~/.config/claude/**"),
-    ),
-)
-
-_SHELLS = frozenset(["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "csh", "tcsh", "mksh", "rbash", "pwsh"])
-_INTERPRETERS = re.compile(
-    r"(python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|wish|osascript|rscript|julia|ghci|runghc|irb|groovy|scala"
-    r"|guile|racket|sbcl|elixir|erl|escript|jshell|swift|ts-node|tsx|ipython|gdb|expect|jjs)[0-9.]*",
-    re.IGNORECASE,
-)
-# Letters of the options with which an interpreter takes code, by the beginning of its name; "e" and "E" for the others.
-_CODE_LETTERS = {
-    "python": "c",
-    "pypy": "c",
-    "ipython": "c",
-    "node": "epi",
-    "nodejs": "epi",
-    "php": "rRBE",
-    "tclsh": "",
-    "osascript": "e",
-    "rscript": "e",
-    "deno": "",
-    "gdb": "x",
-    "expect": "c",
-}
-_CODE_WORDS = ("--eval", "--print", "--exec", "--execute", "--command", "--run", "eval", "--import", "--require")
-_SHELL_FOR = frozenset(["ssh", "docker", "podman", "kubectl", "nsenter", "lxc", "machinectl"])
-_AGENTS = frozenset(
-    [
-        "claude",
-        "claude-code",
-        "codex",
-        "gemini",
-        "opencode",
-        "cursor-agent",
-        "aider",
-        "goose",
-        "amp",
-        "qwen",
-        "copilot",
-        "crush",
-        "cline",
-        "auggie",
-        "droid",
-    ]
-)
-_AGENT_PACKAGES = (
-    "@anthropic-ai/claude-code",
-    "@openai/codex",
-    "@google/gemini-cli",
-    "opencode-ai",
-    "@qwen-code/qwen-code",
-)
-_PRIVILEGE = frozenset(
-    [
-        "sudo",
-        "doas",
-        "su",
-        "pkexec",
-        "run0",
-        "runuser",
-        "sudoedit",
-        "visudo",
-        "passwd",
-        "chpasswd",
-        "usermod",
-        "useradd",
-        "userdel",
-        "groupadd",
-        "setcap",
-        "newgrp",
-    ]
-)
-_LATER = frozenset(
-    [
-        "at",
-        "batch",
-        "crontab",
-        "systemd-run",
-        "systemctl",
-        "launchctl",
-        "nohup",
-        "setsid",
-        "disown",
-        "daemonize",
-        "start-stop-daemon",
-    ]
-)
-_SENDS = frozenset(
-    [
-        "scp",
-        "sftp",
-        "ftp",
-        "lftp",
-        "ncat",
-        "nc",
-        "netcat",
-        "socat",
-        "telnet",
-        "rclone",
-        "s3cmd",
-        "gsutil",
-        "croc",
-        "magic-wormhole",
-        "wormhole",
-        "mail",
-        "sendmail",
-        "mutt",
-    ]
-)
-_READING_WORDS = frozenset(
-    [
-        "get",
-        "describe",
-        "list",
-        "ls",
-        "logs",
-        "log",
-        "ps",
-        "images",
-        "inspect",
-        "show",
-        "version",
-        "info",
-        "top",
-        "explain",
-        "diff",
-        "status",
-        "history",
-        "search",
-        "config",
-        "context",
-        "contexts",
-        "view",
-        "whoami",
-        "help",
-        "cluster-info",
-        "api-resources",
-        "api-versions",
-        "auth",
-        "can-i",
-        "list-objects",
-        "head-object",
-        "plan",
-        "validate",
-        "fmt",
-        "output",
-        "state",
-        "graph",
-        "providers",
-        "template",
-        "events",
-        "stats",
-        "port",
-        "size",
-        "account",
-        "project",
-        "projects",
-        "--version",
-        "--help",
-        "-v",
-        "-h",
-    ]
-)
-_CLOUD = frozenset(
-    [
-        "docker",
-        "podman",
-        "nerdctl",
-        "kubectl",
-        "helm",
-        "oc",
-        "terraform",
-        "tofu",
-        "pulumi",
-        "aws",
-        "gcloud",
-        "az",
-        "doctl",
-        "flyctl",
-        "fly",
-        "heroku",
-        "vercel",
-        "netlify",
-        "wrangler",
-        "ansible",
-        "ansible-playbook",
-        "vagrant",
-        "minikube",
-        "kind",
-        "k3d",
-        "k9s",
-        "eksctl",
-        "docker-compose",
-        "podman-compose",
-        "buildah",
-        "skopeo",
-        "cdk",
-        "serverless",
-        "sam",
-        "firebase",
-        "supabase",
-        "railway",
-        "oci",
-        "ibmcloud",
-        "linode-cli",
-        "hcloud",
-        "scw",
-        "openstack",
-        "virsh",
-        "lxc",
-        "multipass",
-    ]
-)
-_OURS = frozenset(("tmux-agent",))
-_OURS_REFUSED = frozenset(["approve", "deny", "popup", "sidecar", "grants", "setup", "restore"])
-_OURS_READING = frozenset(["check", "explain", "test", "lint", "replay", "init"])
 
 
 class Protected(Struct, frozen=True):
@@ -339,9 +42,9 @@ def _match(rule: str, verdict: Verdict, reason: str, risk: Risk) -> Match:
 def touch(done: Touch, protected: Protected) -> Iterable[Match]:
     """Guardrails for one thing done to one file; `use` is an operand of a program that nobody knows."""
     names = dict.fromkeys((done.real, paths.normal(done.path), done.path))
-    if done.verb not in _WRITES and done.verb != "use":
+    if done.verb not in lists.WRITES and done.verb != "use":
         return
-    yes = DENY if done.verb in _WRITES else ASK
+    yes = DENY if done.verb in lists.WRITES else ASK
     verb = {"use": "may change", "delete": "removes"}.get(done.verb, "changes")
     for name in names:
         ours = _near(name, protected.places, whole=done.verb == "delete")
@@ -350,12 +53,12 @@ def touch(done: Touch, protected: Protected) -> Iterable[Match]:
                 "our own files", yes, f"{verb} {ours}, which belongs to tmux-agent or decides what it allows", Risk.HIGH
             )
             return
-        if paths.matches(name, AGENT_SETTINGS, protected.home):
+        if paths.matches(name, lists.AGENT_SETTINGS, protected.home):
             yield _match("agents' settings", yes, f"{verb} {name}, where an agent's hooks are set", Risk.HIGH)
             return
     if done.verb == "use":
         return
-    for why, patterns in _ASKED_PATHS:
+    for why, patterns in lists.ASKED_PATHS:
         found = next((name for name in names if paths.matches(name, patterns, protected.home)), None)
         if found:
             yield _match("files that decide what runs", ASK, f"{why}: {found}", Risk.HIGH)
@@ -381,25 +84,25 @@ def command(call: Invocation, *, body: bool = False) -> Iterable[Match]:
     plain = [word for word in args if isinstance(word, str)]
     if program == "tmux":
         yield from _tmux(args)
-    if program in _OURS or "tmux_agent" in plain[:2] or "tmux_agent.cli" in plain[:2]:
+    if program in lists.OURS or "tmux_agent" in plain[:2] or "tmux_agent.cli" in plain[:2]:
         yield from _ours(plain)
-    if program in _AGENTS or any(package in word for word in plain for package in _AGENT_PACKAGES):
+    if program in lists.AGENTS or any(package in word for word in plain for package in lists.AGENT_PACKAGES):
         yield _match("another agent", ASK, f"starts {program}, an agent of its own, perhaps without hooks", Risk.HIGH)
-    if program in _PRIVILEGE or (
+    if program in lists.PRIVILEGE or (
         program in ("chmod",) and any(re.fullmatch(r"[0-7]?[2-7][0-7]{3}|[ugo]*\+[rwx]*s[rwx]*", w) for w in plain)
     ):
         yield _match("privileges", ASK, f"{program} changes privileges", Risk.HIGH)
     yield from _code(call, plain, body)
     yield from _network(program, plain)
     if (
-        program in _LATER
+        program in lists.LATER
         and not (program == "crontab" and plain == ["-l"])
         and not (program == "systemctl" and plain[:1] == ["status"])
     ):
         yield _match(
             "runs later or elsewhere", ASK, f"{program} runs things outside of what is watched here", Risk.HIGH
         )
-    if program in _CLOUD and not _only_reads(plain):
+    if program in lists.CLOUD and not _only_reads(plain):
         yield _match("containers and clouds", ASK, f"{program} can change containers or servers", Risk.HIGH)
     if program == "gh" and len(plain) > 1 and plain[1] not in ("view", "list", "status", "diff", "checks", "watch"):
         yield _match("containers and clouds", ASK, "gh can change the repository on the server", Risk.HIGH)
@@ -414,7 +117,7 @@ def _tmux(args: Sequence[Arg]) -> Iterable[Match]:
 def _ours(plain: Sequence[str]) -> Iterable[Match]:
     words = [word for word in plain if not word.startswith("-") and not word.startswith("tmux_agent")]
     verb = words[0] if words else ""
-    refused = verb in _OURS_REFUSED or (verb == "policy" and (words[1:2] or [""])[0] not in _OURS_READING)
+    refused = verb in lists.OURS_REFUSED or (verb == "policy" and (words[1:2] or [""])[0] not in lists.OURS_READING)
     if verb == "call":
         refused = any(w in (words[1:2] or [""])[0] for w in ("respond", "reload", "revoke", "stop", "audit", "hook"))
     if verb == "sidecar" and words[1:2] == ["status"]:
@@ -428,11 +131,11 @@ def _ours(plain: Sequence[str]) -> Iterable[Match]:
 def _code(call: Invocation, plain: Sequence[str], body: bool) -> Iterable[Match]:
     program = call.program
     fed = call.piped or body
-    if program in _SHELLS and "-c" not in plain and not any(re.fullmatch(r"-[a-z]*c", w) for w in plain):
+    if program in lists.SHELLS and "-c" not in plain and not any(re.fullmatch(r"-[a-z]*c", w) for w in plain):
         operands = [word for word in plain if not word.startswith("-")]
         if fed and (not operands or "-s" in plain):
             yield _match("pipe into a shell", ASK, f"{program} runs whatever it is sent", Risk.HIGH)
-    elif _INTERPRETERS.fullmatch(program):
+    elif lists.INTERPRETERS.fullmatch(program):
         files = [word for word in plain if not word.startswith("-")]
         if _is_inline(program, plain):
             yield _match("inline code", ASK, f"{program} runs code from its arguments", Risk.MEDIUM)
@@ -445,9 +148,9 @@ def _code(call: Invocation, plain: Sequence[str], body: bool) -> Iterable[Match]
 def _is_inline(program: str, plain: Sequence[str]) -> bool:
     """True where the options in front of the first file hand over code, or it is to come from standard input."""
     name = program.rstrip("0123456789.").lower()
-    letters = _CODE_LETTERS.get(name, "eE")
+    letters = lists.CODE_LETTERS.get(name, "eE")
     for word in plain:
-        if word in ("-", "eval") or any(word.partition("=")[0] == option for option in _CODE_WORDS):
+        if word in ("-", "eval") or any(word.partition("=")[0] == option for option in lists.CODE_WORDS):
             return True
         if not word.startswith("-"):
             return False
@@ -481,9 +184,9 @@ def _network(program: str, plain: Sequence[str]) -> Iterable[Match]:
         )
         if mentions(plain, sends) or verbs:
             yield _match("uploads", ASK, f"{program} sends data to another machine", Risk.HIGH)
-    elif program in _SENDS or (program == "rsync" and any(re.match(r"[^/]+:", word) for word in plain)):
+    elif program in lists.SENDS or (program == "rsync" and any(re.match(r"[^/]+:", word) for word in plain)):
         yield _match("uploads", ASK, f"{program} talks to another machine", Risk.HIGH)
-    elif program in _SHELL_FOR and program == "ssh":
+    elif program in lists.SHELL_FOR and program == "ssh":
         yield _match("uploads", ASK, "ssh runs things on another machine", Risk.HIGH)
 
 
@@ -491,7 +194,7 @@ def _only_reads(plain: Sequence[str]) -> bool:
     words = [word for word in plain if not word.startswith("-")][:3]
     if not words:
         return True
-    return any(w in _READING_WORDS or w.startswith(("describe-", "list-", "get-")) for w in words[:3]) and not any(
+    return any(w in lists.READING_WORDS or w.startswith(("describe-", "list-", "get-")) for w in words[:3]) and not any(
         w
         in ("apply", "delete", "create", "run", "exec", "rm", "set", "use", "push", "edit", "scale", "patch", "import")
         for w in words

@@ -7,23 +7,24 @@ round of one decision.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from . import effects, guardrails, paths, rules, shell
-from .argv import find, git, sources, wrappers
+from .argv import find, sources, wrappers
 from .argv.options import Arg, Fed
+from .calls import Invocation, call_of
 from .facts import Lookup
-from .folders import folders_of
+from .feeds import feed_of
+from .folders import Folders, folders_of
 from .guardrails import Protected
 from .judging_other import other
 from .model import Action, Command, File, Match, Risk, Shell, Tmux, Verdict
 from .reach import Miss, Reach
-from .rules import Invocation, Rule, Touch
-from .shell_parts import Opaque, Part, Redirect, Simple, Word
+from .rules import Rule, Touch
+from .rules_command import match_command, program_miss
+from .shell_parts import Opaque, Part, Redirect, Simple
 from .situation import Finding, Policy, Situation, strictest
+from .words import arguments, has_showy_comment
 
 _DEPTH = 8
 _WORDS = 20_000
@@ -78,7 +79,7 @@ class Judging:
         parts = shell.parse(text, dialect)
         if not parts:
             return [Finding(text, (self._nothing(),))]
-        if _hides_commands(parts, text):
+        if has_showy_comment(parts, text):
             return [Finding(text, (self.unmatched("a comment that looks like a command", Risk.MEDIUM),))]
         places = folders_of(parts, text, start, self.situation.home, self.look)
         return [self._part(parts, index, places) for index in range(len(parts))]
@@ -88,7 +89,7 @@ class Judging:
             rule="nothing to do", verdict=Verdict.ALLOW, reason="nothing but blanks or comments", where="guardrail"
         )
 
-    def _part(self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]]) -> Finding:
+    def _part(self, parts: Sequence[Part], index: int, places: Sequence[Folders]) -> Finding:
         part = parts[index]
         if isinstance(part, Opaque):
             unknown = self.unmatched(f"cannot be read before it runs: {part.why}", Risk.MEDIUM)
@@ -106,9 +107,7 @@ class Judging:
         asked = strictest(matches).verdict is not Verdict.ALLOW
         return Finding(source, tuple(matches), self._says(argv, folder) if asked and argv and argv[0] else "")
 
-    def _simple(
-        self, parts: Sequence[Part], index: int, folder: str | None, places: Sequence[Sequence[str | None]]
-    ) -> list[Match]:
+    def _simple(self, parts: Sequence[Part], index: int, folder: str | None, places: Sequence[Folders]) -> list[Match]:
         part = parts[index]
         assert isinstance(part, Simple)
         matches: list[Match] = []
@@ -121,66 +120,14 @@ class Judging:
         for redirect in part.redirects:
             matches += self._redirect(redirect, folder)
         if part.words:
-            args, unclear = self._words(part.words, folder)
-            matches += unclear
-            feed = self._feed(parts, index, places)
+            args, doubts = arguments(part.words, folder, self.reach)
+            for why, source in doubts:
+                matches += [self.unmatched(why), *guardrails.unread(source)]
+            feed = feed_of(parts, index, places, self.reach)
             piped = part.piped_from is not None or part.joined in ("|", "|&")
             body = any(redirect.op in ("<", "<<", "<<-", "<<<") for redirect in part.redirects)
             matches += self._run(args, folder, piped=piped, body=body, feed=feed)
         return matches
-
-    def _words(self, words: Sequence[Word], folder: str | None) -> tuple[list[Arg], list[Match]]:
-        """The arguments that the words become, and what stands against knowing them."""
-        args: list[Arg] = []
-        unclear: list[Match] = []
-        for index, word in enumerate(words):
-            text = word.text
-            if word.kind == "opaque":
-                unclear.append(self.unmatched(f"{word.source} is known only when it runs: {word.why}"))
-                unclear += guardrails.unread(word.source)
-                args.append(Fed(unknown=True))
-                continue
-            if word.tilde:
-                if text != "~" and not text.startswith("~/"):
-                    unclear.append(self.unmatched(f"{word.source} is another person's folder, or a shell's own"))
-                    args.append(Fed(unknown=True))
-                    continue
-                text = self.situation.home + text[1:]
-            if word.kind == "glob":
-                found = self._globbed(text, folder) if index else "a pattern in place of a program"
-                if isinstance(found, str):
-                    unclear.append(self.unmatched(f"{word.source}: {found}"))
-                    args.append(Fed(unknown=True))
-                else:
-                    args += found
-                continue
-            args.append(text)
-        return args, unclear
-
-    def _globbed(self, pattern: str, folder: str | None) -> list[str] | str:
-        """What the shell puts in place of a pattern, or why that is not known."""
-        front = (
-            pattern[: _first_special(pattern)].rpartition("/")[0] if "/" in pattern[: _first_special(pattern)] else ""
-        )
-        if folder is None and not pattern.startswith("/"):
-            return "the folder is not known"
-        if ".." in pattern.split("/"):
-            return "a pattern with .. in it"
-        start = "/" if pattern.startswith("/") and not front else (front or ".")
-        miss = self.reach.name(start, folder or "/")
-        if miss is not None and not miss.pending:
-            return miss.text
-        fact = self.look.glob(folder or "/", pattern)
-        if miss is not None or fact is None:
-            return []
-        if not fact.complete or len(fact.matches) > _WORDS:
-            return "it matches more names than are looked at"
-        if "/" in pattern[_first_special(pattern) :].rstrip("/"):
-            for name in fact.matches:
-                miss = self.reach.name(name, folder or "/")
-                if miss is not None and not miss.pending:
-                    return miss.text
-        return list(fact.matches) or [_unescaped(pattern)]
 
     # --- redirections, environment ---
 
@@ -239,7 +186,7 @@ class Judging:
             return [self.unmatched("the program is known only when it runs", Risk.MEDIUM)]
         if self._depth > _DEPTH:
             return [self.unmatched("wrappers nested too deeply", Risk.MEDIUM)]
-        call = self._call(argv, folder, in_shell=in_shell, piped=piped)
+        call = call_of(argv, folder, self.reach, in_shell=in_shell, piped=piped)
         matches = [*guardrails.command(call, body=body)]
         if folder is None:
             matches.append(self.unmatched("the folder it runs in is not known"))
@@ -253,20 +200,6 @@ class Judging:
         allowed = not any(match.verdict is not Verdict.ALLOW for match in matches)
         return matches + self._touches(call, allowed=allowed)
 
-    def _call(self, argv: Sequence[Arg], folder: str | None, *, in_shell: bool, piped: bool) -> Invocation:
-        word = str(argv[0])
-        program = word.rpartition("/")[2]
-        args, place, why = tuple(argv[1:]), folder or "/", "" if folder else "the folder is not known"
-        if program == "git":
-            read = git.read(args)
-            for step in read.folders:
-                place = paths.absolute(place, step) if step else place
-            if read.folders:
-                fact = self.look.path(place)
-                why = why or ("" if fact is None or fact.kind == "folder" else f"{place} is no folder yet")
-            args, why = ((read.command, *read.rest) if read.command else read.rest), why or read.why
-        return Invocation(program, word, args, place, piped, in_shell, why)
-
     def _ruled(self, call: Invocation) -> list[Match]:
         """The rules that match one run; the default with the best reason where none does."""
         matches: list[Match] = []
@@ -275,7 +208,7 @@ class Judging:
         for rule in (*named, *(granted for granted in self.granted if call.program in granted.programs)):
             if not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
                 continue
-            miss = rules.match_command(rule, call, self.reach)
+            miss = match_command(rule, call, self.reach)
             if miss is None:
                 matches.append(self.by_rule(rule))
             elif not miss.pending and (best is None or miss.weight > best.weight):
@@ -298,7 +231,7 @@ class Judging:
         stricter = [m for m in self._ruled(call) if m.where != "default"]
         if peeled.plain and not call.why:
             matches += [m for m in stricter if m.verdict is not Verdict.ALLOW]
-            miss = rules.program_miss(call, self.reach)
+            miss = program_miss(call, self.reach)
             if miss is not None and not miss.pending:
                 matches.append(self._asked_about(miss, call))
         else:
@@ -326,50 +259,6 @@ class Judging:
         for inner in search.runs:
             matches += self._run(wrappers.replace(inner, "{}", names), call.folder, in_shell=False)
         return matches
-
-    def _feed(self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]]) -> Fed | None:
-        """The names that come in through the pipe, as far as they are known."""
-        names, zero = self._printed(parts, index, places, 0)
-        if names is None:
-            return None
-        part = parts[index]
-        assert isinstance(part, Simple)
-        peeled = self._peeled(part)
-        whole = zero and peeled is not None and peeled.zero
-        return msgspec.structs.replace(names, split=not whole)
-
-    def _peeled(self, part: Simple) -> wrappers.Peeled | None:
-        words = [word.text for word in part.words]
-        return wrappers.peel(words[0].rpartition("/")[2], words[1:]) if words else None
-
-    def _printed(
-        self, parts: Sequence[Part], index: int, places: Sequence[Sequence[str | None]], depth: int
-    ) -> tuple[Fed | None, bool]:
-        """What the part that feeds this one prints."""
-        part = parts[index]
-        source = part.piped_from if isinstance(part, Simple) else None
-        if source is None:
-            return None, False
-        before = parts[source]
-        folder = places[source][0]
-        if depth > _DEPTH or not isinstance(before, Simple) or len(places[source]) != 1 or folder is None:
-            return sources.UNKNOWN, False
-        args, unclear = self._words(before.words, folder)
-        if unclear or not args:
-            return sources.UNKNOWN, False
-        feed, _ = self._printed(parts, source, places, depth + 1)
-        call = self._call(args, folder, in_shell=True, piped=feed is not None)
-        peeled = wrappers.peel(call.program, call.args)
-        if peeled is not None and peeled.reads_names and peeled.argv:
-            call = self._call(wrappers.feed(peeled, feed or sources.UNKNOWN), folder, in_shell=False, piped=False)
-        elif peeled is not None:
-            return sources.UNKNOWN, False
-        names, zero = sources.printed(call.program, call.args, call.folder, feed)
-        if names.files:
-            facts = [self.look.path(start) for start in names.starts]
-            if any(fact is None or fact.kind != "file" for fact in facts):
-                return sources.UNKNOWN, False
-        return names, zero
 
     # --- files ---
 
@@ -471,7 +360,7 @@ class Judging:
         return self.unmatched(text or "not looked at yet", risk)
 
     def _says(self, argv: Sequence[str], folder: str) -> str:
-        call = self._call(argv, folder, in_shell=True, piped=False)
+        call = call_of(argv, folder, self.reach, in_shell=True, piped=False)
         return effects.describe(call, self.look, self.situation.roots)[0]
 
 
@@ -507,36 +396,3 @@ _NAMES_ONLY = frozenset(
         "lsd",
     ]
 )
-
-
-_SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
-
-
-def _hides_commands(parts: Sequence[Part], text: str) -> bool:
-    """True where a comment has quotes and then an operator: one shell or another, or a person, may read it
-    as a command."""
-    if "#" not in text:
-        return False
-    at, gaps = 0, []
-    for part in parts:
-        gaps.append(text[at : part.start])
-        at = max(at, part.end)
-    return any(_SHOWY_COMMENT.search(gap) for gap in (*gaps, text[at:]))
-
-
-def _first_special(pattern: str) -> int:
-    index = 0
-    while index < len(pattern) and pattern[index] not in "*?[":
-        index += 2 if pattern[index] == "\\" else 1
-    return min(index, len(pattern))
-
-
-def _unescaped(pattern: str) -> str:
-    out = []
-    index = 0
-    while index < len(pattern):
-        if pattern[index] == "\\" and index + 1 < len(pattern):
-            index += 1
-        out.append(pattern[index])
-        index += 1
-    return "".join(out)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from msgspec import Struct
 
+from . import paths
 from .argv import awk, git, jq, sed
 from .argv.options import Arg, Fed, Parsed
 from .reach import Miss, Narrow, Reach, first
@@ -76,7 +77,9 @@ _EXCLUSION = re.compile(r":([!^]|\(exclude\))")
 
 def _pathspec(word: str, place: Place) -> Miss | None:
     if not git.is_wide(word):
-        return place.reach.content(word, place.folder)
+        miss = place.reach.content(word, place.folder)
+        secret = place.reach.is_secret(paths.normal(paths.absolute(place.folder, word)))
+        return miss or (Miss(f"{word} holds secrets", 3) if secret else None)
     if _EXCLUSION.match(word):
         return None
     if ".." in word or word.startswith("/"):

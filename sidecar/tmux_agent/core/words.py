@@ -1,61 +1,91 @@
-"""What an action is called in one line, in the words that the popup, the command line and notifications share.
+"""Shell words to the arguments that a program gets: home folders, and patterns as the names that they match.
 
-Pure. The line is raw text: whoever shows it makes it safe (display.py). Must not own: colours, layout.
+Owns what the shell does to a word that was read (shell_parts.Word). Must not own what the arguments mean.
 """
 
 from __future__ import annotations
 
-import shlex
+import re
+from collections.abc import Sequence
 
-import msgspec
+from .argv.options import Arg, Fed
+from .reach import Reach
+from .shell_parts import Part, Word
 
-from .model import Action, Ask, Command, Fetch, File, Mcp, Shell, Stage, Tmux, Tool
-
-
-def tilde(path: str, home: str) -> str:
-    """A path with the home folder as ~."""
-    inside = home not in ("", "/") and (path == home or path.startswith(home + "/"))
-    return "~" + path[len(home) :] if inside else path
-
-
-def beneath(path: str, folder: str, home: str = "") -> str:
-    """A path relative to `folder` if it is inside, else with ~."""
-    inside = folder and path.startswith(folder.rstrip("/") + "/")
-    return path[len(folder.rstrip("/")) + 1 :] if inside else tilde(path, home)
+_MOST = 20_000
+_UNKNOWN = Fed(unknown=True)
+_SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
+Doubts = list[tuple[str, str]]  # (why a word is not known, its source)
 
 
-def file_line(action: File, folder: str = "", home: str = "") -> str:
-    path = beneath(action.path, folder, home)
-    if action.verb == "copy":
-        return f"copy {path} to {beneath(action.target or '?', folder, home)}"
-    if action.verb == "read" and action.start_line:
-        return f"read {path} lines {action.start_line}-{action.end_line or ''}"
-    return f"{action.verb} {path}"
+def arguments(words: Sequence[Word], folder: str | None, reach: Reach) -> tuple[list[Arg], Doubts]:
+    """The arguments that the words become in `folder`, and what stands against knowing them."""
+    args: list[Arg] = []
+    doubts: Doubts = []
+    for index, word in enumerate(words):
+        found = _argument(word, folder, reach, first=index == 0)
+        if isinstance(found, str):
+            doubts.append((found, word.source))
+            args.append(_UNKNOWN)
+        else:
+            args += found
+    return args, doubts
 
 
-def tmux_line(action: Tmux) -> str:
-    typed = " ".join(action.keys) or action.text or shlex.join(action.argv)
-    return " ".join(filter(None, [f"tmux {action.verb.replace('_', ' ')}", action.target or action.name, typed]))
+def _argument(word: Word, folder: str | None, reach: Reach, *, first: bool) -> Sequence[Arg] | str:
+    text = word.text
+    if word.kind == "opaque":
+        return f"{word.source} is known only when it runs: {word.why}"
+    if word.tilde:
+        if text != "~" and not text.startswith("~/"):
+            return f"{word.source} is another person's folder, or a shell's own"
+        text = reach.home + text[1:]
+    if word.kind != "glob":
+        return (text,)
+    if first:
+        return f"{word.source}: a pattern in place of a program"
+    found = _globbed(text, folder, reach)
+    return f"{word.source}: {found}" if isinstance(found, str) else found
 
 
-def one_line(action: Action, folder: str = "", home: str = "") -> str:
-    """The action in one line; paths beneath `folder` are shown relative to it."""
-    match action:
-        case Shell(text=text):
-            return text.strip("\n")
-        case Command(argv=argv):
-            return shlex.join(argv)
-        case File():
-            return file_line(action, folder, home)
-        case Tmux():
-            return tmux_line(action)
-        case Fetch(url=url, method=method):
-            return f"{method} {url}"
-        case Mcp(server=server, tool=tool, arguments=arguments):
-            return f"{server}.{tool} {msgspec.json.encode(arguments).decode()}"
-        case Ask(prompt=prompt):
-            return prompt
-        case Stage(pipeline=pipeline, stage=stage):
-            return f"start {stage} of {pipeline}"
-        case Tool(name=name, arguments=arguments):
-            return f"{name} {msgspec.json.encode(arguments).decode()}"
+def _globbed(pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | str:
+    """What the shell puts in place of a pattern, or why that is not known."""
+    if folder is None and not pattern.startswith("/"):
+        return "the folder is not known"
+    if ".." in pattern.split("/"):
+        return "a pattern with .. in it"
+    special = _first_special(pattern)
+    front = pattern[:special].rpartition("/")[0] if "/" in pattern[:special] else "."
+    here = folder or "/"
+    miss = reach.name(front or "/", here)
+    if miss is not None and not miss.pending:
+        return miss.text
+    fact = reach.look.glob(here, pattern)
+    if miss is not None or fact is None:
+        return ()
+    if not fact.complete or len(fact.matches) > _MOST:
+        return "it matches more names than are looked at"
+    if "/" in pattern[special:].rstrip("/"):  # it looks into folders, which may be links that lead out
+        misses = (reach.name(name, here) for name in fact.matches)
+        out = next((miss for miss in misses if miss is not None and not miss.pending), None)
+        if out is not None:
+            return out.text
+    return fact.matches or (re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL),)
+
+
+def _first_special(pattern: str) -> int:
+    index = 0
+    while index < len(pattern) and pattern[index] not in "*?[":
+        index += 2 if pattern[index] == "\\" else 1
+    return min(index, len(pattern))
+
+
+def has_showy_comment(parts: Sequence[Part], text: str) -> bool:
+    """True where a comment has a quote and then an operator: some shell, or a person, may take it for a command."""
+    if "#" not in text:
+        return False
+    at, gaps = 0, []
+    for part in parts:
+        gaps.append(text[at : part.start])
+        at = max(at, part.end)
+    return any(_SHOWY_COMMENT.search(gap) for gap in (*gaps, text[at:]))

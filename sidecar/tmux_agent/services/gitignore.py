@@ -21,14 +21,18 @@ class Ignores:
         self._read: dict[str, _Patterns | None] = {}
         self._tops: dict[str, str | None] = {}
 
-    def names(self, path: str) -> bool:
-        """True where the file at this absolute path is ignored by the repository around it."""
+    def names(self, path: str, start: str) -> bool:
+        """True where a search that begins in the folder `start` skips the file at this absolute path.
+
+        A folder that was named outright is searched although it is ignored itself: only what lies beneath counts.
+        """
         folder = os.path.dirname(path)
         top = self._top(folder)
         if top is None:
             return False
         parts = path[len(top) :].strip("/").split("/")
-        for depth in range(1, len(parts) + 1):
+        begun = len(start[len(top) :].strip("/").split("/")) if len(start) > len(top) else 0
+        for depth in range(begun + 1, len(parts) + 1):
             ignored = self._names(top, parts[:depth], is_folder=depth < len(parts))
             if ignored is None:
                 return False

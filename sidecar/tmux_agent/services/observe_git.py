@@ -35,13 +35,15 @@ _LFS = frozenset(
     )
 )
 _RUNS = re.compile(
-    r"(diff\..*\.(command|textconv)|diff\.external|filter\..*\.(clean|smudge|process)|merge\..*\.driver"
-    r"|(diff|merge)tool\..*\.(cmd|path)|gpg\..*program|gpg\.program|core\.(sshcommand|editor|askpass|alternaterefscommand|gitproxy)"
-    r"|sequence\.editor|credential\..*helper|credential\.helper|remote\..*\.(uploadpack|receivepack|vcs|proxy)|uploadpack\.packobjectshook"
-    r"|interactive\.difffilter|trailer\..*\.(command|cmd)|protocol\.(.*\.)?allow|submodule\..*\.update|http\..*cookiefile|url\..*\.insteadof"
-    r"|browser\..*\.(cmd|path)|man\..*\.(cmd|path)|web\.browser|sendemail\..*"
-    r"|guitool\..*|instaweb\..*|hook\..*\.command|fsck\.skiplist|init\.templatedir)"
+    r"diff\..*\.(command|textconv)|diff\.external|filter\..*\.(clean|smudge|process)|merge\..*\.driver"
+    r"|(diff|merge)tool\..*\.(cmd|path)|gpg\.(.*\.)?program|sequence\.editor|interactive\.difffilter"
+    r"|core\.(sshcommand|editor|askpass|alternaterefscommand|gitproxy)|uploadpack\.packobjectshook"
+    r"|remote\..*\.(uploadpack|receivepack|vcs)|trailer\..*\.(command|cmd)|protocol\.(.*\.)?allow|hook\..*\.command"
+    r"|browser\..*\.(cmd|path)|man\..*\.(cmd|path)|web\.browser"
 )
+# These run a program only with a value that says so.
+_MAY_RUN = re.compile(r"credential\.(.*\.)?helper|submodule\..*\.update")
+_SAYS_SO = re.compile(r"\s*[!/~.]")
 _REACHES = re.compile(r"(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))")
 _TELLING_KEY = re.compile(r"(password|passwd|secret|token|extraheader|smtppass|apikey)", re.IGNORECASE)
 _TELLING_VALUE = re.compile(
@@ -219,7 +221,7 @@ class _Reading:
             return f"{key} reads settings from another file"
         if key.startswith("filter.") and value.strip() in _LFS:
             return ""
-        if _RUNS.fullmatch(key):
+        if _RUNS.fullmatch(key) or (_MAY_RUN.fullmatch(key) and _SAYS_SO.match(value)):
             return f"{key} runs a program"
         if _REACHES.fullmatch(key) and value.lower() not in _FALSE:
             return f"{key} lets git fetch what is missing from the network"

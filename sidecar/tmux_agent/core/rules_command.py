@@ -1,0 +1,225 @@
+"""Rules about programs: when an invocation is one that a rule speaks of.
+
+Owns the comparison of words, options and operands with a rule, and what has to hold besides: the program that would
+run, the repository, the folder. Must not own the kinds of operands (operands.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import operands, paths
+from .argv import find, git
+from .argv.options import Arg, Fed, Parsed, mentions, parse
+from .calls import Invocation
+from .model import Verdict
+from .operands import Place
+from .reach import PENDING, Miss, Reach, first
+from .rules import Rule, expand_roots
+
+# Programs that take no options behind their first operand.
+_STOPS = frozenset(
+    ["awk", "gawk", "mawk", "nawk", "printf", "echo", "test", "[", "basename", "expr", "which", "type", "sleep"]
+)
+# Programs whose words are all operands, whatever they begin with.
+_NO_OPTIONS = frozenset(("test", "[", "expr", "find", "echo", "printf"))
+_BUILTINS = frozenset(
+    [
+        "cd",
+        "pushd",
+        "popd",
+        "dirs",
+        "echo",
+        "printf",
+        "test",
+        "[",
+        "pwd",
+        "true",
+        "false",
+        ":",
+        "type",
+        "command",
+        "builtin",
+        "exit",
+        "set",
+        "wait",
+        "umask",
+        "ulimit",
+        "jobs",
+        "times",
+        "hash",
+        "export",
+        "unset",
+        "alias",
+        "bg",
+        "fg",
+        "kill",
+        "let",
+        "local",
+        "read",
+        "return",
+        "shift",
+        "trap",
+        "history",
+    ]
+)
+
+
+def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
+    """None where the rule matches this run."""
+    if rule.verdict is not Verdict.ALLOW:
+        return _match_strict(rule, call, reach)
+    args = call.args
+    for index, choice in enumerate(rule.words):
+        if index >= len(args) or args[index] not in choice:
+            return Miss("another command", 0)
+    if call.why:
+        return Miss(call.why, 2)
+    rest = args[len(rule.words) :]
+    if rule.open_end:
+        miss = Miss("names that only running will tell", 2) if any(isinstance(a, Fed) for a in rest) else None
+        return first(miss, _surroundings(rule, call, reach, None))
+    if rule.operands == ("find",):
+        return first(_match_find(rest, call, reach), _surroundings(rule, call, reach, None))
+    if call.program in _NO_OPTIONS:
+        parsed: Parsed | str = Parsed((), tuple(rest), len(rest))
+    else:
+        parsed = parse(rest, rule.options, stop=call.program in _STOPS)
+    if isinstance(parsed, str):
+        return Miss(parsed)
+    if rule.any_option and not parsed.names() & rule.any_option:
+        return Miss(f"without {' or '.join(rule.when.any_option)}", 0)
+    place = Place(reach, call.folder, operands.narrowed(parsed))
+    miss = operands.check_all(rule.operands, parsed, place, piped=call.piped)
+    return first(miss, _surroundings(rule, call, reach, parsed))
+
+
+def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | None:
+    search = find.read(rest)
+    if any(isinstance(word, Fed) for word in rest):
+        return Miss("find with starts that only running will tell", 2)
+    if search.why:
+        return Miss(f"find with {search.why}")
+    place = Place(reach, call.folder)
+    return first(*(operands.check("name", word, place) for word in (*(search.starts or (".",)), *search.references)))
+
+
+def _surroundings(rule: Rule, call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
+    """What has to hold besides the words: the program, the repository, the folder."""
+    miss = first(_program(rule, call, reach), _inside(rule, call, reach))
+    if miss is not None and not miss.pending:
+        return miss
+    if call.program == "git" and call.args and call.args[0] not in ("--version", "version"):
+        miss = first(miss, _repository(call, reach, parsed))
+    if rule.when.absent:
+        above = reach.look.above(call.folder, rule.when.absent)
+        if above is None:
+            miss = first(miss, PENDING)
+        elif above.found:
+            return Miss(f"{above.found[0]} may change which program runs", 2)
+    return miss
+
+
+def program_miss(call: Invocation, reach: Reach) -> Miss | None:
+    """None where the program that would run is the one its name promises."""
+    if call.in_shell and call.word in _BUILTINS:
+        return None
+    fact = reach.look.program(call.program)
+    if fact is None:
+        return PENDING
+    if fact.why:
+        return Miss(f"{call.program} would be {fact.path or 'a file'}, {fact.why}", 3)
+    if fact.real and paths.inside(fact.real, reach.roots):
+        return Miss(f"{call.program} would be {fact.real}, which lies inside the roots", 3)
+    if "/" not in call.word:
+        return None
+    named = reach.look.path(paths.absolute(call.folder, call.word))
+    if named is None:
+        return PENDING
+    return None if named.real and named.real == fact.real else Miss(f"{call.word} is not the {call.program} of PATH", 2)
+
+
+def _program(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
+    miss = program_miss(call, reach)
+    if miss is not None or not rule.when.program_path:
+        return miss
+    fact = reach.look.program(call.program)
+    real = (fact.real or fact.path) if fact is not None else ""
+    if paths.matches(real, rule.when.program_path, rule.home):
+        return None
+    return Miss(f"{call.program} is {real or 'nowhere'}, not where the rule expects it")
+
+
+def _inside(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
+    if not rule.inside:
+        return None
+    folder = reach.look.path(call.folder)
+    if folder is None:
+        return PENDING
+    roots = expand_roots(rule.inside, reach)
+    if not paths.inside(folder.real, roots):
+        return Miss(f"not inside {', '.join(rule.inside)}")
+    return None
+
+
+def _repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
+    miss = reach.name(call.folder, call.folder)
+    if miss is not None:
+        return miss
+    repo = reach.look.repo(call.folder)
+    if repo is None:
+        return PENDING
+    if not repo.top:
+        return None
+    if repo.hostile:
+        return Miss(f"this repository's own files can make git run or reach something: {repo.hostile[0]}", 3)
+    if not paths.inside(repo.top, reach.roots):
+        return Miss(f"the repository {repo.top} is outside the roots", 2)
+    if not repo.own and not paths.inside(repo.common, reach.roots):
+        return Miss(f"the repository's data are in {repo.common}, outside the roots", 2)
+    command = str(call.args[0]) if call.args else ""
+    if repo.tells and command in ("config", "remote"):
+        return Miss("git's configuration holds a password or token", 3)
+    if repo.tracked and parsed is not None and git.shows_content(command, parsed):
+        return _tracked(call, reach, parsed, repo.top, repo.tracked)
+    return None
+
+
+def _tracked(call: Invocation, reach: Reach, parsed: Parsed, top: str, tracked: Sequence[str]) -> Miss | None:
+    """Secrets that are in the repository show in its patches, unless paths are named and none of them leads there."""
+    named = [w for w in parsed.operands[parsed.dashes :] if isinstance(w, str)]
+    named += [w for w in parsed.operands[: parsed.dashes] if isinstance(w, str) and ":" not in w]
+    pinned = [w for w in parsed.operands[: parsed.dashes] if isinstance(w, str) and git.paths_in(w)]
+    if parsed.operands and len(pinned) == len(parsed.operands):
+        return None  # only REV:PATH, which was judged by its path
+    places = []
+    for word in named:
+        if git.is_wide(word):
+            return Miss(f"{tracked[0]} is in the repository and holds secrets", 3)
+        fact = reach.look.path(paths.absolute(call.folder, word))
+        if fact is None:
+            return PENDING
+        if fact.kind in ("file", "folder"):
+            places.append(fact.real)
+    if places and "*" not in tracked and not any(paths.inside(f"{top}/{secret}", places) for secret in tracked):
+        return None
+    return Miss(f"{tracked[0]} is in the repository and holds secrets", 3)
+
+
+def _match_strict(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
+    """For ask and deny: program by its last name, fixed words in order wherever they stand, options in any spelling."""
+    plain = [word for word in call.args if isinstance(word, str) and not word.startswith("-")]
+    at = 0
+    for choice in rule.words:
+        while at < len(plain) and plain[at] not in choice and at < len(rule.words) + 2:
+            at += 1
+        if at >= len(plain) or plain[at] not in choice:
+            return Miss("another command", 0)
+        at += 1
+    if rule.any_option and not mentions(call.args, rule.any_option):
+        return Miss("without such an option", 0)
+    if rule.when.options is not None and not rule.open_end:
+        parsed = parse(call.args[len(rule.words) :], rule.options)
+        if isinstance(parsed, str):
+            return Miss(parsed)
+    return _inside(rule, call, reach)
