@@ -82,6 +82,8 @@ def command(call: Invocation, *, body: bool = False) -> Iterable[Match]:
     program = call.program
     args = call.args
     plain = [word for word in args if isinstance(word, str)]
+    if plain in (["--version"], ["--help"], ["-V"]):
+        return
     if program == "tmux":
         yield from _tmux(args)
     if program in lists.OURS or "tmux_agent" in plain[:2] or "tmux_agent.cli" in plain[:2]:
