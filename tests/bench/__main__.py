@@ -51,7 +51,7 @@ def main() -> None:
         try:
             rows = PARTS[name](args.quick)
         except (AssertionError, OSError, RuntimeError) as why:  # one that cannot be taken leaves the others
-            rows = [Row(name=name, ours=f"not measured: {type(why).__name__}", held=False)]
+            rows = [Row(name=name, ours=f"not measured ({type(why).__name__}, above)", held=False)]
             print(why, file=sys.stderr)
         for row in rows:
             print(shown(row), flush=True)

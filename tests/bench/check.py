@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 from tests.bench.world import Row, World, against, middle
 
@@ -109,7 +110,7 @@ def load(world: World, line: bytes, *, clients: int, window: int, checks: int) -
         peer.sendall(line * window)
     while waiting.get_map():
         for key, _ in waiting.select(20):
-            peer: socket.socket = key.fileobj  # type: ignore[assignment]
+            peer = cast(socket.socket, key.fileobj)
             chunk = peer.recv(1 << 18)
             heard = chunk.count(b"\n")
             good += chunk.count(b'"result":{')

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.world import Row, World, against, middle
@@ -47,7 +46,7 @@ def hook_input(project: Path) -> str:
     )
 
 
-def one(argv: Sequence[str], environ: dict[str, str], data: Path) -> float:
+def one(argv: list[str], environ: dict[str, str], data: Path) -> float:
     """Seconds from before the start of a process to its end."""
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, str(data), os.O_RDONLY, 0),

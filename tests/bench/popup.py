@@ -12,6 +12,9 @@ from tmux_agent.edges.verbs import setup
 
 PREFIX = "\x02"
 FLOOR = "import sys; print('FLOORPAINT', flush=True); sys.stdin.readline()"
+# Only cells that change are painted: each differs from the others in every letter, so that it arrives in one piece.
+FIRST, SECOND, NEWEST = "abcdefgh", "stuvwxyz", "klmnopqr"
+PAINTED = "? more"  # the end of its last line: keys that come before it are dropped, because they were pressed blind
 LOOK = 0.005  # seconds between two looks at whether a popup's process has ended
 
 
@@ -23,15 +26,16 @@ def rows(quick: bool) -> list[Row]:
         floor = ("display-popup", "-E", "-w", "90%", "-h", "80%", setup.interpreter(), "-I", "-S", "-c", FLOOR)
         world.tmux.run("bind-key", "B", *floor)
         terminal = world.tmux.attach(columns=120, rows=40)
-        for number in (1, 2):
-            asker.put(f"Is number{number} well?")
+        for prompt in (FIRST, SECOND):
+            asker.put(prompt)
             asker.when()
         terminal.wait_for("⏸2]")
-        floors, paints, moves = [], [], []
+        floors, paints = [], []
+        moves: list[float] = []
         for _ in range(rounds):  # turn about
             floors.append(floor_paint(terminal))
             paints.append(first_paint(world, terminal, moves))
-        answers = [answer(world, terminal, number) for number in range(max(5, rounds // 3))]
+        answers = [answer(world, terminal) for _ in range(max(5, rounds // 3))]
     return [
         against("prefix + A → first paint", middle(floors), middle(paints), 3),
         felt("popup: key → next row", middle(moves)),
@@ -62,10 +66,10 @@ def floor_paint(terminal: Terminal) -> float:
 
 
 def first_paint(world: World, terminal: Terminal, moves: list[float]) -> float:
-    took = press_until(terminal, "number1", PREFIX, "A")
-    terminal.wait_for("waiting")
-    moves.append(press_until(terminal, "number2", "j"))
-    press_until(terminal, "number1", "k")
+    took = press_until(terminal, FIRST, PREFIX, "A")
+    terminal.wait_for(PAINTED)
+    moves.append(press_until(terminal, SECOND, "j"))
+    press_until(terminal, FIRST, "k")
     close(world, terminal)
     return took
 
@@ -82,14 +86,15 @@ def children(pid: int) -> list[psutil.Process]:
     return [child for child in psutil.Process(pid).children() if child.is_running()]
 
 
-def answer(world: World, terminal: Terminal, number: int) -> float:
+def answer(world: World, terminal: Terminal) -> float:
     """Seconds from `a` in the popup to the asking program having its answer."""
     with world.asker() as asker:
-        asker.ask(f"May I do thing{number}?")
+        asker.ask(NEWEST)
         terminal.wait_for("⏸3]")
-        press_until(terminal, "number1", PREFIX, "A")
-        press_until(terminal, f"thing{number}", "\x1b[F")  # the newest is last
-        terminal.wait(lambda text: f"thing{number}" in text.partition("├")[2], what="its detail")
+        press_until(terminal, FIRST, PREFIX, "A")
+        terminal.wait_for(PAINTED)
+        press_until(terminal, NEWEST, "\x1b[F")  # it is the last row
+        terminal.wait(lambda text: NEWEST in text.partition("├")[2], what="its detail")
         start = time.perf_counter()
         terminal.press("a")
         took = asker.when() - start

@@ -1,7 +1,7 @@
 """What measurements share: a sidecar of their own, a tmux server with the plugin, an asker, rows of the table.
 
 Owns that everything measured is real (processes, sockets, tmux clients) and ends with its `World`. Must not own: what
-is measured, bounds. What asks runs in a session of its own: who asks may not answer, and the terminals are our children.
+is measured, bounds. What asks runs in a session of its own: who asks may not answer, and the terminals are ours.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def test_by_hand() -> None:
     with Terminal([str(DEMO)], columns=110, rows=34, env=environ()) as terminal:
         terminal.wait(lambda text: "⏸4" in text and "press C-b A" in text, 30)
         terminal.press("\x02", "A")
-        opened = terminal.wait(lambda text: "4 waiting" in text and "round(total, 2)" in text)
+        opened = terminal.wait(lambda text: "4 waiting" in text and "? more" in text)
         terminal.press("q")
         terminal.wait_gone("4 waiting")
         terminal.press("\x02", "d")
