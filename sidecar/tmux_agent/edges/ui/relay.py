@@ -73,10 +73,10 @@ def carry(sock: _socket.socket, wake: int) -> str:
                 if not data:
                     return "the sidecar went away, and answered nothing more. tmux-agent sidecar status says how it is"
                 body = data if started else data[1:]
-                show(body.replace(b"\0", b""))
                 if not started:
                     started = True
-                    termios.tcflush(0, termios.TCIFLUSH)
+                    termios.tcflush(0, termios.TCIFLUSH)  # before it can be seen: what is typed at it counts
+                show(body.replace(b"\0", b""))
                 if b"\0" in body:
                     return ""
 
