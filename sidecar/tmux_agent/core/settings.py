@@ -4,7 +4,7 @@ Owns the typed settings and the override rule. Pure: the environment is passed i
 (policy.py), where files are (services/places.py), YAML (config.py).
 
 `TMUX_AGENT_<SECTION>_<KEY>` overrides a key, e.g. TMUX_AGENT_LIMITS_CONNECTIONS=64; TMUX_AGENT_ROOT_DIR (folders
-separated by `:`) and TMUX_AGENT_AUDIT_FILE stand for `root_dir` and `audit.file`.
+separated by `:`; other lists by blanks) and TMUX_AGENT_AUDIT_FILE stand for `root_dir` and `audit.file`.
 """
 
 from __future__ import annotations
@@ -24,37 +24,36 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     in_flight: int = 1000  # requests of one connection that are not answered yet; more are not read
     queue_bytes: int = 8 << 20  # replies a client has not read; over it, the client is dropped
     stalled_seconds: float = 10.0  # a client with over 1 MiB unread that takes nothing for this long is dropped
-    pending_per_origin: int = 200
-    asks_burst: int = 200
-    asks_per_minute: float = 60
-    requests_per_second: float = 20_000
+    pending_per_origin: int = 200  # questions of one asker that wait; from the next start on
+    asks_burst: int = 200  # questions of one asker at once …
+    asks_per_minute: float = 60  # … and in the long run
+    requests_per_second: float = 20_000  # of one asker, whatever they are
     subscriptions: int = 16  # of one connection
 
 
 class Audit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    file: str = ""  # empty: audit.jsonl in the state folder
-    rotate_bytes: int = 64 << 20
-    keep: int = 0  # rotated files to keep; 0: all
+    file: str = ""  # empty: audit.jsonl in the state folder; from the next start on
+    rotate_bytes: int = 64 << 20  # of one file; from the next start on
 
 
 class Files(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read_bytes: int = 2 << 20  # of one read
-    write_bytes: int = 16 << 20
-    list_entries: int = 5000
-    backups_keep: int = 2000
-    backups_days: float = 30
+    write_bytes: int = 16 << 20  # of a file that is written, edited, copied or read
+    list_entries: int = 5000  # of one list
+    backups_keep: int = 2000  # files; the oldest go; from the next start on
+    backups_days: float = 30  # from the next start on
 
 
 class Commands(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timeout: float = 120  # seconds, where the request names none
-    timeout_max: float = 3600
+    timeout_max: float = 3600  # seconds, the most that a request may name
     output_bytes: int = 256 << 10  # of each of stdout and stderr; head and tail are kept
     grace: float = 2.0  # seconds between SIGTERM and SIGKILL
     keep_env: tuple[str, ...] = ()  # variables to hand on besides the built-in list
 
 
 class Panes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    read_lines: int = 2000
+    read_lines: int = 2000  # the most that one tmux.read may ask for
 
 
 class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,12 +62,12 @@ class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     urls: tuple[str, ...] = ()  # apprise URLs
     command: tuple[str, ...] = ()  # argv; the approval is its JSON stdin
     after: float = 0.0  # seconds an approval must have waited
-    retries: int = 3
+    retries: int = 3  # after the first try, ever further apart
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's log (stderr, or sidecar.log in the state folder)
     limits: Limits = Limits()
     audit: Audit = Audit()
     files: Files = Files()
@@ -110,5 +109,6 @@ def _put(settings: Any, path: tuple[str, ...], text: str) -> Any:
         inner = _put(getattr(settings, name), path[1:], text)
         return msgspec.structs.replace(settings, **{name: inner})
     field = next(f for f in msgspec.structs.fields(settings) if f.name == name)
-    value: Any = tuple(part for part in text.split(":") if part) if isinstance(field.default, tuple) else text
+    between = ":" if name == "root_dir" else None  # other lists by blanks: URLs hold colons
+    value: Any = tuple(filter(None, text.split(between))) if isinstance(field.default, tuple) else text
     return msgspec.structs.replace(settings, **{name: msgspec.convert(value, field.type, strict=False)})

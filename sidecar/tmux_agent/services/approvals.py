@@ -162,6 +162,10 @@ class Approvals:
             raise NotFound(f"there is no request {request_id} that waits or was answered lately")
         return found
 
+    def waits(self, request_id: str) -> bool:
+        """Whether it still waits for a person."""
+        return request_id in self._held.waiting
+
     async def stored(self, request_id: str) -> Approval:
         """One that waits or was settled, as long as it is kept. Raises NotFound, Unavailable."""
         try:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)  # every request gets an id: two at a time
 
 
 class Ids:
@@ -23,7 +24,8 @@ class Ids:
         """A new id. Within one millisecond (or after the clock was set back) it is the last one plus one."""
         fresh = int(self._now() * 1000) << 80 | secrets.randbits(80)
         self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
-        return "".join(_ALPHABET[self._last >> shift & 31] for shift in range(125, -1, -5))
+        last = self._last
+        return "".join([_PAIRS[last >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 new_id = Ids()

@@ -1,37 +1,51 @@
-"""Tells people elsewhere of new approvals: apprise URLs and a command of theirs. Sent from a thread, retried.
+"""Tells people elsewhere of new approvals: apprise URLs and a command of theirs. Sent from threads of its own, retried.
 
-It is never in the way: nothing waits for a message, and one channel's retries hold up no other. Owns apprise
-(imported only here, and only where a URL is set) and what is on its way. What is sent is redacted and made safe by
-core/display.py. Must not own: who is asked, or what the answer is.
+It is never in the way: nothing waits for a message, one channel's retries hold up no other, and a stop waits for none.
+Owns apprise (imported only here, and only where a URL is set) and what is on its way. What is sent is redacted and made
+safe by core/display.py. Must not own: who is asked, or what the answer is.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from typing import Any
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from ..core import display, redact, settings
+from ..core import display, errors, redact, settings
 from ..core.model import Action, Approval, Event
-from ..core.words import one_line
+from ..core.wording import one_line
 from .journal import Journal
 
 log = logging.getLogger(__name__)
 
 SENDING = 500  # messages on their way at once; more are dropped, and that is said
+THREADS = 4  # that talk to other machines at once
 COMMAND_SECONDS = 30.0
+FIRST_RETRY = 2.0  # seconds; each further one waits twice as long, up to LAST_RETRY
+LAST_RETRY = 60.0
 LINE = 4000  # characters of an action that a message looks at
+
+Send = Callable[[], Awaitable[str]]
 
 
 class Notify:
-    """Built by the daemon; `told` is called for every approval that opens. `wanted` may change at any time."""
+    """Built by the daemon; `told` is called for every approval that opens. `wanted` may change at any time.
 
-    def __init__(self, journal: Journal, wanted: settings.Notify) -> None:
+    `waits` says whether an approval still waits: of one that does not, nobody needs to hear.
+    """
+
+    def __init__(self, journal: Journal, wanted: settings.Notify, waits: Callable[[str], bool]) -> None:
         self._journal = journal
         self.wanted = wanted
+        self._waits = waits
         self._sending: set[asyncio.Task[None]] = set()
+        self._threads = asyncio.Semaphore(THREADS)
         self.status = "off"
 
     async def close(self) -> None:
@@ -46,24 +60,28 @@ class Notify:
                 self.status = f"over {SENDING} messages are being sent: some were dropped"
                 log.warning("notifications: %s", self.status)
                 return
-            task = asyncio.get_running_loop().create_task(self._deliver(name, send, approval))
+            task = asyncio.get_running_loop().create_task(self._deliver(name, send, approval.request_id))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    def _channels(self, approval: Approval) -> list[tuple[str, Any]]:
-        channels: list[tuple[str, Any]] = []
-        if self.wanted.urls:
-            channels.append(("apprise", lambda: asyncio.to_thread(_apprise, self.wanted.urls, approval)))
-        if self.wanted.command:
-            channels.append((self.wanted.command[0], lambda: _command(self.wanted.command, approval)))
+    def _channels(self, approval: Approval) -> list[tuple[str, Send]]:
+        urls, command = self.wanted.urls, self.wanted.command
+        channels: list[tuple[str, Send]] = []
+        if urls:
+            channels.append(("apprise", lambda: self._in_thread(lambda: _apprise(urls, approval))))
+        if command:
+            channels.append((command[0], lambda: _command(command, approval)))
         return channels
 
-    async def _deliver(self, name: str, send: Any, approval: Approval) -> None:
+    async def _deliver(self, name: str, send: Send, request_id: str) -> None:
+        """Send one message, again where it fails, as long as the approval waits."""
         await asyncio.sleep(self.wanted.after)
         why = ""
         for attempt in range(self.wanted.retries + 1):
             if attempt:
-                await asyncio.sleep(min(2.0**attempt, 60.0))
+                await asyncio.sleep(min(FIRST_RETRY * 2.0 ** (attempt - 1), LAST_RETRY))
+            if not self._waits(request_id):
+                return
             try:
                 why = await send()
             except Exception as error:  # noqa: BLE001 - other people's code: whatever it raises is the message
@@ -71,10 +89,32 @@ class Notify:
             if not why:
                 self.status = "ok"
                 return
-        self.status = f"{name}: {why}"
-        log.warning("notification of %s failed: %s", approval.request_id, self.status)
-        data = {"channel": name, "error": why}
-        await self._journal.publish(Event(type="notify.failed", request_id=approval.request_id, data=data))
+        self.status = f"{name}: {display.safe(why)}"
+        log.warning("notification of %s failed: %s", request_id, self.status)
+        with contextlib.suppress(errors.Unavailable):  # what cannot be recorded is in the log and in health
+            data = {"channel": name, "error": why}
+            await self._journal.publish(Event(type="notify.failed", request_id=request_id, data=data))
+
+    async def _in_thread(self, work: Callable[[], str]) -> str:
+        """In a thread that nothing else uses and no stop waits for: a message may hang for long."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[str] = loop.create_future()
+
+        def end(result: str) -> None:
+            if not future.done():
+                future.set_result(result)
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - as in _deliver
+                result = f"{type(error).__name__}: {error}"
+            with contextlib.suppress(RuntimeError):  # the sidecar has stopped meanwhile
+                loop.call_soon_threadsafe(end, result)
+
+        async with self._threads:
+            threading.Thread(target=run, name="notify", daemon=True).start()
+            return await future
 
 
 def headline(action: Action) -> str:
@@ -90,22 +130,27 @@ def _apprise(urls: tuple[str, ...], approval: Approval) -> str:
     if bad:
         return f"apprise does not understand {', '.join(bad)}"
     who = display.safe(approval.origin.agent or approval.origin.exe or f"pid {approval.origin.pid}")
-    body = f"{headline(approval.action)}\n{display.safe(approval.reason)}"
+    body = f"{headline(approval.action)}\n{display.safe(redact.redact(approval.reason))}"
     title = f"{who} asks ({approval.risk.value})"
-    return "" if target.notify(title=title, body=body) else "sending failed; the sidecar's log says more"
+    sent = target.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT)
+    return "" if sent else "sending failed; the sidecar's log says more"
 
 
 async def _command(argv: tuple[str, ...], approval: Approval) -> str:
     text = msgspec.json.encode(redact.redact(msgspec.to_builtins(approval)))
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe)
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=pipe, stdout=asyncio.subprocess.DEVNULL, stderr=pipe, start_new_session=True
+    )
     try:
         async with asyncio.timeout(COMMAND_SECONDS):
             _, complaint = await process.communicate(text)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return f"it ran for over {COMMAND_SECONDS:g} s and was ended"
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         return f"exit code {process.returncode}: {complaint.decode(errors='replace')[-300:].strip()}"
     return ""

@@ -77,7 +77,7 @@ class System:
         self.plans = Plans(self.journal)
         self.agents = Agents(self.journal)
         self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
-        self.notify = Notify(self.journal, self.settings.notify)
+        self.notify = Notify(self.journal, self.settings.notify, self.approvals.waits)
         self.judgement = Judgement(
             folder=places.config,
             state=places.state,

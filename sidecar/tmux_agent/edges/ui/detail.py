@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from tmux_agent.core import display
-from tmux_agent.core import words as action_words
+from tmux_agent.core import wording as action_words
 from tmux_agent.core.model import (
     Action,
     Approval,

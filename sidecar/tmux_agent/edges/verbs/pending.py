@@ -17,7 +17,7 @@ def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from ...core import display
     from ...core.model import Approval
-    from ...core.words import one_line
+    from ...core.wording import one_line
     from .. import out
 
     found: list[dict[str, object]] = []

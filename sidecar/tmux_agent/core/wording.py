@@ -1,0 +1,61 @@
+"""What an action is called in one line, in the words that the popup, the command line and notifications share.
+
+Pure. The line is raw text: whoever shows it makes it safe (display.py). Must not own: colours, layout.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+import msgspec
+
+from .model import Action, Ask, Command, Fetch, File, Mcp, Shell, Stage, Tmux, Tool
+
+
+def tilde(path: str, home: str) -> str:
+    """A path with the home folder as ~."""
+    inside = home not in ("", "/") and (path == home or path.startswith(home + "/"))
+    return "~" + path[len(home) :] if inside else path
+
+
+def beneath(path: str, folder: str, home: str = "") -> str:
+    """A path relative to `folder` if it is inside, else with ~."""
+    inside = folder and path.startswith(folder.rstrip("/") + "/")
+    return path[len(folder.rstrip("/")) + 1 :] if inside else tilde(path, home)
+
+
+def file_line(action: File, folder: str = "", home: str = "") -> str:
+    path = beneath(action.path, folder, home)
+    if action.verb == "copy":
+        return f"copy {path} to {beneath(action.target or '?', folder, home)}"
+    if action.verb == "read" and action.start_line:
+        return f"read {path} lines {action.start_line}-{action.end_line or ''}"
+    return f"{action.verb} {path}"
+
+
+def tmux_line(action: Tmux) -> str:
+    typed = " ".join(action.keys) or action.text or shlex.join(action.argv)
+    return " ".join(filter(None, [f"tmux {action.verb.replace('_', ' ')}", action.target or action.name, typed]))
+
+
+def one_line(action: Action, folder: str = "", home: str = "") -> str:
+    """The action in one line; paths beneath `folder` are shown relative to it."""
+    match action:
+        case Shell(text=text):
+            return text.strip("\n")
+        case Command(argv=argv):
+            return shlex.join(argv)
+        case File():
+            return file_line(action, folder, home)
+        case Tmux():
+            return tmux_line(action)
+        case Fetch(url=url, method=method):
+            return f"{method} {url}"
+        case Mcp(server=server, tool=tool, arguments=arguments):
+            return f"{server}.{tool} {msgspec.json.encode(arguments).decode()}"
+        case Ask(prompt=prompt):
+            return prompt
+        case Stage(pipeline=pipeline, stage=stage):
+            return f"start {stage} of {pipeline}"
+        case Tool(name=name, arguments=arguments):
+            return f"{name} {msgspec.json.encode(arguments).decode()}"
