@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -54,14 +54,14 @@ rules:
 # Appends its argument and a line end to the file `effects` in its folder.
 ALLOWED = '#!/bin/sh\nprintf "%s\\n" "$1" >> "${0%/*}/effects"\n'
 
-# argv: socket. Connects, hands the connection over on descriptor 3, and stays until descriptor 3 is closed.
+# argv: socket. For each byte on descriptor 3 it connects and hands the connection over; ends when 3 is closed.
 CONNECTS = """
 import socket, sys
-with socket.socket(fileno=3) as parent, socket.socket(socket.AF_UNIX) as peer:
-    peer.connect(sys.argv[1])
-    socket.send_fds(parent, [b"x"], [peer.fileno()])
-    peer.close()
-    parent.recv(1)
+with socket.socket(fileno=3) as parent:
+    while parent.recv(1):
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.connect(sys.argv[1])
+            socket.send_fds(parent, [b"x"], [peer.fileno()])
 """
 
 
@@ -73,7 +73,6 @@ class Peer:
         self.socket.settimeout(PATIENCE)
         self._rest = b""
         self._number = 0
-        self.pid = 0  # of the process that connected, where it is not this one
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -252,14 +251,14 @@ class Sidecar:
 
     def agent(self) -> Peer:
         """A child without a terminal: an agent of its own session."""
-        return self._peer(*self.handed_over(at_terminal=False))
+        return self._peer(self.connector(at_terminal=False)())
 
     def operator(self) -> Peer:
         """A child that leads a session at a terminal of its own, outside tmux: a person's."""
-        return self._peer(*self.handed_over(at_terminal=True))
+        return self._peer(self.connector(at_terminal=True)())
 
-    def handed_over(self, *, at_terminal: bool) -> tuple[socket.socket, int]:
-        """A connection that another process has made, and its pid."""
+    def connector(self, *, at_terminal: bool) -> Callable[[], socket.socket]:
+        """Another process; each call gives a connection that it has made."""
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", "-c", CONNECTS, str(self.socket)]
         pid, terminal = pty.fork() if at_terminal else (os.fork(), None)
@@ -271,12 +270,16 @@ class Sidecar:
         theirs.close()
         self._children.append((pid, ours, terminal))
         ours.settimeout(PATIENCE)
-        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
-        return socket.socket(fileno=descriptors[0]), pid
 
-    def _peer(self, connection: socket.socket, pid: int = 0) -> Peer:
+        def connect() -> socket.socket:
+            ours.send(b"x")
+            _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+            return socket.socket(fileno=descriptors[0])
+
+        return connect
+
+    def _peer(self, connection: socket.socket) -> Peer:
         peer = Peer(connection)
-        peer.pid = pid
         self._peers.append(peer)
         return peer
 
