@@ -1,0 +1,55 @@
+"""The documents say what is there: tables made from the code, every option, every reason, every file that is named."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from tests.docs.render import DOCS, documents, filled
+
+SOURCE = DOCS.parent / "sidecar" / "tmux_agent"
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_tables_are_those_of_the_code(path: Path) -> None:
+    """Run `PYTHONPATH=sidecar python -m tests.docs.render` after a change to messages, settings or options."""
+    text = path.read_text()
+    assert filled(path.name, text) == text
+
+
+@pytest.mark.parametrize("name", ["protocol.md", "options.md", "troubleshooting.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    """Headings and files that a document links to are there."""
+    text = (DOCS / name).read_text()
+    headings = {
+        re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in re.findall(r"^#+ .*$", text, re.M)
+    }
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, heading = target.partition("#")
+        assert not path or path.startswith("https://") or (DOCS / path).exists(), target
+        assert path or heading in headings, target
+
+
+def constant_texts(path: Path) -> str:
+    """All texts of a module, those of f-strings with … for what is put in."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.append(node.value)
+    return "\n".join(found)
+
+
+def test_messages_in_troubleshooting_are_real() -> None:
+    """Each message that is quoted there (in a heading or a table's first column) is one that the code says."""
+    text = (DOCS / "troubleshooting.md").read_text()
+    quoted = re.findall(r"^\| `([^`]+)` \|", text, re.M) + re.findall(r"^### `([^`]+)`$", text, re.M)
+    code = "\n".join(constant_texts(path) for path in SOURCE.rglob("*.py"))
+    assert len(quoted) > 20
+    for message in quoted:
+        for part in filter(None, (part.strip() for part in message.split("…"))):
+            assert part in code, message
