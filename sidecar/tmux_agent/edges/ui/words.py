@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from tmux_agent.core import display, words
+from tmux_agent.core import display, wording
 from tmux_agent.core.model import (
     Action,
     Approval,
@@ -38,7 +38,7 @@ _PEOPLE = {"claude": "Claude", "codex": "Codex", "gemini": "Gemini", "opencode":
 
 def tilde(path: str) -> str:
     """A path with the home folder as ~."""
-    return words.tilde(path, HOME)
+    return wording.tilde(path, HOME)
 
 
 def who(origin: Origin) -> str:
@@ -57,12 +57,12 @@ def json_text(value: object) -> str:
 
 
 def file_line(action: File, folder: str) -> str:
-    return words.file_line(action, folder, HOME)
+    return wording.file_line(action, folder, HOME)
 
 
 def one_line(action: Action, folder: str = "") -> str:
     """The action in one line of raw text; the caller makes it safe."""
-    return words.one_line(action, folder, HOME)
+    return wording.one_line(action, folder, HOME)
 
 
 def diff_counts(preview: str) -> tuple[int, int] | None:
