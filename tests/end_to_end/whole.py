@@ -1,0 +1,209 @@
+"""All of it, real: a tmux server with the plugin, the sidecar that it starts, a person's client, Claude Code in a window.
+
+Owns the folder, its processes, and waiting for what a person or the audit log sees. The model is scripted, on loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.end_to_end.real_claude import KEY, PROGRAM
+from tests.plugin.terminal import Server, Terminal
+
+ROOT = Path(__file__).parents[2]
+WAIT = 30.0
+SOON = 2.0  # seconds within which what was answered elsewhere has to be seen
+PREFIX, END, CLEAR_LINE, SUBMIT, PAGE_UP = "\x02", "\x05", "\x15", "\x13", "\x1b[5~"
+TOO_SOON = "new under your finger"
+LINES = "set -g status-right '[#{tmux_agent}]'\nset -g status-interval 0\nset -g status-right-length 60\n"
+
+
+class Whole:
+    """One such world. `close` ends all of it."""
+
+    def __init__(self, script: dict[str, Any]) -> None:
+        # A short path, for the sockets.
+        self.folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="ta-")))
+        self.home, self.state = self.folder / "home", self.folder / "state"
+        self.project = self.home / "shop"
+        self.project.mkdir(parents=True)
+        (self.folder / "config").mkdir(mode=0o700)
+        self._log = self.folder / "model.jsonl"
+        self._model = self._start_model(script)
+        assert self._model.stdout
+        url = self._model.stdout.readline().split()[-1]
+        self.command = self.folder / "tmux-agent"
+        self.environ = self._environ(url)
+        self._write_files()
+        self.server = Server(f"set -g @tmux-agent-command '{self.command}'\n{LINES}", env=self.environ)
+        self.person: Terminal
+
+    def start(self, *arguments: str) -> None:
+        """As a newcomer: the plugin, the hooks, then Claude in a window that a person looks at."""
+        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
+        self.person = self.server.attach(columns=120, rows=40)
+        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
+        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
+        done = self.run("setup", "claude", "--yes")
+        assert done.returncode == 0, done.stderr
+        self.start_claude(*arguments)
+
+    def start_claude(self, *arguments: str) -> str:
+        """Claude in a new window; its pane."""
+        assert PROGRAM
+        command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), PROGRAM, *arguments)
+        self.pane = self.server.run(*command)
+        self.draws("? for shortcuts", "bypass permissions on")
+        return self.pane
+
+    def close(self) -> None:
+        pid = self.sidecar_pid()
+        if pid:
+            self.run("sidecar", "stop")
+        self.server.close()
+        self._model.terminate()
+        self._model.wait()
+        assert self._model.stdout
+        self._model.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start_model(self, script: dict[str, Any]) -> subprocess.Popen[str]:
+        program = [sys.executable, str(ROOT / "tests" / "scripted_model.py"), json.dumps(script)]
+        return subprocess.Popen([*program, "--log", str(self._log)], stdout=subprocess.PIPE, text=True)
+
+    def _environ(self, url: str) -> dict[str, str]:
+        return {
+            "HOME": str(self.home),
+            "PATH": os.environ["PATH"],
+            "SHELL": "/bin/sh",
+            "TMUX_AGENT_SOCKET": str(self.folder / "s"),
+            "TMUX_AGENT_STATE_DIR": str(self.state),
+            "TMUX_AGENT_CONFIG_DIR": str(self.folder / "config"),
+            "ANTHROPIC_BASE_URL": url,
+            "ANTHROPIC_API_KEY": KEY,
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "DISABLE_TELEMETRY": "1",
+            "DISABLE_ERROR_REPORTING": "1",
+            "IS_SANDBOX": "1",
+        }
+
+    def _write_files(self) -> None:
+        program = f"exec {sys.executable} -P -m tmux_agent"
+        self.command.write_text(f'#!/bin/sh\nexport PYTHONPATH={ROOT / "sidecar"}\n{program} "$@"\n')
+        self.command.chmod(0o755)
+        git = shutil.which("git")
+        if git:
+            subprocess.run([git, "init", "-q", str(self.project)], check=True)
+        (self.project / "prices.txt").write_text("apples 3\n")
+        known = {
+            "numStartups": 1,
+            "hasCompletedOnboarding": True,
+            "lastReleaseNotesSeen": "2.1.197",
+            "officialMarketplaceAutoInstallAttempted": True,
+            "bypassPermissionsModeAccepted": True,
+            "customApiKeyResponses": {"approved": [KEY], "rejected": []},
+            "projects": {str(self.project): {"hasTrustDialogAccepted": True, "allowedTools": []}},
+        }
+        (self.home / ".claude.json").write_text(json.dumps(known))
+        (self.home / ".claude").mkdir()
+        (self.home / ".claude" / "settings.json").write_text('{"skipDangerousModePermissionPrompt": true}\n')
+
+    # --- looking ---
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`tmux-agent WORDS` as from a shell."""
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("TMUX")} | self.environ
+        return subprocess.run([self.command, *words], env=environ, capture_output=True, text=True, timeout=WAIT)
+
+    def sidecar_pid(self) -> int:
+        said = self.server.run("show-environment", "-gh", "TMUX_AGENT_ALIVE", check=False)
+        return int(said.partition("=")[2] or 0)
+
+    def kill_sidecar(self) -> None:
+        os.kill(self.sidecar_pid(), signal.SIGKILL)
+
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = WAIT) -> None:
+        """Reads the person's terminal meanwhile: what happens shows there, in the log, or in files."""
+        end = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < end, f"{what} did not come in {seconds} s; the screen was:\n{self.person.text()}"
+            self.person.read(0.02)
+
+    def draws(self, *texts: str) -> str:
+        """What stands in Claude's pane, once one of these does. (pyte garbles Claude's own cursor tricks.)"""
+        found = ""
+
+        def drawn() -> bool:
+            nonlocal found
+            found = self.server.run("capture-pane", "-p", "-t", self.pane)
+            return any(text in found for text in texts)
+
+        self.until(drawn, f"{texts} in Claude's pane")
+        return found
+
+    def shows(self, *texts: str, seconds: float = WAIT) -> str:
+        """The person's screen, status line and popup included, once it shows one of these."""
+        return self.person.wait(lambda screen: any(text in screen for text in texts), seconds, f"{texts}")
+
+    def hides(self, text: str, seconds: float = WAIT) -> str:
+        return self.person.wait_gone(text, seconds)
+
+    def records(self, kind: str) -> list[dict[str, Any]]:
+        """The audit log's records of a kind."""
+        lines = (self.state / "audit.jsonl").read_text().splitlines()
+        return [record for record in map(json.loads, lines) if record["type"] == kind]
+
+    def state_of_agent(self) -> str:
+        """What the one agent in our pane is said to do; "" where none is known there."""
+        done = self.run("call", "agent.list", "{}")
+        agents = [one for one in json.loads(done.stdout)["agents"] if one.get("pane") == self.pane]
+        return str(agents[0]["state"]) if agents else ""
+
+    def results(self) -> str:
+        """What the model was told of its tools, all of it."""
+        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return "\n".join(str(result) for line in lines for result in line.get("results") or ())
+
+    # --- doing ---
+
+    def say(self, prompt: str) -> None:
+        """Type a prompt to Claude, and Enter once it stands there."""
+        self.press("C-u")  # after an Esc Claude offers the former prompt again
+        self.server.run("send-keys", "-t", self.pane, "-l", prompt)
+        self.draws(f"❯ {prompt}", f"❯\xa0{prompt}")
+        self.server.run("send-keys", "-t", self.pane, "Enter")
+
+    def press(self, *keys: str) -> None:
+        """Keys to Claude itself."""
+        self.server.run("send-keys", "-t", self.pane, *keys)
+
+    def popup(self, shows: str) -> None:
+        """Prefix + A at the person's terminal."""
+        self.person.press(PREFIX, "A")
+        self.shows("1 waiting")
+        self.shows(shows)
+
+    def answer(self, key: str, then: str) -> None:
+        """Presses `key` in the popup until it is taken: what has just moved under the finger is not answered."""
+        while True:
+            self.person.press(key)
+            if then in self.shows(then, TOO_SOON):
+                return
+            self.person.press(PAGE_UP)
+            self.hides(TOO_SOON)
+
+    def leave_popup(self) -> None:
+        self.shows("Nothing")
+        self.person.press("q")
+        self.hides("Nothing")
