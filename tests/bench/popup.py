@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import psutil
@@ -78,12 +79,17 @@ def close(world: World, terminal: Terminal) -> None:
     """Until the process that held the popup is gone, too: before that the key opens none."""
     terminal.press("q")
     terminal.wait_gone("waiting")
-    while any("display-popup" in child.cmdline() for child in children(world.pid)):
+    while holds_popup(world.pid):
         terminal.read(LOOK)
 
 
-def children(pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(pid).children() if child.is_running()]
+def holds_popup(pid: int) -> bool:
+    """Whether the sidecar still has a process that holds a popup open."""
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.Error):  # it ended while it was looked at
+            if "display-popup" in child.cmdline():
+                return True
+    return False
 
 
 def answer(world: World, terminal: Terminal) -> float:
