@@ -1,4 +1,4 @@
-"""Notices what no hook of an agent tells: its own dialog was answered there, or it was interrupted.
+"""Notices what no hook of an agent tells: its own dialog was answered there, it was interrupted, or it died.
 
 Owns when to look: tmux itself compares the panes' titles, once a second while an agent works or its question waits
 (a subscription, man tmux "refresh-client -B"; nothing of ours polls, and no process starts), and a pane's screen is
@@ -57,6 +57,12 @@ class Dialogs:
                 self._agents.rests(agent.session)
         if any(one.origin.pane not in calm for one in new):
             await self._subscribe(server, on=True)
+
+    async def gone(self, session: str, why: str) -> None:
+        """An agent has left. Its hooks run in sessions of their own and outlive it: nobody would end their questions."""
+        for one in self._approvals.pending():
+            if one.hook_key and one.origin.session == session:
+                await self._approvals.withdraw(one.request_id, why)
 
     # --- inside ---
 

@@ -283,6 +283,8 @@ class System:
                 self.notify.told(self.approvals.get(event.request_id))
             except errors.NotFound:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
+        if gone := event.data.get("gone"):
+            self.spawn(self.dialogs.gone(event.data["agent"]["session"], gone))
         if event.type.startswith(("approval.", "agent.")):
             for server in self.servers.all():
                 self.dialogs.changed(server)
