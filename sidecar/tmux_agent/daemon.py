@@ -98,7 +98,7 @@ class Sidecar:
             self._system, self._server = system, server
             self._signals(system)
             self._watch()
-            self._record(_started(self._socket))
+            system.spawn(system.journal.publish(_started(self._socket)))  # without a log it serves on, and says so
             system.spawn(server.hooks.drop_orphans())
             if tmux:
                 system.spawn(system.attach_tmux(tmux))
@@ -107,7 +107,8 @@ class Sidecar:
             gc.freeze()  # what was imported stays for good: collections need not walk it
             await system.stop.wait()
             log.info("stopping")
-            self._record(Event(type="sidecar.stopped", data={"pid": os.getpid()}))
+            with contextlib.suppress(errors.Unavailable):
+                await system.journal.publish(Event(type="sidecar.stopped", data={"pid": os.getpid()}))
         finally:
             self._folders.close()
             system.approvals.stopping = True
@@ -184,9 +185,6 @@ class Sidecar:
 
     def _socket_changed(self) -> None:
         self._system.spawn(self._look_after_socket())
-
-    def _record(self, event: Event) -> None:
-        self._system.spawn(self._system.journal.publish(event))  # without a log it serves on, and says so
 
     # --- the ends ---
 

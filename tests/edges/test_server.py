@@ -245,6 +245,7 @@ def test_pending_of_one_origin(own: Sidecar) -> None:
     agent = own.agent()
     numbers = [agent.start("human.ask", {"prompt": f"{n}"}) for n in range(3)]
     assert agent.reply()["error"]["data"]["kind"] == "limit"
+    pending(agent, 2)
     agent.send(b'{"jsonrpc":"2.0","method":"cancel","params":{"id":%d}}\n' % numbers[0])
     agent.reply_to(numbers[0])
     assert agent.call("human.ask_async", {"prompt": "room"})
