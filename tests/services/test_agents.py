@@ -220,6 +220,19 @@ def test_a_session_belongs_to_its_process() -> None:
     run(test)
 
 
+def test_nobody_names_a_session_as_the_kernel_does() -> None:
+    """The sessions of agents without an id of their own are pid and start: no hook speaks for one by naming it."""
+
+    async def test() -> None:
+        agents, _ = made()
+        victim = f"{ORIGIN.pid}:{ORIGIN.started}"
+        with living() as (_, thief):
+            assert agents.on_hook(replace(call("SessionStart", S.IDLE), session=victim), thief) == thief.session
+        agents.close()
+
+    run(test)
+
+
 def test_socket_clients_say_it_themselves() -> None:
     """agent.register and agent.state, for agents without hooks."""
     agents, notes = made()

@@ -54,6 +54,10 @@ rules:
   - name: say
     when: {command: [echo], operands: [any]}
     verdict: allow
+  - name: with a proof
+    when: {command: [rsync, ...]}
+    verdict: ask
+    step_up: ["true"]
 """
 
 
@@ -208,6 +212,24 @@ def test_an_edit_cannot_get_past_a_deny(play: Callable[[Story], World]) -> None:
             await world.answer(True, edited=world.command("curl", "x"))
         with pytest.raises(errors.InvalidParams, match="kind"):
             await world.answer(True, edited=world.write("a", "b"))
+        assert world.approvals.get(one.request_id).state is ApprovalState.PENDING
+        await world.answer(False)
+        with pytest.raises(errors.Denied):
+            await task
+
+    play(story)
+
+
+def test_an_edit_cannot_get_past_a_proof(play: Callable[[Story], World]) -> None:
+    """What demands a proof is not reached by editing something that does not; nor is the original allowed again."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command("make", "all"))))
+        one = await world.asked()
+        with pytest.raises(errors.Forbidden, match="proof"):
+            await world.answer(True, edited=world.command("rsync", "a", "b"))
+        with pytest.raises(errors.InvalidParams, match="edited"):
+            await world.answer(True, edited=world.command("make", "some"), grant="exact")
         assert world.approvals.get(one.request_id).state is ApprovalState.PENDING
         await world.answer(False)
         with pytest.raises(errors.Denied):

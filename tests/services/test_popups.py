@@ -71,6 +71,35 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
     asyncio.run(main())
 
 
+def test_a_nonce_that_comes_twice_is_worth_nothing(tmux: Server) -> None:
+    """Whoever was faster with a nonce that two know has no say either; nor has one whose popup is gone."""
+    one = tmux.attach()
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            shown = Popups(RELAY, now)
+            await shown.open(server, one.tty)
+            await asyncio.to_thread(one.wait_for, "n=")
+            (nonce,) = shown._out
+            assert shown.claim(nonce) is not None
+            assert shown.in_doubt(nonce) is None
+            assert shown.claim(nonce) is None
+            assert "twice" in (shown.in_doubt(nonce) or "")
+            one.press("\r")
+            await asyncio.gather(*shown._open.values())
+            await shown.open(server, one.tty)
+            await asyncio.to_thread(one.wait_for, "n=")
+            (nonce,) = shown._out
+            assert shown.claim(nonce) is not None
+            one.press("\r")
+            await asyncio.gather(*shown._open.values())
+            assert "closed" in (shown.in_doubt(nonce) or "")
+            await shown.close()
+
+    asyncio.run(main())
+
+
 def test_failed_relay_stays_readable(tmux: Server) -> None:
     """A relay that ends with an error leaves its words on the screen until a key."""
     one = tmux.attach()

@@ -22,9 +22,10 @@ from .ui.desk import Finished, GrantProposal
 class ServiceDesk:
     """What edges/ui/desk.py describes, on the real services. `origin` is the relay's: an operator."""
 
-    def __init__(self, system: System, origin: Origin) -> None:
+    def __init__(self, system: System, origin: Origin, nonce: str) -> None:
         self._system = system
         self._origin = origin
+        self._nonce = nonce
 
     # --- looking ---
 
@@ -87,9 +88,10 @@ class ServiceDesk:
         grant: GrantProposal | None = None,
     ) -> Approval:
         origin = self._origin
-        against = self._system.identity.client_is_persons(origin.server or "", origin.client or "")
+        against = self._system.popups.in_doubt(self._nonce) if self._system.popups else None
+        against = against or self._system.identity.client_is_persons(origin.server or "", origin.client or "")
         if against:
-            self._system.refused(origin, "human.respond", request_id)
+            self._system.refused(msgspec.structs.replace(origin, why=against), "human.respond", request_id)
             raise errors.Forbidden(f"this popup may not answer any more: {against}")
         return await self._system.guard.answer(
             request_id,

@@ -74,6 +74,7 @@ class Server:
         self._requests: dict[str, Bucket] = {}
         self._asks: dict[str, Bucket] = {}
         self._refusals: dict[str, Bucket] = {}
+        self._popups: dict[str, Bucket] = {}
 
     @property
     def limits(self) -> Limits:
@@ -181,6 +182,8 @@ class Server:
         burst, a_minute = self.limits.asks_burst, self.limits.asks_per_minute
         if kind in ASKS and not _bucket(self._asks, call.origin.session, burst, a_minute / 60, time.monotonic()):
             raise errors.LimitExceeded(f"over {a_minute:g} questions a minute: people read slowly")
+        if kind is p.PopupOpen and not _bucket(self._popups, call.origin.session, 5, 0.1, time.monotonic()):
+            raise errors.LimitExceeded("too many popups: they come up over what a person types")
 
     def _refused(self, call: Call, origin: Origin) -> errors.Forbidden:
         """Record that somebody tried what only operators may; not more of it than the log should hold."""
@@ -306,7 +309,7 @@ class Server:
             at=claim.at,
             border="" if server and server.version >= BORDERLESS else "native",
         )
-        system.spawn(serve(reader, writer, attach, ServiceDesk(system, origin)))
+        system.spawn(serve(reader, writer, attach, ServiceDesk(system, origin, params.nonce)))
 
     async def _popup_open(self, params: p.PopupOpen, origin: Origin) -> r.Nothing:
         if params.request_id:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -21,6 +22,7 @@ from .journal import Journal, utc_now
 
 KEEP = 500  # agents; the one that was longest silent makes room
 DETAIL = 256  # characters
+KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session): not to be claimed
 
 
 class _Known:
@@ -63,7 +65,7 @@ class Agents:
     def session_of(self, origin: Origin, claimed: str = "") -> str:
         """The session that a peer speaks for: the one it names, unless that is another living agent's; else its own."""
         process = _process(origin)
-        if claimed:
+        if claimed and not KERNELS.fullmatch(claimed):
             known = self._known.get(claimed)
             foreign = known is not None and known.process != process and known.process in self._watched
             return origin.session if foreign else claimed

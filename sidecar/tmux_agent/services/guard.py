@@ -263,6 +263,8 @@ class Guard:
         approval = self._approvals.get(request_id)
         if edited is not None and approved:
             self._check_edit(approval, edited)
+            if grant is not None:
+                raise errors.InvalidParams("params.grant: what was edited is approved once; the offer was for another")
         if approved and approval.step_up and (request_id, painted, by.pid) not in self._proved:
             raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
         if isinstance(grant, str):
@@ -349,6 +351,8 @@ class Guard:
         decision = self.check(edited, approval.origin)
         if decision.verdict is Verdict.DENY:
             raise errors.Denied(f"the edited action is denied by rule {decision.rule!r}: {decision.reason}")
+        if decision.step_up and decision.step_up != approval.step_up:
+            raise errors.Forbidden(f"rule {decision.rule!r} demands a proof for the edited action: let the agent ask for it")
 
 
 def not_approved(approval: Approval) -> errors.TmuxAgentError:

@@ -7,6 +7,7 @@ warnings. Must not own: anything that one service can do by itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import config, errors
+from ..core import config, display, errors
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
 from ..core.settings import Settings, override
@@ -50,6 +51,7 @@ PACKAGE = Path(__file__).parents[1]
 RELAY = PACKAGE / "edges" / "ui" / "relay.py"
 RECENT = 50
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
+SAID_MS = "8000"  # how long a message stays over the status line
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
 
 
@@ -285,11 +287,21 @@ class System:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
         if gone := event.data.get("gone"):
             self.spawn(self.dialogs.gone(event.data["agent"]["session"], gone))
+        if event.type == "approval.answered" and event.origin and event.origin.door != "popup":
+            self.spawn(self._say(f"answered outside the popup: {event.request_id}, by {_whom(event.origin)}"))
         if event.type.startswith(("approval.", "agent.")):
             for server in self.servers.all():
                 self.dialogs.changed(server)
         if event.type.startswith(("approval.", "agent.", "policy.", "refused", "notify.", "sidecar.", "audit.")):
             self.show_badges()
+
+    async def _say(self, text: str) -> None:
+        """Tell every person who is attached: over the status line, for some seconds."""
+        message = display.for_tmux_message(f"tmux-agent: {text}", 200)
+        for server in self.servers.all():
+            with contextlib.suppress(errors.Unavailable):  # who is not there cannot be told; the log has it
+                people = [one.name for one in server.clients if not one.control]
+                await server.each([("display-message", "-d", SAID_MS, "-c", name, message) for name in people])
 
     def show_badges(self) -> None:
         """Put what there is to say on every status line."""
@@ -306,6 +318,10 @@ class System:
         for server in self.servers.all():
             if one := self._badges.get(server.socket):
                 one.show(counts, _windows(server, agents, pending))
+
+
+def _whom(origin: Origin) -> str:
+    return f"{origin.exe.rpartition('/')[2] or 'a process'} (pid {origin.pid}) on {origin.tty or 'no terminal'}"
 
 
 _URGENT = ("error", "working", "done", "waiting")  # the last of these that is in a window is its mark

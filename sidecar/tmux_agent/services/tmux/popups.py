@@ -51,6 +51,8 @@ class Popups:
         self._relay = tuple(relay)
         self._now = now
         self._out: dict[str, tuple[float, Claim]] = {}
+        self._claimed: dict[str, bool] = {}  # nonces of open popups → claimed once, or again within their time
+        self._until: dict[str, float] = {}  # when their time is over
         self._open: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     def is_open(self, server: TmuxServer, client: str) -> bool:
@@ -75,11 +77,22 @@ class Popups:
         now = time.monotonic()
         self._out = {one: (until, claim) for one, (until, claim) in self._out.items() if until > now}
         _, claim = self._out.pop(nonce, (0.0, None))
+        if claim is not None:
+            self._claimed[nonce] = True
+        elif self._until.get(nonce, 0.0) > now and nonce in self._claimed:
+            self._claimed[nonce] = False  # two know it: the faster one need not be ours
         return claim
+
+    def in_doubt(self, nonce: str) -> str | None:
+        """Why what came with a claimed nonce may not be our popup's relay; None where nothing speaks against it."""
+        if nonce not in self._claimed:
+            return "the popup that it was made for has closed"
+        return None if self._claimed[nonce] else "its nonce came twice: somebody else has read it"
 
     async def close(self) -> None:
         """Forgets every nonce and ends the processes that hold popups open."""
         self._out.clear()
+        self._claimed.clear()
         tasks = list(self._open.values())
         for task in tasks:
             task.cancel()
@@ -87,7 +100,8 @@ class Popups:
 
     def _issue(self, grant: PopupGrant, at: str | None) -> str:
         nonce = secrets.token_hex(16)
-        self._out[nonce] = (time.monotonic() + NONCE_SECONDS, Claim(grant, at))
+        self._until[nonce] = time.monotonic() + NONCE_SECONDS
+        self._out[nonce] = (self._until[nonce], Claim(grant, at))
         return nonce
 
     def _argv(self, server: TmuxServer, client: str, size: tuple[str, str], nonce: str) -> list[str]:
@@ -104,7 +118,8 @@ class Popups:
             try:
                 await self._hold_open(client.name, self._argv(server, client.name, size, nonce))
             finally:
-                self._out.pop(nonce, None)
+                for known in (self._out, self._claimed, self._until):
+                    known.pop(nonce, None)
         except (errors.TmuxAgentError, OSError) as why:
             log.warning("no popup on %s: %s", client.name, why)
         finally:
