@@ -15,7 +15,8 @@ PREFIX = "\x02"
 FLOOR = "import sys; print('FLOORPAINT', flush=True); sys.stdin.readline()"
 # Only cells that change are painted: each differs from the others in every letter, so that it arrives in one piece.
 FIRST, SECOND, NEWEST = "abcdefgh", "stuvwxyz", "klmnopqr"
-PAINTED = "? more"  # the end of its last line: keys that come before it are dropped, because they were pressed blind
+PAINTED = "? more"  # the end of its last line
+QUIET = 0.03  # seconds
 LOOK = 0.005  # seconds between two looks at whether a popup's process has ended
 
 
@@ -68,11 +69,18 @@ def floor_paint(terminal: Terminal) -> float:
 
 def first_paint(world: World, terminal: Terminal, moves: list[float]) -> float:
     took = press_until(terminal, FIRST, PREFIX, "A")
-    terminal.wait_for(PAINTED)
+    painted(terminal)
     moves.append(press_until(terminal, SECOND, "j"))
     press_until(terminal, FIRST, "k")
     close(world, terminal)
     return took
+
+
+def painted(terminal: Terminal) -> None:
+    """Until the popup takes keys: the relay drops those that came before its first paint was out."""
+    terminal.wait_for(PAINTED)
+    while terminal.read(QUIET):
+        pass
 
 
 def close(world: World, terminal: Terminal) -> None:
@@ -98,7 +106,7 @@ def answer(world: World, terminal: Terminal) -> float:
         asker.ask(NEWEST)
         terminal.wait_for("⏸3]")
         press_until(terminal, FIRST, PREFIX, "A")
-        terminal.wait_for(PAINTED)
+        painted(terminal)
         press_until(terminal, NEWEST, "\x1b[F")  # it is the last row
         terminal.wait(lambda text: NEWEST in text.partition("├")[2], what="its detail")
         start = time.perf_counter()
