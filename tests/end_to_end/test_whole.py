@@ -51,6 +51,7 @@ def asked(whole: Whole, name: str) -> dict[str, Any]:
     whole.say(f"please go-{name}")
     whole.draws(DIALOG)
     whole.shows("⏸1")
+    whole.until(lambda: len(whole.records("approval.opened")) > before, "the question")
     (opened,) = whole.records("approval.opened")[before:]
     return opened
 

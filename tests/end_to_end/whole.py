@@ -1,4 +1,4 @@
-"""All of it, real: a tmux server with the plugin, the sidecar that it starts, a person's client, Claude Code in a window.
+"""All of it, real: tmux with the plugin, the sidecar that it starts, a person's client, Claude Code in a window.
 
 Owns the folder, its processes, and waiting for what a person or the audit log sees. The model is scripted, on loopback.
 """

@@ -7,6 +7,7 @@ read only when its title changed. Must not own: what a screen says (core/screens
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,6 +18,7 @@ from .agents import Agents
 from .approvals import Approvals
 from .tmux.control import TmuxServer
 
+DRAWN_SECONDS = 0.7  # after which a dialog is drawn, or was answered: its hook runs some 0.1 s ahead of it
 NAME = "tmux-agent"  # of the subscription; it is our client's own
 CLAUDE = "claude"
 
@@ -31,7 +33,7 @@ class Dialogs:
         self._approvals = approvals
         self._spawn = spawn
         self._watched: dict[str, frozenset[str]] = {}  # by server: what the titles are compared for
-        self._looked: set[str] = set()  # approvals whose pane was looked at before
+        self._since: dict[str, float] = {}  # when an approval was first heard of, by the loop's clock
 
     def forget(self, server: TmuxServer) -> None:
         """Its connection is a new one, or is gone: nothing is subscribed to."""
@@ -39,27 +41,33 @@ class Dialogs:
 
     def changed(self, server: TmuxServer) -> None:
         """Approvals or states may have changed: have the titles compared, or not any more."""
+        now = asyncio.get_running_loop().time()
         watched = frozenset(one.request_id for one in self._asking(server))
+        self._since |= {request_id: now for request_id in watched if request_id not in self._since}
         watched |= {one.session for one in self._working(server)}
         if watched != self._watched.get(server.socket, frozenset()) and server.connected.is_set():
             self._watched[server.socket] = watched
-            self._looked &= {one.request_id for one in self._approvals.pending()}
+            pending = {one.request_id for one in self._approvals.pending()}
+            self._since = {one: since for one, since in self._since.items() if one in pending}
             self._spawn(self._subscribe(server, on=bool(watched)))
 
     async def titles(self, server: TmuxServer, value: str) -> None:
         """What tmux found: the panes that are calm. Comes after each change, and once after each subscription."""
         calm = frozenset(value.split())
-        new = [one for one in self._asking(server) if one.request_id not in self._looked]
-        for approval in self._asking(server):
-            await self._look_for_dialog(server, approval, calm)
+        busy = [one for one in self._asking(server) if one.origin.pane not in calm]
+        before = asyncio.get_running_loop().time() - DRAWN_SECONDS
+        young = [one for one in busy if self._since.get(one.request_id, before) > before]
+        for approval in busy:
+            if approval not in young and await self._left(server, approval):
+                await self._approvals.withdraw(approval.request_id, "its dialog has left the pane")
         for agent in self._working(server):
             if agent.pane in calm and await self._shows(server, agent.pane) is Screen.PROMPT:
                 self._agents.rests(agent.session)
-        if any(one.origin.pane not in calm for one in new):
+        if young:
             await self._subscribe(server, on=True)
 
     async def gone(self, session: str, why: str) -> None:
-        """An agent has left. Its hooks run in sessions of their own and outlive it: nobody would end their questions."""
+        """An agent has left. Its hooks run in sessions of their own and outlive it: nobody else ends their questions."""
         for one in self._approvals.pending():
             if one.hook_key and one.origin.session == session:
                 await self._approvals.withdraw(one.request_id, why)
@@ -81,14 +89,8 @@ class Dialogs:
             if one.state is AgentState.WORKING and one.kind == CLAUDE and one.pane and one.server == server.socket
         ]
 
-    async def _look_for_dialog(self, server: TmuxServer, approval: Approval, calm: frozenset[str]) -> None:
-        """Withdraw a question whose dialog is gone; not at the first look, where it may not be drawn yet."""
-        first = approval.request_id not in self._looked
-        self._looked.add(approval.request_id)
-        if first or approval.origin.pane in calm:
-            return
-        if await self._shows(server, approval.origin.pane) in (Screen.WORKING, Screen.PROMPT):
-            await self._approvals.withdraw(approval.request_id, "its dialog has left the pane")
+    async def _left(self, server: TmuxServer, approval: Approval) -> bool:
+        return await self._shows(server, approval.origin.pane) in (Screen.WORKING, Screen.PROMPT)
 
     async def _subscribe(self, server: TmuxServer, *, on: bool) -> None:
         """Subscribed to anew, tmux tells the value at its next look in any case."""
