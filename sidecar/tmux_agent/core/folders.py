@@ -28,7 +28,8 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
             if isinstance(part, Simple) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
                 continue
             after = _after(mover, found[move], home)
-            certain = _follows(parts, move, index) or (_stands_alone(parts, move, text) and _exist(after, look))
+            alone = _stands_alone(parts, move, text) and not _shares_doubt(parts, move, index)
+            certain = _follows(parts, move, index) or (alone and _exist(after, look))
             before = () if certain else folders
             folders = tuple(dict.fromkeys((*before, *after)))
             if len(folders) > _LIMIT:
@@ -113,6 +114,13 @@ def _stands_alone(parts: Sequence[Part], move: int, text: str) -> bool:
     if not isinstance(mover, Simple) or mover.negated or "{" in text or any(isinstance(part, Opaque) for part in parts):
         return False
     return mover.joined in ("", ";") and not any(word in text.split() for word in ("if", "then", "else"))
+
+
+def _shares_doubt(parts: Sequence[Part], move: int, index: int) -> bool:
+    """True where cd and part stand in one list with a || in it: the part may run because the cd failed."""
+    joins = [part.joined if isinstance(part, Simple) else "||" for part in parts[move + 1 : index + 1]]
+    last = max((at for at, joined in enumerate(joins) if joined in (";", "&")), default=-1)
+    return last < 0 and "||" in joins
 
 
 def _exist(folders: Folders, look: Lookup) -> bool:

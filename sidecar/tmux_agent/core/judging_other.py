@@ -26,6 +26,7 @@ class Judge(Protocol):
 
     policy: Policy
     situation: Situation
+    granted: tuple[Rule, ...]
 
     def unmatched(self, reason: str, risk: Risk = ...) -> Match: ...
     def by_rule(self, rule: Rule) -> Match: ...
@@ -71,7 +72,7 @@ def _ruled(
 ) -> Finding:
     matches = [
         judge.by_rule(rule)
-        for rule in judge.policy.by_kind.get(kind, ())
+        for rule in (*judge.policy.by_kind.get(kind, ()), *(g for g in judge.granted if getattr(g.when, kind)))
         if fits(rule) and rules.fits_asker(rule, judge.situation.asker, risk)
     ]
     matches += judge.general()

@@ -106,6 +106,7 @@ class Secrets:
         self._known: dict[str, bool] = {}
         by_path = [p.removeprefix("!") for p in self.patterns if "/" in p.removeprefix("!").removeprefix("**/")]
         self._hints = [_fixed(pattern) for pattern in by_path]
+        self._folders = {p[:-3].rpartition("/")[2].casefold() for p in self.patterns if p.endswith("/**")}
 
     def near(self, folder: str) -> bool:
         """False only where no pattern with folders in it can match anything directly in `folder`."""
@@ -114,6 +115,8 @@ class Secrets:
 
     def by_name(self, name: str) -> bool:
         """As `in`, for a file in a folder that is not `near` anything."""
+        if name.casefold() in self._folders:
+            return True  # a file that has the name of a secret folder
         return next((secret for secret, by_name, rx in self._groups if by_name and rx.match(name)), False)
 
     def __contains__(self, path: str) -> bool:

@@ -225,6 +225,8 @@ def _command_shape(argv: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]
     fixed = [program]
     if rest and not rest[0].startswith("-") and re.fullmatch(r"[a-z][a-z0-9-]*", rest[0]):
         fixed.append(rest.pop(0))
+    if fixed == ["git", "commit"]:
+        rest = _joined(rest, ("-m", "--message"))
     options = [_option(word) for word in rest if word.startswith("-") and word != "-" and word != "--"]
     words = [word for word in rest if not word.startswith("-") or word == "-"]
     operands = [f"={word}" for word in words]
@@ -246,6 +248,15 @@ def _command_shape(argv: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]
         (" ".join(argv),),
         (f"{' '.join(fixed)} --another-option", f"{argv[0]} another-command" if len(fixed) > 1 else "another program"),
     )
+
+
+def _joined(rest: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Each of these options and the word behind it as one word, so that the word is taken for its value."""
+    found: list[str] = []
+    words = iter(rest)
+    for word in words:
+        found.append(f"{word}={next(words, '')}" if word in names else word)
+    return found
 
 
 def _option(word: str) -> str:

@@ -1,21 +1,17 @@
 """The policy in force, and judging by it: finds and loads the layers, gathers facts in rounds, keeps the
 last good policy.
 
-Owns policy files on disk, trust of repositories' own files, the roots of an asker, and asking the world until a
-decision rests on facts. Must not own what a decision is (core/policy.py) or what follows from it (guard.py).
-Layers: the person's policy.yaml (instead of the shipped one), policy.d/*.yaml in name order, then the repository's
-.tmuxagent/policy.yaml, which only tightens until the person trusted that very file.
+Owns the roots of an asker, rules that run out, and asking the world until a decision rests on facts. Must not own the
+files (policy_files.py), what a decision is (core/policy.py) or what follows from it (guard.py).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +31,12 @@ from ..core.proposals import GrantProposal, propose
 from ..core.rules import Asker
 from ..core.situation import Policy, Situation
 from . import worktree as worktrees
-from .observe import Observer, follow, read_regular
+from .observe import Observer, follow
+from .policy_files import PROJECT_FILE, PolicyFiles, shipped_text
 
 _ROUNDS = 12
 _REMEMBERED = 1000
 _REMEMBERED_KEYS = 50
-_FILE_LIMIT = 1 << 20
-PROJECT_FILE = ".tmuxagent/policy.yaml"
 # Folders too broad to be anybody's worktree, and the home folder besides.
 _TOO_BROAD = frozenset(
     f"/{name}"
@@ -98,19 +93,15 @@ class Judgement:
         roots: Sequence[str] = (),
         own_files: bool = True,
     ) -> None:
-        self._folder = folder
-        self._state = state
+        self._files = PolicyFiles(folder, state, policy_file, own_files=own_files)
         self.home = follow(home).real
         self._environ = environ
-        self._file = policy_file or folder / "policy.yaml"
-        self._given = policy_file is not None
         self.roots = tuple(roots)  # instead of the policy's; may be replaced at any time
         self._own_files = own_files
         ours = [str(folder), str(state), *protected]
         self._protected = tuple(dict.fromkeys([follow(path).real for path in ours] + ours))
         self.errors: tuple[ConfigError, ...] = ()
         self.loaded_at: datetime | None = None
-        self.file = ""  # where the policy in force came from
         self._layers: tuple[Layer, ...] = ()
         self._base: Policy | None = None
         self._projects: dict[str, tuple[tuple[int, ...], Policy]] = {}
@@ -122,7 +113,7 @@ class Judgement:
 
     def load(self) -> tuple[ConfigError, ...]:
         """Read all files anew. With any error the policy that was in force stays, and every error is returned."""
-        layers, errors = self._read_layers()
+        layers, errors = self._files.read()
         policy = None
         if not errors:
             policy, errors = policy_build.build(layers, self.home)
@@ -147,39 +138,10 @@ class Judgement:
             raise AssertionError(f"the shipped policy has errors: {errors}")
         self._layers, self._base = (layer,), policy
 
-    def _read_layers(self) -> tuple[list[Layer], tuple[ConfigError, ...]]:
-        layers: list[Layer] = []
-        errors: list[ConfigError] = []
-        self.file = "shipped policy.yaml"
-        if self._given or (self._own_files and os.path.lexists(self._file)):
-            self.file = str(self._file)
-            self._add(self._file, layers, errors)
-        else:
-            self._add_text(shipped_text(), self.file, layers, errors)
-        more = sorted((self._folder / "policy.d").glob("*.yaml")) if self._own_files else []
-        for path in more:
-            self._add(path, layers, errors)
-        return layers, tuple(errors)
-
-    def _add(self, path: Path, layers: list[Layer], errors: list[ConfigError], *, tightens: bool = False) -> None:
-        data = read_regular(str(path), _FILE_LIMIT)
-        if data is None:
-            errors.append(ConfigError(str(path), 0, "", "cannot be read as a file of at most 1 MiB"))
-            return
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError as why:
-            errors.append(ConfigError(str(path), 0, "", f"is not UTF-8 at byte {why.start}"))
-            return
-        self._add_text(text, str(path), layers, errors, tightens=tightens)
-
-    def _add_text(
-        self, text: str, label: str, layers: list[Layer], errors: list[ConfigError], *, tightens: bool = False
-    ) -> None:
-        file, wrong = config.load(text, label, PolicyFile)
-        errors.extend(wrong)
-        if file is not None:
-            layers.append(Layer(file=file, label=label, tightens=tightens))
+    @property
+    def file(self) -> str:
+        """Where the policy came from, as last read."""
+        return self._files.source
 
     @property
     def policy(self) -> Policy:
@@ -208,45 +170,23 @@ class Judgement:
 
     def _with_project(self, path: Path, base: Policy) -> Policy:
         """The policy with a repository's file on top; without it (and with an error noted) where it has errors."""
-        layers: list[Layer] = []
-        errors: list[ConfigError] = []
-        self._add(path, layers, errors, tightens=not self.is_trusted(path))
+        layer, found = self._files.project(path)
+        errors = list(found)
         policy = None
-        if not errors:
-            policy, wrong = policy_build.build([*self._layers, *layers], self.home, examples=False)
+        if layer is not None:
+            policy, wrong = policy_build.build([*self._layers, layer], self.home, examples=False)
             errors += wrong
         self.errors = tuple(dict.fromkeys((*self.errors, *errors)))
         return policy or msgspec.structs.replace(base, defaults=base.defaults)
 
-    @property
-    def _trust_file(self) -> Path:
-        return self._state / "trusted.json"
-
-    def is_trusted(self, path: Path) -> bool:
-        """True where the person trusted this file with just this content."""
-        data = read_regular(str(path), _FILE_LIMIT)
-        return data is not None and self._trusted().get(follow(str(path)).real) == hashlib.sha256(data).hexdigest()
-
     def trust(self, path: Path) -> str:
-        """Trust a repository's policy file as it is now; gives its hash. Raises OSError. Only for the
-        person's own use."""
-        data = read_regular(str(path), _FILE_LIMIT)
-        if data is None:
-            raise FileNotFoundError(2, "no readable policy file", str(path))
-        known = self._trusted() | {follow(str(path)).real: hashlib.sha256(data).hexdigest()}
-        self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._trust_file.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(known))
-        fresh.replace(self._trust_file)
-        self._projects.clear()
-        return hashlib.sha256(data).hexdigest()
+        """Let this repository's policy file allow things, as it is now; gives its hash. Raises OSError.
 
-    def _trusted(self) -> dict[str, str]:
-        data = read_regular(str(self._trust_file), _FILE_LIMIT)
-        try:
-            return msgspec.json.decode(data or b"{}", type=dict[str, str])
-        except msgspec.DecodeError:
-            return {}
+        Only for the person's own use.
+        """
+        trusted = self._files.trust(path)
+        self._projects.clear()
+        return trusted
 
     # --- judging ---
 
@@ -376,11 +316,6 @@ def worktree_of(folder: str) -> str:
     """The top level of the repository around `folder`, else the folder itself: what {worktree} means to
     `policy check`."""
     return worktrees.locate(folder)[0] or folder
-
-
-def shipped_text() -> str:
-    """defaults/policy.yaml as it was installed."""
-    return resources.files("tmux_agent").joinpath("defaults/policy.yaml").read_text("utf-8")
 
 
 def _unsettled(decision: Decision) -> Decision:

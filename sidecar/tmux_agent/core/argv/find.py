@@ -150,7 +150,7 @@ class _Expression:
                 continue
             why = self._one(word, negated)
             if why:
-                return Search(self._starts, why=why)
+                return Search(self._starts, runs=tuple(self._runs), why=why)
             negated = False
         names, files = self._limits()
         runs = tuple(self._runs)
@@ -231,8 +231,10 @@ class _Expression:
                 break
             inner.append(part)
         else:
+            self._runs.append(tuple(inner or ("",)))
             return f"{word} without an end"
         if not inner or word != "-exec":
+            self._runs.append(tuple(inner or ("",)))
             return f"{word}, which runs something in other folders or asks"
         self._runs.append(tuple(inner))
         return ""

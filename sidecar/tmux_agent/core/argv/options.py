@@ -121,6 +121,8 @@ def _option(
         return _with_values(spec, [value] if equals else [], args, index)
     if word in known:
         return _with_values(known[word], [], args, index)
+    if equals and len(name) > 2 and name in known and known[name].kinds:  # -out=x, of programs with one dash for all
+        return _with_values(known[name], [value], args, index)
     if word[1:].isdigit() and "-NUM" in known:
         return [(known["-NUM"], ())], index
     found: list[tuple[Spec, tuple[str, ...]]] = []

@@ -21,7 +21,8 @@ from ...core.model import Action, Command, Decision, Risk, Shell, Verdict
 from ...core.policy_build import Layer
 from ...core.policy_file import PolicyFile
 from ...services import places
-from ...services.judgement import PROJECT_FILE, Judgement, shipped_text, worktree_of
+from ...services.judgement import Judgement, worktree_of
+from ...services.policy_files import PROJECT_FILE, shipped_text
 
 _LINE = 4 << 20  # characters of one case
 _COLOURS = {Verdict.ALLOW: "32", Verdict.ASK: "33", Verdict.DENY: "31"}

@@ -1,0 +1,79 @@
+"""core/config.py: every error of a file at once, and no file that costs more than reading it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from tmux_agent.core import config
+
+
+class Inner(Struct, frozen=True, kw_only=True):
+    size: int = 3
+    wait: float = 1.0
+
+
+class Outer(Struct, frozen=True, kw_only=True):
+    name: str = ""
+    colour: Literal["red", "green"] = "red"
+    inner: Inner = Inner()
+    words: tuple[str, ...] = ()
+    either: str | tuple[str, ...] = ()
+    table: dict[str, int] = {}
+    needed: int
+    line: int = 0
+
+
+def errors(text: str) -> list[str]:
+    return [str(error) for error in config.load(text, "f.yaml", Outer)[1]]
+
+
+def test_a_good_file_becomes_the_struct() -> None:
+    """Every kind of field arrives typed; `line` is where the mapping begins."""
+    value, wrong = config.load(
+        "# head\nneeded: 1\ninner: {size: 4, wait: 5m}\nwords: [a, b]\neither: x\ntable: {a: 1}\n", "f.yaml", Outer
+    )
+    assert wrong == ()
+    assert value == Outer(
+        needed=1, inner=Inner(size=4, wait=300.0), words=("a", "b"), either="x", table={"a": 1}, line=2
+    )
+
+
+def test_all_errors_come_at_once_with_their_lines() -> None:
+    """Unknown key, wrong type, wrong choice, missing key: four errors, each with line, path and a hint."""
+    found = errors("nam: x\ninner:\n  size: big\ncolour: gren\n")
+    assert "lacks the key needed" in " ".join(found)
+    text = "\n".join(found)
+    assert "f.yaml:1: nam: is not a known key, did you mean name?" in text
+    assert "f.yaml:3: inner.size: has to be a whole number, not 'big'" in text
+    assert "did you mean green?" in text
+    assert len(found) == 4
+
+
+def test_a_number_in_place_of_text_says_quote_it() -> None:
+    """`words: [5]` is the commonest slip in lists of options; the error says how to write it."""
+    assert errors("needed: 1\nwords: [5]\n") == ['f.yaml:2: words[0]: has to be text: write "5" in quotes']
+
+
+def test_duplicate_keys_are_errors() -> None:
+    """YAML lets the last one win silently; here both are looked at."""
+    assert "is there twice" in errors("needed: 1\nneeded: 2\n")[0]
+
+
+def test_alias_bombs_and_depth_end_quickly() -> None:
+    """Nine levels of nine aliases would be 387 million words; a hundred thousand brackets would be as many frames."""
+    bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    bomb += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    assert errors(bomb + "needed: 1\nwords: *a8\n")
+    assert "nested deeper" in errors("[" * 100_000)[0]
+    assert "more than" in errors("a" * 2_000_000)[0]
+
+
+@given(st.text(max_size=200))
+def test_no_text_makes_it_raise(text: str) -> None:
+    """Whatever the file holds, the answer is a value or errors, never both and never an exception."""
+    value, wrong = config.load(text, "f.yaml", Outer)
+    assert (value is None) == bool(wrong)

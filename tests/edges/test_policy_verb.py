@@ -1,0 +1,152 @@
+"""`tmux-agent policy …`, run as people run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SIDECAR = Path(__file__).parents[2] / "sidecar"
+
+
+def policy(folder: Path, *argv: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(SIDECAR), "LC_ALL": "C.UTF-8"}
+    command = [sys.executable, "-m", "tmux_agent", "policy", *argv]
+    return subprocess.run(
+        command, cwd=folder, input=stdin, env=environ | extra, capture_output=True, encoding="utf-8", check=False
+    )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "proj"
+    folder.mkdir()
+    (folder / "a").write_text("x")
+    return folder
+
+
+def test_check_says_verdict_rule_and_reason(tree: Path) -> None:
+    """Exit code 0 for allow, 3 for anything else; 2 with neither a text nor a command."""
+    allowed = policy(tree, "check", "--", "cat", "a")
+    assert (allowed.returncode, allowed.stdout) == (0, "allow  print files\n")
+    asked = policy(tree, "check", "--shell", "cat a > b")
+    assert asked.returncode == 3
+    assert asked.stdout.startswith("ask  unmatched  writes ")
+    assert json.loads(policy(tree, "check", "--json", "--shell", "rm a").stdout)["verdict"] == "ask"
+    assert policy(tree, "check").returncode == 2
+
+
+def test_explain_shows_parts_and_everything_that_applies(tree: Path) -> None:
+    """One line for each part and each match, with its place in the file; no colours into a pipe."""
+    text = policy(tree, "explain", "--shell", "cat a | sort; git push -f").stdout
+    for words in (
+        "print files",
+        "sort lines",
+        "force push needs a person",
+        "shipped policy.yaml:",
+        "risk high",
+        "parts",
+    ):
+        assert words in text
+    assert "\x1b" not in text
+
+
+def test_jsonl_answers_each_line(tree: Path) -> None:
+    """Verdicts by id, in order; a broken line gets an error of its own and the stream goes on."""
+    lines = [
+        '{"id": "1", "shell": "cat a"}',
+        "{broken",
+        '{"id": 3}',
+        f'{{"id": "4", "argv": ["cat", "a"], "cwd": "{tree}"}}',
+        '{"id": "5", "shell": "cat a", "env": {"LD_PRELOAD": "x"}}',
+        "",
+        '{"id": "6", "argv": []}',
+        '{"id": "7", "shell": 5}',
+        "[" * 5000,
+    ]
+    result = policy(tree, "check", "--jsonl", "-", stdin="\n".join(lines) + "\n")
+    assert result.returncode == 0, result.stderr
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(answer["id"], answer["verdict"]) for answer in answers] == [
+        ("1", "allow"),
+        (None, "ask"),
+        (3, "ask"),
+        ("4", "allow"),
+        ("5", "ask"),
+        ("6", "ask"),
+        ("7", "ask"),
+        (None, "ask"),
+    ]
+    assert ["error" in answer for answer in answers] == [False, True, True, False, False, True, True, True]
+    assert all({"id", "verdict", "rule", "reason"} <= set(answer) for answer in answers)
+
+
+def test_jsonl_is_fast(tree: Path) -> None:
+    """Thousands a second: five thousand different cases in well under ten seconds, start included."""
+    cases = "".join(
+        json.dumps({"id": str(n), "shell": f"grep -n x{n} a | head -{n % 50 + 1}"}) + "\n" for n in range(5000)
+    )
+    began = time.monotonic()
+    result = policy(tree, "check", "--jsonl", "-", stdin=cases)
+    assert result.stdout.count('"allow"') == 5000
+    assert time.monotonic() - began < 10
+
+
+def test_another_policy_and_its_errors(tree: Path, tmp_path: Path) -> None:
+    """--policy FILE stands in place of all; one with errors is named with file and line, and nothing is judged."""
+    file = tmp_path / "p.yaml"
+    file.write_text("rules:\n- {name: r, when: {command: [make]}, verdict: allow, match: [make]}\n")
+    assert policy(tree, "check", "--policy", str(file), "--", "make").returncode == 0
+    assert policy(tree, "check", "--policy", str(file), "--", "cat", "a").returncode == 3
+    file.write_text("rules:\n- {name: r, when: {command: [make]}, verdict: alow}\n")
+    broken = policy(tree, "check", "--policy", str(file), "--", "make")
+    assert broken.returncode == 2
+    assert (
+        f"{file}:2: rules[0].verdict: has to be one of allow, ask, deny, not 'alow', did you mean allow?"
+        in broken.stderr
+    )
+
+
+def test_init_lint_test_and_trust(tree: Path, tmp_path: Path) -> None:
+    """The shipped policy becomes the person's own, once; it has no errors and its examples hold."""
+    assert policy(tree, "init").returncode == 0
+    assert policy(tree, "init").returncode == 1
+    assert "no errors" in policy(tree, "lint").stdout
+    assert "paths" in policy(tree, "lint", "--kinds").stdout or "path " in policy(tree, "lint", "--kinds").stdout
+    cases = tmp_path / "c.jsonl"
+    cases.write_text('{"shell": "cat a", "expect": "allow"}\n{"shell": "rm a", "expect": "allow"}\n')
+    tried = policy(tree, "test", str(cases))
+    assert tried.returncode == 1
+    assert "c.jsonl:2: ask, not allow: rm a" in tried.stdout
+    (tree / ".tmuxagent").mkdir()
+    (tree / ".tmuxagent" / "policy.yaml").write_text("rules:\n- {name: r, when: {command: [make]}, verdict: allow}\n")
+    assert policy(tree, "check", "--", "make").returncode == 3
+    assert policy(tree, "trust", CLAUDECODE="1").returncode == 1
+    assert policy(tree, "trust").returncode == 0
+    assert policy(tree, "check", "--", "make").returncode == 0
+
+
+def test_replay_says_what_would_change(tree: Path, tmp_path: Path) -> None:
+    """Decisions of the log against another policy; torn lines and other records are passed over."""
+    log, file = tmp_path / "audit.jsonl", tmp_path / "p.yaml"
+    origin = {"cwd": str(tree)}
+    record = {
+        "seq": 1,
+        "timestamp": "2999-01-01T00:00:00",
+        "type": "decision",
+        "origin": origin,
+        "data": {"action": {"type": "command", "argv": ["cat", "a"], "cwd": str(tree)}, "verdict": "allow"},
+    }
+    log.write_text(json.dumps(record) + "\n" + json.dumps(record | {"type": "request"}) + "\n{torn")
+    file.write_text("rules: []\n")
+    same = policy(tree, "replay", "--audit", str(log))
+    assert (same.returncode, same.stdout) == (0, "1 decisions judged anew, 0 would be others\n")
+    other = policy(tree, "replay", "--audit", str(log), "--policy", str(file), "--since", "7d")
+    assert other.returncode == 1
+    assert "allow → ask" in other.stdout
+    assert policy(tree, "replay", "--audit", str(log), "--since", "soon").returncode == 2

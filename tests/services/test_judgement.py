@@ -1,0 +1,162 @@
+"""services/judgement.py: layers on disk, the last good policy, trust, limits, and what still holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tmux_agent.core.model import File, Origin, Role, Shell, Verdict
+from tmux_agent.services.judgement import Judgement
+from tmux_agent.services.policy_files import shipped_text
+
+CATS = "rules:\n- {name: cats, when: {command: [cat], operands: [paths]}, verdict: allow}\n"
+
+
+class Place:
+    def __init__(self, base: Path) -> None:
+        self.home, self.tree = base / "h", base / "h" / "proj"
+        self.config, self.state = self.home / "config", self.home / "state"
+        for folder in (self.tree / ".tmuxagent", self.config / "policy.d", self.state):
+            folder.mkdir(parents=True)
+        (self.tree / "a").write_text("x")
+        self.origin = Origin(role=Role.AGENT, why="test", uid=1, pid=1, cwd=str(self.tree), agent="claude")
+        self.judgement = Judgement(folder=self.config, state=self.state, home=str(self.home), environ=os.environ)
+
+    def policy(self, text: str, name: str = "policy.yaml") -> None:
+        (self.config / name).write_text(text)
+
+    def verdict(self, text: str) -> Verdict:
+        return self.judgement.judge(Shell(text=text, cwd=str(self.tree)), self.origin).decision.verdict
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def test_without_a_file_the_shipped_policy_is_in_force(place: Place) -> None:
+    """It loads without an error, with all its examples, and says where it comes from."""
+    assert place.judgement.load() == ()
+    assert place.judgement.file == "shipped policy.yaml"
+    assert place.verdict("cat a") is Verdict.ALLOW
+    assert all(rule.file.match and rule.file.not_match for rule in place.judgement.policy.rules)
+    assert place.judgement.in_words()[0]["words"]
+
+
+def test_the_persons_file_replaces_it_and_policy_d_adds(place: Place) -> None:
+    """Layers in the order of their names; the strictest still wins."""
+    place.policy("rules: []\n")
+    assert place.judgement.load() == ()
+    assert place.verdict("cat a") is Verdict.ASK
+    place.policy(CATS, "policy.d/50-cats.yaml")
+    assert place.judgement.load() == ()
+    assert place.verdict("cat a") is Verdict.ALLOW
+    place.policy("rules:\n- {name: no cats, when: {command: [cat, ...]}, verdict: deny}\n", "policy.d/10-no.yaml")
+    assert place.judgement.load() == ()
+    assert place.verdict("cat a") is Verdict.DENY
+
+
+def test_a_broken_file_leaves_the_last_good_policy(place: Place) -> None:
+    """Every error of every file at once; nothing changes until all are mended."""
+    place.policy(CATS)
+    assert place.judgement.load() == ()
+    place.policy("rules: [{nam: x}]\nvorsion: 1\n")
+    place.policy("[", "policy.d/b.yaml")
+    errors = place.judgement.load()
+    assert len(errors) >= 4
+    assert {Path(error.file).name for error in errors} == {"policy.yaml", "b.yaml"}
+    assert place.verdict("cat a") is Verdict.ALLOW
+    assert place.judgement.errors == errors
+
+
+def test_a_broken_file_at_the_start_asks_about_everything(place: Place) -> None:
+    """There is no good policy yet: the shipped one without its allow rules, guardrails included."""
+    place.policy("rules: 5\n")
+    assert place.judgement.load()
+    assert place.verdict("cat a") is Verdict.ASK
+    assert place.verdict("tmux send y") is Verdict.DENY
+
+
+def test_files_that_are_no_files(place: Place) -> None:
+    """A FIFO and bytes that are no text are errors, not a wait."""
+    os.mkfifo(place.config / "policy.yaml")
+    assert "cannot be read" in str(place.judgement.load()[0])
+    (place.config / "policy.yaml").unlink()
+    (place.config / "policy.yaml").write_bytes(b"\xff\xfe")
+    assert "UTF-8" in str(place.judgement.load()[0])
+
+
+def test_a_repositorys_file_only_tightens_until_it_is_trusted(place: Place) -> None:
+    """Its deny counts at once; its allow counts once the person trusted these very bytes."""
+    place.policy("rules: []\n")
+    place.judgement.load()
+    mine = place.tree / ".tmuxagent" / "policy.yaml"
+    mine.write_text(CATS + "- {name: no ls, when: {command: [ls, ...]}, verdict: deny}\n")
+    assert (place.verdict("cat a"), place.verdict("ls")) == (Verdict.ASK, Verdict.DENY)
+    place.judgement.trust(mine)
+    assert (place.verdict("cat a"), place.verdict("ls")) == (Verdict.ALLOW, Verdict.DENY)
+    mine.write_text(mine.read_text() + "# changed\n")
+    assert place.verdict("cat a") is Verdict.ASK
+    mine.write_text("rules: 7\n")
+    assert place.verdict("ls") is Verdict.ASK
+    assert any("rules" in str(error) for error in place.judgement.errors)
+
+
+def test_nobody_writes_what_decides(place: Place) -> None:
+    """Policy, state and the repository's policy file are denied to agents by their real paths."""
+    place.judgement.load()
+    (place.tree / "l").symlink_to(place.config)
+    for path in (
+        place.config / "policy.yaml",
+        place.state / "audit.jsonl",
+        place.tree / ".tmuxagent/policy.yaml",
+        place.tree / "l/policy.yaml",
+    ):
+        action = File(verb="write", path=str(path), content="x")
+        assert place.judgement.judge(action, place.origin).decision.verdict is Verdict.DENY
+
+
+def test_a_rule_with_for_runs_out(place: Place) -> None:
+    """Two uses, then it asks; looking (count=False) uses nothing up."""
+    place.policy("rules:\n- {name: m, when: {command: [make, ...]}, verdict: allow, for: {uses: 2, per: 1h}}\n")
+    place.judgement.load()
+    action = Shell(text="make x", cwd=str(place.tree))
+    for _ in range(5):
+        assert place.judgement.judge(action, place.origin, count=False).decision.verdict is Verdict.ALLOW
+    assert [place.verdict("make x") for _ in range(3)] == [Verdict.ALLOW, Verdict.ALLOW, Verdict.ASK]
+
+
+def test_what_was_approved_must_still_hold(place: Place) -> None:
+    """A link put in place of the file between the question and the answer is noticed, and named."""
+    place.judgement.load()
+    action = Shell(text="cat a && rm b", cwd=str(place.tree))
+    judged = place.judgement.judge(action, place.origin)
+    assert place.judgement.still_holds(action, judged.facts) is None
+    (place.tree / "a").unlink()
+    (place.tree / "a").symlink_to("/etc/passwd")
+    assert "/a is not what it was" in str(place.judgement.still_holds(action, judged.facts))
+
+
+def test_too_broad_a_folder_is_no_worktree(place: Place) -> None:
+    """An agent started in the home folder, or above it, has no root at all."""
+    place.judgement.load()
+    for folder in (place.home, place.home.parent, Path("/"), Path("/etc")):
+        action = Shell(text="ls", cwd=str(folder))
+        origin = Origin(role=Role.AGENT, why="test", uid=1, pid=1, cwd=str(folder))
+        assert place.judgement.judge(action, origin).decision.verdict is Verdict.ASK
+
+
+def test_answers_are_looked_up_anew(place: Place) -> None:
+    """The same command twice, with another world in between, is judged twice."""
+    place.judgement.load()
+    assert place.verdict("cat a") is Verdict.ALLOW
+    (place.tree / "a").unlink()
+    (place.tree / "a").symlink_to("/etc/passwd")
+    assert place.verdict("cat a") is Verdict.ASK
+
+
+def test_shipped_text_is_the_file() -> None:
+    """`policy init` writes just this."""
+    assert shipped_text().startswith("# The policy that tmux-agent ships.")
