@@ -129,7 +129,7 @@ class Sidecar:
     async def _listen(self, system: System, server: Server, path: Path) -> None:
         """Bind, and say where: in the pointer for relays and clients, in the lock for people. Raises Unavailable."""
         places_.check_socket(path, "given" if path == self._places.spare_socket else self._places.chosen)
-        await server.listen(path)
+        await server.listener.open(path)
         self._socket = path
         places_.write_whole(self._places.pointer, f"{path}\n")
         self._lock.seek(0)
@@ -144,9 +144,9 @@ class Sidecar:
         async with self._binding:
             home = self._places.socket
             home_again = self._socket != home and home.parent.is_dir()
-            if not self._server.reachable or home_again:
+            if not self._server.listener.reachable or home_again:
                 log.warning("%s: binding again", "its folder is back" if home_again else f"{self._socket} is gone")
-                self._server.stop_listening()
+                self._server.listener.close()
                 try:
                     await self._listen(self._system, self._server, self._first_place())
                 except errors.Unavailable as why:

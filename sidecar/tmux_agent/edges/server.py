@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import stat
 import time
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
@@ -29,6 +25,7 @@ from . import actions, people, sight
 from .connection import LATER, Call, Connection
 from .desk import ServiceDesk
 from .hooks import Hooks
+from .listener import Listener
 from .ui.popup import serve
 from .ui.wire import Attach
 
@@ -63,13 +60,12 @@ DRAIN_SECONDS = 5.0  # what else is in flight has this long to end when the side
 
 
 class Server:
-    """Listens on one socket. Built and stopped by the daemon."""
+    """Answers the clients of one socket, its `listener`. Built and stopped by the daemon."""
 
     def __init__(self, system: System) -> None:
         self._system = system
         self.hooks = Hooks(system)
-        self._server: asyncio.AbstractServer | None = None
-        self._bound: tuple[Path, int, int] | None = None  # path, device and inode of our socket
+        self.listener = Listener(lambda: Connection(self))
         self._connections: set[Connection] = set()
         self._requests: dict[str, Bucket] = {}
         self._asks: dict[str, Bucket] = {}
@@ -84,48 +80,9 @@ class Server:
     def stopping(self) -> bool:
         return self._system.approvals.stopping
 
-    async def listen(self, path: Path) -> None:
-        """Bind, with mode 0600. A stale socket is replaced, a live one never.
-
-        Raises Unavailable where something else is there, or the system refuses.
-        """
-        _clear(path)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            listener.bind(str(path))
-            path.chmod(0o600)  # nobody can connect before it listens
-            info = path.lstat()
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Connection(self), sock=listener, backlog=512)
-        except OSError as why:
-            listener.close()
-            raise errors.Unavailable(f"cannot listen on {path}: {why.strerror or why}") from None
-        self._bound = (path, info.st_dev, info.st_ino)
-
-    @property
-    def reachable(self) -> bool:
-        """Whether the path that we bound still leads to our socket."""
-        if self._bound is None:
-            return False
-        path, device, inode = self._bound
-        try:
-            info = path.lstat()
-        except OSError:
-            return False
-        return (info.st_dev, info.st_ino) == (device, inode)
-
-    def stop_listening(self) -> None:
-        """Connections that are open go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        if self._bound is not None and self.reachable:
-            self._bound[0].unlink(missing_ok=True)
-        self._bound = None
-
     async def close(self) -> None:
         """Stop listening, let what runs end, let go of what waits for people (it stays pending), close."""
-        self.stop_listening()
+        self.listener.close()
         calls = {task: call for connection in self._connections for task, call in connection.calls.items()}
         for task, call in calls.items():
             if self._waits(call):
@@ -327,24 +284,6 @@ def _bucket(buckets: dict[str, Bucket], session: str, burst: float, per_second: 
             buckets.clear()
         bucket = buckets[session] = Bucket(burst, per_second, now)
     return bucket.take(now)
-
-
-def _clear(path: Path) -> None:
-    """Remove a socket that nobody listens on. Raises Unavailable for anything else that is there."""
-    if not os.path.lexists(path):
-        return
-    if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise errors.Unavailable(f"{path} is there and no socket: remove it, or set TMUX_AGENT_SOCKET")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except OSError as why:
-            raise errors.Unavailable(f"the socket {path} cannot be taken over: {why.strerror or why}") from None
-    raise errors.Unavailable(f"another sidecar (of another state folder) listens on {path}: stop it first")
 
 
 _NAMES = {kind: name for name, kind in p.METHODS.items()}
