@@ -129,8 +129,6 @@ class World:
 
     def close(self) -> None:
         os.chdir(self._before)
-        if self.tmux:
-            self.tmux.close()
         if self.sidecar:
             self.sidecar.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -138,6 +136,8 @@ class World:
             if self.sidecar.poll() is None:
                 self.sidecar.kill()
                 self.sidecar.wait()
+        if self.tmux:  # after the sidecar, which would be started again for a server that is going
+            self.tmux.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
