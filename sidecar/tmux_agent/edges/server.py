@@ -11,6 +11,8 @@ import logging
 import time
 from typing import Any
 
+import msgspec
+
 from .. import __version__
 from ..core import errors
 from ..core import protocol as p
@@ -221,7 +223,10 @@ class Server:
                 return await system.reload()
             case p.GrantRevoke(grant_id=grant_id):
                 return await sight.revoke(system, grant_id, origin)
-            case p.AgentRegister() | p.AgentSetState() as params:
+            case p.AgentRegister() as params:
+                call.connection.origin = msgspec.structs.replace(origin, name=params.name[: p.NAME_LENGTH])
+                return await sight.agent(system, params, origin)
+            case p.AgentSetState() as params:
                 return await sight.agent(system, params, origin)
             case p.EventsSubscribe() as params:
                 return await sight.subscribe(system, params, call)
