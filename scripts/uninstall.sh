@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes out of tmux, and off the disk with --all, what the plugin put there, and nothing else. Run inside tmux.
-#   uninstall.sh        stops the sidecar; key, hooks, variables and hidden session go
+#   uninstall.sh        stops the sidecar; key, hooks (of tmux, of agents), variables and hidden session go
 #   uninstall.sh --all  the plugin's own Python environment too (state, audit log and configuration stay)
 
 SCRIPTS_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
@@ -12,6 +12,14 @@ SCRIPTS_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 stop_sidecar() {
 	command=$(get_tmux_option "${option_command}" "$(data_folder)/env/bin/tmux-agent")
 	[ ! -x "${command}" ] || "${command}" sidecar stop
+}
+
+# disconnect_agents: an agent whose hook names a relay that is gone can use no tool any more.
+disconnect_agents() {
+	command=$(get_tmux_option "${option_command}" "$(data_folder)/env/bin/tmux-agent")
+	if [ -x "${command}" ] && ! "${command}" setup claude --uninstall --yes >/dev/null; then
+		tell "its hooks are still in Claude Code's settings; take them out before you remove the plugin's folder"
+	fi
 }
 
 free_key() {
@@ -46,6 +54,7 @@ remove_environment() {
 
 main() {
 	stop_sidecar
+	disconnect_agents
 	free_key
 	remove_hooks
 	remove_variables

@@ -67,7 +67,7 @@ class Dialogs:
             await self._subscribe(server, on=True)
 
     async def gone(self, session: str, why: str) -> None:
-        """An agent has left. Its hooks run in sessions of their own and outlive it: nobody else ends their questions."""
+        """An agent has left. Its hooks run in sessions of their own and outlive it: nobody ends their questions."""
         for one in self._approvals.pending():
             if one.hook_key and one.origin.session == session:
                 await self._approvals.withdraw(one.request_id, why)
