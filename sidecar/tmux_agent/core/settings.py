@@ -67,7 +67,7 @@ class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
-    log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's log (stderr, or sidecar.log in the state folder)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
     limits: Limits = Limits()
     audit: Audit = Audit()
     files: Files = Files()
