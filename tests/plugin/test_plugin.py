@@ -19,8 +19,9 @@ PLUGIN = Path(__file__).resolve().parents[2]
 SCRIPTS = PLUGIN / "scripts"
 ENTRY = PLUGIN / "tmux-agent.tmux"
 
-# Stands for tmux-agent: writes down how it was called, and tells tmux that it was.
+# Stands for tmux-agent: writes down how it was called, and tells tmux that it was (of `setup` not: two would be none).
 FAKE = '#!/bin/sh\necho "$*" >>"$HOME/calls"\n[ ! -e "$HOME/broken" ] || { echo "no luck"; exit 1; }\n'
+FAKE += '[ "$1" != setup ] || exit 0\n'
 
 
 class World:
@@ -232,7 +233,7 @@ def test_unloading_removes_only_ours(world: World) -> None:
     server.run("set-environment", "-gh", "TMUX_AGENT_W_@0", "x", ";", "new-session", "-d", "-s", signals.SESSION)
     server.run("run-shell", f"'{SCRIPTS}/uninstall.sh'")
     assert state(server) == before
-    assert world.called()[-1] == "sidecar stop"
+    assert world.called()[-2:] == ["sidecar stop", "setup claude --uninstall --yes"]
 
 
 def test_unloading_keeps_a_key_that_is_the_persons_again(world: World) -> None:
