@@ -89,7 +89,7 @@ def nonce() -> list[str]:
 def steal(out: str, path: str, *words: str) -> None:
     relay = nonce()
     assert path in relay
-    told(out, [relay[-1]])
+    told(out, [json.dumps(relay[-1])])
     text = " ".join(relay)
     os.execvp("sh", ["sh", "-c", " ".join(words).replace("RELAY", text)])
 

@@ -77,7 +77,7 @@ class Scene:
         assert not self.world.records("approval.answered"), self.world.records("approval.answered")
         waiting = json.loads(self.world.agent_command("call", "health").stdout)
         assert waiting["pending"] == 1, (self.world.records(), self.world.said())
-        assert any("refused" in one for one in waiting["warnings"])
+        assert [one.partition(":")[0] for one in waiting["warnings"]] == ["refused"], waiting["warnings"]
         self.person.wait_for("refused")
 
 
@@ -187,3 +187,191 @@ def forged_press(tmux_socket: Path | str, client: str = "") -> str:
     channel = f"$({tmux} show-environment -gh TMUX_AGENT_CHANNEL | cut -d= -f2)"
     wait = f"until [ -n \"{name}\" ] && [ -n \"{channel}\" ]; do :; done"
     return f"{{ {wait}; {tmux} set-environment -gh TMUX_AGENT_EVENTS \"press:popup:{name}\"; {tmux} wait-for -S {channel}; }}"
+
+
+def test_a_control_mode_client_answers_nothing(scene: Scene) -> None:
+    """A client without a terminal gets no popup, whatever key press is claimed for it; what it runs is an agent's."""
+    out, before = scene.out(), len(scene.refusals())
+    script = scene.world.folder / "control"
+    script.write_text(f"run-shell -b {shlex.quote(scene.says(out))}\n")
+    claim = forged_press(scene.server.socket, "client-1")
+    scene.in_pane(f"(cat {script}; read x) | env -u TMUX tmux -S {scene.server.socket} -C attach & {claim}")
+    assert {one["error"]["code"] for one in scene.heard(out)} == {FORBIDDEN}
+    until(lambda: len(scene.refusals()) > before)
+    scene.holds()
+
+
+OPENS_ONLY = {
+    "tmux-agent approve in a pane": "{command} approve {id}",
+    "tmux-agent deny in a pane": "{command} deny {id} --reason no",
+    "send-keys of tmux-agent approve into a person's shell": "tmux send-keys -t work:0 {typed} Enter",
+    "a forged key press for the person's client": "{press}",
+    "popup.open": "{open}",
+}
+
+
+@pytest.mark.parametrize("road", OPENS_ONLY)
+def test_what_opens_the_popup_answers_nothing(scene: Scene, road: str) -> None:
+    """The popup comes up on the person's client and waits for the person, who closes it."""
+    scene.server.run("respawn-pane", "-k", "-t", "work:0", "sh", ";", "select-window", "-t", "work:0")
+    approve = f"{scene.world.command} approve {scene.request_id}"
+    open_it = scene.says(scene.out(), requests=[["popup.open", {"request_id": scene.request_id}]])
+    press_it = forged_press(scene.server.socket, scene.person.tty)
+    words = {"command": scene.world.command, "id": scene.request_id, "typed": shlex.quote(approve)}
+    scene.in_pane(OPENS_ONLY[road].format(press=press_it, open=open_it, **words))
+    scene.person.wait_for("May I delete everything?")
+    close(scene.person)
+    scene.holds()
+
+
+def test_keys_that_are_sent_to_a_pane_do_not_reach_the_popup(scene: Scene) -> None:
+    """`send-keys a` while the popup is open goes to the pane beneath it."""
+    popup(scene.person, "May I delete everything?")
+    done = scene.out()
+    scene.in_pane(f"for n in 1 2 3 4; do tmux send-keys -t work:0 a Enter; done; echo {{}} >{done}")
+    scene.heard(done)
+    scene.person.press("?")
+    scene.person.wait_for("keys")
+    scene.person.press("q")
+    close(scene.person)
+    scene.holds()
+
+
+def test_a_guessed_nonce_opens_nothing(scene: Scene) -> None:
+    """Our own relay in an agent's popup on the person's client, with a number of the agent's: refused, and it says so."""
+    before = len(scene.refusals())
+    relay = ROOT / "sidecar/tmux_agent/edges/ui/relay.py"
+    words = f"{sys.executable} -I -S {relay} {scene.socket} {'0' * 32}"
+    scene.in_pane(f"tmux display-popup -c {scene.person.tty} -E {shlex.quote(words)}")
+    until(lambda: len(scene.refusals()) > before)
+    assert "nonce" in scene.refusals()[before]["data"]["why"]
+    scene.person.wait_for("nonce")
+    scene.person.press("x")
+    scene.person.wait_gone("nonce")
+    scene.holds()
+
+
+STOLEN = {
+    "a stolen nonce in a window": "tmux new-window -d 'RELAY'",
+    "a stolen nonce by run-shell": "tmux run-shell -b '{pty} RELAY'",
+    "a stolen nonce by an orphan": "{orphan} {pty} RELAY",
+    "a stolen nonce in a popup on an own client": "{popup}",
+}
+
+
+@pytest.mark.parametrize("road", STOLEN)
+def test_a_stolen_nonce_answers_nothing(scene: Scene, road: str) -> None:
+    """Read from the popup's arguments and used, before ours or after: refused, and the popup of two is worth nothing."""
+    out, again, before = scene.out(), scene.out(), len(scene.refusals())
+    tmux = f"env -u TMUX tmux -S {scene.server.socket}"
+    last = f"$({tmux} list-clients -F '#{{client_control_mode}} #{{client_name}}' | sed -n 's/^0 //p' | tail -n 1)"
+    use = STOLEN[road].format(
+        orphan=f"{PY} - orphan", pty=f"{PY} - pty", popup=f"{tmux} display-popup -c {last} -E 'RELAY'"
+    )
+    thief = f"{PY} {out} steal {scene.socket} {shlex.quote(use)}"
+    if "own client" in road:
+        keys = shlex.join(["", "a", "a", "a"])
+        thief = f"{PY} {again} press {scene.server.socket} {keys} & until [ {last} != {scene.person.tty} ]; do :; done; {thief}"
+    scene.in_pane(f"{thief}; :")
+    until(lambda: any("steal" in words for words in arguments()))
+    scene.person.press(PREFIX, "A")
+    scene.heard(out)
+    until(lambda: len(scene.refusals()) > before)
+    if "own client" in road:
+        scene.heard(again)
+    scene.person.wait(lambda text: "May I delete" in text or "nonce" in text)  # ours came first, or theirs
+    scene.person.press("q")
+    scene.person.wait(lambda text: "May I delete" not in text and "nonce" not in text)
+    scene.holds()
+
+
+def arguments() -> Iterator[list[str]]:
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            yield Path(f"/proc/{name}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+        except OSError:
+            continue
+
+
+# --- guarded tools ----------------------------------------------------------------------------------------
+
+GUARDED = (
+    "tmux-agent approve {id}", "tmux-agent deny {id} --reason x", "tmux-agent call human.respond {{}}",
+    "tmux-agent grants revoke x", "tmux-agent sidecar stop", "tmux-agent policy allow x", "python3 -m tmux_agent approve {id}",
+    "tmux send-keys -t %0 a", "tmux send -t %0 a", "tmux run-shell true", "tmux if true true", "tmux popup -E true",
+    "tmux new-window true", "tmux pipe-pane true", "tmux -C attach", "tmux set-environment -g TMUX_AGENT_EVENTS x",
+    "tmux bind-key A run-shell true", "tmux respawn-pane -k true", "env tmux send-keys -t %0 a", "timeout 3 tmux send-keys a",
+    "sh -c 'tmux send-keys -t %0 a'",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GUARDED)
+def test_guarded_tools_walk_no_road(scene: Scene, text: str) -> None:
+    """What a person has not to be asked about: an agent that wants its tools to answer for one is denied by name."""
+    argv = shlex.split(text.format(id=scene.request_id))
+    said = scene.agent.call("command.run", command=argv[0], args=argv[1:])
+    assert said.get("kind") == "Denied", said
+    said = scene.agent.call("policy.check", shell=text.format(id=scene.request_id), cwd=str(scene.world.project))
+    assert said["data"]["verdict"] == "deny", said
+
+
+def test_guarded_tools_leave_our_files_alone(scene: Scene) -> None:
+    """Policy, state, audit log, configuration: an agent's file tools are denied, by any name of the file."""
+    world = scene.world
+    places = (world.config / "policy.yaml", world.config / "policy.d/50-grants.yaml", world.config / "config.yaml")
+    places += (world.state / "state.db", world.state / "audit.jsonl", ROOT / "sidecar/tmux_agent/edges/ui/relay.py")
+    (world.project / "innocent").symlink_to(world.config)
+    for place in (*places, world.project / "innocent" / "policy.yaml"):
+        said = scene.agent.call("file.write", path=str(place), content="x", create_dirs=True)
+        assert said.get("kind") == "Denied", (place, said)
+    said = scene.agent.call("command.run", command="rm", args=["-rf", str(world.state)])
+    assert said.get("kind") == "Denied", said
+    assert json.loads(world.agent_command("audit", "verify", "--json").stdout)["ok"]
+
+
+# --- people -----------------------------------------------------------------------------------------------
+
+
+def at_a_terminal(scene: Scene, *requests: list[Any]) -> list[dict[str, Any]]:
+    """What somebody at a terminal outside of tmux is told."""
+    out = scene.out()
+    with Terminal(["sh", "-c", scene.says(out, requests=list(requests)) + "; exec cat"], env=scene.world.environ):
+        return scene.heard(out)
+
+
+def test_an_answer_is_bound_to_what_was_shown(scene: Scene) -> None:
+    """A person's answer with another request's digest, or an old one, changes nothing."""
+    for digest in ("0" * 64, "", scene.digest[:-1] + ("0" if scene.digest[-1] != "0" else "1")):
+        answer = {"request_id": scene.request_id, "digest": digest, "approved": True}
+        (said,) = at_a_terminal(scene, ["human.respond", answer])
+        assert said["error"]["data"]["kind"] == "conflict", said
+    scene.holds()
+
+
+def test_an_answer_outside_the_popup_is_told(scene: Scene) -> None:
+    """Who answers at a terminal of their own is named on every person's client, and recorded."""
+    other = scene.agent.start("human.ask", prompt="Another thing?")
+    until(lambda: len(scene.world.records("approval.opened")) == 2)
+    opened = scene.world.records("approval.opened")[1]
+    answer = {"request_id": opened["request_id"], "digest": opened["data"]["digest"], "approved": False}
+    at_a_terminal(scene, ["human.respond", answer])
+    scene.person.wait_for("answered outside the popup")
+    assert scene.agent.hear(other)["kind"] == "Denied"
+    (record,) = scene.world.records("approval.answered")
+    assert record["origin"]["door"] == "socket"
+    assert record["origin"]["tty"].startswith("/dev/")
+
+
+def test_the_person_still_answers(scene: Scene) -> None:
+    """After all of it, prefix + A and `a` approve the request; the record says from where, by whom, behind what."""
+    scene.person.wait_gone("answered outside")
+    popup(scene.person, "May I delete everything?")
+    press(scene.person, "a", "approved")
+    assert scene.agent.hear(scene.number)["data"]["approved"] is True
+    record = scene.world.records("approval.answered")[-1]
+    assert record["request_id"] == scene.request_id
+    origin = record["origin"]
+    assert (origin["role"], origin["door"], origin["client"]) == ("operator", "popup", scene.person.tty)
+    assert origin["pid"] > 0 and "python" in origin["exe"] and origin["tty"].startswith("/dev/")
+    assert any(word.startswith("client: tmux") for word in origin["ancestry"])
+    close(scene.person)
