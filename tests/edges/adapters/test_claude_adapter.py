@@ -356,3 +356,10 @@ def test_an_object_is_read_as_its_text_is(path: Path) -> None:
     """A client that sends the hook's input as JSON is told the same as the relay, which sends it as text."""
     event, data = path.stem.partition("-")[0], path.read_bytes()
     assert claude.parse(event, json.loads(data)) == claude.parse(event, data)
+
+
+def test_a_rule_without_a_reason_is_named_alone() -> None:
+    """No colon hangs in the air."""
+    reply = claude.answer_judgement(recorded("PreToolUse-Bash"), decision(Verdict.ALLOW, reason=""))
+    said = json.loads(reply.stdout)["hookSpecificOutput"]["permissionDecisionReason"]
+    assert said == "tmux-agent: rule 'a rule'"

@@ -253,11 +253,10 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
         return HookReply()
     if decision is None:
         return _decided("ask", call.unreadable or "it could not be judged, see: tmux-agent doctor")
+    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
     if decision.verdict is Verdict.DENY:
-        return _decided("deny", f"denied by rule {decision.rule!r}: {decision.reason}")
-    if not decision.named:
-        return HookReply()
-    return _decided(decision.verdict.value, f"rule {decision.rule!r}: {decision.reason}")
+        return _decided("deny", f"denied by {why}")
+    return _decided(decision.verdict.value, why) if decision.named else HookReply()
 
 
 def answer_approval(call: HookCall, approval: Approval) -> HookReply:
