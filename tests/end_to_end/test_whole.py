@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -177,14 +179,26 @@ def test_a_killed_sidecar_comes_back_and_the_question_with_it(whole: Whole) -> N
     assert whole.run("audit", "verify").returncode == 0
 
 
-def test_clear_and_kill_leave_nothing_behind(whole: Whole) -> None:
-    """/clear begins another session; Claude's death, in the middle of a question, ends both at once."""
+def test_clear_begins_another_session(whole: Whole) -> None:
+    """The old session leaves, the new one is there, and asks as any."""
     whole.say("/clear")
     whole.until(lambda: whole.state_of_agent() == "idle", "the new session")
     opened = asked(whole, "clear")
-    whole.server.run("kill-pane", "-t", whole.pane)
+    whole.press("Escape")
+    withdrawn(whole, opened)
+
+
+@pytest.mark.parametrize("killed", ["process", "pane"])
+def test_a_killed_claude_leaves_nothing_behind(whole: Whole, killed: str) -> None:
+    """In the middle of a question, whose hook lives on: the question and the agent go at once."""
+    opened = asked(whole, "clear")
+    if killed == "process":
+        os.kill(int(whole.server.run("display-message", "-p", "-t", whole.pane, "#{pane_pid}")), signal.SIGKILL)
+    else:
+        whole.server.run("kill-pane", "-t", whole.pane)
     withdrawn(whole, opened)
     whole.until(lambda: whole.state_of_agent() == "", "the agent's leaving", SOON)
+    whole.start_claude()
 
 
 def test_bypass_mode_does_not_skip_a_rule_that_asks_and_a_stopped_sidecar_asks(whole: Whole) -> None:
