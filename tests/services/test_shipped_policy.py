@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from policy_world import World
 
-from tmux_agent.core.model import Verdict
+from tmux_agent.core.model import Shell, Verdict
 
 CASES = Path(__file__).parent / "policy_cases"
 EVERYDAY: list[str] = json.loads((CASES / "everyday.json").read_text(encoding="utf-8"))
@@ -120,7 +120,32 @@ def test_reasons_are_for_people(world: World, text: str, words: str) -> None:
 
 def test_a_folder_in_a_request_is_no_root(world: World) -> None:
     """An agent that names another cwd does not move its own worktree there."""
-    from tmux_agent.core.model import Shell
 
     decision = world.decide(Shell(text="cat private.txt", cwd=str(world.outside)), str(world.tree))
     assert decision.verdict is Verdict.ASK
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("a b", Verdict.ALLOW),
+        ("x /etc/passwd", Verdict.ASK),
+        ("x -delete", Verdict.ASK),
+        ("x .env", Verdict.ASK),
+        ("x 'y", Verdict.ASK),
+        ("x ..", Verdict.ASK),
+        ("a\n/etc/passwd", Verdict.ASK),
+        ("my secrets/t", Verdict.ASK),
+        ("-x", Verdict.ALLOW),
+    ],
+)
+def test_names_that_fall_apart(tmp_path: Path, name: str, verdict: Verdict) -> None:
+    """A file name can carry a path or an option through xargs; with NUL between the names it cannot."""
+    folder = tmp_path / "t"
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("x")
+    world = World(tmp_path / "w")
+    text = "find . -type f | xargs cat"
+    assert world.decide(Shell(text=text, cwd=str(folder)), str(folder)).verdict is verdict
+    safe = Shell(text="find . -type f -print0 | xargs -0 cat", cwd=str(folder))
+    assert world.decide(safe, str(folder)).verdict is (Verdict.ASK if name == "x .env" else Verdict.ALLOW)

@@ -55,6 +55,11 @@ def _visible_tree(word: str, place: Place) -> Miss | None:
     return None if word == "-" else place.reach.tree(word, place.folder, visible)
 
 
+def _unignored_tree(word: str, place: Place) -> Miss | None:
+    unignored = msgspec.structs.replace(place.narrow, ignores=True)
+    return None if word == "-" else place.reach.tree(word, place.folder, unignored)
+
+
 def _followed_tree(word: str, place: Place) -> Miss | None:
     narrow = place.narrow
     followed = msgspec.structs.replace(narrow, follow=True)
@@ -151,7 +156,11 @@ KINDS: dict[str, tuple[str, Check]] = {
     "pattern_file": ("a file with patterns, read like `path`; stands for `pattern`", _path),
     "name": ("a file or folder of which names, sizes and dates are shown, not contents; inside the roots", _name),
     "tree": ("a file, or a folder of which everything beneath is read: no secret may be there", _tree),
-    "visible_tree": ("like tree, for programs that skip what begins with a dot", _visible_tree),
+    "visible_tree": (
+        "like tree, for programs that skip what begins with a dot and what .gitignore names",
+        _visible_tree,
+    ),
+    "unignored_tree": ("like tree, for programs that skip what .gitignore names", _unignored_tree),
     "followed_tree": ("like tree, for programs that follow the links beneath", _followed_tree),
     "rev": ("a git revision, range or REV:PATH; also judged as a path", _rev),
     "pathspec": ("a git pathspec", _pathspec),
@@ -192,9 +201,11 @@ _MANY = {kind + "s": kind for kind in KINDS if kind != "any"} | {
     "entries": "entry",
 }
 _SUPPLIED = {"pattern": ("pattern", "pattern_file"), "sed": ("sed",), "awk": ("awk",), "jq": ("jq",)}
-_FED = frozenset(("path", "tree", "visible_tree", "followed_tree", "name", "pathspec", "object", "entry"))
+_FED = frozenset(
+    ("path", "tree", "visible_tree", "unignored_tree", "followed_tree", "name", "pathspec", "object", "entry")
+)
 _HARMLESS_FED = frozenset(("text",))
-_DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "followed_tree"))
+_DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "unignored_tree", "followed_tree"))
 SPECIAL = {"none": "no operand at all", "find": "a find command line that only looks"}
 
 
@@ -276,7 +287,11 @@ def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool
             rest = len(words) - at
             misses += [check(kind, word, place) for word in words[at:]]
             at = len(words)
-            if not rest and one(kind) in _DEFAULT_FOLDER and not (piped and one(kind) == "visible_tree"):
+            if (
+                not rest
+                and one(kind) in _DEFAULT_FOLDER
+                and not (piped and one(kind) in ("visible_tree", "unignored_tree"))
+            ):
                 misses.append(check(kind, ".", place))
         elif kind in KINDS or "|" in kind or kind.startswith("="):
             if at < len(words):

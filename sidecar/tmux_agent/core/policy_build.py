@@ -128,6 +128,7 @@ def _policy(
     roots = [root for file in trusted for root in file.roots or ()]
     return Policy(
         rules=tuple(compiled),
+        timed=any(rule.file.when.time for rule in compiled),
         by_program=_by_program(compiled),
         by_kind=_by_kind(compiled),
         by_name={rule.name: rule for rule in reversed(compiled)},

@@ -7,14 +7,18 @@ Owns the answer to "may this be shown without asking", and the reason where not.
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from . import paths
 from .argv.options import Fed
 from .facts import Danger, Lookup, PathFact, TreeFact
 from .paths import Secrets
+
+_PLAIN_PIECES = re.compile(r"[^\s'\"\\]+( [A-Za-z0-9_][^\s'\"\\]*)*")
 
 
 class Miss(Struct, frozen=True):
@@ -38,6 +42,7 @@ class Narrow(Struct, frozen=True):
     ignores: bool = False  # what .gitignore names is skipped
     follow: bool = False  # symbolic links beneath are followed
     split: bool = False  # names with blanks fall apart
+    through_links: bool = False  # and their pieces could lead out through links
     tracked: bool = False  # only what git tracks
     contents: bool = True  # not only names are shown
     dashed: bool = False  # names that begin with a dash are taken for options
@@ -140,6 +145,9 @@ class Reach:
         return self._beneath(fact.real, beneath, narrow)
 
     def _beneath(self, start: str, tree: TreeFact, narrow: Narrow) -> Miss | None:
+        if narrow.split and any(danger.kind == "link" for danger in tree.dangers):
+            # A piece of a name that falls apart could lead through a link.
+            narrow = msgspec.structs.replace(narrow, through_links=True)
         for danger in tree.dangers:
             miss = self._reached(start, danger, narrow)
             if miss is not None:
@@ -149,12 +157,11 @@ class Reach:
     def _reached(self, start: str, danger: Danger, narrow: Narrow) -> Miss | None:
         where = f"{start}/{danger.path}"
         if danger.kind == "odd":
-            bad = narrow.split or (narrow.dashed and danger.path.startswith("-"))
-            bad = (
-                bad
-                and (danger.path.endswith("/") or _is_read(danger.path, narrow))
-                and self._is_printed(where, narrow, "odd")
+            bad = (narrow.split and (narrow.through_links or not self._falls_well(danger.path))) or (
+                narrow.dashed and danger.path.startswith("-")
             )
+            bad = bad and (danger.path.endswith("/") or _is_read(danger.path, narrow))
+            bad = bad and self._is_printed(where, narrow, "odd")
             return Miss(f"{where} has a name that would fall apart on the way", 2) if bad else None
         if not _is_read(danger.path, narrow) or (narrow.ignores and danger.ignored and not narrow.include):
             return None
@@ -172,6 +179,12 @@ class Reach:
         if danger.kind == "shared":
             return Miss(f"{where} has several hard links: it may be another name of something private", 2)
         return Miss(f"{where} holds secrets", 3) if self._is_printed(where, narrow, "tracked") else None
+
+    def _falls_well(self, path: str) -> bool:
+        """True where the pieces of a name with blanks are plain names in the same folder again, none of them secret."""
+        if not _PLAIN_PIECES.fullmatch(path) or ".." in path:
+            return False
+        return not any(f"/{piece}" in self.secrets for piece in path.rstrip("/").split(" "))
 
     def _is_printed(self, where: str, narrow: Narrow, kind: str) -> bool:
         """False only where the names come from git and this one is not among those that it tracks."""

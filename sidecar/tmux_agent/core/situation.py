@@ -29,6 +29,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     secrets: Secrets
     environment: Mapping[str, re.Pattern[str]]
     roots: tuple[str, ...]  # as written: ~ and {worktree} are still in it
+    timed: bool = False  # a rule speaks of the time of day
 
     def about(self, program: str, word: object) -> tuple[Rule, ...]:
         """The rules that can match a run of `program` whose first argument is `word`."""

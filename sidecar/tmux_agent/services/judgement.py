@@ -31,7 +31,7 @@ from ..core.proposals import GrantProposal, propose
 from ..core.rules import Asker
 from ..core.situation import Policy, Situation
 from . import worktree as worktrees
-from .observe import Observer, follow
+from .observe import Look, Observer, at_once, follow
 from .policy_files import PROJECT_FILE, PolicyFiles, shipped_text
 
 _ROUNDS = 12
@@ -73,6 +73,32 @@ class Judged(Struct, frozen=True, kw_only=True):
     facts: Mapping[Key, Fact]
 
 
+class _Last(Struct, frozen=True):
+    """How an action was decided last. The world is looked at anew each time; where it is the same, so is the answer."""
+
+    policy: Policy
+    situation: Situation
+    grants: tuple[Grant, ...]
+    facts: dict[Key, Fact]
+    decision: Decision
+
+    def still(self, policy: Policy, situation: Situation, grants: Sequence[Grant], facts: Mapping[Key, Fact]) -> bool:
+        """Whether nothing that a decision is made of has changed. Where a rule speaks of the time, nothing is reused."""
+        return (
+            policy is self.policy
+            and not policy.timed
+            and _timeless(situation) == _timeless(self.situation)
+            and tuple(grants) == self.grants
+            and facts == self.facts
+        )
+
+
+def _timeless(situation: Situation) -> tuple[object, ...]:
+    asker = situation.asker
+    of_asker = (asker.agent, asker.session, asker.window, asker.pane_title, asker.branch, asker.kind, asker.exhausted)
+    return (situation.roots, situation.worktree, situation.home, situation.protected, of_asker)
+
+
 class Judgement:
     """One per sidecar (or per run of `tmux-agent policy check`). Only the event loop's thread uses it.
 
@@ -107,7 +133,7 @@ class Judgement:
         self._projects: dict[str, tuple[tuple[int, ...], Policy]] = {}
         self._observers: dict[int, Observer] = {}
         self._uses: dict[str, deque[float]] = {}
-        self._asked: dict[tuple[str, ...] | None, tuple[Key, ...]] = {}
+        self._last: dict[tuple[str, ...] | None, _Last] = {}
 
     # --- loading ---
 
@@ -123,7 +149,7 @@ class Judgement:
             self.loaded_at = datetime.now().astimezone()
             self._projects.clear()
             self._observers.clear()
-            self._asked.clear()
+            self._last.clear()
         elif self._base is None:
             self._fall_back()
         return errors
@@ -212,10 +238,11 @@ class Judgement:
         self, action: Action, worktree: str, grants: Sequence[Grant] = (), asker: Asker | None = None
     ) -> Judged:
         """Decide about `action` for somebody whose worktree is this folder ("": none)."""
-        worktree = self._worktree(worktree)
+        lstat = at_once()
+        worktree = self._worktree(worktree, lstat)
         policy = self._policy_at(worktree)
         situation = Situation(
-            roots=self._real_roots(policy, worktree),
+            roots=self._real_roots(policy, worktree, lstat),
             worktree=worktree,
             home=self.home,
             asker=asker or Asker(kind=_kind(action)),
@@ -223,21 +250,23 @@ class Judgement:
         )
         observer = self._observer(policy)
         name = _name(action, worktree)
-        facts = observer.gather(self._asked.get(name, ()))
+        last = self._last.get(name)
+        facts = observer.gather(last.facts, lstat) if last is not None else {}
+        if last is not None and last.still(policy, situation, grants, facts):
+            return Judged(decision=last.decision, facts=facts)
         for _ in range(_ROUNDS):
             decision, wanted = examine(action, facts, policy, grants, situation=situation)
             if not wanted:
-                self._remember(name, facts)
+                self._remember(name, _Last(policy, situation, tuple(grants), facts, decision))
                 return Judged(decision=decision, facts=facts)
-            facts.update(observer.gather(wanted))
+            facts.update(observer.gather(wanted, lstat))
         return Judged(decision=_unsettled(decision), facts=facts)
 
-    def _remember(self, name: tuple[str, ...] | None, facts: Mapping[Key, Fact]) -> None:
-        """Which questions an action led to, so that they are asked in one round next time. The answers are not kept."""
-        if name is not None and len(facts) <= _REMEMBERED_KEYS:
-            if len(self._asked) >= _REMEMBERED:
-                self._asked.clear()
-            self._asked[name] = tuple(facts)
+    def _remember(self, name: tuple[str, ...] | None, last: _Last) -> None:
+        if name is not None and len(last.facts) <= _REMEMBERED_KEYS:
+            if len(self._last) >= _REMEMBERED:
+                self._last.clear()
+            self._last[name] = last
 
     def still_holds(self, action: Action, facts: Facts) -> str | None:
         """What has changed since `facts` were gathered, in words; None where all of it still is as it was."""
@@ -259,19 +288,19 @@ class Judgement:
 
     # --- whose roots ---
 
-    def _worktree(self, folder: str) -> str:
+    def _worktree(self, folder: str, lstat: Look) -> str:
         if not folder.startswith("/"):
             return ""
-        real = follow(folder).real
+        real = follow(folder, lstat).real
         return "" if real in _TOO_BROAD or inside(self.home, (real,)) else real
 
-    def _real_roots(self, policy: Policy, worktree: str) -> tuple[str, ...]:
+    def _real_roots(self, policy: Policy, worktree: str, lstat: Look) -> tuple[str, ...]:
         roots: list[str] = []
         for text in self.roots or policy.roots:
             if text == "{worktree}":
                 roots += [worktree] if worktree else []
             elif text.startswith(("/", "~/")):
-                fact = follow(self.home + text[1:] if text.startswith("~/") else text)
+                fact = follow(self.home + text[1:] if text.startswith("~/") else text, lstat)
                 if fact.kind == "folder" and fact.real not in _TOO_BROAD:
                     roots.append(fact.real)
         return tuple(dict.fromkeys(roots))

@@ -29,7 +29,23 @@ _PACKAGE_LIMIT = 4 << 20
 _MAGIC = ("/proc", "/dev")
 
 
-def follow(path: str) -> f.PathFact:
+Look = Callable[[str], os.stat_result]
+
+
+def at_once() -> Look:
+    """os.lstat that looks at each path once: for paths that are followed together, as of one moment."""
+    seen: dict[str, os.stat_result] = {}
+
+    def look(path: str) -> os.stat_result:
+        info = seen.get(path)
+        if info is None:
+            info = seen[path] = os.lstat(path)
+        return info
+
+    return look
+
+
+def follow(path: str, lstat: Look = os.lstat) -> f.PathFact:
     """Where an absolute path leads, one component at a time, as the kernel would go. Never raises."""
     real, rest, links = "", _components(path), 0
     info: os.stat_result | None = None
@@ -42,7 +58,7 @@ def follow(path: str) -> f.PathFact:
             continue
         here = f"{real}/{part}"
         try:
-            info = os.lstat(here)
+            info = lstat(here)
         except OSError as why:
             if not isinstance(why, (FileNotFoundError, NotADirectoryError)):
                 magic = True
@@ -70,7 +86,7 @@ def follow(path: str) -> f.PathFact:
             magic = True
     if info is None:
         try:
-            info = os.lstat(real or "/")
+            info = lstat(real or "/")
         except OSError:
             return f.PathFact(real or "/", "missing", parent, is_link, magic=magic)
     return f.PathFact(real or "/", _kind(info.st_mode), parent, is_link, info.st_nlink, magic)
@@ -102,22 +118,24 @@ class Observer:
         self._path = tuple(path.split(":"))
         self._trees = Trees(secrets)
         self._repositories = Repositories(secrets, home)
-        self._look: dict[type, Callable[[Any], f.Fact]] = {
-            f.PathKey: lambda key: follow(key.path),
-            f.GlobKey: lambda key: glob(key.folder, key.pattern),
-            f.ProgramKey: lambda key: self.program(key.name),
-            f.RepoKey: lambda key: self._repositories.look(key.folder),
-            f.TreeKey: lambda key: self._trees.look(key.path),
-            f.HashKey: lambda key: f.HashFact(_hash(key.path)),
-            f.PackageKey: lambda key: package(key.folder, key.script),
-            f.AboveKey: lambda key: above(key.folder, key.names),
+        self._look: dict[type, Callable[[Any, Look], f.Fact]] = {
+            f.PathKey: lambda key, lstat: follow(key.path, lstat),
+            f.GlobKey: lambda key, _: glob(key.folder, key.pattern),
+            f.ProgramKey: lambda key, lstat: self.program(key.name, lstat),
+            f.RepoKey: lambda key, lstat: self._repositories.look(follow(key.folder, lstat).real),
+            f.TreeKey: lambda key, _: self._trees.look(key.path),
+            f.HashKey: lambda key, _: f.HashFact(_hash(key.path)),
+            f.PackageKey: lambda key, _: package(key.folder, key.script),
+            f.AboveKey: lambda key, _: above(key.folder, key.names),
         }
 
-    def gather(self, keys: Iterable[f.Key]) -> dict[f.Key, f.Fact]:
-        """One fact for each key. Never raises: what cannot be found out comes back as the worst it may be."""
-        return {key: self._look[type(key)](key) for key in keys}
+    def gather(self, keys: Iterable[f.Key], lstat: Look | None = None) -> dict[f.Key, f.Fact]:
+        """One fact for each key, all as of one moment. Never raises: what cannot be found out comes back as the
+        worst it may be."""
+        lstat = lstat or at_once()
+        return {key: self._look[type(key)](key, lstat) for key in keys}
 
-    def program(self, name: str) -> f.ProgramFact:
+    def program(self, name: str, lstat: Look = os.lstat) -> f.ProgramFact:
         """The file that a bare name runs."""
         if not name or "/" in name:
             return f.ProgramFact(why="a path")
@@ -131,7 +149,7 @@ class Observer:
                 continue
             if not stat.S_ISREG(info.st_mode) or not info.st_mode & 0o111:
                 continue
-            return f.ProgramFact(file, follow(file).real, _distrust(folder, info))
+            return f.ProgramFact(file, follow(file, lstat).real, _distrust(folder, info))
         return f.ProgramFact()
 
 

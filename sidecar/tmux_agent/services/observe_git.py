@@ -60,10 +60,8 @@ class Repositories:
         self._cache: OrderedDict[str, tuple[_Signature, RepoFact]] = OrderedDict()
 
     def look(self, folder: str) -> RepoFact:
-        """The repository that git would use in `folder`, an absolute path."""
-        from .observe import follow
-
-        found = _find(follow(folder).real)
+        """The repository that git would use in `folder`, a real path."""
+        found = _find(folder)
         if found is None:
             return RepoFact()
         top, git = found

@@ -11,16 +11,24 @@ import re
 _LABEL = re.compile(r"[ \t]*([A-Za-z0-9_]*)[ \t]*(?=[;\n}]|\Z)")
 _NUMBER = re.compile(r"[0-9]+(~[0-9]+)?|\$")
 _AFTER = re.compile(r"[ \t]*(?=[;\n}#]|\Z)")
+_BRACKET = re.compile(r"\[\^?\]?(?:\[[:.=][^\n\]]*[:.=]\]|[^\]\n])*\]")
 _PLAIN = frozenset("=dDgGhHnNpPxzF")
 
 
 class _Refused(Exception):
-    pass
+    """`harmful`: what was found writes, runs or reads; otherwise sed itself would refuse the script."""
+
+    def __init__(self, what: str, *, harmful: bool = False) -> None:
+        super().__init__(what)
+        self.harmful = harmful
 
 
 class _Script:
-    def __init__(self, text: str) -> None:
+    """`brackets`: a delimiter inside a bracket expression does not end the pattern (POSIX, GNU since 4.3)."""
+
+    def __init__(self, text: str, *, brackets: bool) -> None:
         self.text = text
+        self.brackets = brackets
         self.at = 0
         self.depth = 0
 
@@ -86,26 +94,27 @@ class _Script:
             self.at += 1
         return True
 
-    def _delimited(self, delimiter: str) -> str:
-        """Skip to behind the next unescaped delimiter. A bracket expression with the delimiter in it is read one way by
-        GNU and another by BSD, so it is refused."""
+    def _delimited(self, delimiter: str, *, pattern: bool = True) -> None:
+        """Skip to behind the next delimiter that ends the pattern or text."""
         if not delimiter or delimiter in "\n\\":
             raise _Refused("a delimiter that is not known")
-        start = self.at
         while True:
             char = self.peek()
             if not char or char == "\n":
                 raise _Refused("a pattern that does not end")
-            if char == "\\":
-                self.at += 2
+            if char == "[" and pattern and self.brackets and delimiter != "[":
+                self._bracket()
                 continue
-            self.at += 1
+            self.at += 2 if char == "\\" else 1
             if char == delimiter:
-                break
-        body = self.text[start : self.at - 1]
-        if _open_bracket(body):
-            raise _Refused("brackets that seds read differently")
-        return body
+                return
+
+    def _bracket(self) -> None:
+        """Skip a bracket expression; [:class:] and a leading ] are part of it."""
+        found = _BRACKET.match(self.text, self.at)
+        if not found:
+            raise _Refused("brackets that do not end")
+        self.at = found.end()
 
     def _command(self) -> None:
         char = self.peek()
@@ -125,16 +134,16 @@ class _Script:
         elif char == "y":
             delimiter = self.peek()
             self.at += 1
-            self._delimited(delimiter)
-            self._delimited(delimiter)
+            self._delimited(delimiter, pattern=False)
+            self._delimited(delimiter, pattern=False)
         elif char in ("a", "i", "c") and char:
             self._text_block()
             return
         else:
-            raise _Refused(f"the command {char or 'at the end'}, which does more than print")
+            raise _Refused(f"the command {char or 'at the end'}, which does more than print", harmful=char in "wWrRev")
         after = _AFTER.match(self.text, self.at)
         if not after:
-            raise _Refused("text behind a command")
+            raise _Refused("text behind a command", harmful=self.peek() in "we")
         self.at = after.end()
 
     def _label(self, command: str) -> None:
@@ -167,37 +176,18 @@ class _Script:
                 return
 
 
-def _open_bracket(body: str) -> bool:
-    """True where a `[` in the pattern has no `]`: then the delimiter that ended it may have stood inside brackets."""
-    index = 0
-    while index < len(body):
-        if body[index] == "\\":
-            index += 2
-            continue
-        if body[index] == "[":
-            start = index + 1
-            if body[start : start + 1] == "^":
-                start += 1
-            end = body.find("]", start + 1)
-            while end > 0 and (opened := re.search(r"\[[:.=]", body[start:end])):
-                inner = body[start + opened.start() + 1]
-                closed = body.find(inner + "]", start + opened.end())
-                if closed < 0:
-                    return True
-                start = closed + 2
-                end = body.find("]", start)
-            if end < 0:
-                return True
-            index = end
-        index += 1
-    return False
-
-
 def why_not(script: str) -> str:
     """ "" where the script only prints; else what it holds that does not, or that is not understood."""
-    reader = _Script(script)
+    why = _try(script, brackets=True)
+    if why is None and "[" in script:
+        why = _try(script, brackets=False)
+        why = why if why is not None and why.harmful else None
+    return f"a sed script with {why}" if why is not None else ""
+
+
+def _try(script: str, *, brackets: bool) -> _Refused | None:
     try:
-        reader.run()
+        _Script(script, brackets=brackets).run()
     except _Refused as why:
-        return f"a sed script with {why}"
-    return ""
+        return why
+    return None

@@ -150,11 +150,16 @@ def _rg(words: list[str], folder: str, fed: Fed | None) -> tuple[Fed, bool]:
         return msgspec.structs.replace(fed, split=not zero), zero
     plain = _operands(words, "gtTABCmdjMrE")
     starts = plain if "--files" in words else plain[1:]
-    hidden = mentions(words, ("--hidden", "-.", "-u", "--unrestricted", "-L", "--follow")) or any(
-        w.startswith("--no-ignore") for w in words
-    )
+    follows = mentions(words, ("-L", "--follow"))
+    everything = mentions(words, ("-u", "--unrestricted")) or any(w.startswith("--no-ignore") for w in words)
+    hidden = everything or mentions(words, ("--hidden", "-."))
     fed_names = Fed(
-        _starts(starts, folder), hidden=hidden, links=False, dashed=not starts, split=not zero, ignores=not hidden
+        _starts(starts, folder),
+        hidden=hidden,
+        links=follows,
+        dashed=not starts,
+        split=not zero,
+        ignores=not everything,
     )
     include = tuple(value for value in _values(words, ("-g", "--glob", "--iglob")) if not value.startswith("!"))
     return msgspec.structs.replace(fed_names, names=include or None), zero
