@@ -82,8 +82,10 @@ class _Last(Struct, frozen=True):
     facts: dict[Key, Fact]
     decision: Decision
 
-    def still(self, policy: Policy, situation: Situation, grants: Sequence[Grant], facts: Mapping[Key, Fact]) -> bool:
-        """Whether nothing that a decision is made of has changed. Where a rule speaks of the time, nothing is reused."""
+    def still(
+        self, policy: Policy, situation: Situation, grants: Sequence[Grant], facts: Mapping[Key, Fact]
+    ) -> bool:
+        """Whether nothing that a decision is made of has changed. Where a rule speaks of time, nothing is reused."""
         return (
             policy is self.policy
             and not policy.timed
@@ -250,7 +252,7 @@ class Judgement:
         )
         observer = self._observer(policy)
         name = _name(action, worktree)
-        last = self._last.get(name)
+        last = self._last.get(name) if name is not None else None
         facts = observer.gather(last.facts, lstat) if last is not None else {}
         if last is not None and last.still(policy, situation, grants, facts):
             return Judged(decision=last.decision, facts=facts)
@@ -334,9 +336,10 @@ class Judgement:
 
 
 def _name(action: Action, worktree: str) -> tuple[str, ...] | None:
-    if isinstance(action, Shell):
+    """All of an action that a decision may depend on; None for one that is judged from the start each time."""
+    if isinstance(action, Shell) and not action.env:
         return ("shell", worktree, action.cwd, action.dialect, action.text)
-    if isinstance(action, Command):
+    if isinstance(action, Command) and not action.env and action.stdin is None:
         return ("command", worktree, action.cwd, *action.argv)
     return None
 
