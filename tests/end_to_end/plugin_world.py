@@ -124,7 +124,10 @@ class World:
 
     def serves(self, server: Server) -> int:
         """Waits until a sidecar serves the server; its pid."""
-        until(lambda: self.alive(server))
+        try:
+            until(lambda: self.alive(server))
+        except AssertionError:
+            raise AssertionError(f"no sidecar serves {server.socket}:\n{self.said()}") from None
         return int(self.alive(server))
 
     def alive(self, server: Server) -> str:

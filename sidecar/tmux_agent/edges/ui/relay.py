@@ -6,7 +6,8 @@ is drawn, any decision. Imports only modules compiled into the interpreter, beca
 To the sidecar: one JSON-RPC line `popup.attach`, then frames: 1 type byte, 4 bytes length (big endian), bytes.
 `d` is typed bytes, `w` is columns and rows as two 16-bit numbers. From the sidecar: `K`, then terminal bytes as they
 are; a NUL byte says "closed as meant". Instead of `K`, a JSON error line says why not.
-Exit status: 0 closed as meant, 1 refused or the sidecar went away (open the popup with -EE so that the reason stays).
+Exit status: 0, also where it was refused or the sidecar went away: then it has said so, and a key was pressed. The
+popup is not left open on a dead relay: tmux 3.3 draws no status line beside one.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -71,7 +72,9 @@ def carry(sock: _socket.socket, wake: int) -> str:
                 if not started and data[:1] == b"{":
                     return refusal(sock, data)
                 if not data:
-                    return "the sidecar went away, and answered nothing more. tmux-agent sidecar status says how it is"
+                    return (
+                        "the sidecar went away, and answered nothing more; `tmux-agent sidecar status` says how it is"
+                    )
                 body = data if started else data[1:]
                 if not started:
                     started = True
@@ -88,7 +91,7 @@ def refusal(sock: _socket.socket, data: bytes) -> str:
     return "".join(c for c in text if c.isprintable()) or "the sidecar refused this popup"
 
 
-def main(path: str, nonce: str) -> int:
+def main(path: str, nonce: str) -> None:
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     old = termios.tcgetattr(0)
     wake, waker = posix.pipe()
@@ -101,14 +104,25 @@ def main(path: str, nonce: str) -> int:
         sock.sendall(attach_line(nonce))
         problem = carry(sock, wake)
     except OSError as error:
-        problem = f"no sidecar at {path} ({error.strerror}). tmux-agent sidecar start starts it"
+        problem = f"no sidecar at {path} ({error.strerror}); `tmux-agent sidecar start` starts it"
     if problem:
-        show(UNDO + f"\r\ntmux-agent: {problem}\r\n".encode("utf-8", "replace"))
-        if "went away" not in problem:
-            posix.read(0, 64)  # any key
+        tell(problem)
     termios.tcsetattr(0, termios.TCSANOW, old)
-    return 1 if problem else 0
+
+
+def tell(problem: str) -> None:
+    """The sentence, until a key that was pressed after it."""
+    termios.tcflush(0, termios.TCIFLUSH)
+    line, room = "tmux-agent:", posix.get_terminal_size(0)[0] - 2
+    text = ""
+    for word in f"{problem.rstrip('.')}. A key closes this.".split():
+        if len(line) + 1 + len(word) > room:
+            text, line = f"{text} {line}\r\n", word
+        else:
+            line = f"{line} {word}"
+    show(UNDO + f"\r\n{text} {line}\r\n".encode("utf-8", "replace"))
+    posix.read(0, 64)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])

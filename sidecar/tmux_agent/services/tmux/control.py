@@ -119,6 +119,9 @@ class TmuxServer:
                 why = error.message
             was_connected = self.connected.is_set()
             await self._disconnect()
+            if await self._leaves():  # told at once: its panes' terminals are soon others'
+                self._emit(Lost())
+                return
             if was_connected:
                 self._emit(Dropped(why))
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
@@ -128,6 +131,22 @@ class TmuxServer:
             except errors.Unavailable:
                 self._emit(Lost())
                 return
+
+    async def _leaves(self) -> bool:
+        """Whether no server listens at the socket, or one on its way out, which hangs up on whoever comes."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.socket)
+        except OSError:
+            return True
+        try:
+            async with asyncio.timeout(RETRY_SECONDS[0]):
+                return not await reader.read(1)
+        except TimeoutError:
+            return False  # it waits for us to speak
+        except OSError:
+            return True
+        finally:
+            writer.close()
 
     def _emit(self, event: Event) -> None:
         self._on_event(self, event)

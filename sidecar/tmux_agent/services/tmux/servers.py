@@ -52,12 +52,14 @@ class Servers:
         raise errors.InvalidParams(f"params.server: name one of {', '.join(self._servers)}")
 
     async def attach(self, socket: str) -> TmuxServer:
-        """Serve the tmux server at this socket; nothing new where it is served already.
+        """Serve the tmux server at this socket. Where it is served already its options are read again.
 
         Raises InvalidParams (no socket of ours), Unavailable (no tmux answers there), LimitExceeded.
         """
         path = os.path.realpath(socket)
         if known := self._servers.get(path):
+            if known.connected.is_set():
+                self._on_event(known, Connected())  # the person's configuration was read again
             return known
         try:
             info = os.stat(path)

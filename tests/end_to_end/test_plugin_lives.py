@@ -1,0 +1,232 @@
+"""What outlives what: a sidecar that is killed or stopped, tmux servers that end, start again, and run in each other."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from tests.end_to_end.plugin_world import PREFIX, ROOT, World, close, popup, press
+from tests.plugin.terminal import Server
+from tests.sidecar import until
+
+PLUGIN = ROOT / "tmux-agent.tmux"
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as one:
+        (one.folder / "bin" / "sleep").write_text("#!/bin/sh\n")  # the back-off's waiting is tests/plugin's
+        (one.folder / "bin" / "sleep").chmod(0o755)
+        yield one
+
+
+def another(world: World, server: Server, than: int) -> int:
+    """Waits until a sidecar other than `than` serves; its pid."""
+    until(lambda: world.alive(server) not in ("", str(than)))
+    return int(world.alive(server))
+
+
+# --- a sidecar that dies -----------------------------------------------------------------------------
+
+
+def test_killed_with_the_popup_open(world: World) -> None:
+    """The popup says that nothing more was answered, the badge that the sidecar is gone; tmux starts another, the request
+    waits in its popup, and the agent gets the answer."""
+    server = world.server()
+    terminal = server.attach()
+    agent = world.agent()
+    number = agent.run("touch", "made")
+    terminal.wait_for("⏸1")
+    pid = world.serves(server)
+    popup(terminal, "touch made")
+    hold = world.folder / "bin" / "hold"
+    os.mkfifo(hold)
+    (world.folder / "bin" / "sleep").write_text(f"#!/bin/sh\nread x <{shlex.quote(str(hold))}\n")
+    os.kill(pid, signal.SIGKILL)
+    terminal.wait_for("the sidecar went away")
+    terminal.wait_for("⚠ sidecar")
+    hold.write_text("go\n")
+    another(world, server, pid)
+    terminal.wait_for("⏸1")
+    terminal.press("q")
+    terminal.wait_gone("went away")
+    press(terminal, PREFIX + "A", "touch made")
+    press(terminal, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["exit_code"] == 0
+    assert world.agent_command("audit", "verify").returncode == 0
+
+
+def test_killed_at_random_moments(world: World) -> None:
+    """Six deaths while requests come and wait: none is lost, none is asked or run twice, the log's chain holds."""
+    chance = random.Random(7)
+    server = world.server()
+    terminal = server.attach()
+    agent = world.agent()
+    numbers = []
+    pid = world.serves(server)
+    for at in range(6):
+        numbers.append(agent.run("sh", "-c", f"echo {at} >>made"))
+        terminal.read(chance.uniform(0, 0.15))
+        if at % 2:
+            terminal.press(PREFIX, "A")
+            terminal.read(chance.uniform(0, 0.1))
+        os.kill(pid, signal.SIGKILL)
+        pid = another(world, server, pid)
+    terminal.press("q", "q")
+    until(lambda: server.run("display-message", "-p", "#{tmux_agent_pending}") == "6")
+    press(terminal, PREFIX + "A", "6 waiting")
+    for left in (5, 4, 3, 2, 1):
+        press(terminal, "a", f"{left} waiting")
+    press(terminal, "a", "Nothing waits")
+    assert [agent.hear(number)["data"]["exit_code"] for number in numbers] == [0] * 6
+    assert sorted((world.project / "made").read_text().split()) == list("012345")
+    assert world.agent_command("audit", "verify").returncode == 0
+
+
+def test_stopped_on_purpose_stays_so(world: World) -> None:
+    """`sidecar stop` leaves an empty badge, nothing of ours, and nothing starts it but the key."""
+    server = world.server()
+    terminal = server.attach()
+    agent = world.agent()
+    number = agent.ask("Well?")
+    terminal.wait_for("⏸1")
+    assert world.agent_command("sidecar", "stop").returncode == 0
+    terminal.wait_for("[]")
+    server.run("run-shell", str(PLUGIN))
+    assert world.alive(server) == ""
+    assert server.run("list-sessions", "-F", "#{session_name}") == "work"
+    terminal.press(PREFIX, "A")
+    terminal.wait_for("the sidecar is not running; starting it")
+    world.serves(server)
+    terminal.wait_gone("starting it")
+    terminal.wait_for("⏸1")
+    popup(terminal, "Well?")
+    press(terminal, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["approved"]
+
+
+# --- tmux servers that end -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("open_popup", [False, True])
+def test_kill_server(world: World, open_popup: bool) -> None:
+    """The sidecar lives on, serves the other server, has no zombie, and uses nothing."""
+    server, other = world.server(), world.server()
+    terminal = server.attach()
+    agent = world.agent()
+    number = agent.ask("Well?")
+    terminal.wait_for("⏸1")
+    if open_popup:
+        popup(terminal, "Well?")
+    pid = world.serves(other)
+    server.run("kill-server")
+    watching = other.attach()
+    popup(watching, "Well?")
+    press(watching, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["approved"]
+    close(watching)
+    assert int(world.alive(other)) == pid
+    process = psutil.Process(pid)
+    until(lambda: not [one for one in process.children() if server.socket in " ".join(one.cmdline())])
+    assert not [one for one in process.children() if one.status() == psutil.STATUS_ZOMBIE]
+    assert idle(process) < 0.05
+
+
+def test_the_last_server_ends(world: World) -> None:
+    """Without any tmux the sidecar waits quietly, without children, and a new server on the same socket is served."""
+    server = world.server()
+    pid = world.serves(server)
+    agent = world.agent()
+    number = agent.ask("Well?")
+    server.run("kill-server")
+    process = psutil.Process(pid)
+    until(lambda: not process.children())
+    assert idle(process) < 0.05
+    server.run("new-session", "-d", "-s", "again")
+    assert world.serves(server) == pid
+    terminal = server.attach()
+    terminal.wait_for("⏸1")
+    popup(terminal, "Well?")
+    press(terminal, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["approved"]
+
+
+def test_both_die_and_come_again(world: World) -> None:
+    """A machine's worst: sidecar and tmux are killed at once; the request is there when both are back."""
+    server = world.server()
+    agent = world.agent()
+    number = agent.run("touch", "made")
+    until(lambda: server.run("display-message", "-p", "#{tmux_agent_pending}") == "1")
+    pid = world.serves(server)
+    tmux = int(server.run("display-message", "-p", "#{pid}"))
+    os.kill(tmux, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(tmux) or psutil.Process(tmux).status() == psutil.STATUS_ZOMBIE)
+    server.run("new-session", "-d", "-s", "again", "-c", str(world.project))
+    another(world, server, pid)
+    terminal = server.attach()
+    terminal.wait_for("⏸1")
+    popup(terminal, "touch made")
+    press(terminal, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["exit_code"] == 0
+
+
+def idle(process: psutil.Process, seconds: float = 1.0) -> float:
+    """The share of a core that a process uses."""
+    before, began = process.cpu_times(), time.monotonic()
+    process_wait(seconds)
+    after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
+
+
+def process_wait(seconds: float) -> None:
+    signal.sigtimedwait([], seconds)
+
+
+# --- one in another, options, loading again ------------------------------------------------------------
+
+
+def test_nested_tmux(world: World) -> None:
+    """A tmux in a pane of another, both with the plugin: both show the badge, the outer one's popup answers. The inner
+    one's says why it does not: who sits in a pane may be an agent."""
+    outer, inner = world.server(), world.server()
+    terminal = outer.attach(columns=120, rows=40)
+    inside = shlex.join(["env", "-u", "TMUX", *inner.argv("attach-session")])
+    outer.run("respawn-pane", "-k", "-t", "work", inside)
+    terminal.wait(lambda text: text.count("[work]") == 2, what="the inner status line")
+    agent = world.agent()
+    number = agent.ask("Well?")
+    terminal.wait(lambda text: text.count("⏸1") == 2, what="both badges")
+    terminal.press(PREFIX, PREFIX, "A")
+    terminal.wait_for("may not answer")
+    terminal.press("x")
+    terminal.wait_gone("may not answer")
+    popup(terminal, "Well?")
+    press(terminal, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["approved"]
+
+
+def test_changed_options_count_after_loading_again(world: World) -> None:
+    """Key, style and size are the new ones after the configuration was read again; loading twice changes nothing."""
+    server = world.server()
+    terminal = server.attach(columns=120, rows=40)
+    agent = world.agent()
+    agent.ask("Well?")
+    terminal.wait_for("⏸1")
+    server.run("set", "-g", "@tmux-agent-style-waiting", "fg=magenta", ";", "set", "-g", "@tmux-agent-key-popup", "B")
+    server.run("set", "-g", "@tmux-agent-popup-width", "50%")
+    server.run("run-shell", str(PLUGIN))
+    until(lambda: "fg=magenta" in server.run("show-environment", "-gh", "tmux_agent"))
+    keys, hooks = server.run("list-keys"), server.run("show-hooks", "-g")
+    server.run("run-shell", str(PLUGIN))
+    assert (server.run("list-keys"), server.run("show-hooks", "-g")) == (keys, hooks)
+    terminal.press(PREFIX, "B")
+    text = terminal.wait(lambda text: "┌" in text and "Well?" in text, what="the popup")
+    line = next(line for line in text.splitlines() if "┌" in line)
+    assert line.rindex("┐") - line.index("┌") == 59
