@@ -52,6 +52,12 @@ class Scene:
             ["sidecar.stop", {}],
         ]  # fmt: skip
 
+    @property
+    def types_for_anybody(self) -> bool:
+        """Whether this tmux delivers `send-keys -K` to a popup."""
+        version = self.server.run("display-message", "-p", "#{version}")
+        return version >= "3.6"
+
     def out(self) -> Path:
         self._outs += 1
         return self.world.folder / f"out-{self._outs}"
@@ -233,6 +239,24 @@ def test_keys_that_are_sent_to_a_pane_do_not_reach_the_popup(scene: Scene) -> No
     scene.person.press("?")
     scene.person.wait_for("keys")
     scene.person.press("q")
+    close(scene.person)
+    scene.holds()
+
+
+def test_keys_that_tmux_types_into_the_popup_answer_nothing(scene: Scene) -> None:
+    """`send-keys -K` (tmux 3.4 and later; 3.6 delivers it) while the person is away: no terminal sent that key."""
+    popup(scene.person, "May I delete everything?")
+    os.utime(scene.person.tty, (1000, 1000))
+    done, before = scene.out(), len(scene.refusals())
+    keys = f"tmux send-keys -K -c {scene.person.tty} a"
+    scene.in_pane(f"{keys}; {keys}; echo {{}} >{done}")
+    scene.heard(done)
+    seen = scene.person.wait(lambda text: "May I delete" in text)
+    if scene.types_for_anybody:
+        while len(scene.refusals()) == before:  # the first may have come too soon after it was painted
+            scene.server.run("send-keys", "-K", "-c", scene.person.tty, "a")
+            seen = scene.person.text()
+        assert "no key came" in scene.refusals()[before]["data"]["why"], seen
     close(scene.person)
     scene.holds()
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.plugin.terminal import PATIENCE, Server, Terminal
+from tests.plugin.terminal import PATIENCE, TMUX, Server, Terminal
 
 from tmux_agent.core.errors import Forbidden
 from tmux_agent.core.model import Origin, Role
@@ -559,6 +559,23 @@ def test_a_nested_client_is_a_persons_if_the_outer_one_is(
     assert (against is None) == answers, against
 
 
+def test_a_tmux_by_another_name_is_a_tmux(identity: Identity, tmp_path: Path) -> None:
+    """Who looks at one server is not in front of another one, whatever the program's file is called."""
+    copy = tmp_path / "tmux"
+    copy.symlink_to(shutil.copy(os.path.realpath(shutil.which(TMUX) or TMUX), tmp_path / "tmux-9"))
+    with Server(tmux=str(copy)) as server, Server(tmux=str(copy)) as detached:
+        server.run("new-session", "-d", "-s", "work")
+        person = server.attach()
+        server.run("set-hook", "-g", "client-attached", "wait-for -S attached")
+        detached.run("new-session", "-d", f"exec env -u TMUX {copy} -S {server.socket} attach -t work")
+        server.run("wait-for", "attached")
+        view = view_of(server)
+        identity.add_server(view)
+        (nested,) = set(view.clients) - {person.tty}
+        assert identity.client_is_persons(server.socket, person.tty) is None
+        assert identity.client_is_persons(server.socket, nested) is not None
+
+
 # --- odd peers --------------------------------------------------------------------------------------
 
 
@@ -620,6 +637,21 @@ def test_a_client_of_another_server_cannot_be_borrowed(
     assert against is not None
     assert "not connected" in against
     assert identity.client_is_persons(tmux.socket, only_client(identity, tmux)) is None
+
+
+def test_keys_that_no_terminal_sent_are_nobodys(
+    desk: Desk, tmux: Server, me: Terminal, identity: Identity
+) -> None:
+    """Where nobody has typed at a client's terminal for long, a key in its popup came from elsewhere."""
+    client = only_client(identity, tmux)
+    os.utime(me.tty, (1000, 1000))
+    assert "no key came" in (identity.nobody_types(tmux.socket, client) or "")
+    tmux.run("send-keys", "-t", "work:0", "x")
+    assert "no key came" in (identity.nobody_types(tmux.socket, client) or "")
+    me.press("echo typed\r")
+    me.wait_for("typed")
+    assert identity.nobody_types(tmux.socket, client) is None
+    assert identity.nobody_types(tmux.socket, "gone") is None  # client_is_persons says why
 
 
 def test_identifying_a_hooks_peer_takes_well_under_a_millisecond(desk: Desk, tmux: Server) -> None:

@@ -64,6 +64,9 @@ class Table:
     def holds_terminal(self, pid: int, tty: str) -> bool | None:
         return None
 
+    def typed(self, tty: str) -> float | None:
+        return None
+
     def connected(self, pid: int, other: int) -> bool | None:
         return None
 

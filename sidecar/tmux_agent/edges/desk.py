@@ -89,7 +89,8 @@ class ServiceDesk:
     ) -> Approval:
         origin = self._origin
         against = self._system.popups.in_doubt(self._nonce) if self._system.popups else None
-        against = against or self._system.identity.client_is_persons(origin.server or "", origin.client or "")
+        identity, client = self._system.identity, (origin.server or "", origin.client or "")
+        against = against or identity.client_is_persons(*client) or identity.nobody_types(*client)
         if against:
             self._system.refused(msgspec.structs.replace(origin, why=against), "human.respond", request_id)
             raise errors.Forbidden(f"this popup may not answer any more: {against}")

@@ -11,6 +11,7 @@ cannot see.
 from __future__ import annotations
 
 import os
+import time
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +24,7 @@ from tmux_agent.services.views import PopupGrant, TmuxView
 from tmux_agent.services.worktree import locate
 
 _GRANT_SECONDS = 2  # a popup's relay starts within this after the popup was asked for
+_TYPED_SECONDS = 60.0  # between the last key at a terminal and an answer: a proof may take its time
 _NESTED = 2  # multiplexers in front of each other that we look through
 _ASKERS = 4096  # marks kept before the ended ones are dropped
 
@@ -166,6 +168,18 @@ class Identity:
             return f"client {client} says it is process {entry.pid}, which is not connected to the server at {server}"
         against = self._against(seen, popup=True)
         return f"client {client} may not answer: {against}" if against else None
+
+    def nobody_types(self, server: str, client: str) -> str | None:
+        """None where a key may have come from a client's terminal lately, else one sentence.
+
+        tmux 3.6 types for anybody (`send-keys -K -c CLIENT`), and the popup cannot tell; the terminal can.
+        """
+        view = self._servers.get(server)
+        entry = view.clients.get(client) if view else None
+        typed = self._table.typed(entry.tty) if entry else None
+        if typed is not None and abs(time.time() - typed) > _TYPED_SECONDS:
+            return f"no key came from the terminal of client {client}: something else pressed it"
+        return None
 
     # --- one chain -----------------------------------------------------------------------------------
 

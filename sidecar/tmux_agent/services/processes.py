@@ -11,6 +11,7 @@ import os
 import select
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -60,6 +61,7 @@ class Processes(Protocol):
     def holds_terminal(self, pid: int, tty: str) -> bool | None: ...  # has the master side open; None: cannot be known
     def listens(self, pid: int) -> frozenset[str]: ...  # paths of the Unix sockets that it has open by name
     def connected(self, pid: int, other: int) -> bool | None: ...  # by a Unix socket; None: cannot be known
+    def typed(self, tty: str) -> float | None: ...  # time.time() of the last key, to 8 s; None: cannot be known
     def now(self) -> int: ...  # in the unit of Process.started
 
 
@@ -138,6 +140,13 @@ class LinuxProcesses:
         theirs, others = unix_peers.peers(_sockets(pid)), _sockets(other)
         return not theirs.isdisjoint(others) if theirs and others else None
 
+    def typed(self, tty: str) -> float | None:
+        """Linux notes on a terminal when its program last read from it, in steps of 8 s (tty_update_time)."""
+        try:
+            return os.stat(tty).st_atime if _notes_reads() else None
+        except OSError:
+            return None
+
     def now(self) -> int:
         # The clock of stat's start times.
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
@@ -199,6 +208,9 @@ class PsutilProcesses:
         return frozenset(str(connection.laddr) for connection in found if connection.laddr)
 
     def connected(self, pid: int, other: int) -> bool | None:  # noqa: ARG002 (cannot be known here)
+        return None
+
+    def typed(self, tty: str) -> float | None:  # noqa: ARG002 (not known to hold here)
         return None
 
     def now(self) -> int:
@@ -265,6 +277,22 @@ def _link(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+@cache
+def _notes_reads() -> bool:
+    """Whether this kernel does: other implementations of Linux need not. Tried out once."""
+    ours, theirs = os.openpty()
+    try:
+        os.utime(theirs, (0, 0))
+        os.write(ours, b"\n")
+        os.read(theirs, 1)
+        return os.fstat(theirs).st_atime > 0
+    except OSError:
+        return False
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def _sockets(pid: int) -> frozenset[int]:

@@ -122,4 +122,5 @@ def _kind(table: Processes, process: Process, terminals: frozenset[str] = frozen
 
 
 def _program(table: Processes, process: Process) -> str:
-    return programs.base(table.exe(process.pid)).lower() or process.name.partition(":")[0].lower()
+    name = programs.base(table.exe(process.pid)).lower() or process.name.partition(":")[0].lower()
+    return "tmux" if "tmux" in name or process.name.startswith("tmux") else name
