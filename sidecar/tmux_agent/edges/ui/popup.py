@@ -42,7 +42,7 @@ def now_utc() -> datetime:
 class Popup:
     """One popup's state and keys."""
 
-    def __init__(self, desk: Desk, attach: Attach, writer: asyncio.StreamWriter, clock: Callable[[], datetime]) -> None:
+    def __init__(self, desk: Desk, attach: Attach, clock: Callable[[], datetime] = now_utc) -> None:
         self.desk = desk
         self.attach = attach
         self.clock = clock
@@ -57,7 +57,7 @@ class Popup:
         self.failure: BaseException | None = None
         self.size = clamp(attach.columns, attach.rows)
         self.typed = Typed()
-        self.drain = Drain(writer, attach.utf8)
+        self.drain = Drain(attach.utf8)
         self._tasks: set[asyncio.Task[None]] = set()
         self.canvas = view.Canvas(self)
         self.app: Application[None] = Application(
@@ -74,7 +74,28 @@ class Popup:
         self.app.before_render += lambda _: self.guarded(self._before_render)
         self.app.after_render += lambda _: self.guarded(self._after_render)
 
+        self._main: asyncio.Task[None] | None = None
+
     # --- life ---
+
+    def start(self) -> asyncio.Task[None]:
+        """Begins to paint, once; what is painted is kept until `connect`. The task ends when the popup closes."""
+        if self._main is None:
+            clear_typeahead(self.typed)  # nothing that was typed into an earlier popup may answer in this one
+            work = self.app.run_async(set_exception_handler=False, handle_sigint=False)
+            self._main = asyncio.get_running_loop().create_task(work)
+        return self._main
+
+    def connect(self, writer: asyncio.StreamWriter) -> None:
+        """Shows what is painted so far, then what has changed since."""
+        self.drain.connect(writer)
+        self._shown()
+        self.refresh()
+
+    def drop(self) -> None:
+        """Ends a popup that no relay has seen."""
+        if self._main is not None:
+            self._main.cancel()
 
     def guarded(self, step: Callable[[], None]) -> None:
         """Runs `step`; a failure ends this popup and nothing else."""
@@ -134,6 +155,12 @@ class Popup:
 
     def _after_render(self) -> None:
         self.drain.open()
+        self._shown()
+
+    def _shown(self) -> None:
+        """Only what was sent can have been seen."""
+        if not self.drain.flows:
+            return
         visible, detail = self.canvas.visible, self.canvas.detailed
         self.board.painted(visible, self.now(), detail)
         if self.dialog:
@@ -241,13 +268,13 @@ async def _events(popup: Popup) -> None:
         popup.refresh()
 
 
-async def _run(popup: Popup, reader: asyncio.StreamReader) -> None:
+async def _run(popup: Popup, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Until the person closes it, the relay ends, or it fails."""
     loop = asyncio.get_running_loop()
-    clear_typeahead(popup.typed)  # nothing that was typed into an earlier popup may answer in this one
-    main = loop.create_task(popup.app.run_async(set_exception_handler=False, handle_sigint=False))
     frames = loop.create_task(_frames(popup, reader))
-    events = loop.create_task(_events(popup))
+    events = loop.create_task(_events(popup))  # hears before the next paint looks, so that it misses nothing
+    main = popup.start()
+    popup.connect(writer)
     try:
         await asyncio.wait({main, frames, events}, return_when=asyncio.FIRST_COMPLETED)
         popup.close()
@@ -269,12 +296,13 @@ async def serve(
     attach: Attach,
     desk: Desk,
     clock: Callable[[], datetime] = now_utc,
+    ahead: Popup | None = None,
 ) -> None:
     """Runs a popup on an accepted relay until it is closed. Writes the accepting `K`; closes the writer. Never raises
-    but for cancellation.
+    but for cancellation. `ahead`: one that was made of the same and has begun to paint.
     """
     try:
-        failure = await _attempt(reader, writer, attach, desk, clock)
+        failure = await _attempt(reader, writer, lambda: ahead or Popup(desk, attach, clock))
         if failure is not None:
             log.error("popup failed", exc_info=failure)
             await _say_failed(reader, writer, failure)
@@ -288,16 +316,12 @@ async def serve(
 
 
 async def _attempt(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    attach: Attach,
-    desk: Desk,
-    clock: Callable[[], datetime],
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, make: Callable[[], Popup]
 ) -> BaseException | None:
     """Runs the popup; what went wrong with it, if something did."""
-    popup = Popup(desk, attach, writer, clock)
+    popup = make()
     try:
-        await _run(popup, reader)
+        await _run(popup, reader, writer)
     except Exception as error:  # noqa: BLE001 - a popup's defect is the popup's alone
         return error
     return popup.failure

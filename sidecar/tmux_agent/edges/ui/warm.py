@@ -5,7 +5,6 @@ Owns: `warm`, and the stand-ins that it paints. Must not own: anything that a pe
 
 from __future__ import annotations
 
-import asyncio
 from typing import cast
 
 from tmux_agent.core.model import Approval, Origin, Role, Shell
@@ -35,27 +34,11 @@ class _Rehearsal:
     recent = agents = warnings = none
 
 
-class _Nowhere(asyncio.Transport):
-    """Takes what the rehearsal paints."""
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return True
-
-
-class _NoWriter:
-    transport = _Nowhere()
-
-
 def warm() -> None:
     """Paints one popup to nobody, so that the first person does not wait for imports, styles and tables.
 
     Call once at the sidecar's start; takes about 50 ms beyond the import.
     """
-    popup = Popup(
-        cast(Desk, _Rehearsal()), Attach(columns=100, rows=24), cast(asyncio.StreamWriter, _NoWriter()), now_utc
-    )
+    popup = Popup(cast(Desk, _Rehearsal()), Attach(columns=100, rows=24))
     popup.app.renderer.render(popup.app, popup.app.layout)
     highlight.diff("@@ -1 +1 @@\n-a\n+b\n", "a.py")

@@ -130,34 +130,48 @@ class Typed(Input):
 class Drain:
     """What Vt100_Output writes to: the relay's transport, cut off when it does not read.
 
-    Holds everything back until `open`, so that the relay gets its `K` and the whole first paint in one piece: up to
-    there it takes no keys.
+    Holds everything back until there is a relay (`connect`) and the first paint is whole (`open`), in either order: the
+    relay gets its `K` and that paint in one piece, and takes no keys before.
     """
 
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, writer: asyncio.StreamWriter, utf8: bool) -> None:
-        self._writer = writer
+    def __init__(self, utf8: bool) -> None:
+        self._writer: asyncio.StreamWriter | None = None
         self._utf8 = utf8
-        self._held: list[bytes] | None = [b"K"]
+        self._whole = False
+        self._held = [b"K"]
+
+    @property
+    def flows(self) -> bool:
+        """Whether what is written is sent."""
+        return self._whole and self._writer is not None
+
+    def connect(self, writer: asyncio.StreamWriter) -> None:
+        """A relay whose identity is checked."""
+        self._writer = writer
+        self._release()
 
     def open(self) -> None:
         """The first paint is complete."""
-        if self._held is not None:
-            held, self._held = b"".join(self._held), None
-            self._send(held)
+        self._whole = True
+        self._release()
+
+    def _release(self) -> None:
+        if self._held and self._whole and self._writer is not None:
+            held, self._held = b"".join(self._held), []
+            self._send(self._writer.transport, held)
 
     def write(self, text: str) -> int:
         data = (text if self._utf8 else plain_ascii(text)).encode("utf-8", "replace")
-        if self._held is not None:
-            self._held.append(data)
+        if self._whole and self._writer is not None:
+            self._send(self._writer.transport, data)
         else:
-            self._send(data)
+            self._held.append(data)
         return len(text)
 
-    def _send(self, data: bytes) -> None:
-        transport = self._writer.transport
+    def _send(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         if transport.is_closing():
             return
         if transport.get_write_buffer_size() > UNREAD_LIMIT:
