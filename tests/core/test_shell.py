@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shell_oracle import bash_runs, claimed
+from tests.core.shell_oracle import bash_runs, claimed
 
 from tmux_agent.core.shell import Opaque, Part, Simple, parse
 

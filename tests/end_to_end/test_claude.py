@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from real_claude import PROGRAM, SKIP, WAIT, Claude
+from tests.end_to_end.real_claude import PROGRAM, SKIP, WAIT, Claude
 
 from tmux_agent.core.hooks import HookCall, HookReply
 from tmux_agent.core.model import (

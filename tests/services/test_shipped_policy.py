@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import pytest
-from policy_world import World
+from tests.services.policy_world import World
 
 from tmux_agent.core.model import Shell, Verdict
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pyte
-from scripted import NOW, ScriptedDesk
+from tests.edges.ui.scripted import NOW, ScriptedDesk
 
 from tmux_agent.edges.ui import relay
 from tmux_agent.edges.ui.popup import serve

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from scripted import ScriptedDesk, shell
+from tests.edges.ui.scripted import ScriptedDesk, shell
 
 from tmux_agent.core.model import ApprovalState, Shell, digest
 from tmux_agent.edges.ui.board import SETTLE_S, Board

@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import DIFF, NOW, approval, shell, three
+from tests.edges.ui.scripted import DIFF, NOW, approval, shell, three
 
 from tmux_agent.core import display
 from tmux_agent.core.model import Ask, Command, Fetch, File, JudgedPart, Mcp, Risk, Shell, Stage, Tmux, Tool, Verdict

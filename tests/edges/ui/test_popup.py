@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scripted import NOW, ScriptedDesk, Terminal, approval, origin, shell, three
+from tests.edges.ui.scripted import NOW, ScriptedDesk, Terminal, approval, origin, shell, three
 
 from tmux_agent.core.model import (
     ApprovalState,

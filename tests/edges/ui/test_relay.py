@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from real_tmux import INTERPRETER, Client, Sidecar, Tmux
-from scripted import ScriptedDesk
+from tests.edges.ui.real_tmux import INTERPRETER, Client, Sidecar, Tmux
+from tests.edges.ui.scripted import ScriptedDesk
 
 from tmux_agent.edges.ui import relay
 
