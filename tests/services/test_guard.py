@@ -154,7 +154,7 @@ def test_what_is_denied_is_recorded_and_not_run(play: Callable[[Story], World]) 
     """The error names the rule and its reason."""
 
     async def story(world: World) -> None:
-        with pytest.raises(errors.Denied, match="no curl.*nothing leaves this machine"):
+        with pytest.raises(errors.Denied, match=r"no curl.*nothing leaves this machine"):
             await world.guard.perform(world.wish(world.command("curl", "file:///etc/hostname", "-o", "stolen")))
 
     world = play(story)
@@ -392,7 +392,8 @@ def test_an_edited_rule_must_allow_what_is_asked(play: Callable[[Story], World])
         ):
             with pytest.raises(errors.InvalidParams, match=says):
                 world.guard.revise(one, offer, text)
-        good = world.guard.revise(one, offer, "name: any touch\nwhen: {command: [touch], operands: [paths]}\nverdict: allow\n")
+        text = "name: any touch\nwhen: {command: [touch], operands: [paths]}\nverdict: allow\n"
+        good = world.guard.revise(one, offer, text)
         await world.guard.answer(one.request_id, one.digest, True, PERSON, grant=good)
         await task
         assert world.guard.check(world.command("touch", "other"), world.agent).verdict is Verdict.ALLOW
