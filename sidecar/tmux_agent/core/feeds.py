@@ -29,6 +29,8 @@ def feed_of(parts: Sequence[Part], index: int, places: Sequence[Folders], reach:
     peeled = wrappers.peel(part.words[0].text.rpartition("/")[2], [word.text for word in part.words[1:]])
     if peeled is None or not peeled.reads_names:
         return None
+    if peeled.cuts or places[index] != places[part.piped_from]:
+        return sources.UNKNOWN
     names, zero = _printed(parts, part.piped_from, places, reach, 0)
     return msgspec.structs.replace(names, split=not (zero and peeled.zero))
 
@@ -45,9 +47,11 @@ def _printed(
         return sources.UNKNOWN, False
     feed = None if part.piped_from is None else _printed(parts, part.piped_from, places, reach, depth + 1)[0]
     call = call_of(args, folder, reach, in_shell=True, piped=feed is not None)
+    if call.folder != folder:
+        return sources.UNKNOWN, False  # the names are seen from another folder than where they are read
     peeled = wrappers.peel(call.program, call.args)
     if peeled is not None:
-        if not peeled.reads_names or not peeled.argv or isinstance(peeled.argv[0], Fed):
+        if not peeled.reads_names or peeled.cuts or not peeled.argv or isinstance(peeled.argv[0], Fed):
             return sources.UNKNOWN, False
         call = call_of(wrappers.feed(peeled, feed or sources.UNKNOWN), folder, reach, in_shell=False, piped=False)
     names, zero = sources.printed(call.program, call.args, call.folder, feed)

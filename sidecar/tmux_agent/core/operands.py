@@ -77,6 +77,11 @@ def _rev(word: str, place: Place) -> Miss | None:
     return first(*(place.reach.content(piece, place.folder) for piece in words))
 
 
+def _format(word: str, _: Place) -> Miss | None:
+    sets = word.startswith("-v") or re.search(r"%[^%a-zA-Z]*[hlqjztL]*n", word.replace("%%", ""))
+    return Miss(f"{word} may set a variable") if sets else None
+
+
 _EXCLUSION = re.compile(r":([!^]|\(exclude\))")
 
 
@@ -139,8 +144,8 @@ def _glob(_: str, __: Place) -> Miss | None:
 
 _KEY = r"(?!(?i:.*(header|passw|token|secret|credential|smtp|proxy|cookie|apikey)))[A-Za-z][A-Za-z0-9-]*\.[^=\n]+"
 _KEY_PATTERN = r"\^?(remote|branch|user|core|alias|submodule|diff|merge|color|pull|push|init|status|log)\b(?!.*\|).*"
-_UNSIGNED = r"(?!.*(%G|%\(signature)).*"
-_INERT = r"(?!.*(\$[({\[]|`)).*"
+_UNSIGNED = r"(?!.*(%G|%\(\*?signature)).*"
+_INERT = r"(?!.*(\$[({\[]|`|%[^%a-zA-Z]*[hlqjztL]*n)).*"
 _VARIABLE = (
     r"HOME|PATH|PWD|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TERM|COLUMNS|LINES|TZ|EDITOR|PAGER|VIRTUAL_ENV|TMPDIR|HOSTNAME"
     r"|OSTYPE|CI|NODE_ENV|GOPATH|GOROOT|CARGO_HOME|XDG_[A-Z_]+|DISPLAY|SHLVL"
@@ -162,6 +167,12 @@ KINDS: dict[str, tuple[str, Check]] = {
     ),
     "unignored_tree": ("like tree, for programs that skip what .gitignore names", _unignored_tree),
     "followed_tree": ("like tree, for programs that follow the links beneath", _followed_tree),
+    "digits": ("a whole number without a unit", _like(r"[0-9]+", "a whole number")),
+    "word": ("like text, but not @FILE, from which some programs take options", _like(r"(?!@).*", "plain")),
+    "sort_key": (
+        "a key that git sorts by: no signatures, which would run gpg",
+        _like(r"(?!.*signature).*", "without signatures"),
+    ),
     "rev": ("a git revision, range or REV:PATH; also judged as a path", _rev),
     "pathspec": ("a git pathspec", _pathspec),
     "range": ("git's -L start,end:file", _range),
@@ -177,6 +188,7 @@ KINDS: dict[str, tuple[str, Check]] = {
         "ps's letters without a dash, but not e, which shows environments; or a process id",
         _like(r"[afhjlmnrsuvwxT]+|[0-9,]+", "harmless"),
     ),
+    "pids": ("numbers of processes", _like(r"[0-9]+([, ][0-9]+)*", "a list of process numbers")),
     "columns": ("ps's column names, except environments", _like(r"(?!.*env)[a-zA-Z_%,=: ]+", "harmless")),
     "key": ("the name of one git setting that holds no secret", _like(_KEY, "such a setting")),
     "key_pattern": ("a pattern for git settings that begins with a harmless section", _like(_KEY_PATTERN, "harmless")),
@@ -189,8 +201,11 @@ KINDS: dict[str, tuple[str, Check]] = {
         _like(r"(?:[^#]|#\{[a-z_@]+\})*", "a format of plain variables"),
     ),
     "condition": ("a word of test(1): what looks like a path has to be inside the roots", _condition),
-    "format": ("printf's format: anything but -v, which sets a variable", _like(r"(?!-v).*", "a format")),
-    "inert": ("a word without $( or a backtick, which some shells would compute", _like(_INERT, "inert")),
+    "format": ("printf's format: neither -v nor %n, which set variables", _format),
+    "inert": (
+        "a word without $( or a backtick, which some shells would compute, and without %n",
+        _like(_INERT, "inert"),
+    ),
     "archive": ("an archive to read; a name with a colon would be on another machine", _archive),
     "tar_letters": ("tar's letters without a dash: only listing", _like(r"[vzjJ]*t[vzjJ]*f", "only listing")),
     "any": ("anything at all; only for rules of your own", _text),

@@ -6,14 +6,13 @@ Owns the answer to "may this be shown without asking", and the reason where not.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
 
-from . import paths
+from . import globs, paths
 from .argv.options import Fed
 from .facts import Danger, Lookup, PathFact, TreeFact
 from .paths import Secrets
@@ -208,6 +207,15 @@ class Reach:
             ignores=fed.ignores,
             contents=contents,
         )
+        if fed.from_top:
+            repo = self.look.repo(fed.starts[0])
+            if repo is None:
+                return PENDING
+            fact = self.look.path(fed.starts[0])
+            if fact is None:
+                return PENDING
+            if repo.top != fact.real:
+                return Miss("git names files from the top of the repository, and this is another folder", 2)
         return first(*(self.tree(start, "/", narrow) for start in fed.starts))
 
 
@@ -218,9 +226,9 @@ def _is_read(path: str, narrow: Narrow) -> bool:
         return any(_fits(glob, name) for glob in narrow.include)
     if not narrow.hidden and any(part.startswith(".") for part in (*folders, name)):
         return False
-    if any(fnmatch.fnmatchcase(name, glob) for glob in narrow.exclude):
+    if any(globs.surely(name, glob) for glob in narrow.exclude):
         return False
-    return not any(fnmatch.fnmatchcase(part, glob) for part in folders for glob in narrow.exclude_folders)
+    return not any(globs.surely(part, glob) for part in folders for glob in narrow.exclude_folders)
 
 
 def _fits(glob: str, name: str) -> bool:
@@ -228,7 +236,7 @@ def _fits(glob: str, name: str) -> bool:
     last = glob.rstrip("/").rpartition("/")[2].casefold()
     if last == "**" or glob.endswith("/"):
         return True
-    return any(fnmatch.fnmatchcase(name.casefold(), piece) for piece in _braces(last))
+    return any(globs.perhaps(name, piece) for piece in _braces(last))
 
 
 def _braces(glob: str) -> list[str]:

@@ -14,7 +14,7 @@ from .argv.options import Arg, Fed, Parsed, mentions, parse
 from .calls import Invocation
 from .model import Verdict
 from .operands import Place
-from .reach import PENDING, Miss, Reach, first
+from .reach import PENDING, Miss, Narrow, Reach, first
 from .rules import Rule, expand_roots
 
 # Programs that take no options behind their first operand.
@@ -170,7 +170,7 @@ def _repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss |
     if repo is None:
         return PENDING
     if not repo.top:
-        return None
+        return _unversioned(call, reach, parsed)
     if repo.hostile:
         return Miss(f"this repository's own files can make git run or reach something: {repo.hostile[0]}", 3)
     if not paths.inside(repo.top, reach.roots):
@@ -183,6 +183,14 @@ def _repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss |
     if repo.tracked and parsed is not None and git.shows_content(command, parsed):
         return _tracked(call, reach, parsed, repo.top, repo.tracked)
     return None
+
+
+def _unversioned(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
+    """Outside any repository, git diff compares what it is given, folders with all beneath."""
+    if parsed is None or not call.args or call.args[0] != "diff":
+        return None
+    words = [word for word in parsed.operands if isinstance(word, str)]
+    return first(*(reach.tree(word, call.folder, Narrow(follow=True)) for word in words if word != "-"))
 
 
 def _tracked(call: Invocation, reach: Reach, parsed: Parsed, top: str, tracked: Sequence[str]) -> Miss | None:

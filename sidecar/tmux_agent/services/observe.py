@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..core import facts as f
+from ..core import globs
 from ..core.paths import Secrets
 from .observe_git import Repositories
 from .observe_tree import Trees
@@ -234,27 +235,10 @@ def _is_special(part: str) -> bool:
 
 
 def _matches(name: str, part: str) -> bool:
-    """Whether a shell in any locale may match. Ranges in brackets are read both ways of case."""
+    """Whether a shell in any locale may match."""
     if name.startswith(".") and not part.startswith((".", "\\.", "[")):
         return False
-    translated = _pattern(part)
-    return re.fullmatch(translated, name, re.DOTALL | (re.IGNORECASE if "[" in part else 0)) is not None
-
-
-def _pattern(part: str) -> str:
-    out, index = [], 0
-    while index < len(part):
-        char = part[index]
-        if char == "\\" and index + 1 < len(part):
-            index += 1
-            out.append(re.escape(part[index]))
-        elif char == "[" and (end := part.find("]", index + 2)) > 0:
-            out.append(".")  # any character: a few names too many are looked at, none too few
-            index = end
-        else:
-            out.append({"*": ".*", "?": "."}.get(char, re.escape(char)))
-        index += 1
-    return "".join(out)
+    return globs.perhaps(name, part)
 
 
 # --- contents ----------------------------------------------------------------------------------------

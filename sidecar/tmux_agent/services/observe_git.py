@@ -23,6 +23,7 @@ _Signature = tuple[tuple[str, tuple[int, ...]], ...]
 
 # Hooks that commands run which only read: git refreshes the index as it goes, and moves references when it fetches.
 _READ_HOOKS = frozenset(("post-index-change", "reference-transaction", "fsmonitor-watchman", "query-watchman"))
+_HEAD = re.compile(rb"ref:\s*refs/|[0-9a-f]{40}")
 _HOOK_FOLDERS = re.compile(r"(\./)?(\.husky(/_)?|\.githooks|\.git-hooks|\.hooks)/?")
 _FALSE = frozenset(("false", "no", "off", "0", ""))
 _LFS = frozenset(
@@ -45,6 +46,11 @@ _RUNS = re.compile(
 _MAY_RUN = re.compile(r"credential\.(.*\.)?helper|submodule\..*\.update")
 _SAYS_SO = re.compile(r"\s*[!/~.]")
 _REACHES = re.compile(r"(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))")
+# Files that git reads, and of which its messages show lines.
+_NAMES_FILE = re.compile(
+    r"blame\.ignorerevsfile|core\.(excludesfile|attributesfile)|mailmap\.file|diff\.orderfile|(.*\.)?fsck\.skiplist"
+)
+_SIGNED = re.compile(r"%G|%\(\*?signature")
 _TELLING_KEY = re.compile(r"(password|passwd|secret|token|extraheader|smtppass|apikey)", re.IGNORECASE)
 _TELLING_VALUE = re.compile(
     r"://[^/\s:@]*:[^/\s@]+@|://(gh[pousr]_|github_pat_|glpat-|x-access-token)[^/\s@]*@", re.IGNORECASE
@@ -99,7 +105,8 @@ def _find(folder: str) -> tuple[str, str] | None:
 
 
 def _is_bare(folder: str) -> bool:
-    return all(os.path.lexists(f"{folder}/{name}") for name in ("HEAD", "objects", "refs"))
+    has = {name for name in ("HEAD", "objects", "refs", "commondir") if os.path.lexists(f"{folder}/{name}")}
+    return "HEAD" in has and ("commondir" in has or {"objects", "refs"} <= has)
 
 
 def _stamp(path: str) -> tuple[int, ...]:
@@ -121,6 +128,7 @@ class _Reading:
         self._hostile: list[str] = []
         self._tells = False
         self._hash_bytes = 20
+        self._inner: list[str] = []  # secrets that submodules track
         self._index: bytes | None = None
         self.paths: list[str] = []
         self.stamps: list[tuple[int, ...]] = []
@@ -129,18 +137,29 @@ class _Reading:
         self._rests_on(self._git)
         if self._git == self._top:
             return RepoFact(self._top, self._top, True, ("a bare repository in place of a work tree",))
+        if os.path.isdir(self._git) and not self._is_repository():
+            why = "its .git is no repository, so that git would take another one further up"
+            return RepoFact(self._top, "", False, (why,))
         folder, own = self._folder()
         if not folder:
             return RepoFact(self._top, "", False, tuple(self._hostile) or ("its .git leads nowhere",))
         common = self._common(folder)
         self._configuration(common, f"{common}/config", f"{folder}/config.worktree")
         self._hooks(f"{common}/hooks")
+        self._links(common, folder)
+        self._alternates(common)
         self._person()
         self._index = self._read(f"{folder}/index", 64 << 20)
         self._submodules(common)
         files = tracked(self._index, self._secrets, self._top, self._hash_bytes)
         hostile = tuple(self._hostile)
-        return RepoFact(self._top, common, own, hostile, self._tells, files.secrets, files.links, files.odd)
+        secrets = (*files.secrets, *self._inner)
+        return RepoFact(self._top, common, own, hostile, self._tells, secrets, files.links, files.odd)
+
+    def _is_repository(self) -> bool:
+        """Whether git takes this .git folder for one; if not, it goes on upwards."""
+        head = self._read(f"{self._git}/HEAD", 4096) or b""
+        return _is_bare(self._git) and _HEAD.match(head) is not None
 
     def _rests_on(self, path: str) -> None:
         self.paths.append(path)
@@ -191,6 +210,34 @@ class _Reading:
         text = (self._read(f"{folder}/commondir", 4096) or b"").decode("utf-8", "replace").strip("\r\n")
         return os.path.realpath(os.path.join(folder, text)) if text else folder
 
+    def _links(self, *folders: str) -> None:
+        """Files in .git that git prints (a rebase's steps, a bisection's log) must not be links to something else."""
+        for folder in dict.fromkeys(folders):
+            for place in (
+                "",
+                "/info",
+                "/logs",
+                "/logs/refs",
+                "/objects/info",
+                "/rebase-merge",
+                "/rebase-apply",
+                "/sequencer",
+            ):
+                self._rests_on(folder + place)
+                try:
+                    found = [entry.name for entry in os.scandir(folder + place) if entry.is_symlink()]
+                except OSError:
+                    continue
+                self._hostile += [f"its .git{place}/{name} is a symbolic link" for name in found[:1]]
+
+    def _alternates(self, common: str) -> None:
+        """Objects that it takes from other repositories."""
+        text = (self._read(f"{common}/objects/info/alternates", _CONFIG_LIMIT) or b"").decode("utf-8", "replace")
+        for line in text.splitlines():
+            place = os.path.realpath(os.path.join(common, "objects", line))
+            if line and not line.startswith("#") and not inside(place, (self._top, common)):
+                self._hostile.append(f"it takes objects from {place}")
+
     # --- configuration ---
 
     def _configuration(self, common: str, *files: str) -> None:
@@ -223,6 +270,14 @@ class _Reading:
             return f"{key} runs a program"
         if _REACHES.fullmatch(key) and value.lower() not in _FALSE:
             return f"{key} lets git fetch what is missing from the network"
+        if _NAMES_FILE.fullmatch(key) and value and not self._is_own_file(value, common):
+            return f"{key} names a file outside the repository, or one with secrets"
+        if _SIGNED.search(value) and (key == "format.pretty" or key.startswith("pretty.")):
+            return f"{key} checks signatures with a program"
+        if key == "log.showsignature" and value.lower() not in _FALSE:
+            return f"{key} checks signatures with a program"
+        if key in ("tag.sort", "branch.sort") and "signature" in value.lower():
+            return f"{key} checks signatures with a program"
         if key == "core.fsmonitor" and value.lower() not in _FALSE | {"true", "yes", "on", "1"}:
             return "core.fsmonitor runs a program"
         if key == "core.hookspath":
@@ -234,6 +289,11 @@ class _Reading:
         if key.startswith("alias.") and value.lstrip().startswith("!"):
             return f"{key} runs a program"
         return ""
+
+    def _is_own_file(self, value: str, common: str) -> bool:
+        path = os.path.join(self._top, re.sub(r"\A~(?=/)", self._home, value))
+        real = os.path.realpath(path)
+        return inside(real, (self._top, common)) and real not in self._secrets and path not in self._secrets
 
     def _is_own_tree(self, value: str, common: str) -> bool:
         tree = os.path.realpath(os.path.join(common, value))
@@ -280,6 +340,7 @@ class _Reading:
         for path in links:
             git = f"{self._top}/{path}/.git"
             self._rests_on(git)
+            self._inner_secrets(path, git)
             if os.path.isdir(git) and not os.path.islink(git):
                 self._configuration(git, f"{git}/config", f"{git}/config.worktree")
                 self._hooks(f"{git}/hooks")
@@ -288,6 +349,16 @@ class _Reading:
         for module in self._modules(f"{common}/modules"):
             self._configuration(module, f"{module}/config", f"{module}/config.worktree")
             self._hooks(f"{module}/hooks")
+
+    def _inner_secrets(self, path: str, git: str) -> None:
+        """Secrets that a submodule tracks: patches and searches may go into it."""
+        folder = git
+        if os.path.isfile(git):
+            text = (self._read(git, 4096) or b"").decode("utf-8", "replace").removeprefix("gitdir: ").strip("\r\n")
+            folder = os.path.realpath(os.path.join(os.path.dirname(git), text))
+        index = self._read(f"{folder}/index", 64 << 20)
+        inner = tracked(index, self._secrets, f"{self._top}/{path}", self._hash_bytes)
+        self._inner += [name if name == "*" else f"{path}/{name}" for name in inner.secrets]
 
     def _names_module(self, git: str, common: str) -> bool:
         text = (self._read(git, 4096) or b"").decode("utf-8", "replace")

@@ -36,7 +36,7 @@ _SETTINGS = re.compile(
     r"|(diff\.(renames|context|algorithm|mnemonicprefix|noprefix|renamelimit|wserrorhighlight|suppressblankempty|interhunkcontext)"
     r"|log\.(date|decorate|abbrevcommit|follow|showroot|showsignature)|status\.(short|branch|showuntrackedfiles|relativepaths)"
     r"|grep\.(linenumber|column|patterntype|extendedregexp|threads|fullname)|column\.ui|advice\.[a-z]+|pager\.[a-z-]+"
-    r"|blame\.(date|coloring|showemail)|tag\.sort|branch\.sort|versionsort\.suffix|merge\.renamelimit|gc\.auto|maintenance\.auto)"
+    r"|blame\.(date|coloring|showemail)|versionsort\.suffix|merge\.renamelimit|gc\.auto|maintenance\.auto)"
     r"=[a-zA-Z0-9_,:%.+-]*)\Z",
     re.IGNORECASE,
 )

@@ -1,16 +1,15 @@
 """A jq (or yq) filter: does it only transform its input? jq can neither write nor run anything, but it can tell the
 environment and load other files.
 
-Owns the words of jq that reach beyond the input. Source: jq 1.7 manual; yq v4 operators.
+Owns the words of jq that reach beyond the input, and where its strings, which may hold filters, begin and end.
+Source: jq 1.7 manual; yq v4 operators.
 """
 
 from __future__ import annotations
 
 import re
 
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_INTERPOLATION = re.compile(r"\\\(")
-_WORD = re.compile(r"(\.\s*)?(\$?[A-Za-z_][A-Za-z0-9_]*)(\s*:)?")
+_WORD = re.compile(r"(\.[ \t]*)?(\$?[A-Za-z_][A-Za-z0-9_]*)(\s*:)?")
 # env and $ENV tell secrets; import, include and modulemeta read files; the rest is of yq or of later versions.
 _REFUSED = frozenset(
     [
@@ -35,15 +34,44 @@ _REFUSED = frozenset(
         "shell",
     ]
 )
+_PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
 def why_not(program: str) -> str:
     """ "" where the filter only transforms what it reads; else what it holds that does more, or is not understood."""
-    code = _STRING.sub(lambda m: " " + m[1] + " " if _INTERPOLATION.search(m[1]) else ' "" ', program)
-    for dot, word, colon in _WORD.findall(code):
-        field = (dot or colon) and not word.startswith("$")
-        if word in _REFUSED and not field:
-            return f"a filter with {word}"
-    if code.count('"') % 2:
-        return "a filter whose quotes do not match"
-    return ""
+    open_: list[str] = []  # brackets; \\( where a string was left for a filter within it
+    at = 0
+    in_string = False
+    while at < len(program):
+        char = program[at]
+        if in_string:
+            if program.startswith("\\(", at):
+                open_.append("\\(")
+                in_string = False
+                at += 1
+            elif char == "\\":
+                at += 1
+            elif char == '"':
+                in_string = False
+        elif char == '"':
+            in_string = True
+        elif char == "#":
+            return "a filter with a comment, which versions of jq end in different places"
+        elif char in "([{":
+            open_.append(char)
+        elif char in _PAIRS:
+            opener = open_.pop() if open_ else ""
+            in_string = opener == "\\(" and char == ")"
+            if not in_string and opener != _PAIRS[char]:
+                return "a filter whose brackets do not match"
+        elif found := _WORD.match(program, at):
+            if found[2] in _REFUSED and not _is_field(found, open_):
+                return f"a filter with {found[2]}"
+            at = found.end(2) - 1
+        at += 1
+    return "a filter whose quotes or brackets do not match" if in_string or open_ else ""
+
+
+def _is_field(found: re.Match[str], open_: list[str]) -> bool:
+    """Whether a word names a field: behind a dot, or as a key where an object is made (not a bound of a slice)."""
+    return not found[2].startswith("$") and bool(found[1] or (found[3] and open_[-1:] == ["{"]))

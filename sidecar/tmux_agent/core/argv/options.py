@@ -7,7 +7,8 @@ a value may be (operands.py).
 Notation: `-a` and `--all` are flags; `-n=KIND` and `--lines=KIND` take a value, as the next word or
 attached; `-U~KIND` and
 `--color~KIND` take one only if it is attached; `--arg=KIND,KIND` takes several words; `-NUM` stands for -1, -20, ….
-KIND is one of operands.KINDS, or the words that are allowed: `always|never`.
+KIND is one of operands.KINDS, or the words that are allowed: `always|never`. A `!` behind the name (`-e!`): the letter
+stands by itself, never in a bundle.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Fed(Struct, frozen=True):
     unknown: bool = False
     ignores: bool = False  # what .gitignore names is not among them
     tracked: bool = False  # only files that git tracks
+    from_top: bool = False  # git names them from the top of the repository: true only there
     files: bool = False  # holds only if all of `starts` are plain files
     single: bool = False  # one of them at a time
     partial: bool = False  # only a piece of the word is such a name (`-I{} x/{}`)
@@ -47,6 +49,7 @@ class Spec(Struct, frozen=True):
     name: str
     kinds: tuple[str, ...] = ()
     attached: bool = False  # the value is optional and counts only if attached
+    alone: bool = False  # never one of several letters behind one dash
 
 
 class Parsed(Struct, frozen=True):
@@ -74,7 +77,9 @@ def specs(texts: Iterable[str]) -> dict[str, Spec]:
             raise BadNotation(f"{text!r} is no option: it has to begin with a dash")
         if mark < len(text) and not kind:
             raise BadNotation(f"{text!r} names no kind of value behind the {text[mark]!r}")
-        found[name] = Spec(name, tuple(kind.split(",")) if kind else (), text[mark : mark + 1] == "~")
+        alone = name.endswith("!")
+        name = name.removesuffix("!")
+        found[name] = Spec(name, tuple(kind.split(",")) if kind else (), text[mark : mark + 1] == "~", alone)
     return found
 
 
@@ -128,7 +133,7 @@ def _option(
     found: list[tuple[Spec, tuple[str, ...]]] = []
     for place, char in enumerate(word[1:], 1):
         spec = known.get(word[0] + char)
-        if spec is None:
+        if spec is None or spec.alone:
             return f"{word[0] + char if len(word) > 2 else word} is not among the options of the rule"
         if spec.kinds:
             rest = word[place + 1 :]

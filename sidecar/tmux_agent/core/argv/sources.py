@@ -72,9 +72,7 @@ def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
     plain = [word for word in rest if not word.startswith("-")]
     if command == "ls-files":
         allowed = all(
-            w in ("-c", "--cached", "-z", "-m", "--modified", "--", "--full-name", "--deduplicate")
-            for w in rest
-            if w[:1] == "-"
+            w in ("-c", "--cached", "-z", "-m", "--modified", "--", "--deduplicate") for w in rest if w[:1] == "-"
         )
     elif command == "diff":
         allowed = "--name-only" in rest and all(
@@ -85,7 +83,7 @@ def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
         plain = []
     elif command == "grep":
         allowed = bool({"-l", "--files-with-matches", "--name-only"} & set(rest)) and not mentions(
-            rest, ("--untracked", "--no-index")
+            rest, ("--untracked", "--no-index", "--full-name", "--recurse-submodules")
         )
         plain = []
     else:
@@ -93,7 +91,8 @@ def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
     if not allowed:
         return UNKNOWN, False
     globs = [word for word in plain if git.is_wide(word)]
-    tracked = Fed((folder,), dashed=True, split=not zero, tracked=True)
+    from_top = command == "diff" and "--relative" not in rest
+    tracked = Fed((folder,), dashed=True, split=not zero, tracked=True, from_top=from_top)
     if globs and len(globs) == len(plain) and not any(word.startswith(":") for word in globs):
         tracked = msgspec.structs.replace(tracked, names=tuple(glob.rpartition("/")[2] or "*" for glob in globs))
     return tracked, zero

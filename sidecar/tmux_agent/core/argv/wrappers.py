@@ -33,6 +33,7 @@ class Peeled(Struct, frozen=True):
     reads_names: bool = False
     mark: str = ""
     zero: bool = False
+    cuts: bool = False  # xargs divides what it reads at a character of its own
     why: str = ""  # of what is not plain
 
 
@@ -138,9 +139,9 @@ _XARGS = specs(
         "--verbose",
         "--max-args=number",
         "--max-procs=number",
-        "--replace=text",
+        "--replace~text",
         "--delimiter=text",
-        "--max-lines=number",
+        "--max-lines~number",
         "--exit",
     ]
 )
@@ -302,11 +303,18 @@ def _xargs(args: Sequence[Arg]) -> Peeled | None:
         )
     plain = all(spec.name in _XARGS for spec, _ in parsed.options)
     values = {spec.name: words for spec, words in parsed.options}
-    mark = (values.get("-I") or values.get("--replace") or ("",))[0]
+    mark = (values.get("-I") or (("{}",) if values.get("--replace") == () else values.get("--replace")) or ("",))[0]
+    cuts = any((values.get(name) or ("\\n",))[0] not in ("\n", "\\n", "\\0") for name in ("-d", "--delimiter"))
     zero = "-0" in values or "--null" in values
     argv: tuple[Arg, ...] = parsed.operands or ("echo",)
     return Peeled(
-        plain, argv, reads_names=True, mark=mark, zero=zero, why="" if plain else "xargs asks, or reads a file"
+        plain,
+        argv,
+        reads_names=True,
+        mark=mark,
+        zero=zero,
+        cuts=cuts,
+        why="" if plain else "xargs asks, or reads a file",
     )
 
 
