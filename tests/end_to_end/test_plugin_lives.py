@@ -1,4 +1,4 @@
-"""What outlives what: a sidecar that is killed or stopped, tmux servers that end, start again, and run in each other."""
+"""What outlives what: a sidecar that is killed or stopped, tmux servers that end, start again, run in each other."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def another(world: World, server: Server, than: int) -> int:
 
 
 def test_killed_with_the_popup_open(world: World) -> None:
-    """The popup says that nothing more was answered, the badge that the sidecar is gone; tmux starts another, the request
-    waits in its popup, and the agent gets the answer."""
+    """The popup says that nothing more was answered, the badge that the sidecar is gone; tmux starts another, in whose
+    popup the request waits, and the agent gets the answer."""
     server = world.server()
     terminal = server.attach()
     agent = world.agent()

@@ -101,18 +101,20 @@ def list_lines(board: Board, shape: Plan, lines: Lines, now: datetime, top: int)
     room = shape.inner
     who = min(12, max(display.width(display.safe(words.who(row.approval.origin))) for row in visible))
     place = min(room // 7, max(display.width(display.safe(row.approval.origin.place[:200])) for row in visible))
-    branch = min(room // 7, max(display.width(display.safe(row.approval.origin.branch[:200])) or 1 for row in visible))
+    branch = min(room // 7, max(display.width(display.safe(row.approval.origin.branch[:200])) for row in visible))
+    gaps = 2 * bool(place) + 2 * bool(branch)  # a column that nobody has anything in is left out
     out = []
     for row in visible:
         chosen = row.id == board.selected
-        flex = room - who - place - branch - 25  # marks, gaps, risk and age
+        flex = room - who - place - branch - gaps - 21  # mark, gaps, risk and age
         origin = row.approval.origin
         strong = "class:chosen" if chosen else ""
         line: Line = [
             _state(row, board, lines),
             *fit(literal(words.who(origin)[:200], strong), who), ("", "  "),
-            *fit(literal(origin.place[:200], "class:faint" if not chosen else ""), place), ("", "  "),
-            *fit(literal(origin.branch[:200] or "-", "class:faint" if not chosen else ""), branch), ("", "  "),
+            *fit(literal(origin.place[:200], "class:faint" if not chosen else ""), place), ("", "  " * bool(place)),
+            *fit(literal(origin.branch[:200] or "-", "class:faint" if not chosen else ""), branch),
+            ("", "  " * bool(branch)),
             *fit(_what(row, flex, strong), flex), ("", "  "),
             *fit(_risk(row), 8), ("", " "),
             *fit([("class:faint", _age(row, now))], 6, right=True),

@@ -212,9 +212,10 @@ class Detail:
             reason = wrap_words(approval.reason, room)
             out += [[self._label("because", "" if at == 0 else None), *line] for at, line in enumerate(reason[:4])]
         if approval.rule and approval.kind != "question":
-            where = literal(approval.where, "class:faint")
-            rule = [("", "no rule knows it")] if approval.rule == "unmatched" else literal(approval.rule)
-            out.append([self._label("asks because", "rule"), *rule, ("", "  "), *where])
+            rule: Line = [("", "no rule knows it")]
+            if approval.rule != "unmatched":
+                rule = [*literal(approval.rule), ("", "  "), *literal(approval.where, "class:faint")]
+            out.append([self._label("asks because", "rule"), *rule])
         if self._plan and self._plan.steps:
             step = self._plan.steps[min(self._plan.current, len(self._plan.steps) - 1)]
             count = f"{min(self._plan.current + 1, len(self._plan.steps))} of {len(self._plan.steps)}  "
