@@ -58,6 +58,17 @@ def test_a_number_in_place_of_text_says_quote_it() -> None:
     assert errors("needed: 1\nwords: [5]\n") == ['f.yaml:2: words[0]: has to be text: write "5" in quotes']
 
 
+def test_one_word_stands_for_a_list_of_it() -> None:
+    """A word without blanks; one with blanks may be meant for several, and the error shows them as a list."""
+    value, _ = config.load("needed: 1\nwords: any\n", "f.yaml", Outer)
+    assert value is not None
+    assert value.words == ("any",)
+    assert errors("needed: 1\nwords: git push\n") == [
+        "f.yaml:2: words: has to be a list ([git, push] or lines with a dash)"
+    ]
+    assert errors("needed: 1\nwords: 5\n") == ["f.yaml:2: words: has to be a list ([5] or lines with a dash)"]
+
+
 def test_duplicate_keys_are_errors() -> None:
     """YAML lets the last one win silently; here both are looked at."""
     assert "is there twice" in errors("needed: 1\nneeded: 2\n")[0]

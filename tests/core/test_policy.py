@@ -492,6 +492,27 @@ environment: {X: "("}
         assert line in text
 
 
+def test_a_bare_word_is_a_list_of_one() -> None:
+    """Wherever words are listed: command, options, operands, file, path, tmux, fetch, roots, match."""
+    rules = """
+roots: ROOTS
+rules:
+  - {name: a, when: {command: CAT, options: N, operands: PATHS, agent: claude}, verdict: allow, match: CAT}
+  - {name: b, when: {command: [git, push, ...], any_option: F}, verdict: ask}
+  - {name: c, when: {file: READ, path: PATH}, verdict: deny}
+  - {name: d, when: {tmux: VERB}, verdict: deny}
+  - {name: e, when: {fetch: {host: HOST, method: POST}}, verdict: deny}
+"""
+    listed = {"ROOTS": "~/src", "CAT": "cat", "N": "-n", "PATHS": "paths", "F": "-f"}
+    listed |= {"READ": "read", "PATH": "'**/x'", "VERB": "panes", "HOST": "x.org", "POST": "POST"}
+    bare = many = rules
+    for name, word in listed.items():
+        bare, many = bare.replace(f" {name}", f" {word}"), many.replace(f" {name}", f" [{word}]")
+    (one, _), (other, _) = (config.load(text, "p.yaml", PolicyFile) for text in (bare, many))
+    assert one is not None
+    assert one == other
+
+
 def test_rules_are_tried_on_their_examples() -> None:
     """An example that does not hold is an error that says why."""
     text = errors_of("""

@@ -128,6 +128,9 @@ def test_init_lint_test_and_trust(tree: Path, tmp_path: Path) -> None:
     assert policy(tree, "check", "--", "make").returncode == 3
     assert policy(tree, "trust", CLAUDECODE="1").returncode == 1
     assert policy(tree, "trust").returncode == 0
+    (tree / ".tmuxagent" / "policy.yaml").write_text("notify: {urls: json://x}\n")
+    assert "not for a repository" in policy(tree, "trust").stderr
+    (tree / ".tmuxagent" / "policy.yaml").write_text("rules:\n- {name: r, when: {command: [make]}, verdict: allow}\n")
     assert policy(tree, "check", "--", "make").returncode == 0
 
 

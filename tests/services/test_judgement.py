@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tmux_agent.core.model import File, Origin, Role, Shell, Verdict
+from tmux_agent.core.settings import Notify
 from tmux_agent.services.judgement import Judgement
 from tmux_agent.services.policy_files import shipped_text
 
@@ -102,6 +103,23 @@ def test_a_repositorys_file_only_tightens_until_it_is_trusted(place: Place) -> N
     mine.write_text("rules: 7\n")
     assert place.verdict("ls") is Verdict.ASK
     assert any("rules" in str(error) for error in place.judgement.errors)
+
+
+def test_who_is_told_is_the_last_layers_to_say_and_no_repositorys(place: Place) -> None:
+    """`notify` in policy.d stands over policy.yaml's; a repository's file with one does not count at all."""
+    place.policy("notify: {urls: json://a, after: 5s}\n")
+    assert place.judgement.load() == ()
+    assert place.judgement.policy.notify == Notify(urls=("json://a",), after=5.0)
+    place.policy("notify: {command: [told, me]}\n", "policy.d/10.yaml")
+    place.policy("rules: []\n", "policy.d/20.yaml")
+    assert place.judgement.load() == ()
+    assert place.judgement.policy.notify == Notify(command=("told", "me"))
+    mine = place.tree / ".tmuxagent" / "policy.yaml"
+    mine.write_text("notify: {urls: json://evil}\nrules:\n- {name: r, when: {command: make}, verdict: allow}\n")
+    place.judgement.trust(mine)
+    assert place.verdict("make") is Verdict.ASK
+    assert any("notify: is not for a repository" in str(error) for error in place.judgement.errors)
+    assert place.judgement.policy.notify == Notify(command=("told", "me"))
 
 
 def test_nobody_writes_what_decides(place: Place) -> None:

@@ -3,7 +3,7 @@
 Owns YAML (PyYAML is imported here and nowhere else) and its bounds: size, depth, number of nodes, no anchors that
 multiply, no duplicate keys, no tags. Must not own what a file may say: that is the Struct it is given.
 A Struct field `line: int` is filled with the line at which its mapping begins, and cannot be set from the file. A float
-may be written as a duration (300s, 5m, 1h, 2d).
+may be written as a duration (300s, 5m, 1h, 2d), a list of texts that has one without blanks as that text alone.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ class _Reader:
         return self._scalar(node, info, path, line)
 
     def _union(self, node: Any, info: Any, path: str, line: int) -> Any:
-        fitting = [kind for kind in info.types if _fits(node, kind)]
+        fitting = [kind for kind in info.types if _fits(node, kind)] or [
+            kind for kind in info.types if _fits_as_item(node, kind)
+        ]
         if not fitting:
             wanted = " or ".join(dict.fromkeys(_expected(kind) for kind in info.types))
             return self._error(line, path, f"has to be {wanted}")
@@ -158,9 +160,13 @@ class _Reader:
         return info.cls(**values) if len(self.errors) == before else None
 
     def _sequence(self, node: Any, info: Any, path: str, line: int) -> Any:
-        if not isinstance(node, yaml.SequenceNode):
-            return self._error(line, path, "has to be a list ([a, b] or lines with a dash)")
-        values = [self.value(item, info.item_type, f"{path}[{index}]") for index, item in enumerate(node.value)]
+        if _fits_as_item(node, info):
+            values = [self.value(node, info.item_type, path)]
+        elif not isinstance(node, yaml.SequenceNode):
+            words = node.value.split() if isinstance(node, yaml.ScalarNode) else ()
+            return self._error(line, path, f"has to be a list ([{', '.join(words) or 'a, b'}] or lines with a dash)")
+        else:
+            values = [self.value(item, info.item_type, f"{path}[{index}]") for index, item in enumerate(node.value)]
         return tuple(values) if isinstance(info, inspect.VarTupleType) else values
 
     def _mapping(self, node: Any, info: Any, path: str, line: int) -> Any:
@@ -244,6 +250,15 @@ def _fits(node: Any, info: Any) -> bool:
     }
     wanted = next((kind for named, kind in kinds.items() if isinstance(info, named)), None)
     return wanted is not None and type(plain) is wanted
+
+
+def _fits_as_item(node: Any, info: Any) -> bool:
+    """Whether a word stands for a list of it. One with blanks does not: it may be meant for several."""
+    if not isinstance(info, (inspect.ListType, inspect.VarTupleType)) or not isinstance(node, yaml.ScalarNode):
+        return False
+    kinds = info.item_type.types if isinstance(info.item_type, inspect.UnionType) else (info.item_type,)
+    texts = any(isinstance(kind, (inspect.StrType, inspect.LiteralType)) for kind in kinds)
+    return texts and isinstance(_plain(node), str) and len(node.value.split()) == 1
 
 
 def _expected(info: Any) -> str:

@@ -136,6 +136,7 @@ def _policy(
         secrets=Secrets(_secrets(layers), home),
         environment=environment,
         roots=tuple(dict.fromkeys(roots)) or ("{worktree}",),
+        notify=next((file.notify for file in reversed(trusted) if file.notify), None),
     )
 
 

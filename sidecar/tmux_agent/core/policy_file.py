@@ -11,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from .settings import Notify
+
 Words = tuple[str, ...]
 
 
@@ -98,6 +100,7 @@ class PolicyFile(Struct, frozen=True, kw_only=True):
     environment: dict[str, str] | None = None  # variables a command may set: name → regular expression of its values
     option_sets: dict[str, Words] = {}
     defaults: Defaults | None = None
+    notify: Notify | None = None  # instead of the one in config.yaml; not in a repository's file
     rules: tuple[RuleFile, ...] = ()
 
 

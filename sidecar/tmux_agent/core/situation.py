@@ -14,6 +14,7 @@ from .model import Match, Verdict
 from .paths import Secrets
 from .policy_file import Defaults
 from .rules import Asker, Rule
+from .settings import Notify
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     environment: Mapping[str, re.Pattern[str]]
     roots: tuple[str, ...]  # as written: ~ and {worktree} are still in it
     timed: bool = False  # a rule speaks of the time of day
+    notify: Notify | None = None  # None: config.yaml's
 
     def about(self, program: str, word: object) -> tuple[Rule, ...]:
         """The rules that can match a run of `program` whose first argument is `word`."""

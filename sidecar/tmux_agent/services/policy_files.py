@@ -75,6 +75,7 @@ class PolicyFiles:
         layers: list[Layer] = []
         errors: list[ConfigError] = []
         self._add(path, layers, errors, tightens=not self.is_trusted(path))
+        errors += [wrong for layer in layers for wrong in not_for_repositories(layer.file, layer.label)]
         return (layers[0] if layers and not errors else None), tuple(errors)
 
     @property
@@ -105,6 +106,13 @@ class PolicyFiles:
             return msgspec.json.decode(data or b"{}", type=dict[str, str])
         except msgspec.DecodeError:
             return {}
+
+
+def not_for_repositories(file: PolicyFile, label: str) -> tuple[ConfigError, ...]:
+    """What is wrong with a file only because it is a repository's, trusted or not."""
+    if file.notify is None:
+        return ()
+    return (ConfigError(label, 0, "notify", "is not for a repository to say: put it into your own policy.yaml"),)
 
 
 def shipped_text() -> str:

@@ -22,7 +22,7 @@ from ...core.policy_build import Layer
 from ...core.policy_file import PolicyFile
 from ...services import places
 from ...services.judgement import Judgement, worktree_of
-from ...services.policy_files import PROJECT_FILE, shipped_text
+from ...services.policy_files import PROJECT_FILE, not_for_repositories, shipped_text
 
 _LINE = 4 << 20  # characters of one case
 _COLOURS = {Verdict.ALLOW: "32", Verdict.ASK: "33", Verdict.DENY: "31"}
@@ -336,6 +336,7 @@ def _trust(args: argparse.Namespace) -> int:
     file, errors = config.load(data.decode("utf-8", "replace"), str(path), PolicyFile)
     if file is not None and not errors:
         _, errors = policy_build.build([Layer(file=file, label=str(path))], judgement.home)
+        errors = (*errors, *not_for_repositories(file, str(path)))
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
