@@ -22,6 +22,7 @@ import msgspec
 from ..core import config, display, errors
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
+from ..core.settings import Notify as NotifySettings
 from ..core.settings import Settings, override
 from . import places as places_
 from .agents import Agents
@@ -111,6 +112,7 @@ class System:
             await system.approvals.recover()
             await system.plans.recover()
             system._told_of_policy(system.judgement.load())
+            system.notify.wanted = system._notified()
             heard = await system.journal.subscribe()
         except BaseException:
             await system.journal.close()
@@ -186,14 +188,18 @@ class System:
         self.settings, self.settings_wrong = settings, wrong
         logging.getLogger().setLevel(settings.log_level.upper())
         self.toolbox.settings = settings
-        self.notify.wanted = settings.notify
         self.judgement.roots = settings.root_dir
         problems = self.judgement.load()
+        self.notify.wanted = self._notified()
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
         found = tuple(str(one) for one in (*problems, *wrong))
         return ReloadData(errors=found, rules=len(self.judgement.policy.rules))
+
+    def _notified(self) -> NotifySettings:
+        """Who is told of approvals: as the policy says, else as config.yaml does."""
+        return self.judgement.policy.notify or self.settings.notify
 
     def _told_of_policy(self, problems: tuple[config.ConfigError, ...]) -> None:
         if problems:
