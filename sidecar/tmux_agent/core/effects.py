@@ -323,13 +323,16 @@ def describe(call: Invocation, look: Lookup, roots: Sequence[str]) -> tuple[str,
 
 def _removal(call: Invocation, words: Sequence[str], look: Lookup, roots: Sequence[str]) -> tuple[str, Risk]:
     folders = files = 0
-    unseen = False
+    unseen = uncounted = False
     for word in words[:50]:
         fact = look.path(absolute(call.folder, word))
         if fact is None:
             unseen = True
         elif fact.kind == "folder":
             folders += 1
+            if not inside(fact.real, roots):
+                uncounted = True  # as large as it likes: walking through it would hold everything up
+                continue
             tree = look.tree(fact.real)
             files += tree.files if tree else 0
         elif fact.kind == "file":
@@ -337,7 +340,9 @@ def _removal(call: Invocation, words: Sequence[str], look: Lookup, roots: Sequen
     if unseen:
         return "removes files", Risk.MEDIUM
     what = "nothing that exists" if not folders and not files else f"{files} {'file' if files == 1 else 'files'}"
-    if folders:
+    if uncounted and not files:
+        what = "a folder" if folders == 1 else f"{folders} folders"
+    elif folders:
         what = f"{'a folder' if folders == 1 else f'{folders} folders'}, {what}"
     place = _place(call, words, look, roots)
     outside = "outside" in place

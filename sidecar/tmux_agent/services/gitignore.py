@@ -118,7 +118,7 @@ def _expression(text: str) -> str:
             continue
         end = text.find("]", at + 2) if char == "[" else -1
         if end > 0:
-            inner = text[at + 1 : end].replace("\\", "\\\\")
+            inner = text[at + 1 : end].replace("\\", "\\\\").replace("[", "\\[")
             out.append("[" + ("^" + inner[1:] if inner[0] in "!^" else inner) + "]")
             at = end + 1
             continue
