@@ -1,4 +1,4 @@
-"""What the attackers of test_roles.py run: standard library only, no mark in the environment, words on the command line.
+"""What the attackers of test_roles.py run: standard library only, all words on the command line.
 
 attack.py OUT say SOCKET JSON…      each JSON is [method, params]; the replies go to OUT, one line each
 attack.py OUT press SOCKET KEYS…    attaches a tmux client on an own pty, presses each of KEYS once the screen rests

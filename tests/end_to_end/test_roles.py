@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.plugin_world import PREFIX, ROOT, TOO_SOON, World, close, popup, press
+from tests.end_to_end.plugin_world import PREFIX, ROOT, World, close, popup, press
 from tests.plugin.terminal import Terminal
 from tests.sidecar import until
 
@@ -53,10 +53,9 @@ class Scene:
         ]  # fmt: skip
 
     @property
-    def types_for_anybody(self) -> bool:
-        """Whether this tmux delivers `send-keys -K` to a popup."""
-        version = self.server.run("display-message", "-p", "#{version}")
-        return version >= "3.6"
+    def version(self) -> str:
+        """Of this tmux; 3.6 delivers `send-keys -K` to a popup."""
+        return self.server.run("display-message", "-p", "#{version}")
 
     def out(self) -> Path:
         self._outs += 1
@@ -141,7 +140,7 @@ def test_no_road_makes_an_operator(scene: Scene, road: str) -> None:
     until(lambda: len(scene.refusals()) >= before + len(scene.operators_only))
     origin = scene.refusals()[-1]["origin"]
     assert origin["role"] == "agent"
-    assert origin["pid"] > 0 and origin["exe"] and origin["ancestry"] and origin["why"]
+    assert all(origin[name] for name in ("pid", "exe", "ancestry", "why"))
     if road.startswith("#()"):
         scene.server.run("set", "-g", "status-right", "[#{tmux_agent}]")
     scene.holds()
@@ -188,11 +187,17 @@ def test_own_clients_answer_nothing(scene: Scene, road: str) -> None:
 
 def forged_press(tmux_socket: Path | str, client: str = "") -> str:
     """Shell text that tells the sidecar of a key press by the variables that the key uses."""
-    tmux = f"tmux -S {tmux_socket}"
-    name = client or f"$({tmux} list-clients -F '#{{client_control_mode}} #{{client_name}}' | sed -n 's/^0 //p' | tail -n 1)"
+    tmux = f"env -u TMUX tmux -S {tmux_socket}"
+    name = client or newest_client(tmux)
     channel = f"$({tmux} show-environment -gh TMUX_AGENT_CHANNEL | cut -d= -f2)"
-    wait = f"until [ -n \"{name}\" ] && [ -n \"{channel}\" ]; do :; done"
-    return f"{{ {wait}; {tmux} set-environment -gh TMUX_AGENT_EVENTS \"press:popup:{name}\"; {tmux} wait-for -S {channel}; }}"
+    wait = f'until [ -n "{name}" ] && [ -n "{channel}" ]; do :; done'
+    forge = f'{tmux} set-environment -gh TMUX_AGENT_EVENTS "press:popup:{name}"; {tmux} wait-for -S {channel}'
+    return f"{{ {wait}; {forge}; }}"
+
+
+def newest_client(tmux: str) -> str:
+    """Shell text for the name of the client with a terminal that was attached last."""
+    return f"$({tmux} list-clients -F '#{{client_control_mode}} #{{client_name}}' | sed -n 's/^0 //p' | tail -n 1)"
 
 
 def test_a_control_mode_client_answers_nothing(scene: Scene) -> None:
@@ -252,7 +257,7 @@ def test_keys_that_tmux_types_into_the_popup_answer_nothing(scene: Scene) -> Non
     scene.in_pane(f"{keys}; {keys}; echo {{}} >{done}")
     scene.heard(done)
     seen = scene.person.wait(lambda text: "May I delete" in text)
-    if scene.types_for_anybody:
+    if scene.version >= "3.6":
         while len(scene.refusals()) == before:  # the first may have come too soon after it was painted
             scene.server.run("send-keys", "-K", "-c", scene.person.tty, "a")
             seen = scene.person.text()
@@ -262,7 +267,7 @@ def test_keys_that_tmux_types_into_the_popup_answer_nothing(scene: Scene) -> Non
 
 
 def test_a_guessed_nonce_opens_nothing(scene: Scene) -> None:
-    """Our own relay in an agent's popup on the person's client, with a number of the agent's: refused, and it says so."""
+    """Our own relay in an agent's popup on the person's client, with a number of the agent's: refused, and says so."""
     before = len(scene.refusals())
     relay = ROOT / "sidecar/tmux_agent/edges/ui/relay.py"
     words = f"{sys.executable} -I -S {relay} {scene.socket} {'0' * 32}"
@@ -285,17 +290,18 @@ STOLEN = {
 
 @pytest.mark.parametrize("road", STOLEN)
 def test_a_stolen_nonce_answers_nothing(scene: Scene, road: str) -> None:
-    """Read from the popup's arguments and used, before ours or after: refused, and the popup of two is worth nothing."""
+    """Read from the popup's arguments and used, before ours or after: refused, and neither of two may answer."""
     out, again, before = scene.out(), scene.out(), len(scene.refusals())
     tmux = f"env -u TMUX tmux -S {scene.server.socket}"
-    last = f"$({tmux} list-clients -F '#{{client_control_mode}} #{{client_name}}' | sed -n 's/^0 //p' | tail -n 1)"
+    last = newest_client(tmux)
     use = STOLEN[road].format(
         orphan=f"{PY} - orphan", pty=f"{PY} - pty", popup=f"{tmux} display-popup -c {last} -E 'RELAY'"
     )
     thief = f"{PY} {out} steal {scene.socket} {shlex.quote(use)}"
     if "own client" in road:
         keys = shlex.join(["", "a", "a", "a"])
-        thief = f"{PY} {again} press {scene.server.socket} {keys} & until [ {last} != {scene.person.tty} ]; do :; done; {thief}"
+        attached = f"until [ {last} != {scene.person.tty} ]; do :; done"
+        thief = f"{PY} {again} press {scene.server.socket} {keys} & {attached}; {thief}"
     scene.in_pane(f"{thief}; :")
     until(lambda: any("steal" in words for words in arguments()))
     scene.person.press(PREFIX, "A")
@@ -321,10 +327,12 @@ def arguments() -> Iterator[list[str]]:
 
 GUARDED = (
     "tmux-agent approve {id}", "tmux-agent deny {id} --reason x", "tmux-agent call human.respond {{}}",
-    "tmux-agent grants revoke x", "tmux-agent sidecar stop", "tmux-agent policy allow x", "python3 -m tmux_agent approve {id}",
+    "tmux-agent grants revoke x", "tmux-agent sidecar stop", "tmux-agent policy allow x",
+    "python3 -m tmux_agent approve {id}",
     "tmux send-keys -t %0 a", "tmux send -t %0 a", "tmux run-shell true", "tmux if true true", "tmux popup -E true",
     "tmux new-window true", "tmux pipe-pane true", "tmux -C attach", "tmux set-environment -g TMUX_AGENT_EVENTS x",
-    "tmux bind-key A run-shell true", "tmux respawn-pane -k true", "env tmux send-keys -t %0 a", "timeout 3 tmux send-keys a",
+    "tmux bind-key A run-shell true", "tmux respawn-pane -k true", "env tmux send-keys -t %0 a",
+    "timeout 3 tmux send-keys a",
     "sh -c 'tmux send-keys -t %0 a'",
 )  # fmt: skip
 
@@ -379,10 +387,11 @@ def test_an_answer_outside_the_popup_is_told(scene: Scene) -> None:
     opened = scene.world.records("approval.opened")[1]
     answer = {"request_id": opened["request_id"], "digest": opened["data"]["digest"], "approved": False}
     at_a_terminal(scene, ["human.respond", answer])
-    scene.person.wait_for("answered outside the popup")
+    if scene.version >= "3.3":  # 3.2 cannot send a message to a client by name
+        scene.person.wait_for("answered outside the popup")
     assert scene.agent.hear(other)["kind"] == "Denied"
     (record,) = scene.world.records("approval.answered")
-    assert record["origin"]["door"] == "socket"
+    assert record["origin"].get("door", "socket") == "socket"
     assert record["origin"]["tty"].startswith("/dev/")
 
 
@@ -396,6 +405,40 @@ def test_the_person_still_answers(scene: Scene) -> None:
     assert record["request_id"] == scene.request_id
     origin = record["origin"]
     assert (origin["role"], origin["door"], origin["client"]) == ("operator", "popup", scene.person.tty)
-    assert origin["pid"] > 0 and "python" in origin["exe"] and origin["tty"].startswith("/dev/")
+    assert origin["pid"] > 0
+    assert "python" in origin["exe"]
+    assert origin["tty"].startswith("/dev/")
     assert any(word.startswith("client: tmux") for word in origin["ancestry"])
     close(scene.person)
+
+
+def test_what_somebody_changes_behind_our_back_shows() -> None:
+    """A same-uid program can write our files. The log names the record; the policy is recorded as it is loaded anew."""
+    with World() as world:
+        scene = Scene(world)
+        loaded = len(world.records("policy.loaded"))
+        scene.in_pane(f"mkdir -p {world.config}; echo 'version: 1' >{world.config}/policy.yaml")
+        until(lambda: len(world.records("policy.loaded")) > loaded)
+        log = world.state / "audit.jsonl"
+        scene.in_pane(f"sed -i s/everything/nothing/ {log}")
+        until(lambda: "May I delete nothing" in log.read_text())
+        verified = world.agent_command("audit", "verify")
+        assert verified.returncode != 0
+        assert "audit.jsonl, line" in verified.stdout
+
+
+def test_a_guarded_try_shows_in_the_badge() -> None:
+    """An agent that wants its tools to answer for a person is denied, and that is a warning, too."""
+    with World() as world:
+        scene = Scene(world)
+        scene.agent.call("command.run", command="tmux-agent", args=["approve", scene.request_id])
+        scene.person.wait_for("refused")
+        scene.holds()
+
+
+def test_the_docs_name_every_road() -> None:
+    """docs/security.md lists what is walked here, no more and no less."""
+    text = (ROOT / "docs/security.md").read_text()
+    table = text.partition("<!-- roads -->")[2].partition("<!-- /roads -->")[0]
+    named = {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")} - {"road", "---"}
+    assert named == {*ROADS, *OWN_CLIENTS, *OPENS_ONLY, *STOLEN}

@@ -639,9 +639,7 @@ def test_a_client_of_another_server_cannot_be_borrowed(
     assert identity.client_is_persons(tmux.socket, only_client(identity, tmux)) is None
 
 
-def test_keys_that_no_terminal_sent_are_nobodys(
-    desk: Desk, tmux: Server, me: Terminal, identity: Identity
-) -> None:
+def test_keys_that_no_terminal_sent_are_nobodys(desk: Desk, tmux: Server, me: Terminal, identity: Identity) -> None:
     """Where nobody has typed at a client's terminal for long, a key in its popup came from elsewhere."""
     client = only_client(identity, tmux)
     os.utime(me.tty, (1000, 1000))

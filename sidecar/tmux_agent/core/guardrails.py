@@ -22,6 +22,7 @@ from .model import Match, Risk, Verdict
 from .rules import Touch
 
 DENY, ASK = Verdict.DENY, Verdict.ASK
+ANSWERING = "answering for a person"  # the rule whose denial is a warning to people, too
 
 
 class Protected(Struct, frozen=True):
@@ -127,7 +128,7 @@ def _ours(plain: Sequence[str]) -> Iterable[Match]:
     if verb == "grants" and len(words) == 1:
         refused = False
     if refused:
-        yield _match("answering for a person", DENY, "agents do not answer approvals or change tmux-agent", Risk.HIGH)
+        yield _match(ANSWERING, DENY, "agents do not answer approvals or change tmux-agent", Risk.HIGH)
 
 
 def _code(call: Invocation, plain: Sequence[str], body: bool) -> Iterable[Match]:

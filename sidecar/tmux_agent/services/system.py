@@ -13,13 +13,13 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..core import config, display, errors
+from ..core import config, display, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
 from ..core.settings import Notify as NotifySettings
@@ -40,7 +40,7 @@ from .plans import Plans
 from .tmux import badge
 from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
-from .tmux.popups import Popups
+from .tmux.popups import Opening, Popups
 from .tmux.servers import Servers
 from .tmux.signals import Pressed
 from .tmux.snapshot import Pane
@@ -66,6 +66,7 @@ class System:
         self.stop = asyncio.Event()
         self._started = time.monotonic()
         self._refused_at = -REFUSAL_SECONDS
+        self._refusal_over: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.recent: deque[Heard] = deque(maxlen=RECENT)  # decisions, for people who look back
         self._badges: dict[str, badge.Badge] = {}
@@ -120,10 +121,10 @@ class System:
         system.spawn(system._follow(heard))
         return system
 
-    def listening(self, socket: Path) -> None:
-        """Where the socket is: popups are opened from now on, relays told where to connect."""
+    def listening(self, socket: Path, opening: Callable[[Opening], None]) -> None:
+        """Where the socket is: popups are opened from now on, relays told where to connect, `opening` of each popup."""
         relay = (os.path.realpath(sys.executable), "-I", "-S", str(RELAY), str(socket))
-        self.popups = Popups(relay, self.identity.now)
+        self.popups = Popups(relay, self.identity.now, opening)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
 
     async def close(self) -> None:
@@ -175,10 +176,16 @@ class System:
 
     def refused(self, origin: Origin, method: str, request_id: str) -> None:
         """Somebody tried what only operators may: recorded, and a warning for a while."""
-        self._refused_at = time.monotonic()
         data = {"method": method, "why": origin.why}
         self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=origin, data=data)))
-        asyncio.get_running_loop().call_later(REFUSAL_SECONDS + 1, self.show_badges)
+        self._warn_of_refusal()
+
+    def _warn_of_refusal(self) -> None:
+        self._refused_at = time.monotonic()
+        self.show_badges()
+        if self._refusal_over is not None:
+            self._refusal_over.cancel()
+        self._refusal_over = asyncio.get_running_loop().call_later(REFUSAL_SECONDS + 1, self.show_badges)
 
     # --- files ---
 
@@ -293,6 +300,8 @@ class System:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
         if gone := event.data.get("gone"):
             self.spawn(self.dialogs.gone(event.data["agent"]["session"], gone))
+        if event.type == "decision" and event.data["rule"] == guardrails.ANSWERING:
+            self._warn_of_refusal()
         if event.type == "approval.answered" and event.origin and event.origin.door != "popup":
             self.spawn(self._say(f"answered outside the popup: {event.request_id}, by {_whom(event.origin)}"))
         if event.type.startswith(("approval.", "agent.")):
