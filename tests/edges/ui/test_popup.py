@@ -702,3 +702,20 @@ def test_hostile_text_is_visible() -> None:
         assert cell.reverse
 
     play(scene, desk)
+
+
+def test_a_popup_that_closes_leaves_the_others_their_editors() -> None:
+    """Two are open; the first to come is closed; what is typed into the other's editor arrives."""
+
+    async def run() -> None:
+        async with Terminal(ScriptedDesk()) as first, Terminal(ScriptedDesk()) as second:
+            await first.until("wants to run")
+            await second.until("wants to run")
+            first.type("q")
+            await asyncio.wait_for(first.task, 5)
+            second.type("d")
+            await second.until("The reason goes to the agent")
+            second.type("not today")
+            await second.until("not today")
+
+    asyncio.run(asyncio.wait_for(run(), 30))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input.typeahead import clear_typeahead
 
@@ -82,9 +82,12 @@ class Popup:
         """Begins to paint, once; what is painted is kept until `connect`. The task ends when the popup closes."""
         if self._main is None:
             clear_typeahead(self.typed)  # nothing that was typed into an earlier popup may answer in this one
-            work = self.app.run_async(set_exception_handler=False, handle_sigint=False)
-            self._main = asyncio.get_running_loop().create_task(work)
+            self._main = asyncio.get_running_loop().create_task(self._live())
         return self._main
+
+    async def _live(self) -> None:
+        with create_app_session():  # else all popups share one, and the first to close takes the editors' keys along
+            await self.app.run_async(set_exception_handler=False, handle_sigint=False)
 
     def connect(self, writer: asyncio.StreamWriter) -> None:
         """Shows what is painted so far, then what has changed since."""
