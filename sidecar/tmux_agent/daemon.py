@@ -136,7 +136,7 @@ class Sidecar:
         self._lock.truncate()
         self._lock.write(f"{os.getpid()}\n{path}\n")
         self._lock.flush()
-        system.listening(path)
+        system.listening(path, server.openings.begin)
         log.info("listening on %s", path)
 
     async def _look_after_socket(self) -> None:

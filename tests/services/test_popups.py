@@ -46,11 +46,12 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
             assert await shown.open(server, one.tty, at="01K")
             await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid}")
             (nonce,) = shown._out
+            assert len(nonce) >= 32
             await asyncio.to_thread(one.wait_for, f"n={nonce}")
             assert "n=" not in two.text()
             claim = shown.claim(nonce)
             assert claim is not None
-            assert (claim.at, claim.grant.client, claim.grant.server, claim.grant.issued) == (
+            assert (claim.opening.at, claim.grant.client, claim.grant.server, claim.grant.issued) == (
                 "01K",
                 one.tty,
                 tmux.socket,
@@ -120,8 +121,10 @@ def test_nonce_is_good_once_and_briefly(monkeypatch: pytest.MonkeyPatch) -> None
     clock = [0.0]
     monkeypatch.setattr(popups.time, "monotonic", lambda: clock[0])
     shown = Popups(RELAY, now)
-    first, second = (shown._issue(popups.PopupGrant("s", "c", 1), None) for _ in range(2))
-    assert len(first) >= 32
+    first, second = "a" * 32, "b" * 32
+    for nonce in (first, second):
+        opening = popups.Opening(nonce=nonce, server="s", at=None, columns=80, rows=24, bordered=False)
+        shown._issue(popups.PopupGrant("s", "c", 1), opening)
     assert shown.claim("x") is None
     assert shown.claim(first) is not None
     assert shown.claim(first) is None

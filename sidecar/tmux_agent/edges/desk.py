@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from ..core import config, errors, proposals
-from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan
+from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role
 from ..services.ledger import Heard
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
@@ -20,12 +20,24 @@ from .ui.desk import Finished, GrantProposal
 
 
 class ServiceDesk:
-    """What edges/ui/desk.py describes, on the real services. `origin` is the relay's: an operator."""
+    """What edges/ui/desk.py describes, on the real services. Before `bind` it shows, and answers nothing."""
 
-    def __init__(self, system: System, origin: Origin, nonce: str) -> None:
+    def __init__(self, system: System, nonce: str) -> None:
         self._system = system
-        self._origin = origin
         self._nonce = nonce
+        self._bound: Origin | None = None
+
+    def bind(self, origin: Origin) -> None:
+        """Once: whose answers come through here. `origin` is the checked relay's: an operator."""
+        assert self._bound is None
+        assert origin.role is Role.OPERATOR
+        self._bound = origin
+
+    @property
+    def _origin(self) -> Origin:
+        if self._bound is None:
+            raise errors.Forbidden("nobody sits in front of this popup yet: it answers nothing")
+        return self._bound
 
     # --- looking ---
 

@@ -22,14 +22,12 @@ from ..core.rate import Bucket
 from ..core.settings import Limits
 from ..services.guard import Wish
 from ..services.system import System
-from ..services.tmux.popups import BORDERLESS
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
-from .desk import ServiceDesk
 from .hooks import Hooks
 from .listener import Listener
+from .openings import Openings
 from .ui.popup import serve
-from .ui.wire import Attach
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +65,7 @@ class Server:
     def __init__(self, system: System) -> None:
         self._system = system
         self.hooks = Hooks(system)
+        self.openings = Openings(system)
         self.listener = Listener(lambda: Connection(self))
         self._connections: set[Connection] = set()
         self._requests: dict[str, Bucket] = {}
@@ -85,6 +84,7 @@ class Server:
     async def close(self) -> None:
         """Stop listening, let what runs end, let go of what waits for people (it stays pending), close."""
         self.listener.close()
+        self.openings.close()
         calls = {task: call for connection in self._connections for task, call in connection.calls.items()}
         for task, call in calls.items():
             if self._waits(call):
@@ -252,26 +252,17 @@ class Server:
         """The relay of a popup: from here on its connection is a terminal. Raises Forbidden for anything else."""
         system, peer = self._system, call.origin
         claim = system.popups.claim(params.nonce) if system.popups else None
-        server = system.servers.get(claim.grant.server) if claim else None
+        grant = claim.grant if claim else None
+        server = system.servers.get(grant.server) if grant else None
         if server is not None:
             await system.servers.refresh(server)
         connection = call.connection
-        grant = claim.grant if claim else None
         origin = system.identity.relay(peer.pid, peer.uid, grant, connection.accepted, pidfd=connection.pidfd)
         if origin.role is not Role.OPERATOR or claim is None:
             raise self._refused(call, origin)
         reader, writer = connection.as_stream()
-        attach = Attach(
-            columns=params.columns,
-            rows=params.rows,
-            term=params.term or "screen",
-            colorterm=params.colorterm,
-            utf8=params.utf8,
-            no_color=params.no_color,
-            at=claim.at,
-            border="" if server and server.version >= BORDERLESS else "native",
-        )
-        system.spawn(serve(reader, writer, attach, ServiceDesk(system, origin, params.nonce)))
+        desk, attach, ahead = self.openings.take(claim.opening, params, origin)
+        system.spawn(serve(reader, writer, attach, desk, ahead=ahead))
 
     async def _popup_open(self, params: p.PopupOpen, origin: Origin) -> r.Nothing:
         if params.request_id:

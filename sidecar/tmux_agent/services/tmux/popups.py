@@ -34,22 +34,39 @@ SIZES = (("@tmux-agent-popup-width", "90%"), ("@tmux-agent-popup-height", "80%")
 BORDERLESS = (3, 3)  # first version with display-popup -B: our own frame is drawn instead
 
 
+class Opening(Struct, frozen=True, kw_only=True):
+    """A popup on its way. `at`: the request to show first, None for the oldest. `columns` and `rows` are what its relay
+    will find, if tmux reckons as we do. `bordered`: tmux draws the frame.
+    """
+
+    nonce: str
+    server: str
+    at: str | None
+    columns: int
+    rows: int
+    bordered: bool
+
+
 class Claim(Struct, frozen=True):
-    """What a nonce stood for. `at`: the request to show first, None for the oldest."""
+    """What a nonce stood for."""
 
     grant: PopupGrant
-    at: str | None
+    opening: Opening
 
 
 class Popups:
     """`relay` is what runs in the popup, without its nonce: (python, "-I", "-S", relay.py, socket).
 
-    `now` is the clock of PopupGrant.issued (Identity.now). Sizes are the person's `@tmux-agent-popup-…` options.
+    `now` is the clock of PopupGrant.issued (Identity.now). `begun` is called with each popup once its process runs,
+    while its relay starts. Sizes are the person's `@tmux-agent-popup-…` options.
     """
 
-    def __init__(self, relay: Sequence[str], now: Callable[[], int]) -> None:
+    def __init__(
+        self, relay: Sequence[str], now: Callable[[], int], begun: Callable[[Opening], object] = lambda _: None
+    ) -> None:
         self._relay = tuple(relay)
         self._now = now
+        self._begun = begun
         self._out: dict[str, tuple[float, Claim]] = {}
         self._claimed: dict[str, bool] = {}  # nonces of open popups → claimed once, or again within their time
         self._until: dict[str, float] = {}  # when their time is over
@@ -98,11 +115,9 @@ class Popups:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _issue(self, grant: PopupGrant, at: str | None) -> str:
-        nonce = secrets.token_hex(16)
-        self._until[nonce] = time.monotonic() + NONCE_SECONDS
-        self._out[nonce] = (self._until[nonce], Claim(grant, at))
-        return nonce
+    def _issue(self, grant: PopupGrant, opening: Opening) -> None:
+        self._until[opening.nonce] = time.monotonic() + NONCE_SECONDS
+        self._out[opening.nonce] = (self._until[opening.nonce], Claim(grant, opening))
 
     def _argv(self, server: TmuxServer, client: str, size: tuple[str, str], nonce: str) -> list[str]:
         width, height = size
@@ -114,18 +129,19 @@ class Popups:
     async def _run(self, server: TmuxServer, client: Client, at: str | None) -> None:
         try:
             size = await _size(server, client)
-            nonce = self._issue(PopupGrant(server=server.socket, client=client.name, issued=self._now()), at)
+            opening = _opening(server, client, size, at)
+            self._issue(PopupGrant(server=server.socket, client=client.name, issued=self._now()), opening)
             try:
-                await self._hold_open(client.name, self._argv(server, client.name, size, nonce))
+                await self._hold_open(client.name, self._argv(server, client.name, size, opening.nonce), opening)
             finally:
                 for known in (self._out, self._claimed, self._until):
-                    known.pop(nonce, None)
+                    known.pop(opening.nonce, None)
         except (errors.TmuxAgentError, OSError) as why:
             log.warning("no popup on %s: %s", client.name, why)
         finally:
             self._open.pop((server.socket, client.name), None)
 
-    async def _hold_open(self, client: str, argv: Sequence[str]) -> None:
+    async def _hold_open(self, client: str, argv: Sequence[str], opening: Opening) -> None:
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -134,6 +150,7 @@ class Popups:
             env=environment(),
         )
         try:
+            self._begun(opening)
             _, err = await process.communicate()
             if process.returncode:
                 text = err.decode("utf-8", "replace").strip()
@@ -142,6 +159,22 @@ class Popups:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+
+def _opening(server: TmuxServer, client: Client, size: tuple[str, str], at: str | None) -> Opening:
+    bordered = server.version < BORDERLESS
+    columns, rows = (
+        min(_cells(wanted, room), room) - 2 * bordered
+        for wanted, room in zip(size, (client.width, client.height), strict=True)
+    )
+    return Opening(
+        nonce=secrets.token_hex(16), server=server.socket, at=at, columns=columns, rows=rows, bordered=bordered
+    )
+
+
+def _cells(wanted: str, room: int) -> int:
+    """As tmux reckons (args_percentage)."""
+    return room * int(wanted[:-1]) // 100 if wanted.endswith("%") else int(wanted)
 
 
 async def _size(server: TmuxServer, client: Client) -> tuple[str, str]:

@@ -1,0 +1,73 @@
+"""Popups that paint while their relay starts, so that a person waits for the longer of the two and not for both.
+
+Owns: popups that no relay has come for yet, and the guess at the terminal that one will come with. Must not own: who
+may have one (server.py asks identity first), drawing (ui/popup.py). Nothing that is painted here leaves the sidecar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from ..core import protocol as p
+from ..core.model import Origin
+from ..services.system import System
+from ..services.tmux.popups import NONCE_SECONDS, Opening
+from .desk import ServiceDesk
+from .ui.popup import Popup
+from .ui.wire import Attach
+
+
+class Openings:
+    """By nonce. `begin` is called for each popup that is opened, `take` for each relay that may have one."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._ahead: dict[str, tuple[ServiceDesk, Popup]] = {}
+        self._last: dict[str, Attach] = {}  # by server: what its last relay said; the next will say the same
+
+    def begin(self, opening: Opening) -> None:
+        """Starts to paint; dropped after the time that a nonce has."""
+        known = self._last.get(opening.server) or Attach(columns=0, rows=0)
+        attach = _placed(known, opening, opening.columns, opening.rows)
+        desk = ServiceDesk(self._system, opening.nonce)
+        popup = Popup(desk, attach)
+        popup.start()
+        self._ahead[opening.nonce] = (desk, popup)
+        asyncio.get_running_loop().call_later(NONCE_SECONDS, self._drop, opening.nonce)
+
+    def take(self, opening: Opening, said: p.PopupAttach, operator: Origin) -> tuple[ServiceDesk, Attach, Popup | None]:
+        """For a relay whose identity is checked: a desk that answers as `operator`, what to make a popup of, and the
+        one that was made of the same already.
+        """
+        told = Attach(
+            columns=said.columns,
+            rows=said.rows,
+            term=said.term or "screen",
+            colorterm=said.colorterm,
+            utf8=said.utf8,
+            no_color=said.no_color,
+        )
+        self._last[opening.server] = told
+        attach = _placed(told, opening, said.columns, said.rows)
+        desk, popup = self._ahead.pop(opening.nonce, (ServiceDesk(self._system, opening.nonce), None))
+        desk.bind(operator)
+        if popup is not None and popup.attach != attach:
+            popup.drop()
+            popup = None
+        return desk, attach, popup
+
+    def close(self) -> None:
+        for nonce in list(self._ahead):
+            self._drop(nonce)
+
+    def _drop(self, nonce: str) -> None:
+        if nonce in self._ahead:
+            _, popup = self._ahead.pop(nonce)
+            popup.drop()
+
+
+def _placed(attach: Attach, opening: Opening, columns: int, rows: int) -> Attach:
+    border = "native" if opening.bordered else ""
+    return msgspec.structs.replace(attach, columns=columns, rows=rows, at=opening.at, border=border)
