@@ -350,8 +350,8 @@ def test_guarded_tools_walk_no_road(scene: Scene, text: str) -> None:
 def test_guarded_tools_leave_our_files_alone(scene: Scene) -> None:
     """Policy, state, audit log, configuration: an agent's file tools are denied, by any name of the file."""
     world = scene.world
-    places = (world.config / "policy.yaml", world.config / "policy.d/50-grants.yaml", world.config / "config.yaml")
-    places += (world.state / "state.db", world.state / "audit.jsonl", ROOT / "sidecar/tmux_agent/edges/ui/relay.py")
+    places = [world.config / name for name in ("policy.yaml", "policy.d/50-grants.yaml", "config.yaml")]
+    places += [world.state / "state.db", world.state / "audit.jsonl", ROOT / "sidecar/tmux_agent/edges/ui/relay.py"]
     (world.project / "innocent").symlink_to(world.config)
     for place in (*places, world.project / "innocent" / "policy.yaml"):
         said = scene.agent.call("file.write", path=str(place), content="x", create_dirs=True)

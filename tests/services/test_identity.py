@@ -639,6 +639,20 @@ def test_a_client_of_another_server_cannot_be_borrowed(
     assert identity.client_is_persons(tmux.socket, only_client(identity, tmux)) is None
 
 
+def test_what_calls_itself_a_tmux_server_cannot_take_others_for_its_panes(
+    desk: Desk, tmux: Server, me: Terminal, identity: Identity
+) -> None:
+    """A server that lists a person's client or terminal as a pane would lock the person out: panes are its children."""
+    (true,) = view_of(tmux).clients.values()
+    with Server() as evil:
+        evil.run("new-session", "-d")
+        own = view_of(evil)
+        (child,) = own.panes.values()
+        panes = {"%1": PaneView(true.pid, true.tty, "x", 0, "@0"), "%2": PaneView(child.pid, true.tty, "x", 0, "@0")}
+        identity.add_server(TmuxView(own.socket, own.pid, panes, {}, own.read_at))
+        assert identity.client_is_persons(tmux.socket, only_client(identity, tmux)) is None
+
+
 def test_keys_that_no_terminal_sent_are_nobodys(desk: Desk, tmux: Server, me: Terminal, identity: Identity) -> None:
     """Where nobody has typed at a client's terminal for long, a key in its popup came from elsewhere."""
     client = only_client(identity, tmux)

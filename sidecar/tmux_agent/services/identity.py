@@ -307,8 +307,12 @@ class Identity:
         self._pane_pids, self._pane_ttys = {}, {}
         for view in self._servers.values():
             for name, pane in view.panes.items():
+                process = self._table.read(pane.pid)
+                if process and process.ppid != view.pid:
+                    continue  # tmux starts what is in a pane itself: that is somebody else's process
                 self._pane_pids[pane.pid] = (view.socket, name)
-                self._pane_ttys[pane.tty] = (view.socket, name)
+                if process is None or process.tty == pane.tty:
+                    self._pane_ttys[pane.tty] = (view.socket, name)
 
     def _origin(self, seen: _Seen, pid: int, uid: int, role: Role, why: str, door: str) -> Origin:
         peer = seen.peer or Process(pid, 0, 0, "")
