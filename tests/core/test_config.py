@@ -64,9 +64,9 @@ def test_one_word_stands_for_a_list_of_it() -> None:
     assert value is not None
     assert value.words == ("any",)
     assert errors("needed: 1\nwords: git push\n") == [
-        "f.yaml:2: words: has to be a list ([git, push] or lines with a dash)"
+        'f.yaml:2: words: has to be a list ([git, push] or ["git push"], or lines with a dash)'
     ]
-    assert errors("needed: 1\nwords: 5\n") == ["f.yaml:2: words: has to be a list ([5] or lines with a dash)"]
+    assert errors("needed: 1\nwords: 5\n") == ["f.yaml:2: words: has to be a list ([a, b] or lines with a dash)"]
 
 
 def test_duplicate_keys_are_errors() -> None:

@@ -31,7 +31,7 @@ from tmux_agent.core.model import (
 )
 from tmux_agent.core.policy import decide, examine
 from tmux_agent.core.policy_build import Layer
-from tmux_agent.core.policy_file import PolicyFile
+from tmux_agent.core.policy_file import PolicyFile, RuleFile, as_data
 from tmux_agent.core.rules import Asker
 from tmux_agent.core.situation import Policy, Situation
 
@@ -490,6 +490,17 @@ environment: {X: "("}
         "environment.X",
     ):
         assert line in text
+
+
+def test_a_rule_that_was_read_can_be_written() -> None:
+    """As when a person edits one in the popup and keeps it: nothing is in it that the file refuses."""
+    text = "name: x\nwhen: {command: make, operands: none, time: mon 09:00-10:00}\nverdict: allow\nfor: {uses: 2}\n"
+    rule, _ = config.load(text, "the rule", RuleFile)
+    assert rule is not None
+    file, wrong = config.load(config.dump({"version": 1, "rules": [as_data(rule)]}), "p.yaml", PolicyFile)
+    assert wrong == ()
+    assert file is not None
+    assert msgspec.structs.replace(file.rules[0], line=rule.line) == rule
 
 
 def test_a_bare_word_is_a_list_of_one() -> None:

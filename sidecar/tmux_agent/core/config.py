@@ -164,7 +164,8 @@ class _Reader:
             values = [self.value(node, info.item_type, path)]
         elif not isinstance(node, yaml.SequenceNode):
             words = node.value.split() if isinstance(node, yaml.ScalarNode) else ()
-            return self._error(line, path, f"has to be a list ([{', '.join(words) or 'a, b'}] or lines with a dash)")
+            shown = f'[{", ".join(words)}] or ["{node.value}"],' if len(words) > 1 else "[a, b]"
+            return self._error(line, path, f"has to be a list ({shown} or lines with a dash)")
         else:
             values = [self.value(item, info.item_type, f"{path}[{index}]") for index, item in enumerate(node.value)]
         return tuple(values) if isinstance(info, inspect.VarTupleType) else values

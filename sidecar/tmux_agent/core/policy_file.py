@@ -16,24 +16,24 @@ from .settings import Notify
 Words = tuple[str, ...]
 
 
-class Fetching(Struct, frozen=True, kw_only=True):
+class Fetching(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`host`: names, `*` for one label or more in front (*.example.org). `method`: GET, POST, …"""
 
     host: Words = ()
     method: Words = ()
 
 
-class Mcping(Struct, frozen=True, kw_only=True):
+class Mcping(Struct, frozen=True, kw_only=True, omit_defaults=True):
     server: Words = ()  # names; * and ? as in globs
     tool: Words = ()
 
 
-class Asking(Struct, frozen=True, kw_only=True):
+class Asking(Struct, frozen=True, kw_only=True, omit_defaults=True):
     action_type: Words = ()
     urgency: Words = ()
 
 
-class When(Struct, frozen=True, kw_only=True):
+class When(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that is given has to hold. One of command, file, tmux, fetch, mcp, ask, tool says what kind of
     action it is."""
 
@@ -69,7 +69,7 @@ class Uses(Struct, frozen=True, kw_only=True):
     per: float = 3600.0
 
 
-class RuleFile(Struct, frozen=True, kw_only=True, rename={"for_": "for"}):
+class RuleFile(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"for_": "for"}):
     name: str
     when: When
     verdict: Literal["allow", "ask", "deny"]
@@ -106,6 +106,12 @@ class PolicyFile(Struct, frozen=True, kw_only=True):
 
 def words(value: str | Words) -> Words:
     return (value,) if isinstance(value, str) else value
+
+
+def as_data(rule: RuleFile) -> dict[str, Any]:
+    """A rule as plain data, as a file may hold it: what was read, without the line it was read from."""
+    data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(rule, line=0))
+    return data
 
 
 def as_rule(data: dict[str, Any]) -> RuleFile:

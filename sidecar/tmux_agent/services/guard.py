@@ -33,7 +33,7 @@ from ..core.model import (
     Verdict,
     digest,
 )
-from ..core.policy_file import RuleFile
+from ..core.policy_file import RuleFile, as_data
 from ..core.proposals import GrantProposal
 from .approvals import Approvals
 from .grants import Grants
@@ -295,8 +295,7 @@ class Guard:
             raise errors.InvalidParams("; ".join(str(problem) for problem in problems))
         if typed.verdict != "allow":
             raise errors.InvalidParams("the rule: its verdict has to be allow")
-        rule = msgspec.to_builtins(typed)
-        changed = msgspec.structs.replace(proposal, rule=rule, text=typed.name, matches=(), not_matches=())
+        changed = msgspec.structs.replace(proposal, rule=as_data(typed), text=typed.name, matches=(), not_matches=())
         trial = self._prepare(approval, changed, approval.origin)
         decision = self._judgement.judge(approval.action, approval.origin, (trial,), count=False).decision
         if decision.verdict is not Verdict.ALLOW:
