@@ -260,14 +260,20 @@ def test_answers_in_any_size(world: World, server: Server, size: tuple[int, int]
     assert agent.hear(number)["data"]["exit_code"] == 0
 
 
-def test_resize_while_open(world: World, terminal: Terminal) -> None:
-    """Smaller, tiny and large again: drawn anew each time, and still answered after it."""
+def test_resize_while_open(world: World, server: Server, terminal: Terminal) -> None:
+    """Smaller, tiny and large again: drawn anew each time, and still answered after it. tmux 3.2 closes a popup when
+    its terminal changes its size: then the key opens it again."""
     agent = world.agent()
     number = agent.run("touch", "made")
     waits(terminal, 1)
     popup(terminal, "1 waiting")
     for size in ((60, 20), (40, 14), (20, 6), (120, 40)):
         terminal.resize(*size)
+        if server.run("display-message", "-p", "#{version}").startswith("3.2"):
+            terminal.wait(lambda text: "[" in text.splitlines()[-1] and "┌" not in text, what="no popup")
+            while "touch made" not in terminal.text():  # no press counts before the former popup's process has ended
+                terminal.press(PREFIX, "A")
+                terminal.read(0.5)
         terminal.wait_for("touch made")
     press(terminal, "a", "Nothing")
     assert agent.hear(number)["data"]["exit_code"] == 0
@@ -301,7 +307,7 @@ def test_goes_to_the_pane_and_looks_at_it(world: World, server: Server, terminal
     terminal.wait_gone("its last lines")
     press(terminal, "o", "1:bot*")
     terminal.wait_gone("May I?")
-    assert server.run("display-message", "-p", "-c", terminal.tty, "#{session_name}") == "work"
+    assert f"{terminal.tty} work" in server.run("list-clients", "-F", "#{client_tty} #{session_name}")
 
 
 def test_withdrawn_stays_marked_while_selected(world: World, terminal: Terminal) -> None:

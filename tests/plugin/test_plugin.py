@@ -301,6 +301,29 @@ def test_installs_once_from_hashes(installer: World) -> None:
     assert (installer.home / "data/tmux-agent/env/lib/tmux-agent.pth").read_text() == f"{PLUGIN}/sidecar\n"
 
 
+def test_changed_requirements_are_installed(installer: World) -> None:
+    """After an update that needs other packages a new environment is made and used; the former stays for one more."""
+    plugin = installer.home / "plugin"
+    shutil.copytree(SCRIPTS, plugin / "scripts")
+    (plugin / "sidecar").symlink_to(PLUGIN / "sidecar")
+
+    def install(requirements: str) -> str:
+        (plugin / "requirements.txt").write_text(requirements)
+        done = subprocess.run(
+            [plugin / "scripts/install.sh"], env=installer.env, capture_output=True, text=True, timeout=60, check=True
+        )
+        return os.readlink(Path(done.stdout.strip()).parents[1])
+
+    first = install("one\n")
+    assert install("one\n") == first
+    second = install("two\n")
+    assert second != first
+    assert Path(first).exists()
+    install("three\n")
+    assert not Path(first).exists()
+    assert (installer.home / "made").read_text().count("venv") == 3
+
+
 def test_two_installations_at_once_are_one(installer: World) -> None:
     """Started twice at the same time it installs once, and both name the command."""
     both = [
