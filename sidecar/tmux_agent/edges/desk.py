@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -61,13 +62,13 @@ class ServiceDesk:
         if event.type == "decision":
             action = msgspec.convert(event.data["action"], Action)
             verdict = {"allow": "allowed", "deny": "denied"}[event.data["verdict"]]
-            agent = event.origin.agent or "" if event.origin else ""
+            agent = _name(event.origin) if event.origin else ""
             return Finished(at=at, verdict=verdict, action=action, agent=agent, by=f"rule {event.data['rule']}")
         approval = self.find(event.request_id)
         if approval is None:
             return None
         by = "you" if approval.answer and approval.answer.by else ""
-        agent = approval.origin.agent or ""
+        agent = _name(approval.origin)
         return Finished(at=at, verdict=approval.state.value, action=approval.action, agent=agent, by=by)
 
     def agents(self) -> list[Agent]:
@@ -151,7 +152,14 @@ class ServiceDesk:
         return server, pane
 
 
+def _name(origin: Origin) -> str:
+    return origin.agent or origin.name
+
+
 LIMITS = {"exact": "this session", "shape": "this session", "30m": "30 minutes", "always": "always"}
+
+
+OPERANDS = {"none": "", "paths": "PATH…"}  # others are shown as they stand in the rule
 
 
 def _shown(proposal: proposals.GrantProposal) -> GrantProposal:
@@ -165,13 +173,23 @@ def _shown(proposal: proposals.GrantProposal) -> GrantProposal:
         note = f"would not match: {note}"
     return GrantProposal(
         scope=proposal.scope,
-        what="exactly this" if proposal.rule is None else str(proposal.rule.get("name", proposal.text)),
+        what="exactly this" if proposal.rule is None else _covered(proposal.rule) or proposal.text,
         limit=LIMITS[proposal.scope],
         note=note,
         rule=proposal.rule,
         rule_text=config.dump(proposal.rule) if proposal.rule else "",
         bound=proposal.bound,
     )
+
+
+def _covered(rule: dict[str, Any]) -> str:
+    """What a rule lets through, in one line: a command with the operands that it is bound to, else the rule's name."""
+    when = rule.get("when")
+    if not isinstance(when, dict) or not isinstance(when.get("command"), list):
+        return str(rule.get("name", ""))
+    operands = [OPERANDS.get(str(one), str(one).removeprefix("=")) for one in when.get("operands") or ()]
+    words = [str(word) for word in (*when["command"], *(when.get("options") or ()))]
+    return " ".join([*words, *filter(None, operands)])
 
 
 def _meant(shown: GrantProposal) -> proposals.GrantProposal:
