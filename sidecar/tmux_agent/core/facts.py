@@ -100,6 +100,7 @@ class Danger(Struct, frozen=True):
     kind: Literal["secret", "link", "shared", "odd"]
     path: str
     target: str = ""
+    shown: bool = False  # an ignore file may bring it back although its name begins with a dot
     ignored: bool = False  # .gitignore names it, and nothing un-ignores it
 
 

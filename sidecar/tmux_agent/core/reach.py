@@ -162,7 +162,8 @@ class Reach:
             bad = bad and (danger.path.endswith("/") or _is_read(danger.path, narrow))
             bad = bad and self._is_printed(where, narrow, "odd")
             return Miss(f"{where} has a name that would fall apart on the way", 2) if bad else None
-        if not _is_read(danger.path, narrow) or (narrow.ignores and danger.ignored and not narrow.include):
+        skipped = narrow.ignores and danger.ignored and not narrow.include
+        if skipped or not _is_read(danger.path, narrow, shown=danger.shown):
             return None
         if danger.kind == "link":
             if not narrow.follow or not self._is_printed(where, narrow, "links"):
@@ -219,12 +220,12 @@ class Reach:
         return first(*(self.tree(start, "/", narrow) for start in fed.starts))
 
 
-def _is_read(path: str, narrow: Narrow) -> bool:
+def _is_read(path: str, narrow: Narrow, *, shown: bool = False) -> bool:
     *folders, name = path.split("/")
     if narrow.include:
         # Where a tool is given both, the later one wins for some and the earlier for others: no exclusion counts then.
         return any(_fits(glob, name) for glob in narrow.include)
-    if not narrow.hidden and any(part.startswith(".") for part in (*folders, name)):
+    if not (narrow.hidden or shown) and any(part.startswith(".") for part in (*folders, name)):
         return False
     if any(globs.surely(name, glob) for glob in narrow.exclude):
         return False
@@ -234,8 +235,8 @@ def _is_read(path: str, narrow: Narrow) -> bool:
 def _fits(glob: str, name: str) -> bool:
     """Whether a file of this name may be one that the glob takes; folders in front of it are taken to fit."""
     last = glob.rstrip("/").rpartition("/")[2].casefold()
-    if last == "**" or glob.endswith("/"):
-        return True
+    if last == "**" or glob.endswith("/") or ("]" in last and "[" not in last.partition("]")[0]):
+        return True  # every name, or the slash stood within brackets
     return any(globs.perhaps(name, piece) for piece in _braces(last))
 
 

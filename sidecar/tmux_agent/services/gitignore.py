@@ -10,6 +10,7 @@ import os
 import re
 
 _LIMIT = 1 << 20
+_FILES = (".gitignore", ".ignore", ".rgignore", ".fdignore", ".git/info/exclude")
 _Patterns = list[tuple[bool, bool, re.Pattern[str]]]  # (brings back, folders only, over the path below the file)
 
 
@@ -39,6 +40,34 @@ class Ignores:
             if ignored:
                 return True
         return False
+
+    def may_show(self, path: str) -> bool:
+        """Whether an ignore file may bring back an entry (or a folder around it) whose name begins with a dot: what a
+        `!` pattern fits is searched although it is hidden. Careful in the other direction: what is not plain may."""
+        parts = path.strip("/").split("/")
+        for depth in range(len(parts)):
+            folder = "/" + "/".join(parts[:depth])
+            tails = ["/".join(parts[depth:end]) for end in range(depth + 1, len(parts) + 1)]
+            if any(self._brings_back(f"{folder.rstrip('/')}/{name}", tails) for name in _FILES):
+                return True
+        return False
+
+    def _brings_back(self, file: str, tails: list[str]) -> bool:
+        from .observe import read_regular
+
+        self.files[file] = None
+        if not os.path.lexists(file):
+            return False
+        data = read_regular(file, _LIMIT)
+        if data is None:
+            return True
+        lines = [line.lstrip("\ufeff") for line in data.decode("utf-8", "replace").splitlines()]
+        try:
+            patterns = [pattern for line in lines if line.startswith("!") and (pattern := _pattern(line))]
+        except re.error:
+            return True
+        unclear = any(line.startswith("!") and set(line) & set("[{\\") for line in lines)
+        return unclear or any(expression.fullmatch(tail) for _, _, expression in patterns for tail in tails)
 
     def _top(self, folder: str) -> str | None:
         if folder not in self._tops:
@@ -82,7 +111,10 @@ class Ignores:
         data = read_regular(path, _LIMIT)
         if data is None:
             return None
-        return [pattern for line in data.decode("utf-8", "replace").splitlines() if (pattern := _pattern(line))]
+        try:
+            return [pattern for line in data.decode("utf-8", "replace").splitlines() if (pattern := _pattern(line))]
+        except re.error:
+            return None
 
 
 def _pattern(line: str) -> tuple[bool, bool, re.Pattern[str]] | None:

@@ -118,9 +118,9 @@ class _Walk:
             return path
         self._files += 1
         if self._is_secret(path, entry.name):
-            self._dangers.append(
-                Danger("secret", path, ignored=self._ignores.names(f"{self._start}/{path}", self._start))
-            )
+            whole = f"{self._start}/{path}"
+            shown = "/." in f"/{path}" and self._ignores.may_show(whole)
+            self._dangers.append(Danger("secret", path, ignored=self._ignores.names(whole, self._start), shown=shown))
         if not any(store in path for store in _STORES):
             info = entry.stat(follow_symlinks=False)
             self._bytes += info.st_size
