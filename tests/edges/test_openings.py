@@ -1,0 +1,213 @@
+"""Popups that paint before their relay comes: shown where the guess was right, else made anew; forgotten without one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import weakref
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.edges.ui.scripted import shell
+
+from tmux_agent.core import protocol as p
+from tmux_agent.core.errors import Forbidden
+from tmux_agent.core.model import Approval, Origin, Role
+from tmux_agent.edges import openings as module
+from tmux_agent.edges.openings import Openings
+from tmux_agent.edges.ui.popup import Popup, serve
+from tmux_agent.services.tmux.popups import Opening
+
+PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1, server="/s", client="/dev/pts/1")
+OPENING = Opening(nonce="n", server="/s", at=None, columns=100, rows=24, bordered=False)
+SAID = p.PopupAttach(nonce="n", columns=100, rows=24, term="screen")
+
+
+class Services:
+    """What a ServiceDesk asks, over lists; `answers` keeps what came through."""
+
+    def __init__(self) -> None:
+        self.waiting = [shell("npm ci", 1)]
+        self.answers: list[tuple[str, Origin]] = []
+        self.recent: list[Any] = []
+        self.popups = None
+        self.approvals = SimpleNamespace(pending=lambda: tuple(self.waiting))
+        self.agents = SimpleNamespace(list=tuple)
+        self.plans = SimpleNamespace(current=lambda _: None)
+        self.identity = SimpleNamespace(client_is_persons=lambda *_: None, nobody_types=lambda *_: None)
+        self.journal = SimpleNamespace(subscribe=self._subscribe)
+        self.guard = SimpleNamespace(answer=self._answer, prove=self._answer)
+        self.openings = Openings(self)  # type: ignore[arg-type]
+
+    def warnings(self) -> list[str]:
+        return []
+
+    async def _subscribe(self) -> Any:
+        async def never() -> Any:
+            await asyncio.Event().wait()
+            yield
+
+        return never()
+
+    async def _answer(self, request_id: str, _digest: str, _approved: bool, origin: Origin, **_: Any) -> Approval:
+        self.answers.append((request_id, origin))
+        return self.waiting[0]
+
+    async def begun(self, opening: Opening = OPENING) -> Popup:
+        """A popup that has painted ahead."""
+        self.openings.begin(opening)
+        _, popup = self.openings._ahead[opening.nonce]
+        await turns(lambda: popup.app.render_counter > 0)
+        return popup
+
+
+async def turns(holds: Callable[[], bool]) -> None:
+    """Lets the loop turn until it holds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0)
+
+
+async def streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter]:
+    near, far = socket.socketpair()
+    return *await asyncio.open_unix_connection(sock=near), *await asyncio.open_unix_connection(sock=far)
+
+
+def play(scene: Callable[[Services], Awaitable[None]]) -> None:
+    async def run() -> None:
+        services = Services()
+        await asyncio.wait_for(scene(services), 30)
+
+    asyncio.run(run())
+
+
+def test_a_right_guess_is_sent_at_once() -> None:
+    """What was painted goes out with the `K`, in the same turn that the relay is let in, and keys count from then."""
+
+    async def scene(services: Services) -> None:
+        popup = await services.begun()
+        assert not popup.board.answerable(popup.now()), "nobody can have seen it"
+        desk, attach, ahead = services.openings.take(OPENING, SAID, PERSON)
+        assert ahead is popup
+        reader, writer, theirs, mine = await streams()
+        popup.connect(mine)
+        painted = popup.app.render_counter
+        assert popup.board.answerable(popup.now())
+        first = await reader.read(65536)
+        assert first[:1] == b"K"
+        assert b"npm ci" in first
+        assert popup.app.render_counter <= painted + 1, "the rest is the difference"
+        task = asyncio.create_task(serve(theirs, mine, attach, desk, ahead=ahead))
+        writer.write(b"d\0\0\0\1a")
+        await turns(lambda: bool(services.answers))
+        assert services.answers == [(services.waiting[0].request_id, PERSON)]
+        writer.close()
+        await task
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "told", [{"columns": 90}, {"rows": 20}, {"term": "tmux-256color"}, {"utf8": False}, {"no_color": True}]
+)
+def test_a_wrong_guess_is_made_anew(told: dict[str, Any]) -> None:
+    """Nothing that was made for another terminal is shown; the next popup there is made for this one."""
+
+    async def scene(services: Services) -> None:
+        guessed = await services.begun()
+        said = msgspec.structs.replace(SAID, **told)
+        desk, attach, ahead = services.openings.take(OPENING, said, PERSON)
+        assert ahead is None
+        await asyncio.wait([guessed.start()])
+        assert not guessed.drain.flows
+        reader, writer, theirs, mine = await streams()
+        task = asyncio.create_task(serve(theirs, mine, attach, desk, ahead=ahead))
+        assert b"npm ci" in await reader.read(65536)
+        writer.close()
+        await task
+        opening = msgspec.structs.replace(OPENING, nonce="m", columns=attach.columns, rows=attach.rows)
+        popup = await services.begun(opening)
+        assert services.openings.take(opening, said, PERSON)[2] is popup
+        popup.drop()
+
+    play(scene)
+
+
+def test_where_no_relay_comes_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a nonce's time the popup's task has ended and the popup is garbage."""
+    monkeypatch.setattr(module, "NONCE_SECONDS", 0.05)
+
+    async def scene(services: Services) -> None:
+        before = asyncio.all_tasks()
+        popup = await services.begun()
+        await asyncio.wait([popup.start()])
+        await turns(lambda: asyncio.all_tasks() == before)
+        assert not services.openings._ahead
+        left = weakref.ref(popup)
+        del popup
+        await asyncio.sleep(0)
+        gc.collect()
+        assert left() is None
+
+    play(scene)
+
+
+def test_closing_ends_what_waits_for_a_relay() -> None:
+    """A sidecar that stops leaves no popup painting."""
+
+    async def scene(services: Services) -> None:
+        popup = await services.begun()
+        services.openings.close()
+        await asyncio.wait([popup.start()])
+
+    play(scene)
+
+
+def test_what_changed_meanwhile_is_shown_right_after() -> None:
+    """A request that became another while the relay started is on the screen at once, and takes no answer yet."""
+
+    async def scene(services: Services) -> None:
+        popup = await services.begun()
+        services.waiting = [shell("npm publish", 1)]
+        desk, attach, ahead = services.openings.take(OPENING, SAID, PERSON)
+        reader, writer, theirs, mine = await streams()
+        task = asyncio.create_task(serve(theirs, mine, attach, desk, ahead=ahead))
+        seen = b""
+        while b"publish" not in seen:
+            seen += await reader.read(65536)
+        assert not popup.board.answerable(popup.now())
+        writer.write(b"d\0\0\0\1a")
+        while b"under your finger" not in seen:
+            seen += await reader.read(65536)
+        assert services.answers == []
+        writer.close()
+        await task
+
+    play(scene)
+
+
+def test_nothing_is_answered_before_identity_is_checked() -> None:
+    """A desk without its operator shows; it answers, proves and jumps for nobody, and is bound once."""
+
+    async def scene(services: Services) -> None:
+        popup = await services.begun()
+        one = services.waiting[0]
+        for try_ in (
+            popup.desk.answer(one.request_id, one.digest, True),
+            popup.desk.step_up(one, "sesame"),
+        ):
+            with pytest.raises(Forbidden, match="nobody sits"):
+                await try_
+        assert services.answers == []
+        desk, _, _ = services.openings.take(OPENING, SAID, PERSON)
+        await desk.answer(one.request_id, one.digest, True)
+        assert services.answers == [(one.request_id, PERSON)]
+        with pytest.raises(AssertionError):
+            desk.bind(PERSON)
+        popup.drop()
+
+    play(scene)
