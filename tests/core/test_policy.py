@@ -539,6 +539,13 @@ rules:
     assert text.count("\n") == 1
 
 
+def test_examples_may_name_the_home_folder() -> None:
+    """In an example and in its rule ~ is the same folder, whosever home it is."""
+    rule = "when: {file: read, path: ~/.ssh/**}, verdict: deny"
+    assert not errors_of(f"rules:\n- {{name: a, {rule}, match: [{{file: read, path: ~/.ssh/id}}, cat ~/.ssh/id]}}\n")
+    assert errors_of(f"rules:\n- {{name: a, {rule}, match: [{{file: read, path: ~/.gnupg/id}}]}}\n")
+
+
 def test_an_untrusted_layer_only_tightens() -> None:
     """A repository's file may ask and deny; its allow rules, roots, defaults and variables do not count."""
     more = """

@@ -1,4 +1,4 @@
-"""The tables of docs/protocol.md and docs/options.md, made from the Structs and scripts that they describe.
+"""The tables of docs/protocol.md, docs/options.md and docs/policy.md, made from what they describe.
 
 `python -m tests.docs.render` (with PYTHONPATH=sidecar) writes them between their markers; test_docs.py holds the
 documents against them.
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from tmux_agent.core import errors, protocol, replies, settings
+from tmux_agent.core import errors, operands, protocol, replies, settings
 from tmux_agent.core.model import Action
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -153,11 +153,18 @@ def option_table() -> str:
     return "\n".join(["| option | default | |", "|---|---|---|", *rows])
 
 
+def kind_table() -> str:
+    """Kinds of operands, from core/operands.py."""
+    named = {kind: about for kind, (about, _) in operands.KINDS.items()} | operands.SPECIAL
+    return "\n".join(["| kind | |", "|---|---|", *(f"| `{kind}` | {about} |" for kind, about in named.items())])
+
+
 TABLES = {
     ("protocol.md", "methods"): methods,
     ("protocol.md", "errors"): error_table,
     ("options.md", "settings"): setting_table,
     ("options.md", "options"): option_table,
+    ("policy.md", "kinds"): kind_table,
 }
 
 

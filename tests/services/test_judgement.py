@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tmux_agent.core.model import File, Origin, Role, Shell, Verdict
+from tmux_agent.core.model import File, Origin, Role, Shell, Stage, Verdict
 from tmux_agent.core.settings import Notify
 from tmux_agent.services.judgement import Judgement
 from tmux_agent.services.policy_files import shipped_text
@@ -120,6 +120,15 @@ def test_who_is_told_is_the_last_layers_to_say_and_no_repositorys(place: Place) 
     assert place.verdict("make") is Verdict.ASK
     assert any("notify: is not for a repository" in str(error) for error in place.judgement.errors)
     assert place.judgement.policy.notify == Notify(command=("told", "me"))
+
+
+def test_rules_may_speak_of_kinds(place: Place) -> None:
+    """A stage is of the kind pipeline, as its messages say."""
+    place.policy("rules:\n- {name: none, when: {kind: [pipeline, shell]}, verdict: deny}\n")
+    assert place.judgement.load() == ()
+    stage = Stage(pipeline="p", stage="s")
+    assert place.judgement.judge(stage, place.origin).decision.verdict is Verdict.DENY
+    assert place.verdict("cat a") is Verdict.DENY
 
 
 def test_nobody_writes_what_decides(place: Place) -> None:

@@ -63,7 +63,8 @@ def other(judge: Judge, action: Action) -> list[Finding]:
     if isinstance(action, Ask):
         return [_ask(judge, action)]
     if isinstance(action, Stage):
-        return [Finding(f"{action.pipeline}: {action.stage}", (judge.unmatched(f"starts the stage {action.stage}"),))]
+        matches = judge.general() or [judge.unmatched(f"starts the stage {action.stage}")]
+        return [Finding(f"{action.pipeline}: {action.stage}", tuple(matches))]
     raise TypeError(f"{type(action).__name__} is judged elsewhere")
 
 

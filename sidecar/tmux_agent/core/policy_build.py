@@ -209,7 +209,7 @@ class _Ideal(dict[Key, Fact]):
 def _examples(compiled: Sequence[Rule], layer: Layer, environment: dict[str, re.Pattern[str]]) -> Iterator[ConfigError]:
     secrets = Secrets(SECRETS, _HOME)
     for listed in compiled:
-        rule = msgspec.structs.replace(listed, when=msgspec.structs.replace(listed.when, time=()))
+        rule = msgspec.structs.replace(listed, when=msgspec.structs.replace(listed.when, time=()), home=_HOME)
         alone = Policy(
             rules=(rule,),
             by_program=_by_program((rule,)),

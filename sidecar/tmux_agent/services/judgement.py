@@ -22,7 +22,7 @@ from ..core import config, policy_build
 from ..core.config import ConfigError
 from ..core.facts import Fact, Facts, Key
 from ..core.in_words import in_words
-from ..core.model import Action, Command, Decision, File, Grant, Match, Origin, Shell, Tmux, Tool, Verdict
+from ..core.model import Action, Command, Decision, Grant, Match, Origin, Shell, Verdict
 from ..core.paths import inside
 from ..core.policy import examine
 from ..core.policy_build import Layer
@@ -370,8 +370,7 @@ def _stamp(path: str) -> tuple[int, ...]:
 
 
 def _kind(action: Action) -> str:
-    kinds = {Command: "command", Shell: "shell", File: "file", Tmux: "tmux", Tool: "tool"}
-    return kinds.get(type(action), type(action).__name__.lower())
+    return str(action.__struct_config__.tag)
 
 
 def _about(key: Key) -> str:
