@@ -143,13 +143,18 @@ def test_the_sockets_that_a_process_has_by_name(table: Processes, tmp_path: Path
 
 def test_who_is_connected_to_whom_the_kernel_says() -> None:
     """Two processes with a socket between them are connected, others are not; what cannot be read is not known."""
-    ours, theirs = socket.socketpair()
     table = LinuxProcesses()
-    with ours, subprocess.Popen(["cat"], stdin=theirs) as child:
-        theirs.close()
-        assert table.connected(child.pid, os.getpid()) is True
-        assert table.connected(os.getpid(), child.pid) is True
-        assert table.connected(child.pid, os.getppid()) is False
+    pairs = [socket.socketpair() for _ in range(2)]
+    one, other = (subprocess.Popen(["cat"], stdin=theirs) for _, theirs in pairs)
+    try:
+        assert table.connected(one.pid, os.getpid()) is True
+        assert table.connected(os.getpid(), one.pid) is True
+        assert table.connected(one.pid, other.pid) is False
         assert table.connected(2**22 + 1, os.getpid()) is None
-        ours.shutdown(socket.SHUT_RDWR)
-    assert PsutilProcesses().connected(os.getpid(), os.getppid()) is None
+        assert PsutilProcesses().connected(os.getpid(), os.getppid()) is None
+    finally:
+        for child in (one, other):
+            child.kill()
+            child.wait()
+        for end in (end for pair in pairs for end in pair):
+            end.close()
