@@ -224,6 +224,14 @@ def test_rules_for_somebody(cats: Policy) -> None:
         assert ask(policy, "make x", **(who | change)).verdict is Verdict.ASK
 
 
+@pytest.mark.parametrize("text", ["cat a", "$(x)", "f() { cat a; }", "X=1", "LANG=C", "> /tmp/x", "# rm -rf x\ncat a"])
+def test_a_rule_about_somebody_speaks_of_all_they_do(text: str) -> None:
+    """Of what cannot be read, too, and of variables that are set without a command."""
+    rules = "environment: {LANG: .*}\nrules:\n- {name: no codex, when: {agent: codex}, verdict: deny}\n"
+    assert ask(build(CATS, rules), text, agent="codex").verdict is Verdict.DENY
+    assert ask(build(CATS, rules), text, agent="claude").verdict is not Verdict.DENY
+
+
 def test_other_kinds_of_actions() -> None:
     """Fetches, MCP tools, other tools, files and tmux verbs have rules of their own; a question is always asked."""
     policy = build("""

@@ -80,7 +80,8 @@ class Judging:
         if not parts:
             return [Finding(text, (self._nothing(),))]
         if has_showy_comment(parts, text):
-            return [Finding(text, (self.unmatched("a comment that looks like a command", Risk.MEDIUM),))]
+            unknown = self.unmatched("a comment that looks like a command", Risk.MEDIUM)
+            return [Finding(text, (unknown, *self.general()))]
         places = folders_of(parts, text, start, self.situation.home, self.look)
         return [self._part(parts, index, places) for index in range(len(parts))]
 
@@ -93,7 +94,7 @@ class Judging:
         part = parts[index]
         if isinstance(part, Opaque):
             unknown = self.unmatched(f"cannot be read before it runs: {part.why}", Risk.MEDIUM)
-            return Finding(part.source, (unknown, *guardrails.unread(part.source)))
+            return Finding(part.source, (unknown, *guardrails.unread(part.source), *self.general()))
         matches: list[Match] = []
         for folder in places[index]:
             matches += self._simple(parts, index, folder, places)
@@ -127,6 +128,8 @@ class Judging:
             piped = part.piped_from is not None or part.joined in ("|", "|&")
             body = any(redirect.op in ("<", "<<", "<<-", "<<<") for redirect in part.redirects)
             matches += self._run(args, folder, piped=piped, body=body, feed=feed)
+        elif part.assignments:
+            matches += self.general()
         return matches
 
     # --- redirections, environment ---
@@ -183,9 +186,9 @@ class Judging:
         """All that applies to one program with its arguments, and to what runs inside it."""
         word = argv[0] if argv else ""
         if not isinstance(word, str) or not word:
-            return [self.unmatched("the program is known only when it runs", Risk.MEDIUM)]
+            return [self.unmatched("the program is known only when it runs", Risk.MEDIUM), *self.general()]
         if self._depth > _DEPTH:
-            return [self.unmatched("wrappers nested too deeply", Risk.MEDIUM)]
+            return [self.unmatched("wrappers nested too deeply", Risk.MEDIUM), *self.general()]
         call = call_of(argv, folder, self.reach, in_shell=in_shell, piped=piped)
         matches = [*guardrails.command(call, body=body)]
         if folder is None:
