@@ -19,7 +19,7 @@ def test_a_burst_then_the_rate() -> None:
 
 @given(st.lists(st.floats(0, 1000), max_size=300))
 def test_never_more_than_burst_and_rate_allow(times: list[float]) -> None:
-    """Over any span, no more is allowed than the burst and what came in meanwhile; a clock that goes back gives nothing."""
+    """Over any span, no more than the burst and what came in meanwhile; a clock that goes back gives nothing."""
     bucket = Bucket(5, 2.0, 0.0)
     taken = sum(bucket.take(now) for now in sorted(times))
     assert taken <= 5 + 2.0 * (max(times, default=0.0)) + 1e-6

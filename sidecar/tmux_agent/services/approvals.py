@@ -207,7 +207,8 @@ class Approvals:
     ) -> Approval:
         """A person's answer to what was shown as `digest`; the settled approval.
 
-        `edited` replaces the action and `facts` what it rests on (the original stays in the record); `grant` is made in the same transaction.
+        `edited` replaces the action and `facts` what it rests on (the original stays in the record); `grant` is made in
+        the same transaction.
         Raises Forbidden (not an operator), NotFound, Conflict (answered already, and by whom; or another digest),
         InvalidParams (a choice that was not offered), Unavailable (nothing was answered).
         """

@@ -351,7 +351,7 @@ class Guard:
         if decision.verdict is Verdict.DENY:
             raise errors.Denied(f"the edited action is denied by rule {decision.rule!r}: {decision.reason}")
         if decision.step_up and decision.step_up != approval.step_up:
-            raise errors.Forbidden(f"rule {decision.rule!r} demands a proof for what it was edited into: have that asked")
+            raise errors.Forbidden(f"rule {decision.rule!r} demands a proof for the edited action: have that asked")
 
 
 def not_approved(approval: Approval) -> errors.TmuxAgentError:

@@ -31,6 +31,7 @@ LIST_KEYS: compose.Keys = [
 QUESTION_KEYS: compose.Keys = [("a", "yes"), ("d", "no"), ("e", "answer in words"), *LIST_KEYS[4:]]
 NARROW_KEYS: compose.Keys = [("a", "yes"), ("d", "no"), ("e", "edit"), ("j", "next"), ("?", "")]
 IDLE_KEYS: compose.Keys = [("q", "close"), ("?", "keys")]
+BLANK = "[transparent]"  # prompt_toolkit's style of a cell that was never written: it is erased, not painted
 
 
 class Canvas(UIControl):
@@ -54,6 +55,7 @@ class Canvas(UIControl):
         lines: list[Line] = []
         self._popup.guarded(lambda: lines.extend(self.paint(width, height)))
         lines += [[] for _ in range(height - len(lines))]
+        lines = [[(style or BLANK if text.isspace() else style, text) for style, text in line] for line in lines]
         return UIContent(get_line=lambda at: list(lines[at]), line_count=height, show_cursor=False)
 
     def paint(self, columns: int, rows: int) -> list[Line]:
