@@ -57,6 +57,11 @@ class Board:
             self.selected = next(wanted, self.rows[0].id)
             self._changed = self._opened
 
+    def behind(self) -> bool:
+        """Whether other requests wait than the rows say."""
+        waiting = {approval.request_id: approval.digest for approval in self.desk.pending()}
+        return waiting != {row.id: row.approval.digest for row in self.rows if not row.ended}
+
     def _update(self, row: Row, current: Approval | None) -> None:
         if current is not None:
             changed = current.digest != row.approval.digest or bool(row.ended)

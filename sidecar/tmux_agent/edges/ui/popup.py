@@ -93,7 +93,11 @@ class Popup:
         """Shows what is painted so far, then what has changed since."""
         self.drain.connect(writer)
         self._shown()
-        self.refresh()
+        asyncio.get_running_loop().call_soon(self._catch_up)  # events are heard by then: nothing falls between
+
+    def _catch_up(self) -> None:
+        if self.board.behind():
+            self.refresh()
 
     def drop(self) -> None:
         """Ends a popup that no relay has seen."""

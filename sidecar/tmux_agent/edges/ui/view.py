@@ -31,7 +31,7 @@ LIST_KEYS: compose.Keys = [
 QUESTION_KEYS: compose.Keys = [("a", "yes"), ("d", "no"), ("e", "answer in words"), *LIST_KEYS[4:]]
 NARROW_KEYS: compose.Keys = [("a", "yes"), ("d", "no"), ("e", "edit"), ("j", "next"), ("?", "")]
 IDLE_KEYS: compose.Keys = [("q", "close"), ("?", "keys")]
-BLANK = "[transparent]"  # prompt_toolkit's style of a cell that was never written: it is erased, not painted
+BLANK = "[transparent]"  # prompt_toolkit's style of an erased cell: need not be painted
 
 
 class Canvas(UIControl):
