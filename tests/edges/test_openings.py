@@ -207,7 +207,28 @@ def test_nothing_is_answered_before_identity_is_checked() -> None:
         await desk.answer(one.request_id, one.digest, True)
         assert services.answers == [(one.request_id, PERSON)]
         with pytest.raises(AssertionError):
-            desk.bind(PERSON)
+            desk.bind(PERSON, "n")
         popup.drop()
+
+    play(scene)
+
+
+def test_the_next_popup_is_made_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one, another of the same kind waits; it is used once, and only where it fits."""
+    monkeypatch.setattr(module, "SPARE_S", 0.0)
+
+    async def scene(services: Services) -> None:
+        for size in (24, 24, 20):
+            spare = services.openings._spare
+            opening = msgspec.structs.replace(OPENING, rows=size)
+            popup = await services.begun(opening)
+            assert (spare is not None and popup is spare[1]) == (spare is not None and size == 24)
+            assert services.openings._spare is None
+            said = msgspec.structs.replace(SAID, rows=size)
+            desk, _, ahead = services.openings.take(opening, said, PERSON)
+            assert ahead is popup
+            assert ahead.desk is desk
+            popup.drop()
+            await turns(lambda: services.openings._spare is not None)
 
     play(scene)

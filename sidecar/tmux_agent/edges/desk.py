@@ -23,16 +23,16 @@ from .ui.desk import Finished, GrantProposal
 class ServiceDesk:
     """What edges/ui/desk.py describes, on the real services. Before `bind` it shows, and answers nothing."""
 
-    def __init__(self, system: System, nonce: str) -> None:
+    def __init__(self, system: System) -> None:
         self._system = system
-        self._nonce = nonce
+        self._nonce = ""
         self._bound: Origin | None = None
 
-    def bind(self, origin: Origin) -> None:
-        """Once: whose answers come through here. `origin` is the checked relay's: an operator."""
+    def bind(self, origin: Origin, nonce: str) -> None:
+        """Once: whose answers come through here. `origin` is the checked relay's, an operator; `nonce` is its claim."""
         assert self._bound is None
         assert origin.role is Role.OPERATOR
-        self._bound = origin
+        self._bound, self._nonce = origin, nonce
 
     @property
     def _origin(self) -> Origin:

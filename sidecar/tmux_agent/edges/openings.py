@@ -18,6 +18,8 @@ from .desk import ServiceDesk
 from .ui.popup import Popup
 from .ui.wire import Attach
 
+SPARE_S = 1.0  # after a relay came, when its person looks rather than types
+
 
 class Openings:
     """By nonce. `begin` is called for each popup that is opened, `take` for each relay that may have one."""
@@ -25,14 +27,17 @@ class Openings:
     def __init__(self, system: System) -> None:
         self._system = system
         self._ahead: dict[str, tuple[ServiceDesk, Popup]] = {}
+        self._spare: tuple[ServiceDesk, Popup] | None = None  # made beforehand, of what the last one was made of
         self._last: dict[str, Attach] = {}  # by server: what its last relay said; the next will say the same
 
     def begin(self, opening: Opening) -> None:
         """Starts to paint; dropped after the time that a nonce has."""
         known = self._last.get(opening.server) or Attach(columns=0, rows=0)
         attach = _placed(known, opening, opening.columns, opening.rows)
-        desk = ServiceDesk(self._system, opening.nonce)
-        popup = Popup(desk, attach)
+        if self._spare is None or self._spare[1].attach != attach:
+            self._make_spare(attach)
+        assert self._spare is not None
+        (desk, popup), self._spare = self._spare, None
         popup.start()
         self._ahead[opening.nonce] = (desk, popup)
         asyncio.get_running_loop().call_later(NONCE_SECONDS, self._drop, opening.nonce)
@@ -51,12 +56,18 @@ class Openings:
         )
         self._last[opening.server] = told
         attach = _placed(told, opening, said.columns, said.rows)
-        desk, popup = self._ahead.pop(opening.nonce, (ServiceDesk(self._system, opening.nonce), None))
-        desk.bind(operator)
+        desk, popup = self._ahead.pop(opening.nonce, (ServiceDesk(self._system), None))
+        desk.bind(operator, opening.nonce)
+        asyncio.get_running_loop().call_later(SPARE_S, self._make_spare, attach)
         if popup is not None and popup.attach != attach:
             popup.drop()
             popup = None
         return desk, attach, popup
+
+    def _make_spare(self, attach: Attach) -> None:
+        """Of 13 ms until a popup has painted, 4 are for making it: before anybody waits."""
+        desk = ServiceDesk(self._system)
+        self._spare = (desk, Popup(desk, attach))
 
     def close(self) -> None:
         for nonce in list(self._ahead):
