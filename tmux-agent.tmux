@@ -9,8 +9,8 @@ PLUGIN_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 
 # Internal commands only: pressing the key starts no process. The words are those of signals.py.
 append='set-environment -gFh TMUX_AGENT_EVENTS "#{=-2000:TMUX_AGENT_EVENTS} press:popup:#{client_name}"'
-press="if-shell -F '#{?TMUX_AGENT_CHANNEL,#{TMUX_AGENT_EVENTS},quiet}' { ${append} } {
-	${append} ; run-shell -C 'wait-for -S #{TMUX_AGENT_CHANNEL}' }"
+wake="if-shell -F '#{m:* ${hidden_session} *, #{S:#{session_name} }}' { send-keys -t '=${hidden_session}:' Enter }"
+press="if-shell -F '#{TMUX_AGENT_EVENTS}' { ${append} } { ${append} ; ${wake} }"
 start="display-message -d 5000 'tmux-agent: the sidecar is not running; starting it, press again in a moment'
 	run-shell -b '#{q:TMUX_AGENT_ENSURE} key'"
 

@@ -25,6 +25,6 @@ hook_index="77"
 message_index="78"
 our_hooks="client-attached client-detached client-session-changed session-created session-renamed session-closed
 window-linked window-unlinked window-renamed window-layout-changed pane-exited pane-died
-after-split-window after-new-window after-kill-pane"
+after-split-window after-new-window after-kill-pane pane-title-changed"
 our_variables="tmux_agent tmux_agent_pending TMUX_AGENT_STATUS TMUX_AGENT_PENDING
-TMUX_AGENT_EVENTS TMUX_AGENT_ALIVE TMUX_AGENT_CHANNEL TMUX_AGENT_ENSURE TMUX_AGENT_KEY"
+TMUX_AGENT_EVENTS TMUX_AGENT_ALIVE TMUX_AGENT_TITLES TMUX_AGENT_ENSURE TMUX_AGENT_KEY"

@@ -189,9 +189,9 @@ def forged_press(tmux_socket: Path | str, client: str = "") -> str:
     """Shell text that tells the sidecar of a key press by the variables that the key uses."""
     tmux = f"env -u TMUX tmux -S {tmux_socket}"
     name = client or newest_client(tmux)
-    channel = f"$({tmux} show-environment -gh TMUX_AGENT_CHANNEL | cut -d= -f2)"
-    wait = f'until [ -n "{name}" ] && [ -n "{channel}" ]; do :; done'
-    forge = f'{tmux} set-environment -gh TMUX_AGENT_EVENTS "press:popup:{name}"; {tmux} wait-for -S {channel}'
+    wait = f'until [ -n "{name}" ] && {tmux} has-session -t =_tmux-agent; do :; done'
+    say = f'{tmux} set-environment -gh TMUX_AGENT_EVENTS "press:popup:{name}"'
+    forge = f"{say}; {tmux} send-keys -t =_tmux-agent: Enter"
     return f"{{ {wait}; {forge}; }}"
 
 

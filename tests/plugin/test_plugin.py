@@ -106,12 +106,14 @@ def test_loading_is_quick(world: World) -> None:
 
 
 def test_key_signals_with_the_client(world: World) -> None:
-    """With a sidecar there, the key leaves its client's name and wakes the channel once until it is read."""
+    """With a sidecar there, the key leaves its client's name and wakes the sidecar once until it is read."""
     world.load()
     world.called()
     server = world.server
-    server.run("set-environment", "-gh", signals.ALIVE, "1", ";", "set-environment", "-gh", signals.CHANNEL, "chan")
-    terminal = server.attach()
+    server.run("set-environment", "-gh", signals.ALIVE, "1")
+    woken = f"read x; {TMUX} -S {server.socket} wait-for -S chan; cat"
+    server.run("new-session", "-d", "-s", signals.SESSION, "sh", "-c", woken)
+    terminal = server.attach("attach-session", "-t", "=main")
     terminal.press("\x02", "A")
     server.run("wait-for", "chan")
     terminal.press("\x02", "A")

@@ -276,7 +276,7 @@ def test_leftover_of_a_session_manager_is_replaced(tmux: Server) -> None:
     async def main() -> None:
         async with serving(tmux) as (_, events):
             await events.wait_for(Connected)
-            assert tmux.run("display-message", "-p", "-t", f"={HIDDEN}:", "#{session_attached}") == "2"
+            assert tmux.run("display-message", "-p", "-t", f"={HIDDEN}:", "#{session_attached}") == "1"
 
     run(main())
 
@@ -320,8 +320,7 @@ def test_death_is_noticed_by_tmux_itself(tmux: Server) -> None:
             await events.wait_for(Connected)
             assert tmux.run("display-message", "-p", "#{TMUX_AGENT_ALIVE}") == str(os.getpid())
             server._task.cancel()  # type: ignore[union-attr]
-            for connection in (server._waiter, server._commands):
-                connection._process.send_signal(signal.SIGKILL)  # type: ignore[union-attr]
+            server._commands._process.send_signal(signal.SIGKILL)  # type: ignore[union-attr]
             tmux.run("wait-for", "ensured")
             assert tmux.run("display-message", "-p", "#{tmux_agent}|#{TMUX_AGENT_ALIVE}|") == "gone||"
             assert sessions(tmux) == ["main"]
@@ -359,6 +358,39 @@ def test_killed_sidecar_is_noticed(tmux: Server, inherited: str) -> None:
     assert tmux.run("display-message", "-p", "#{tmux_agent}|#{TMUX_AGENT_ALIVE}|") == "gone||"
 
 
+def test_kills_in_a_storm_leave_the_server(tmux: Server) -> None:
+    """kill -9 again and again, while titles are compared, keys pressed and panes end: tmux lives, and notices."""
+    titles = "while :; do printf '\\033]2;\u2733 a\\007\\033]2;b\\007'; sleep 0.01; done"
+    tmux.run("new-session", "-d", "-s", "main", "sh", "-c", titles)
+    tmux.run("bind-key", "A", signals.push("press:popup:#{client_name}"))
+    person, pid = tmux.attach(), tmux.run("display-message", "-p", "#{pid}")
+    program = (
+        "import asyncio, sys\n"
+        "from tmux_agent.core import screens\n"
+        "from tmux_agent.services.tmux.control import TmuxServer\n"
+        "async def main():\n"
+        "    server = TmuxServer(sys.argv[1], lambda *_: None, tmux=sys.argv[2], died='gone')\n"
+        "    await server.start(); await server.connected.wait(); await server.watch(screens.CALM)\n"
+        "    print('ready', flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    argv = [sys.executable, "-c", program, tmux.socket, TMUX]
+    env = {**os.environ, "PYTHONPATH": str(Path(control.__file__).parents[3])}
+    for _ in range(20):
+        with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as sidecar:
+            assert sidecar.stdout is not None
+            assert sidecar.stdout.readline() == "ready\n"
+            person.press("\x02", "A")
+            tmux.run("new-window", "-d", "true", ";", "split-window", "-d", "-t", "main", "true")
+            sidecar.kill()
+        end = time.monotonic() + 10
+        while HIDDEN in sessions(tmux):
+            assert time.monotonic() < end
+            person.read()
+        assert tmux.run("display-message", "-p", "#{pid}|#{tmux_agent}") == f"{pid}|gone"
+
+
 def test_events_do_not_pile_up_unread(tmux: Server) -> None:
     """While nobody reads, the variable that collects signals stays short."""
     tmux.run("new-session", "-d", "-s", "main")
@@ -374,6 +406,7 @@ def test_events_do_not_pile_up_unread(tmux: Server) -> None:
         (f"{signals.EVENTS}=", []),
         (f"{signals.EVENTS}= changed changed", [Changed()]),
         (f"{signals.EVENTS}=ess:popup:/dev/x changed press:popup:client-5", [Changed(), Pressed("popup", "client-5")]),
+        (f"{signals.EVENTS}= titles titles", [signals.Retitled()]),
         (f"-{signals.EVENTS}", []),
     ],
 )

@@ -1,8 +1,8 @@
 """Notices what no hook of an agent tells: its own dialog was answered there, it was interrupted, or it died.
 
-Owns when to look: tmux itself compares the panes' titles, once a second while an agent works or its question waits
-(a subscription, man tmux "refresh-client -B"; nothing of ours polls, and no process starts), and a pane's screen is
-read only when its title changed. Must not own: what a screen says (core/screens.py), approvals, states.
+Owns when to look: while an agent works or its question waits tmux tells when titles change (TmuxServer.watch; nothing
+polls, and no process starts), and a pane's screen is read only when its title changed. Must not own: what a screen
+says (core/screens.py), approvals, states.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from .approvals import Approvals
 from .tmux.control import TmuxServer
 
 DRAWN_SECONDS = 0.7  # after which a dialog is drawn, or was answered: its hook runs some 0.1 s ahead of it
-NAME = "tmux-agent"  # of the subscription; it is our client's own
 CLAUDE = "claude"
 
 
@@ -36,7 +35,7 @@ class Dialogs:
         self._since: dict[str, float] = {}  # when an approval was first heard of, by the loop's clock
 
     def forget(self, server: TmuxServer) -> None:
-        """Its connection is a new one, or is gone: nothing is subscribed to."""
+        """Its connection is a new one, or is gone: nothing is watched."""
         self._watched.pop(server.socket, None)
 
     def changed(self, server: TmuxServer) -> None:
@@ -49,10 +48,10 @@ class Dialogs:
             self._watched[server.socket] = watched
             pending = {one.request_id for one in self._approvals.pending()}
             self._since = {one: since for one, since in self._since.items() if one in pending}
-            self._spawn(self._subscribe(server, on=bool(watched)))
+            self._spawn(self._watch(server, on=bool(watched)))
 
     async def titles(self, server: TmuxServer, value: str) -> None:
-        """What tmux found: the panes that are calm. Comes after each change, and once after each subscription."""
+        """What tmux found: the panes that are calm. Comes after each change, and once after each _watch()."""
         calm = frozenset(value.split())
         busy = [one for one in self._asking(server) if one.origin.pane not in calm]
         before = asyncio.get_running_loop().time() - DRAWN_SECONDS
@@ -64,7 +63,7 @@ class Dialogs:
             if agent.pane in calm and await self._shows(server, agent.pane) is Screen.PROMPT:
                 self._agents.rests(agent.session)
         if young:
-            await self._subscribe(server, on=True)
+            await self._watch(server, on=True)
 
     async def gone(self, session: str, why: str) -> None:
         """An agent has left. Its hooks run in sessions of their own and outlive it: nobody ends their questions."""
@@ -92,9 +91,9 @@ class Dialogs:
     async def _left(self, server: TmuxServer, approval: Approval) -> bool:
         return await self._shows(server, approval.origin.pane) in (Screen.WORKING, Screen.PROMPT)
 
-    async def _subscribe(self, server: TmuxServer, *, on: bool) -> None:
-        """Subscribed to anew, tmux tells the value at its next look in any case."""
-        await server.command("refresh-client", "-B", f"{NAME}::{screens.CALM}" if on else NAME)
+    async def _watch(self, server: TmuxServer, *, on: bool) -> None:
+        """Watched anew, the value is told within a second in any case."""
+        await server.watch(screens.CALM if on else "")
 
     async def _shows(self, server: TmuxServer, pane: str | None) -> Screen | None:
         """None: the pane is gone, or tmux is."""

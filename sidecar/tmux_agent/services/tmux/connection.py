@@ -9,8 +9,11 @@ the rest are skipped and get no answer.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import secrets
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -24,6 +27,19 @@ Argv = Sequence[str]
 def environment() -> dict[str, str]:
     """Ours without what says that we are inside tmux: a client would refuse to attach from there."""
     return {name: value for name, value in os.environ.items() if name not in ("TMUX", "TMUX_PANE")}
+
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_us() -> None:
+    """In the child: ends with the thread that started it, the event loop's.
+
+    Its input's end does not always make it leave: while tmux has something to write that nobody reads, it stays.
+    """
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Pending:
@@ -64,6 +80,7 @@ class Connection:
             start_new_session=True,
             limit=control_mode.LINE_BYTES,
             env=environment(),
+            preexec_fn=_die_with_us,
         )
         connection = cls(process, notify)
         try:

@@ -1,19 +1,22 @@
-"""A tmux server that we serve: its connections, what is in it, and who lands where.
+"""A tmux server that we serve: its connection, what is in it, and who lands where.
 
-Owns the two control clients (commands; the wait for signals), the hidden session they sit on, reconnecting, and the
-snapshot that is kept fresh by tmux's own events. Must not own: meaning of keys, badges (badge.py), popups (popups.py).
+Owns the control client (commands; signals come on it as output of the hidden pane), the hidden session it sits on,
+reconnecting, and the snapshot that is kept fresh by tmux's own events. Must not own: meaning of keys, badges
+(badge.py), popups (popups.py).
 
 The hidden session is made only once another session exists: made first it would take session number 0. When our
-process dies, however it dies, its clients leave, and a hook closes the session: that is how tmux notices. It never
+process dies, however it dies, its client leaves, and a hook closes the session: that is how tmux notices. It never
 keeps a server alive: as the last session it is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import secrets
+import signal
 import socket as sockets
 import struct
 import sys
@@ -24,8 +27,9 @@ from msgspec import Struct
 
 from tmux_agent.core import control_mode, errors
 from tmux_agent.services.tmux import signals, snapshot
+from tmux_agent.services.tmux.comparison import Comparison
 from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment
-from tmux_agent.services.tmux.signals import Changed, Pressed
+from tmux_agent.services.tmux.signals import Changed, Pressed, Retitled
 from tmux_agent.services.tmux.snapshot import Client, Pane, Session, Window
 
 OLDEST = (3, 2)
@@ -48,9 +52,8 @@ class Lost(Struct, frozen=True):
 
 
 class Compared(Struct, frozen=True):
-    """A format that was subscribed to (`refresh-client -B`) has another value now."""
+    """The format that is watched (TmuxServer.watch) has another value now."""
 
-    name: str
     value: str
 
 
@@ -79,11 +82,11 @@ class TmuxServer:
         self._on_event = on_event
         self._died = died
         self._session = ""
-        self._channel = ""
         self._commands: Connection | None = None
-        self._waiter: Connection | None = None
+        self._comparison: Comparison | None = None
         self._task: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
+        self._woken = asyncio.Event()
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -192,41 +195,54 @@ class TmuxServer:
 
     # --- connecting --------------------------------------------------------------------------------
 
-    def _argv(self, *argv: str) -> list[str]:
-        return [self.tmux, "-N", "-u", "-S", self.socket, "-C", *argv, "-f", "no-output,ignore-size"]
-
     async def _connect(self) -> None:
         self._moved.clear()
-        self._channel = f"tmux-agent-{secrets.token_hex(8)}"
+        self._woken.clear()
         await self._clear_leftover()
-        # Two words: tmux starts `cat` itself, without a shell.
-        new = self._argv("new-session", "-s", signals.SESSION, "-n", "sidecar", "-x", "80", "-y", "24", "-c", "/")
-        self._commands = await Connection.open([*new, "cat", "-"], self._notified)
+        # Several words: tmux starts `dd` itself, without a shell. It reads what we press and writes nothing.
+        self._commands = await Connection.open(
+            [
+                self.tmux, "-N", "-u", "-S", self.socket, "-C", "new-session", "-s", signals.SESSION, "-n", "sidecar",
+                "-x", "80", "-y", "24", "-c", "/", "-f", "ignore-size", "dd", "of=/dev/null",
+            ],
+            self._notified,
+        )  # fmt: skip
+        self._comparison = Comparison(self._commands.line, lambda value: self._emit(Compared(value)))
         self._session = (await self._commands.line([("display-message", "-p", "#{session_id}")]))[0][0]
         options = [
             # A person's `on` could crash tmux (signals.install).
             ("set-option", "-t", self._session, "destroy-unattached", "off"),
             # A person's `off` would move us into their session when somebody kills ours.
             ("set-option", "-t", self._session, "detach-on-destroy", "on"),
-        ]
-        await self._commands.line(options)
-        attach = self._argv("attach-session", "-t", self._session)
-        self._waiter = await Connection.open(attach, self._notified)
-        variables = [
-            *signals.listen(self._channel),
+            # What wakes us is nobody's activity.
+            ("set-option", "-w", "-t", f"{self._session}:", "monitor-activity", "off"),
+            ("set-environment", "-gh", signals.EVENTS, ""),
             ("set-environment", "-gh", signals.ALIVE, str(os.getpid())),
         ]
-        await self._commands.line(variables)
+        await self._commands.line(options)
         # One line would stop at the first hook that this version does not know.
         await self._commands.lines(signals.install(self._died, self._session))
         await self._refresh()
         self.connected.set()
 
     async def _clear_leftover(self) -> None:
-        """A session manager may have brought back a session of our name from an earlier life, with nobody in it."""
+        """Ends a session of our name from an earlier life: a session manager's, or of a sidecar that was killed.
+
+        tmux keeps a control client for ever that was told to leave while it had something to write and nobody reads.
+        """
         sessions = snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())
         for session in sessions:
-            if session.name == signals.SESSION and session.attached == 0:
+            if session.name != signals.SESSION:
+                continue
+            if session.attached:
+                alive = (await self._fork("display-message", "-p", f"#{{{signals.ALIVE}}}")).strip()
+                if _runs(alive):
+                    return
+                for client in snapshot.clients((await self._fork(*snapshot.CLIENTS)).splitlines()):
+                    if client.session == session.id and client.control and client.pid > 1:
+                        with contextlib.suppress(OSError):
+                            os.kill(client.pid, signal.SIGKILL)
+            with contextlib.suppress(errors.Unavailable):  # a hook may have been faster
                 await self._fork("kill-session", "-t", session.id)
 
     def _notified(self, notification: control_mode.Notification) -> None:
@@ -234,17 +250,19 @@ class TmuxServer:
             session = notification.args.split(b" ", 1)[0].decode("ascii", "replace")
             if session != self._session:
                 self._moved.set()
-        elif notification.name == "subscription-changed":
-            head, _, value = notification.args.decode("utf-8", "replace").partition(" : ")
-            self._emit(Compared(head.partition(" ")[0], value))
+        elif notification.name == "session-renamed":
+            session, _, name = notification.args.decode("utf-8", "replace").partition(" ")
+            if session == self._session and name != signals.SESSION:
+                self._moved.set()  # keys and hooks know it by its name
+        elif notification.name == "output":
+            self._woken.set()
 
     async def _disconnect(self) -> None:
         self.connected.clear()
         self.clients, self.sessions, self.panes, self.all_panes = (), (), (), ()
-        for connection in (self._waiter, self._commands):
-            if connection is not None:
-                await connection.close()
-        self._commands = self._waiter = None
+        if self._commands is not None:
+            await self._commands.close()
+        self._commands = self._comparison = None
         self._session = ""
 
     # --- attending ---------------------------------------------------------------------------------
@@ -252,12 +270,12 @@ class TmuxServer:
     async def _attend(self) -> str:
         """Serves signals until the connection ends; returns why it did."""
         assert self._commands is not None
-        assert self._waiter is not None
+        assert self._comparison is not None
         ends = {
             asyncio.create_task(self._commands.closed.wait()): "tmux closed the connection",
-            asyncio.create_task(self._waiter.closed.wait()): "tmux closed the connection",
             asyncio.create_task(self._moved.wait()): "tmux moved us into another session",
-            asyncio.create_task(self._signals(self._commands, self._waiter)): "tmux stopped signalling",
+            asyncio.create_task(self._signals(self._commands, self._comparison)): "tmux stopped signalling",
+            asyncio.create_task(self._comparison.run()): "tmux stopped comparing",
             asyncio.create_task(self._resync()): "tmux stopped answering",
         }
         try:
@@ -268,19 +286,34 @@ class TmuxServer:
             await asyncio.gather(*ends, return_exceptions=True)
         return ends[done.pop()]
 
-    async def _signals(self, commands: Connection, waiter: Connection) -> None:
+    async def _signals(self, commands: Connection, comparison: Comparison) -> None:
         while True:
-            await waiter.line([("wait-for", self._channel)], timeout=None)
+            await self._woken.wait()
+            self._woken.clear()
             said, _ = await commands.line(signals.take())
             for event in signals.parse(said[0] if said else ""):
                 if isinstance(event, Changed):
                     await self._refresh()
-                self._emit(event)
+                if not isinstance(event, Pressed):
+                    comparison.look()
+                if not isinstance(event, Retitled):
+                    self._emit(event)
 
     async def _resync(self) -> None:
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
+            self._woken.set()  # somebody in the hidden pane may have stopped its terminal
+            await self.line([("clear-history", "-t", f"{self._session}:")])
             await self._refresh()
+
+    async def watch(self, format_: str) -> None:
+        """Emits Compared with the value of `format_` within a second, and when a changed title or pane changes it.
+
+        One format at a time, which a reconnection forgets; "" ends it. Raises errors.Unavailable.
+        """
+        self._connection()
+        assert self._comparison is not None
+        await self._comparison.watch(format_)
 
     async def refresh(self) -> None:
         """Reads clients, sessions and panes anew: for a peer that descends from this server and is in no known pane."""
@@ -358,6 +391,19 @@ class TmuxServer:
     def by_pid(self) -> dict[int, Pane]:
         """The pane of each program that tmux started. Dead panes are left out: their pid may be another's by now."""
         return {pane.pid: pane for pane in self.panes if not pane.dead}
+
+
+def _runs(pid: str) -> bool:
+    """Whether a process of that number exists, and is not us."""
+    if not pid.isdecimal() or int(pid) in (0, os.getpid()):
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _chain(commands: Sequence[Argv]) -> list[str]:

@@ -1,13 +1,13 @@
 """How tmux tells us of things: hooks and keys that run internal commands only, so that no process starts.
 
-Owns the names that we take in a tmux server (variables, hook index, channel, hidden session) and the commands that
-are put into hooks. Must not own: connections (control.py), the key's binding (tmux-agent.tmux, which appends to the
-same variable in the same words).
+Owns the names that we take in a tmux server (variables, hook index, hidden session) and the commands that are put into
+hooks. Must not own: connections (control.py), the key's binding (tmux-agent.tmux, which appends to the same variable in
+the same words).
 
 Each signal appends a word to a variable, which is read and emptied at once. Only the first word after that wakes us:
-tmux forgets a channel that is signalled twice with nobody waiting (cmd-wait-for.c, 3.2 to 3.6: the second signal undoes
-the first). For the same reason every connection has a channel of its own, whose name stands in a variable too.
-The variable is cut from the left: while nobody reads, it does not grow.
+Enter, pressed in the hidden session's pane, whose terminal echoes it, which tmux tells our client (`%output`). No
+control client ever waits in a command: tmux 3.2 crashes when one that died in `wait-for` is woken. The variable is cut
+from the left: while nobody reads, neither it nor the pane grows.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ from msgspec import Struct
 from tmux_agent.core import control_mode
 
 SESSION = "_tmux-agent"  # hidden session; the plugin's scripts know it too
-CHANNEL = "TMUX_AGENT_CHANNEL"  # name of the wait-for channel
 EVENTS = "TMUX_AGENT_EVENTS"
 ALIVE = "TMUX_AGENT_ALIVE"  # the sidecar's pid while it serves this server
+TITLES = "TMUX_AGENT_TITLES"  # not empty: we were told that a title changed, and have not looked yet
 ENSURE = "TMUX_AGENT_ENSURE"  # set by the plugin: the script that starts a sidecar
-VARIABLES = (ALIVE, EVENTS, CHANNEL)
+VARIABLES = (ALIVE, EVENTS, TITLES)
 INDEX = 77  # our place in the hooks' arrays: the person's own hooks stay
 
-HOOKS = (
+CHANGES = (
     "client-attached", "client-detached", "client-session-changed",
     "session-created", "session-renamed", "session-closed",
     "window-linked", "window-unlinked", "window-renamed", "window-layout-changed",
     "pane-exited", "pane-died", "after-split-window", "after-new-window", "after-kill-pane",
 )  # fmt: skip
+TITLE_CHANGES = "pane-title-changed"
+HOOKS = (*CHANGES, TITLE_CHANGES)
 
 Argv = Sequence[str]
 
@@ -47,12 +49,19 @@ class Changed(Struct, frozen=True):
     """Clients, sessions, windows or panes are not what they were."""
 
 
-def push(word: str) -> str:
-    """The tmux commands of a hook or key that tell us `word` (a format). While nobody listens they wake nobody."""
+class Retitled(Struct, frozen=True):
+    """Some pane's title is another: told once, until watch_titles() or looked() is run."""
+
+
+def push(word: str, *wake: str) -> str:
+    """The tmux commands of a hook or key that tell us `word` (a format), by `wake` where the hidden pane is not it.
+
+    Without a hidden session nothing is woken, and nothing is an error: the person would see it.
+    """
     append = ("set-environment", "-gFh", EVENTS, f"#{{=-2000:{EVENTS}}} {word}")
-    wake = ("run-shell", "-C", f"wait-for -S #{{{CHANNEL}}}")  # expands the channel's name; starts no process
-    quiet = f"#{{?{CHANNEL},#{{{EVENTS}}},quiet}}"
-    return text([("if-shell", "-F", quiet, text([append]), text([append, wake]))])
+    there = f"#{{m:* {SESSION} *, #{{S:#{{session_name}} }}}}"
+    enter = ("if-shell", "-F", there, text([("send-keys", "-t", f"={SESSION}:", "Enter")]))
+    return text([("if-shell", "-F", f"#{{{EVENTS}}}", text([append]), text([append, wake or enter]))])
 
 
 def text(commands: Sequence[Argv]) -> str:
@@ -61,38 +70,54 @@ def text(commands: Sequence[Argv]) -> str:
 
 
 def listen(channel: str) -> list[Argv]:
-    """The commands, for one line, that open `channel` and make tmux tell of new sessions."""
+    """The commands, for one line, that make tmux tell of new sessions on the `wait-for` channel `channel`."""
     return [
         ("set-environment", "-gh", EVENTS, ""),
-        ("set-environment", "-gh", CHANNEL, channel),
-        ("set-hook", "-g", f"session-created[{INDEX}]", push("changed")),
+        ("set-hook", "-g", f"session-created[{INDEX}]", push("changed", "wait-for", "-S", channel)),
     ]
 
 
-def install(died: str, session: str) -> list[Argv]:
-    """The commands that make tmux tell us, and notice when one of our two clients leaves the hidden `session` (id).
+def _exists(session: str) -> str:
+    return f"#{{m:*{session} *,#{{S:#{{session_id}} }}}}"
 
-    Then the badge says `died` (tmux format), the plugin's script is run, and the session is killed. Two crashes of tmux
-    are kept out of: it is not left to `destroy-unattached`, because where two clients leave such a session at once tmux
-    3.2 and 3.3 free it under the second (server_check_unattached, notify_client); and nobody signals the channel once
-    the client that waits on it is gone, because 3.2 would answer that client (cmdq_next, control_write). A hook's
-    commands fire no hooks: all of it stands in this one. 3.2 does not say whose leaving it was,
-    so those left are counted.
+
+def install(died: str, session: str) -> list[Argv]:
+    """The commands that make tmux tell us, and notice when our client leaves the hidden `session` (id).
+
+    Then the badge says `died` (tmux format), the plugin's script is run, and the session is killed. It is not left to
+    `destroy-unattached`: where two clients leave such a session at once tmux 3.2 and 3.3 free it under the second
+    (server_check_unattached, notify_client). A hook's commands fire no hooks: all of it stands in this one. 3.2 does
+    not say whose leaving it was, so those left are counted.
     """
     changed = push("changed")
     ensure = ("run-shell", "-b", f"#{{q:{ENSURE}}} died")
     attached = f"#{{S:#{{?#{{==:#{{session_id}},{session}}},#{{session_attached}},}}}}"
     gone = [
         *(("set-environment", "-gu", name) for name in VARIABLES),
+        watch_titles(on=False),
         ("set-environment", "-gh", "tmux_agent", died),
         ("set-environment", "-gh", "TMUX_AGENT_STATUS", died),
         ("if-shell", "-F", f"#{{{ENSURE}}}", text([ensure])),
-        ("if-shell", "-F", f"#{{m:*{session} *,#{{S:#{{session_id}} }}}}", text([("kill-session", "-t", session)])),
+        ("if-shell", "-F", _exists(session), text([("kill-session", "-t", session)])),
     ]
     once = text([("if-shell", "-F", f"#{{{ALIVE}}}", text(gone))])
-    left = text([("if-shell", "-F", f"#{{m:[2-9]*,{attached}}}", changed, once)])
-    hooks = {**dict.fromkeys(HOOKS, changed), "client-detached": left}
-    return [("set-hook", "-g", f"{name}[{INDEX}]", commands) for name, commands in hooks.items()]
+    left = text([("if-shell", "-F", f"#{{m:[1-9]*,{attached}}}", changed, once)])
+    hooks = {**dict.fromkeys(CHANGES, changed), "client-detached": left}
+    installed = [("set-hook", "-g", f"{name}[{INDEX}]", commands) for name, commands in hooks.items()]
+    return [*installed, watch_titles(on=False)]
+
+
+def watch_titles(*, on: bool) -> Argv:
+    """The command that makes tmux tell of titles. A pane that writes thousands of them wakes us once."""
+    if not on:
+        return ("set-hook", "-gu", f"{TITLE_CHANGES}[{INDEX}]")
+    once = text([("set-environment", "-gh", TITLES, "1")]) + " ; " + push("titles")
+    return ("set-hook", "-g", f"{TITLE_CHANGES}[{INDEX}]", text([("if-shell", "-F", f"#{{?{TITLES},,1}}", once)]))
+
+
+def looked() -> Argv:
+    """The command after which the next title is told again."""
+    return ("set-environment", "-gh", TITLES, "")
 
 
 def leave(session: str) -> list[Argv]:
@@ -111,11 +136,13 @@ def take() -> list[Argv]:
     return [("show-environment", "-gh", EVENTS), ("set-environment", "-gh", EVENTS, "")]
 
 
-def parse(line: str) -> Iterator[Pressed | Changed]:
-    """The events in what take() read. `Changed` at most once; a word that was cut in half is dropped."""
+def parse(line: str) -> Iterator[Pressed | Changed | Retitled]:
+    """The events in what take() read. Those without a client at most once; a word that was cut in half is dropped."""
     words = line.partition("=")[2].split()
     if "changed" in words:
         yield Changed()
+    if "titles" in words:
+        yield Retitled()
     for word in words:
         match word.split(":", 2):
             case ["press", key, client]:
