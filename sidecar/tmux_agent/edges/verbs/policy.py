@@ -79,11 +79,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     trust.add_argument("folder", nargs="?", default=".", help="the repository (default: this folder's)")
 
 
-def add_parser(under: Any) -> None:
-    """`policy` as one more sub-command of an argparse sub-parsers object."""
-    add(under.add_parser("policy", help="check, explain, test, replay and trust policies"))
-
-
 def main(args: argparse.Namespace) -> int:
     """Run one of them; gives the exit code (check: 0 allow, 3 ask or deny)."""
     verbs = {
@@ -162,7 +157,7 @@ def _stream(args: argparse.Namespace) -> int:
     for line in source:
         if line.strip():
             write(msgspec.json.encode(_answer(judgement, decoder, line, folder)) + b"\n")
-    sys.stdout.buffer.flush()
+            sys.stdout.buffer.flush()  # whoever asks one by one waits for this line
     return 0
 
 
