@@ -130,24 +130,23 @@ class AuditLog:
         while True:
             try:
                 status = os.stat(self._path)
-            except FileNotFoundError:
-                time.sleep(FOLLOW_SECONDS)
-                continue
-            if status.st_ino != inode:
-                for one in self.records(None, after):  # all files: none is missed when two rotations fall together
-                    after = one.seq
-                    if wanted.fits(one):
-                        yield one
-                offset, inode = 0, status.st_ino
-            if status.st_size < offset:
-                offset = 0
-            for block in _blocks(self._path, offset):
-                offset += len(block)
-                for one in _read(block.splitlines()):
-                    if one.seq > after:
+                if status.st_ino != inode:
+                    for one in self.records(None, after):  # all files: none is missed when two rotations fall together
                         after = one.seq
                         if wanted.fits(one):
                             yield one
+                    offset, inode = 0, status.st_ino
+                if status.st_size < offset:
+                    offset = 0
+                for block in _blocks(self._path, offset):
+                    offset += len(block)
+                    for one in _read(block.splitlines()):
+                        if one.seq > after:
+                            after = one.seq
+                            if wanted.fits(one):
+                                yield one
+            except FileNotFoundError:
+                inode = -1  # not there yet, or renamed by a rotation between two looks: look at all files again
             time.sleep(FOLLOW_SECONDS)
 
     def _from(self, start: int) -> tuple[list[Path], Head]:
