@@ -427,20 +427,3 @@ def test_a_question_is_always_a_persons(play: Callable[[Story], World]) -> None:
         assert approval.digest == digest(approval.action)
 
     play(story)
-
-
-def test_a_place_that_became_another_is_not_touched(play: Callable[[Story], World]) -> None:
-    """What the policy was asked about is looked at again just before it is run."""
-
-    async def story(world: World) -> None:
-        folder = world.worktree / "in"
-        folder.mkdir()
-        task = asyncio.create_task(world.guard.perform(world.wish(world.command("touch", "in/a"))))
-        await world.asked()
-        folder.rmdir()
-        folder.symlink_to("/tmp")
-        await world.answer(True)
-        with pytest.raises(errors.Conflict, match="approved, but not done"):
-            await task
-
-    play(story)

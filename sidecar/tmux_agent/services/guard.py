@@ -16,7 +16,6 @@ import msgspec
 from msgspec import Struct
 
 from ..core import config, errors
-from ..core.facts import Facts
 from ..core.model import (
     Action,
     Answer,
@@ -44,7 +43,6 @@ from .kept_rules import KeptRules
 from .toolbox import Toolbox
 
 PROOF_SECONDS = 30.0
-JUDGED = 1000  # questions whose facts are kept
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -84,7 +82,6 @@ class Guard:
         self._toolbox = toolbox
         self._kept = kept
         self._now = now
-        self._judged_on: dict[str, Facts] = {}
         self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
 
     # --- what the policy says ---
@@ -124,7 +121,6 @@ class Guard:
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
         if decision.verdict is Verdict.ALLOW and not isinstance(wish.action, Ask):
             return await self._run_allowed(wish, decision)
-        self._remember(wish.request_id, judged.facts)
         approval = await self._open(wish, decision)
         return await self._go_on(approval, wish)
 
@@ -169,12 +165,6 @@ class Guard:
             msgspec.structs.replace(approval, facts=facts, preview=preview, expires=now + timedelta(seconds=seconds))
         )
 
-    def _remember(self, request_id: str, facts: Facts) -> None:
-        """What the policy rested on when it asked; the oldest are forgotten first."""
-        self._judged_on[request_id] = facts
-        while len(self._judged_on) > JUDGED:
-            del self._judged_on[next(iter(self._judged_on))]
-
     async def _go_on(self, approval: Approval, wish: Wish) -> Outcome:
         approval = await self.settled(approval)
         if approval.state is not ApprovalState.APPROVED:
@@ -217,11 +207,7 @@ class Guard:
 
     async def _run_approved(self, approval: Approval, origin: Origin) -> Outcome:
         """Run the STORED action, which is what the person saw, if the facts they saw still hold."""
-        changed = await self._toolbox.changed(approval.action, origin, approval.facts)
-        judged_on = self._judged_on.pop(approval.request_id, None)  # gone after a restart, and of what was edited
-        if judged_on is not None and not changed and not (approval.answer and approval.answer.edited):
-            changed = self._judgement.still_holds(approval.action, judged_on)
-        if changed:
+        if changed := await self._toolbox.changed(approval.action, origin, approval.facts):
             raise errors.Conflict(f"approved, but not done: {changed}; ask again")
         if self.check(approval.action, origin).verdict is Verdict.DENY:
             raise errors.Conflict("approved, but not done: the policy denies it by now")
