@@ -88,8 +88,10 @@ quoted() {
 	printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"
 }
 
-# add_command: makes `tmux-agent` a command, where there is a folder for such and the name is free.
+# add_command: a folder for PATH that holds our command alone, not the environment's python and pip; and a command at
+# once where there is a folder for such and the name is free.
 add_command() {
+	mkdir -p "${data}/bin" && ln -sfn "${data}/env/bin/tmux-agent" "${data}/bin/tmux-agent"
 	link="${HOME}/.local/bin/tmux-agent"
 	[ -d "${HOME}/.local/bin" ] && [ ! -e "${link}" ] && ln -sfn "${data}/env/bin/tmux-agent" "${link}"
 }
@@ -110,8 +112,7 @@ install() {
 		fail "the installation failed: $(tail -n 1 "${log}") (all of it: ${log}); prefix + key tries again"
 	fi
 	use_environment
-	add_command
-	say "installed; its command is ${data}/env/bin/tmux-agent"
+	say "installed; its command is ${data}/bin/tmux-agent"
 }
 
 main() {
@@ -122,6 +123,7 @@ main() {
 		take_lock || fail "cannot install into ${data}"
 		is_complete || install
 	fi
+	add_command
 	# Another checkout of the plugin may have been used before.
 	add_package >/dev/null 2>&1 </dev/null || fail "${environment} does not work; remove it and try again"
 	printf '%s\n' "${data}/env/bin/tmux-agent"

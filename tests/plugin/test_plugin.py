@@ -300,6 +300,8 @@ def test_installs_once_from_hashes(installer: World) -> None:
     assert made.count("venv") == 1
     assert "--require-hashes -r" in made
     assert os.readlink(installer.home / ".local/bin/tmux-agent") == str(command)
+    assert os.listdir(installer.home / "data/tmux-agent/bin") == ["tmux-agent"]
+    assert os.readlink(installer.home / "data/tmux-agent/bin/tmux-agent") == str(command)
     assert (installer.home / "data/tmux-agent/env/lib/tmux-agent.pth").read_text() == f"{PLUGIN}/sidecar\n"
 
 
