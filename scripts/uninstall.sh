@@ -49,7 +49,7 @@ remove_environment() {
 	data=$(data_folder)
 	link="${HOME}/.local/bin/tmux-agent"
 	[ "$(readlink "${link}" 2>/dev/null)" != "${data}/env/bin/tmux-agent" ] || rm -f "${link}"
-	rm -rf "${data}"/env "${data}"/env-* "${data}/bin" "${data}/install.log"
+	rm -rf "${data}"/env "${data}"/env-* "${data:?}/bin" "${data}/install.log"
 }
 
 main() {
