@@ -6,6 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No time limits: how fast an example runs is for the bench. Where all must pass to land (.ci/run) the examples are the
+# same in every run; anywhere else each run looks for new ones.
+settings.register_profile(
+    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.register_profile("same", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("same" if os.environ.get("TMUX_AGENT_NO_SKIPS") else "search")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from tests.patience import PATIENCE
 from tests.plugin.terminal import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 20.0
 CONF = (  # the sidecar is our own child, not the plugin's, so that its use of the machine can be read
     "set -g status-right-length 60\nset -g status-right '[#{tmux_agent}]'\n"
     "set -g @tmux-agent-command '/bin/true'\n"

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from tmux_agent.core import control_mode, errors
 from tmux_agent.core.control_mode import Block, Decoder, Notification
@@ -126,16 +127,14 @@ class Echo:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(control_mode.line([["kill-server"]]))
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=PATIENCE)
 
 
 AWKWARD = st.text(st.sampled_from("aZ09 ~$%#{}'\"\\;\n\r\t*[](),=:&|<>`!-é漢🙂\x1b\x7f\x01"), max_size=40)
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    value=AWKWARD | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
-)
+@settings(max_examples=150)
+@given(value=AWKWARD | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60))
 def test_real_tmux_understands_exactly_the_value(echo: Echo, value: str) -> None:
     """A quoted value reaches tmux as it is, whatever tmux's own language would make of it."""
     assert echo.understood(value) == value.encode() + b"."

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sidecar import PATIENCE, Peer, Sidecar, sidecar
+from tests.patience import PATIENCE
+from tests.sidecar import Peer, Sidecar, sidecar
 
 from tmux_agent import client as client_
 from tmux_agent.client import AsyncClient, Client

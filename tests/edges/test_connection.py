@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from tests.sidecar import PATIENCE, Peer, Sidecar, sidecar
+from tests.patience import PATIENCE
+from tests.sidecar import Peer, Sidecar, sidecar
 
 HELLO = b'{"jsonrpc":"2.0","id":"h","method":"hello"}\n'
 LIMITS = {

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 
 from tmux_agent.edges.verbs import setup
 
@@ -37,7 +38,7 @@ def start(folder: Path, event: str = "PreToolUse", **environ: str) -> subprocess
 
 def relay(folder: Path, event: str = "PreToolUse", data: bytes = INPUT, **environ: str) -> tuple[int, str, str]:
     process = start(folder, event, **environ)
-    out, err = process.communicate(data, timeout=30)
+    out, err = process.communicate(data, timeout=PATIENCE)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -211,15 +212,15 @@ def test_sigterm_ends_it(folder: Path) -> None:
     assert process.stdin
     process.stdin.write(INPUT)
     process.stdin.close()
-    assert here.wait(10)
+    assert here.wait(PATIENCE)
     process.send_signal(signal.SIGTERM)
-    assert closed.wait(10)
-    assert process.wait(10) == -signal.SIGTERM
+    assert closed.wait(PATIENCE)
+    assert process.wait(PATIENCE) == -signal.SIGTERM
     for stream in (process.stdout, process.stderr):
         assert stream
         assert stream.read() == b""
         stream.close()
-    thread.join(10)
+    thread.join(PATIENCE)
     listener.close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.patience import PATIENCE
 
 from tmux_agent.core import protocol as p
 from tmux_agent.core.errors import InvalidParams, Unavailable
@@ -103,7 +104,7 @@ def bash(command: str = "rm x", **more: Any) -> dict[str, Any]:
 
 def run(folder: Path, test: Callable[[Sidecar], Coroutine[Any, Any, None]]) -> None:
     async def whole() -> None:
-        async with asyncio.timeout(20), Sidecar(folder) as sidecar:
+        async with asyncio.timeout(PATIENCE), Sidecar(folder) as sidecar:
             await test(sidecar)
 
     asyncio.run(whole())

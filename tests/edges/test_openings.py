@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.edges.ui.scripted import shell
+from tests.patience import PATIENCE
 
 from tmux_agent.core import protocol as p
 from tmux_agent.core.errors import Forbidden
@@ -67,7 +68,7 @@ class Services:
 
 async def turns(holds: Callable[[], bool]) -> None:
     """Lets the loop turn until it holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0)
 
@@ -80,7 +81,7 @@ async def streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio
 def play(scene: Callable[[Services], Awaitable[None]]) -> None:
     async def run() -> None:
         services = Services()
-        await asyncio.wait_for(scene(services), 30)
+        await asyncio.wait_for(scene(services), PATIENCE)
 
     asyncio.run(run())
 

@@ -1,6 +1,6 @@
 """An agent for test_kill.py: asks and runs through both clients, and says on stdout what it was told, a line each.
 
-    asker.py NAME COUNT
+asker.py NAME COUNT
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from tmux_agent.client import AsyncClient, Client
 from tmux_agent.core.errors import TmuxAgentError
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 def say(unique: str, what: str, told: str) -> None:

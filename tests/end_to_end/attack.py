@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 RESTS = 0.4  # seconds without output after which a screen rests
 
 

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 import psutil
+from tests.patience import PATIENCE
 from tests.plugin.terminal import TMUX, Server, Terminal
-from tests.sidecar import PATIENCE, until
+from tests.sidecar import until
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "TMUX_AGENT_TEST_WORLD"  # in the environment of all that belongs to a world
@@ -151,7 +152,9 @@ class World:
 
     def agent_command(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         env = {**self.environ, **environ}
-        return subprocess.run([self.command, *words], env=env, capture_output=True, text=True, timeout=40, check=False)
+        return subprocess.run(
+            [self.command, *words], env=env, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
 
     def records(self, type_: str = "") -> list[dict[str, Any]]:
         """The audit log, of one type of record if named."""
@@ -254,9 +257,19 @@ class PaneAgent:
 
 
 def popup(terminal: Terminal, sign: str = "tmux-agent") -> str:
-    """Presses prefix + A and waits for `sign` in the popup."""
-    terminal.press(PREFIX, "A")
-    return terminal.wait(lambda text: "┌" in text and sign in text, what=f"a popup with {sign!r}")
+    """Prefix + A until `sign` is in the popup: a press opens none before the former popup's process has ended, and one
+    that comes into an open popup does nothing there."""
+    return terminal.press_until((PREFIX, "A"), lambda text: "┌" in text and sign in text, f"a popup with {sign!r}")
+
+
+def no_popup(server: Server, terminal: Terminal) -> None:
+    """Presses q until it comes to the pane: whatever lay over it, in whatever state, is gone then."""
+
+    def typed() -> int:
+        return server.run("capture-pane", "-p", "-t", "work:").count("q")
+
+    before = typed()
+    terminal.press_until(("q",), lambda _: typed() > before, "q in the pane")
 
 
 def press(terminal: Terminal, key: str, then: str) -> str:

@@ -16,12 +16,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
+
 from tmux_agent.edges.adapters import claude_setup
 from tmux_agent.edges.verbs import setup
 
 KEY = "sk-ant-dummy-0000"
 TESTS = Path(__file__).parents[1]
-WAIT = 30.0
+WAIT = PATIENCE
 
 
 def find() -> str | None:

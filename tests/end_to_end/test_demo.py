@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import psutil
+from tests.patience import PATIENCE
 from tests.plugin.terminal import Terminal
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo"
@@ -55,7 +56,7 @@ def assert_nothing_is_left(printed: str) -> None:
 def test_everything_holds() -> None:
     """Exit code 0, every expectation met by name; nothing of it stays."""
     with started() as demo:
-        printed, _ = demo.communicate(timeout=55)
+        printed, _ = demo.communicate(timeout=4 * PATIENCE)
     assert demo.returncode == 0, printed
     for name in HELD:
         assert f"✓ {name}" in printed
@@ -73,7 +74,7 @@ def test_interrupted() -> None:
             assert line, printed
             printed += line
         demo.send_signal(signal.SIGINT)
-        printed += demo.communicate(timeout=30)[0]
+        printed += demo.communicate(timeout=PATIENCE)[0]
     assert demo.returncode == 130
     assert_nothing_is_left(printed)
 
@@ -81,7 +82,7 @@ def test_interrupted() -> None:
 def test_by_hand() -> None:
     """A person finds the hint, opens the popup, leaves with C-b d, and is told what is on record."""
     with Terminal([str(DEMO)], columns=110, rows=34, env=environ()) as terminal:
-        terminal.wait(lambda text: "⏸4" in text and "press C-b A" in text, 30)
+        terminal.wait(lambda text: "⏸4" in text and "press C-b A" in text, 2 * PATIENCE)
         terminal.press("\x02", "A")
         opened = terminal.wait(lambda text: "4 waiting" in text and "? more" in text)
         while terminal.read(0.1):
@@ -89,14 +90,14 @@ def test_by_hand() -> None:
         terminal.press("q")
         terminal.wait_gone("4 waiting")
         terminal.press("\x02", "d")
-        terminal.wait_for("folder are gone", 20)
-        assert terminal.process.wait(10) == 0
+        terminal.wait_for("folder are gone")
+        assert terminal.process.wait(PATIENCE) == 0
     assert_nothing_is_left(opened)
 
 
 def test_wants_a_terminal() -> None:
     """Without --auto and without a terminal it says what to do, and starts nothing."""
     nothing = subprocess.DEVNULL
-    done = subprocess.run([str(DEMO)], env=environ(), stdin=nothing, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([str(DEMO)], env=environ(), stdin=nothing, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1
     assert done.stderr == "demo: wants a terminal; without one: ./scripts/demo --auto\n"

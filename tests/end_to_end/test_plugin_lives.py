@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import psutil
 import pytest
-from tests.end_to_end.plugin_world import PREFIX, ROOT, World, close, popup, press
+from tests.end_to_end.plugin_world import PREFIX, ROOT, World, close, no_popup, popup, press
 from tests.plugin.terminal import Server
 from tests.sidecar import until
 
@@ -56,7 +56,7 @@ def test_killed_with_the_popup_open(world: World) -> None:
     terminal.wait_for("⏸1")
     terminal.press("q")
     terminal.wait_gone("went away")
-    press(terminal, PREFIX + "A", "touch made")
+    popup(terminal, "touch made")
     press(terminal, "a", "Nothing waits")
     assert agent.hear(number)["data"]["exit_code"] == 0
     assert world.agent_command("audit", "verify").returncode == 0
@@ -78,9 +78,9 @@ def test_killed_at_random_moments(world: World) -> None:
             terminal.read(chance.uniform(0, 0.1))
         os.kill(pid, signal.SIGKILL)
         pid = another(world, server, pid)
-    terminal.press("q", "q")
     until(lambda: server.run("display-message", "-p", "#{tmux_agent_pending}") == "6")
-    press(terminal, PREFIX + "A", "6 waiting")
+    no_popup(server, terminal)
+    popup(terminal, "6 waiting")
     for left in (5, 4, 3, 2, 1):
         press(terminal, "a", f"{left} waiting")
     press(terminal, "a", "Nothing waits")

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.real_claude import KEY, PROGRAM
+from tests.patience import PATIENCE
 from tests.plugin.terminal import Server, Terminal
 
 ROOT = Path(__file__).parents[2]
-WAIT = 30.0
+WAIT = PATIENCE
 SOON = 2.0  # seconds within which what was answered elsewhere has to be seen
 PREFIX, END, CLEAR_LINE, SUBMIT, PAGE_UP = "\x02", "\x05", "\x15", "\x13", "\x1b[5~"
 TOO_SOON = "new under your finger"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from tests.patience import PATIENCE
 from tests.plugin.terminal import Server
 
 from tmux_agent.services.tmux.control import Event, TmuxServer
@@ -24,7 +25,7 @@ class Events:
 
     async def wait(self, holds: Callable[[], bool]) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while not holds():
                     self._news.clear()
                     await self._news.wait()

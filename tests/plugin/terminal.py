@@ -1,8 +1,8 @@
 """A person's terminal for tests: a real tmux client on a pty, read as a person reads it (pyte), with no sleeps.
 
 `Server` is a throwaway tmux server of its own; `Terminal` attaches to it (or runs any program) and offers press(),
-wait_for(), text(), resize() and the number of bytes that reached the terminal. TMUX_AGENT_TEST_TMUX names another
-tmux binary to test with.
+wait_for(), press_until(), text(), resize() and the number of bytes that reached the terminal. TMUX_AGENT_TEST_TMUX is
+another tmux binary to test with.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pathlib import Path
 from types import TracebackType
 
 import pyte
+from tests.patience import AGAIN, PATIENCE
 
 TMUX = os.environ.get("TMUX_AGENT_TEST_TMUX", "tmux")
 # Two clients whose keys come within a millisecond would pass for a paste.
 BASE = "set -g default-shell /bin/sh\nset -g default-command 'exec cat'\nset -g assume-paste-time 0\n"
-PATIENCE = 10.0  # seconds until a test gives up on what should have come
 
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -142,6 +142,21 @@ class Terminal:
             self.read(left)
         return text
 
+    def press_until(self, keys: Sequence[str], holds: Callable[[str], bool], what: str = "the screen") -> str:
+        """Types `keys`, and again where nothing came of it for a while, until `holds(text)`; returns the text."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            self.press(*keys)
+            again = time.monotonic() + AGAIN
+            while not holds(text := self.text()):
+                left = again - time.monotonic()
+                if left <= 0:
+                    break
+                self.read(left)
+            else:
+                return text
+            assert again < end, f"{what} did not come within {PATIENCE} s; the screen was:\n{text}"
+
     def wait_raw(self, data: bytes, seconds: float = PATIENCE) -> None:
         """Waits until `data` is in `raw`: for measuring, without the cost of a screen."""
         end = time.monotonic() + seconds
@@ -190,7 +205,9 @@ class Server:
 
     def run(self, *argv: str, check: bool = True) -> str:
         """What the tmux command prints. The first one starts the server (`new-session -d`)."""
-        done = subprocess.run(self.argv(*argv), env=_environment(self.env), capture_output=True, text=True, timeout=20)
+        done = subprocess.run(
+            self.argv(*argv), env=_environment(self.env), capture_output=True, text=True, timeout=PATIENCE
+        )
         if check and done.returncode != 0:
             raise AssertionError(f"tmux {' '.join(argv)}: {done.stderr}")
         return done.stdout.rstrip("\n")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 from tests.plugin.terminal import TMUX, Server, Terminal
 
 from tmux_agent.services.tmux import badge, signals
@@ -117,7 +118,7 @@ def test_key_signals_with_the_client(world: World) -> None:
     terminal.press("\x02", "A")
     server.run("wait-for", "chan")
     terminal.press("\x02", "A")
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while len(said := list(signals.parse(server.run("show-environment", "-gh", signals.EVENTS)))) < 2:
         assert time.monotonic() < end
     assert said == [signals.Pressed("popup", terminal.tty)] * 2
@@ -265,7 +266,12 @@ def test_names_are_the_same_on_both_sides() -> None:
 
 def run_install(world: World, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SCRIPTS / "install.sh"], env={**world.env, **env}, capture_output=True, text=True, timeout=120, check=False
+        [SCRIPTS / "install.sh"],
+        env={**world.env, **env},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
 
 
@@ -314,7 +320,12 @@ def test_changed_requirements_are_installed(installer: World) -> None:
     def install(requirements: str) -> str:
         (plugin / "requirements.txt").write_text(requirements)
         done = subprocess.run(
-            [plugin / "scripts/install.sh"], env=installer.env, capture_output=True, text=True, timeout=60, check=True
+            [plugin / "scripts/install.sh"],
+            env=installer.env,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
         )
         return os.readlink(Path(done.stdout.strip()).parents[1])
 
@@ -334,7 +345,7 @@ def test_two_installations_at_once_are_one(installer: World) -> None:
         subprocess.Popen([SCRIPTS / "install.sh"], env=installer.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
-    outs = {one.communicate(timeout=60)[0] for one in both}
+    outs = {one.communicate(timeout=PATIENCE)[0] for one in both}
     assert outs == {f"{installer.home}/data/tmux-agent/env/bin/tmux-agent\n".encode()}
     assert (installer.home / "made").read_text().count("venv") == 1
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
+from tests.patience import PATIENCE
 
 from tmux_agent.core.hooks import HookCall, HookKind
 from tmux_agent.core.model import AgentState, Event, Origin, Role
@@ -191,7 +192,7 @@ def test_the_death_of_its_process(tmp_path: Path) -> None:
             agents.on_hook(call("SessionStart", S.IDLE), origin)
             assert agents.list()[0].pid == process.pid
             process.kill()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 async for one in heard:
                     if "gone" in one.event.data:
                         break

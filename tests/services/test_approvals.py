@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.patience import PATIENCE
 from tests.services.sidecar_values import ACTION, AGENT, PERSON, in_loop, question, started
 
 from tmux_agent.core.errors import (
@@ -188,7 +189,7 @@ async def test_time_ends_it(tmp_path: Path, verdict: Verdict, state: ApprovalSta
     """What the rule says of a timeout happens, by nobody, and is recorded."""
     async with sidecar(tmp_path) as approvals:
         one = await approvals.open(soon(on_timeout=verdict))
-        done = await approvals.wait(one.request_id, timeout=10)
+        done = await approvals.wait(one.request_id, timeout=PATIENCE)
         assert done.state is state
         assert done.answer is not None
         assert (done.answer.by, done.answer.approved) == (None, verdict is Verdict.ALLOW)
@@ -204,7 +205,7 @@ async def test_each_deadline_is_its_own(tmp_path: Path) -> None:
         stays = await approvals.open(question())
         late = await approvals.open(question(expires=datetime.now(UTC) + timedelta(hours=1)))
         early = await approvals.open(soon())
-        await approvals.wait(early.request_id, timeout=10)
+        await approvals.wait(early.request_id, timeout=PATIENCE)
         assert approvals.pending() == (stays, late)
 
 
@@ -216,7 +217,7 @@ async def test_setting_the_clock_moves_no_deadline(tmp_path: Path) -> None:
         one = await approvals.open(question(expires=datetime.now(UTC) + timedelta(hours=1)))
         short = await approvals.open(soon())
         ahead[0] = timedelta(days=1)
-        assert (await approvals.wait(short.request_id, timeout=10)).state is ApprovalState.EXPIRED
+        assert (await approvals.wait(short.request_id, timeout=PATIENCE)).state is ApprovalState.EXPIRED
         assert approvals.pending() == (one,)
         last = soon()
         last = replace(last, created=datetime.now(UTC))
@@ -231,7 +232,7 @@ async def test_what_expired_while_no_sidecar_ran_expires_at_the_start(tmp_path: 
     async with sidecar(tmp_path) as approvals:
         one = await approvals.open(question(expires=datetime.now(UTC) + timedelta(seconds=30)))
     async with sidecar(tmp_path, now=lambda: utc_now() + timedelta(minutes=1)) as approvals:
-        assert (await approvals.wait(one.request_id, timeout=10)).state is ApprovalState.EXPIRED
+        assert (await approvals.wait(one.request_id, timeout=PATIENCE)).state is ApprovalState.EXPIRED
 
 
 @in_loop
@@ -439,9 +440,7 @@ async def test_without_a_log_nothing_is_opened_answered_or_run(tmp_path: Path) -
 
 
 @in_loop
-async def test_a_start_without_a_log_still_knows_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_start_without_a_log_still_knows_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits can be seen, what was running is unknown and cannot be run; it is recorded once the log is back."""
     monkeypatch.setattr("tmux_agent.services.approvals.RETRY", 0.01)
     async with sidecar(tmp_path) as approvals:
@@ -478,7 +477,7 @@ async def test_an_expiry_that_cannot_be_recorded_is_tried_again(
         assert approvals.get(one.request_id).state is ApprovalState.PENDING
         (tmp_path / "audit.jsonl").rmdir()
         (tmp_path / "kept").rename(tmp_path / "audit.jsonl")
-        assert (await approvals.wait(one.request_id, timeout=10)).state is ApprovalState.APPROVED
+        assert (await approvals.wait(one.request_id, timeout=PATIENCE)).state is ApprovalState.APPROVED
 
 
 @in_loop

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 from tests.plugin.serving import Events, serving
 from tests.plugin.terminal import TMUX, Server
 
@@ -249,7 +250,7 @@ def test_person_is_not_left_in_the_hidden_session(tmux: Server) -> None:
             await events.wait(lambda: bool(server.clients) and server.clients[0].session == home["two"])
             tmux.run("kill-session", "-t", "=two")
             await events.wait_for(Lost)
-            assert terminal.process.wait(10) is not None
+            assert terminal.process.wait(PATIENCE) is not None
 
     run(main())
 
@@ -351,7 +352,7 @@ def test_killed_sidecar_is_noticed(tmux: Server, inherited: str) -> None:
         assert sidecar.stdout.readline() == "ready\n"
         sidecar.kill()
         sidecar.wait()
-    end = time.monotonic() + 8
+    end = time.monotonic() + PATIENCE
     while HIDDEN in sessions(tmux):
         assert time.monotonic() < end
     assert person.process.poll() is None
@@ -384,7 +385,7 @@ def test_kills_in_a_storm_leave_the_server(tmux: Server) -> None:
             person.press("\x02", "A")
             tmux.run("new-window", "-d", "true", ";", "split-window", "-d", "-t", "main", "true")
             sidecar.kill()
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while HIDDEN in sessions(tmux):
             assert time.monotonic() < end
             person.read()

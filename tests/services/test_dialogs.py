@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
+from tests.patience import PATIENCE
 from tests.plugin.serving import Events
 from tests.plugin.terminal import Server
 
@@ -89,7 +90,7 @@ def run(folder: Path, test: Callable[[World], Coroutine[Any, Any, None]]) -> Non
         await world.journal.start()
         await world.server.start()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await world.server.connected.wait()
                 await test(world)
         finally:

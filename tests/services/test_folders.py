@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 from tmux_agent.services.folders import Folders, Watch
 
 
@@ -21,7 +23,7 @@ class Told:
         self._news.set()
 
     async def next(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await self._news.wait()
         self._news.clear()
 

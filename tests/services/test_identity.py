@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.plugin.terminal import PATIENCE, TMUX, Server, Terminal
+from tests.patience import PATIENCE
+from tests.plugin.terminal import TMUX, Server, Terminal
 
 from tmux_agent.core.errors import Forbidden
 from tmux_agent.core.model import Origin, Role

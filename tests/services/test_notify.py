@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 from tests.sidecar import Sidecar, sidecar, until
 
 HOSTILE = (
@@ -69,7 +70,7 @@ def test_a_message_says_what_is_asked_and_nothing_else(one: Sidecar, receiver: R
     """Hostile text arrives harmless: no control or bidi characters, no secrets, no line of its own, bounded."""
     agent = one.start(TMUX_AGENT_NOTIFY_URLS=receiver.url).agent()
     agent.start("human.ask", {"prompt": HOSTILE})
-    message = receiver.got.get(timeout=20)
+    message = receiver.got.get(timeout=PATIENCE)
     text = message["title"] + message["message"]
     assert "asks" in message["title"]
     assert not set(text.replace("\n", "")) & {"\x1b", "\u202e"}
@@ -83,7 +84,7 @@ def test_what_fails_is_tried_again(one: Sidecar, receiver: Receiver) -> None:
     receiver.answers = [500]
     agent = one.start(TMUX_AGENT_NOTIFY_URLS=receiver.url).agent()
     agent.start("human.ask", {"prompt": "again"})
-    first, second = receiver.got.get(timeout=20), receiver.got.get(timeout=20)
+    first, second = receiver.got.get(timeout=PATIENCE), receiver.got.get(timeout=PATIENCE)
     assert first["message"] == second["message"]
     until(lambda: agent.call("health")["notify"] == "ok")
 
@@ -116,7 +117,7 @@ def test_a_channel_that_hangs_is_in_nobodys_way(one: Sidecar, receiver: Receiver
     for number in range(40):
         agent.start("human.ask", {"prompt": f"{number}"})
     for _ in range(4):
-        receiver.got.get(timeout=20)
+        receiver.got.get(timeout=PATIENCE)
     agent.call("file.write", {"path": "written", "content": "x"})
     assert agent.call("command.run", {"command": "allowed", "args": ["hang"]})["exit_code"] == 0
     begun = time.monotonic()
@@ -131,5 +132,5 @@ def test_nobody_hears_of_what_is_answered_already(one: Sidecar, receiver: Receiv
     agent.send(b'{"jsonrpc":"2.0","method":"cancel","params":{"id":%d}}\n' % number)
     agent.reply_to(number)
     agent.start("human.ask", {"prompt": "stays"})
-    assert "stays" in receiver.got.get(timeout=20)["message"]
+    assert "stays" in receiver.got.get(timeout=PATIENCE)["message"]
     assert receiver.got.empty()

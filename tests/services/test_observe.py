@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmux_agent.core import facts
@@ -72,7 +72,7 @@ def test_what_cannot_be_told_is_magic(tmp_path: Path) -> None:
     assert follow(f"{tmp_path}/nowhere/x").real == f"{tmp_path}/nowhere/x"
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(["a", "b", "l", "up", "abs", "..", ".", "x", ""]), max_size=8))
 def test_same_as_realpath(tmp_path: Path, parts: list[str]) -> None:
     """Wherever all is there, the answer is the one that the C library gives."""
@@ -404,7 +404,7 @@ def test_git_configuration_text(text: str, pairs: tuple[tuple[str, str], ...] | 
     assert (found.pairs if found else None) == pairs
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=80)
 @given(st.text(alphabet='[]ab."\\=#; \n\t', max_size=30))
 def test_git_reads_no_setting_that_we_do_not(tmp_path: Path, text: str) -> None:
     """Whatever git makes of a text, we make the same of it or call it unreadable."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from tests.patience import PATIENCE
 from tests.plugin.serving import Events, serving
 from tests.plugin.terminal import Server
 
@@ -62,7 +63,7 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
             await asyncio.to_thread(two.wait_for, "n=")
             one.press("\r")
             await asyncio.to_thread(one.wait_gone, "n=")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 while shown.is_open(server, one.tty):
                     await asyncio.gather(*[shown._open[(tmux.socket, one.tty)]])
             assert not shown.is_open(server, one.tty)

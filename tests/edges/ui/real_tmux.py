@@ -21,6 +21,7 @@ from typing import Any
 
 import pyte
 from tests.edges.ui.scripted import NOW, ScriptedDesk
+from tests.patience import PATIENCE
 
 from tmux_agent.edges.ui import relay
 from tmux_agent.edges.ui.popup import serve
@@ -135,7 +136,7 @@ class Client:
             await popup.wait()
 
     async def read(self) -> bytes:
-        data = await asyncio.wait_for(self._reader.read(65536), 5)
+        data = await asyncio.wait_for(self._reader.read(65536), PATIENCE)
         self._stream.feed(data)
         return data
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pyte
+from tests.patience import PATIENCE
 
 from tmux_agent.core.errors import Conflict, Denied, InvalidParams, NotFound
 from tmux_agent.core.model import (
@@ -267,7 +268,7 @@ class Terminal:
 
     async def __aexit__(self, *_: object) -> None:
         self.writer.close()
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, PATIENCE)
 
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)
@@ -284,7 +285,7 @@ class Terminal:
 
     async def read(self) -> bool:
         """The next bytes onto the screen; False at the end."""
-        data = await asyncio.wait_for(self.reader.read(65536), 5)
+        data = await asyncio.wait_for(self.reader.read(65536), PATIENCE)
         self.bytes += data
         self.closed = not data or data.endswith(b"\0")
         self._stream.feed(data.replace(b"\0", b""))

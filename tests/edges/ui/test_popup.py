@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.edges.ui.scripted import NOW, ScriptedDesk, Terminal, approval, origin, shell, three
+from tests.patience import PATIENCE
 
 from tmux_agent.core.model import (
     ApprovalState,
@@ -51,7 +52,7 @@ def play(
         async with Terminal(desk, columns, rows, **attach) as terminal:
             await scene(desk, terminal)
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 2 * PATIENCE))
     return desk
 
 
@@ -122,7 +123,7 @@ def test_a_relay_that_dies_answers_nothing() -> None:
     async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
         await terminal.until("wants to run")
         terminal.writer.close()
-        await asyncio.wait_for(terminal.task, 5)
+        await asyncio.wait_for(terminal.task, PATIENCE)
 
     assert play(scene).answers == []
 
@@ -323,7 +324,7 @@ def test_the_accepting_byte_comes_with_the_whole_first_paint() -> None:
         assert b"own dialog" in first
         assert "┘".encode() in first
         writer.close()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE)
 
     asyncio.run(run())
 
@@ -556,7 +557,7 @@ def test_several_popups_in_one_process() -> None:
             one.type("a")
             await one.until("1 waiting")
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 2 * PATIENCE))
 
 
 def test_a_relay_that_never_reads_is_dropped() -> None:
@@ -573,7 +574,7 @@ def test_a_relay_that_never_reads_is_dropped() -> None:
                 if terminal.task.done():
                     break
             terminal.writer.transport.abort()
-            await asyncio.wait_for(terminal.task, 10)
+            await asyncio.wait_for(terminal.task, PATIENCE)
 
     asyncio.run(run())
 
@@ -637,7 +638,7 @@ def assert_only_ours(data: bytes) -> None:
     assert bad == [], bad
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25)
 @given(HOSTILE, st.sampled_from([(100, 24), (40, 12)]))
 def test_no_text_of_an_agent_acts_on_the_terminal(text: str, size: tuple[int, int]) -> None:
     """In every field, list, detail, editor, dialogs, pane, plan: shown, never obeyed."""
@@ -712,10 +713,10 @@ def test_a_popup_that_closes_leaves_the_others_their_editors() -> None:
             await first.until("wants to run")
             await second.until("wants to run")
             first.type("q")
-            await asyncio.wait_for(first.task, 5)
+            await asyncio.wait_for(first.task, PATIENCE)
             second.type("d")
             await second.until("The reason goes to the agent")
             second.type("not today")
             await second.until("not today")
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(asyncio.wait_for(run(), 2 * PATIENCE))

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.edges.ui.real_tmux import INTERPRETER, Client, Sidecar, Tmux
 from tests.edges.ui.scripted import ScriptedDesk
+from tests.patience import PATIENCE
 
 from tmux_agent.edges.ui import relay
 
@@ -35,7 +36,7 @@ def play(folder: object, scene: Scene, refusal: str = "", size: tuple[int, int] 
         async with opened(str(folder), desk, refusal, size) as (sidecar, client):
             await scene(desk, sidecar, client)
 
-    asyncio.run(asyncio.wait_for(run(), 40))
+    asyncio.run(asyncio.wait_for(run(), 2 * PATIENCE))
     return desk
 
 
@@ -53,7 +54,7 @@ def test_a_person_approves_in_a_real_popup(tmp_path: object) -> None:
         client.type("a")
         await client.until("2 waiting")
         client.type("q")
-        assert await asyncio.wait_for(popup.wait(), 5) == 0
+        assert await asyncio.wait_for(popup.wait(), PATIENCE) == 0
 
     assert [one["id"] for one in play(tmp_path, scene).answers] == ["01K00001"]
 
@@ -97,7 +98,7 @@ def test_a_refusal_is_shown_until_a_key(tmp_path: object) -> None:
         await client.until("tmux-agent: this nonce was used already")
         client.type("x")
         await client.tmux.run("wait-for", "relay-done")
-        assert await asyncio.wait_for(popup.wait(), 5) == 0
+        assert await asyncio.wait_for(popup.wait(), PATIENCE) == 0
 
     play(tmp_path, scene, refusal="this nonce was used already")
 
@@ -113,7 +114,7 @@ def test_a_sidecar_that_dies_is_told(tmp_path: object) -> None:
         await client.until("A key closes this.")
         client.type("x")
         await client.tmux.run("wait-for", "relay-done")
-        assert await asyncio.wait_for(popup.wait(), 5) == 0
+        assert await asyncio.wait_for(popup.wait(), PATIENCE) == 0
 
     play(tmp_path, scene)
 
@@ -135,7 +136,7 @@ def run_on_a_pty(path: str) -> tuple[int, str, bool]:
     while b"closes this." not in said:
         said += os.read(master, 4096)
     os.write(master, b"x")
-    status = process.wait(10)
+    status = process.wait(PATIENCE)
     restored = termios.tcgetattr(slave) == before
     os.close(master)
     os.close(slave)

@@ -146,7 +146,7 @@ def test_impossible_paths(box: Box, path: str) -> None:
 
 
 @given(st.text(max_size=60) | st.lists(st.sampled_from(["..", ".", "a", "l", "o", "/", "~", "x" * 300])).map("/".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_path_stays_inside(tmp_path_factory: pytest.TempPathFactory, path: str) -> None:
     """Whatever the path: reading gives one of our errors, or the one file inside, never the one outside."""
     box = _shared_box(tmp_path_factory)
