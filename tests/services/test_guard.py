@@ -54,6 +54,9 @@ rules:
   - name: say
     when: {command: [echo], operands: [any]}
     verdict: allow
+  - name: state
+    when: {command: [git, status]}
+    verdict: allow
   - name: with a proof
     when: {command: [rsync, ...]}
     verdict: ask
@@ -93,6 +96,9 @@ class World:
 
     def command(self, *argv: str) -> Command:
         return Command(argv=argv, cwd=str(self.worktree))
+
+    def repository_says(self, name: str, value: str) -> None:
+        subprocess.run(["git", "-C", str(self.worktree), "config", name, value], check=True)
 
     def write(self, name: str, content: str) -> File:
         return File(verb="write", path=str(self.worktree / name), content=content)
@@ -412,6 +418,134 @@ def test_nothing_is_done_that_cannot_be_recorded(play: Callable[[Story], World])
         with pytest.raises(errors.Unavailable):
             await world.guard.judge(world.wish(Shell(text="echo hi", cwd=str(world.worktree))))
         world.audit.rmdir()
+
+    play(story)
+
+
+def become_link(world: World) -> None:
+    """A file becomes a link that leads out."""
+    (world.worktree / "in" / "a").unlink()
+    (world.worktree / "in" / "a").symlink_to("/etc/passwd")
+
+
+def become_elsewhere(world: World) -> None:
+    """The folder on the way becomes a link."""
+    (world.worktree / "in").rename(world.worktree / "was")
+    (world.worktree / "in").symlink_to("/tmp")
+
+
+def become_folder(world: World) -> None:
+    """What was a file takes files in."""
+    (world.worktree / "in" / "a").unlink()
+    (world.worktree / "in" / "a").mkdir()
+
+
+def become_hard_link(world: World) -> None:
+    """The same content under another name that somebody may watch."""
+    (world.worktree / "secret").write_text("s")
+    (world.worktree / "in" / "a").unlink()
+    (world.worktree / "in" / "a").hardlink_to(world.worktree / "secret")
+
+
+CHANGES: list[tuple[Callable[[World], None], tuple[str, ...]]] = [
+    (become_link, ("touch", "in/a")),
+    (become_elsewhere, ("touch", "in/a")),
+    (become_folder, ("cp", "b", "in/a")),
+    (become_hard_link, ("tee", "in/a")),
+    (become_elsewhere, ("sh", "-c", "echo x >>in/new")),
+]
+
+
+@pytest.mark.parametrize(("change", "argv"), CHANGES, ids=[f"{one.__name__}-{argv[0]}" for one, argv in CHANGES])
+def test_a_place_that_became_another_is_not_touched(
+    play: Callable[[Story], World], change: Callable[[World], None], argv: tuple[str, ...]
+) -> None:
+    """What the policy was asked about is looked at again just before it is run."""
+
+    async def story(world: World) -> None:
+        (world.worktree / "in").mkdir()
+        (world.worktree / "in" / "a").write_text("old")
+        (world.worktree / "b").write_text("b")
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command(*argv))))
+        await world.asked()
+        change(world)
+        await world.answer(True)
+        with pytest.raises(errors.Conflict, match=r"approved, but not done: .* is not what it was"):
+            await task
+
+    assert "action.started" not in play(story).records()
+
+
+def test_a_script_or_repository_that_became_another_is_not_run(play: Callable[[Story], World]) -> None:
+    """What an interpreter would run, and what a repository makes git run, are as they were when it was asked."""
+
+    async def story(world: World) -> None:
+        (world.worktree / "build.py").write_text("print('shown')")
+        world.repository_says("core.fsmonitor", "./watch")
+        for argv, change in (
+            ((sys.executable, "build.py"), lambda: (world.worktree / "build.py").write_text("print('other')")),
+            (("git", "status"), lambda: world.repository_says("diff.external", "./evil")),
+        ):
+            task = asyncio.create_task(world.guard.perform(world.wish(world.command(*argv))))
+            await world.asked()
+            change()
+            await world.answer(True)
+            with pytest.raises(errors.Conflict, match="is not what it was"):
+                await task
+
+    assert "action.started" not in play(story).records()
+
+
+def test_what_was_asked_before_may_be_done_before(play: Callable[[Story], World]) -> None:
+    """Several yeses to what writes the same file: each is done, though the one before made the file, and it grew."""
+
+    async def story(world: World) -> None:
+        tasks = [
+            asyncio.create_task(world.guard.perform(world.wish(world.command("sh", "-c", f"echo {at} >>made"))))
+            for at in range(3)
+        ]
+        async for _ in await world.journal.subscribe(["approval.opened"], since=0):
+            if len(world.approvals.pending()) == len(tasks):
+                break
+        for _ in tasks:
+            await world.answer(True)
+        await asyncio.gather(*tasks)
+
+    assert sorted((play(story).worktree / "made").read_text().split()) == list("012")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_a_person_edited_rests_on_its_own_facts(play: Callable[[Story], World], swapped: bool) -> None:
+    """Of the edited action it is looked at what that one touches, as it was when it was edited."""
+
+    async def story(world: World) -> None:
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command("touch", "a"))))
+        await world.asked()
+        (world.worktree / "a").symlink_to("/tmp")
+        changed = world.toolbox.changed
+
+        async def meanwhile(*args: Any) -> str | None:
+            if swapped:
+                (world.worktree / "b").symlink_to("/tmp")
+            return await changed(*args)
+
+        world.toolbox.changed = meanwhile  # type: ignore[method-assign]
+        await world.answer(True, edited=world.command("touch", "b"))
+        if swapped:
+            with pytest.raises(errors.Conflict, match="/b is not what it was"):
+                await task
+        else:
+            await task
+
+    play(story)
+
+
+def test_more_than_can_be_looked_at_again_is_not_asked(play: Callable[[Story], World]) -> None:
+    """A command that names very many places is refused, with what to do."""
+
+    async def story(world: World) -> None:
+        with pytest.raises(errors.LimitExceeded, match="smaller parts"):
+            await world.guard.perform(world.wish(world.command("touch", *(f"f{number}" for number in range(10_001)))))
 
     play(story)
 

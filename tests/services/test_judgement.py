@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tmux_agent.core.facts import pin
 from tmux_agent.core.model import File, Origin, Role, Shell, Stage, Verdict
 from tmux_agent.core.settings import Notify
 from tmux_agent.services.judgement import Judgement
@@ -159,11 +160,28 @@ def test_what_was_approved_must_still_hold(place: Place) -> None:
     """A link put in place of the file between the question and the answer is noticed, and named."""
     place.judgement.load()
     action = Shell(text="cat a && rm b", cwd=str(place.tree))
-    judged = place.judgement.judge(action, place.origin)
-    assert place.judgement.still_holds(action, judged.facts) is None
+    pins = pin(place.judgement.judge(action, place.origin).facts)
+    assert place.judgement.still_holds(pins, place.origin) is None
+    (place.tree / "a").write_text("more than there was")
+    (place.tree / "b").write_text("which was missing")
+    assert place.judgement.still_holds(pins, place.origin) is None
     (place.tree / "a").unlink()
     (place.tree / "a").symlink_to("/etc/passwd")
-    assert "/a is not what it was" in str(place.judgement.still_holds(action, judged.facts))
+    assert "/a is not what it was" in str(place.judgement.still_holds(pins, place.origin))
+
+
+def test_what_still_holds_is_seen_by_the_policy_that_judged(place: Place) -> None:
+    """A repository's own secrets count when its tree is looked at again: what has not changed is no change."""
+    mine = place.tree / ".tmuxagent" / "policy.yaml"
+    mine.write_text("secrets: ['**/*.hidden']\nrules: []\n")
+    (place.tree / "x.hidden").write_text("x")
+    assert place.judgement.load() == ()
+    action = Shell(text="grep -r x .", cwd=str(place.tree))
+    pins = pin(place.judgement.judge(action, place.origin).facts)
+    assert any('"tree"' in key for key in pins)
+    assert place.judgement.still_holds(pins, place.origin) is None
+    (place.tree / "y.hidden").write_text("y")
+    assert "not what it was" in str(place.judgement.still_holds(pins, place.origin))
 
 
 def test_too_broad_a_folder_is_no_worktree(place: Place) -> None:

@@ -4,18 +4,21 @@ Owns these types and the rule that an unknown fact is never a good one. Must not
 (services/observe.py) or what it is worth (policy.py).
 A decision is made in rounds: it looks facts up in a `Lookup`, which notes the keys that nobody gathered yet; these are
 gathered, and the decision is made again. So the policy stays pure, and the facts that were used are exactly the ones
-that must still hold when an approved action is run.
+that must still hold when an approved action is run: `pin` keeps them as far as they say what is run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 
-class PathKey(Struct, frozen=True):
+class PathKey(Struct, frozen=True, tag="path"):
     """Where does this path lead? `path` is absolute and as the kernel would be asked: `..` and links are
     still in it."""
 
@@ -38,7 +41,7 @@ class PathFact(Struct, frozen=True):
     magic: bool = False
 
 
-class GlobKey(Struct, frozen=True):
+class GlobKey(Struct, frozen=True, tag="glob"):
     """Which names does this pattern match? Shell rules: `*` does not match a leading dot; `**` is taken as
     any depth."""
 
@@ -51,7 +54,7 @@ class GlobFact(Struct, frozen=True):
     complete: bool = True  # False: more than the limit, or a folder could not be read
 
 
-class ProgramKey(Struct, frozen=True):
+class ProgramKey(Struct, frozen=True, tag="program"):
     """Which file runs for a bare name (no slash)?"""
 
     name: str
@@ -66,7 +69,7 @@ class ProgramFact(Struct, frozen=True):
     why: str = ""
 
 
-class RepoKey(Struct, frozen=True):
+class RepoKey(Struct, frozen=True, tag="repo"):
     """Which repository would git use in this folder, and can its own configuration run something?"""
 
     folder: str
@@ -87,7 +90,7 @@ class RepoFact(Struct, frozen=True):
     odd: tuple[str, ...] = ()  # names that fall apart on the way through xargs
 
 
-class TreeKey(Struct, frozen=True):
+class TreeKey(Struct, frozen=True, tag="tree"):
     """What lies beneath this folder that a recursive reader must not get?"""
 
     path: str
@@ -111,7 +114,7 @@ class TreeFact(Struct, frozen=True):
     bytes: int = 0
 
 
-class HashKey(Struct, frozen=True):
+class HashKey(Struct, frozen=True, tag="hash"):
     """SHA-256 of a file that an interpreter would run."""
 
     path: str
@@ -121,7 +124,7 @@ class HashFact(Struct, frozen=True):
     sha256: str = ""  # "": missing, no regular file, or too large
 
 
-class PackageKey(Struct, frozen=True):
+class PackageKey(Struct, frozen=True, tag="package"):
     """The script of this name in the package.json that npm and its kin would use in this folder."""
 
     folder: str
@@ -133,7 +136,7 @@ class PackageFact(Struct, frozen=True):
     sha256: str = ""  # of the script with its pre and post scripts; "" where there is no such script
 
 
-class AboveKey(Struct, frozen=True):
+class AboveKey(Struct, frozen=True, tag="above"):
     """Is there a file of one of these names in this folder or in one above it?"""
 
     folder: str
@@ -147,6 +150,39 @@ class AboveFact(Struct, frozen=True):
 Key = PathKey | GlobKey | ProgramKey | RepoKey | TreeKey | HashKey | PackageKey | AboveKey
 Fact = PathFact | GlobFact | ProgramFact | RepoFact | TreeFact | HashFact | PackageFact | AboveFact
 Facts = Mapping[Key, Fact]
+
+Pins = Mapping[str, str]  # key as JSON → seal of its fact: small enough to be kept with a question
+
+
+def pin(facts: Facts) -> dict[str, str]:
+    """What must be the same again when what was judged by these facts is run (`key_of`, `seal`)."""
+    return {_text(key): seal(fact) for key, fact in facts.items()}
+
+
+def key_of(text: str) -> Key:
+    """The key of a pin."""
+    key: Key = msgspec.convert(json.loads(text), Key)
+    return key
+
+
+def seal(fact: Fact) -> str:
+    """Names what of a fact decides which thing an action touches or runs; the same for all facts that do not differ
+    in that. A plain file may come, grow and go; a link, another hard link, a folder or a secret in its place may not.
+    """
+    match fact:
+        case PathFact():
+            kind = "file" if fact.kind == "missing" else fact.kind
+            links = fact.links if fact.kind == "file" else 1  # of a folder it counts the folders in it
+            parent = fact.parent if fact.link else ""  # else it is that of `real`, or was missing, too
+            fact = msgspec.structs.replace(fact, kind=kind, links=links, parent=parent)
+        case TreeFact():  # where not all was seen, it was not judged by what was
+            fact = TreeFact(fact.dangers if fact.complete else (), fact.complete)
+    return hashlib.sha256(_text(fact).encode()).hexdigest()[:32]
+
+
+def _text(value: Key | Fact) -> str:
+    """JSON of ASCII, for paths may be anything but text."""
+    return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
 class Lookup:

@@ -278,6 +278,7 @@ class Approval(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: tuple[JudgedPart, ...] = ()
     preview: str = ""  # unified diff or content, for people
     facts: dict[str, Any] = {}  # of the world when it was asked: looked at again before it is run
+    rests_on: dict[str, str] = {}  # facts.Pins of what the policy looked at: the same
     expires: datetime | None = None  # None: as long as its asker waits
     on_timeout: Verdict = Verdict.DENY
     step_up: tuple[str, ...] = ()

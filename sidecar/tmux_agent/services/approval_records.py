@@ -52,9 +52,9 @@ def record(kind: str, approval: Approval, /, **data: Any) -> Event:
 
 
 def opened(approval: Approval) -> Event:
-    """The record of a new question: all of it."""
+    """The record of a new question: all of it but seals, which say nothing to people."""
     kept = msgspec.to_builtins(approval)
-    for told in ("request_id", "origin", "state"):
+    for told in ("request_id", "origin", "state", "rests_on"):
         kept.pop(told, None)
     return record("approval.opened", approval, **kept)
 

@@ -204,11 +204,12 @@ class Approvals:
         choice: str | None = None,
         grant: Grant | None = None,
         facts: dict[str, Any] | None = None,
+        rests_on: dict[str, str] | None = None,
     ) -> Approval:
         """A person's answer to what was shown as `digest`; the settled approval.
 
-        `edited` replaces the action and `facts` what it rests on (the original stays in the record); `grant` is made in
-        the same transaction.
+        `edited` replaces the action, `facts` and `rests_on` what it rests on (the original stays in the record);
+        `grant` is made in the same transaction.
         Raises Forbidden (not an operator), NotFound, Conflict (answered already, and by whom; or another digest),
         InvalidParams (a choice that was not offered), Unavailable (nothing was answered).
         """
@@ -223,7 +224,10 @@ class Approvals:
         state = ApprovalState.APPROVED if approved else ApprovalState.DENIED
         new = replace(old, state=state, answer=made)
         if edited is not None:
-            new = replace(new, action=edited, digest=digest_of(edited), parts=(), preview="", facts=facts or {})
+            new = replace(
+                new, action=edited, digest=digest_of(edited), parts=(), preview="",
+                facts=facts or {}, rests_on=rests_on or {},
+            )  # fmt: skip
 
         def change(db: sqlite3.Connection) -> Approval:
             if not store.swap_approval(db, new, state=ApprovalState.PENDING, digest=digest):

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from ..core import config, errors
+from ..core.facts import pin
 from ..core.model import (
     Action,
     Answer,
@@ -38,11 +39,12 @@ from ..core.proposals import GrantProposal
 from .approvals import Approvals
 from .grants import Grants
 from .journal import Journal
-from .judgement import Judgement
+from .judgement import Judged, Judgement
 from .kept_rules import KeptRules
 from .toolbox import Toolbox
 
 PROOF_SECONDS = 30.0
+PINS = 10_000  # places that one action may rest on; they are kept with its question
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -88,7 +90,10 @@ class Guard:
 
     def check(self, action: Action, origin: Origin) -> Decision:
         """What would be decided. Records nothing."""
-        return self._judgement.judge(action, origin, self._grants.active(origin), count=False).decision
+        return self._look(action, origin).decision
+
+    def _look(self, action: Action, origin: Origin) -> Judged:
+        return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
 
     async def judge(self, wish: Wish) -> Decision:
         """Judge what the agent is about to do by itself; recorded before the answer is given.
@@ -120,19 +125,20 @@ class Guard:
             await self._journal.publish(_decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
         if decision.verdict is Verdict.ALLOW and not isinstance(wish.action, Ask):
-            return await self._run_allowed(wish, decision)
-        approval = await self._open(wish, decision)
+            return await self._run_allowed(wish, judged)
+        approval = await self._open(wish, judged)
         return await self._go_on(approval, wish)
 
     async def ask(self, wish: Wish) -> Approval:
         """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
         if wish.resume_key and (known := self._approvals.find(wish.resume_key)):
             return known
-        decision = self.check(wish.action, wish.origin)
+        judged = self._look(wish.action, wish.origin)
+        decision = judged.decision
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(_decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
-        return await self._open(wish, decision)
+        return await self._open(wish, judged)
 
     async def put(self, wish: Wish, decision: Decision) -> Approval:
         """Put to a person what the agent will do by itself after a yes. Raises LimitExceeded, Unavailable."""
@@ -152,8 +158,9 @@ class Guard:
                 await asyncio.shield(self._approvals.withdraw(approval.request_id, "the asker went away"))
             raise
 
-    async def _open(self, wish: Wish, decision: Decision) -> Approval:
-        action = wish.action
+    async def _open(self, wish: Wish, judged: Judged) -> Approval:
+        action, decision = wish.action, judged.decision
+        pins = _pinned(judged)
         facts = await self._toolbox.observe(action, wish.origin)
         preview = await self._toolbox.preview(action, wish.origin)
         seconds = wish.timeout if wish.timeout is not None else decision.timeout
@@ -161,8 +168,9 @@ class Guard:
             seconds = self._judgement.policy.defaults.timeout
         now = self._now()
         approval = _approval(wish, decision, now)
+        expires = now + timedelta(seconds=seconds)
         return await self._approvals.open(
-            msgspec.structs.replace(approval, facts=facts, preview=preview, expires=now + timedelta(seconds=seconds))
+            msgspec.structs.replace(approval, facts=facts, rests_on=pins, preview=preview, expires=expires)
         )
 
     async def _go_on(self, approval: Approval, wish: Wish) -> Outcome:
@@ -184,7 +192,8 @@ class Guard:
             raise errors.Failed(outcome.error)
         return outcome
 
-    async def _run_allowed(self, wish: Wish, decision: Decision) -> Outcome:
+    async def _run_allowed(self, wish: Wish, judged: Judged) -> Outcome:
+        decision = judged.decision
         facts = await self._toolbox.observe(wish.action, wish.origin)
         resolved = self._toolbox.resolved(wish.action, facts)  # bound from here on: links may be swapped meanwhile
         if resolved is not None and self.check(resolved, wish.origin).verdict is not Verdict.ALLOW:
@@ -193,7 +202,11 @@ class Guard:
             now = self._now()
             answer = Answer(approved=True, at=now, comment=f"allowed by rule {decision.rule!r}")
             admitted = msgspec.structs.replace(
-                _approval(wish, decision, now), facts=facts, state=ApprovalState.APPROVED, answer=answer
+                _approval(wish, decision, now),
+                facts=facts,
+                rests_on=_pinned(judged),
+                state=ApprovalState.APPROVED,
+                answer=answer,
             )
             await self._grants.used(decision, _decided(wish, decision))
             await self._approvals.admit(admitted)
@@ -207,7 +220,9 @@ class Guard:
 
     async def _run_approved(self, approval: Approval, origin: Origin) -> Outcome:
         """Run the STORED action, which is what the person saw, if the facts they saw still hold."""
-        if changed := await self._toolbox.changed(approval.action, origin, approval.facts):
+        changed = await self._toolbox.changed(approval.action, origin, approval.facts)
+        changed = changed or self._judgement.still_holds(approval.rests_on, approval.origin)
+        if changed:
             raise errors.Conflict(f"approved, but not done: {changed}; ask again")
         if self.check(approval.action, origin).verdict is Verdict.DENY:
             raise errors.Conflict("approved, but not done: the policy denies it by now")
@@ -271,11 +286,12 @@ class Guard:
             grant = self._offered(approval, grant)
         kept = grant.rule if grant and approved and grant.scope == "always" else None
         made = self._prepare(approval, grant, by) if grant and approved and kept is None else None
-        facts = None
+        anew: dict[str, Any] = {}
         if edited is not None and approval.kind == "run":  # what the agent runs itself rests on nothing of ours
-            facts = await self._toolbox.observe(edited, approval.origin)
+            anew["rests_on"] = _pinned(self._look(edited, approval.origin))
+            anew["facts"] = await self._toolbox.observe(edited, approval.origin)
         answered = await self._approvals.answer(
-            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, facts=facts
+            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, **anew
         )
         if kept is not None:
             await self._keep(kept, answered, by)
@@ -403,6 +419,13 @@ def _approval(wish: Wish, decision: Decision, now: datetime) -> Approval:
         grants=decision.grants,
         hook_key=wish.resume_key,
     )
+
+
+def _pinned(judged: Judged) -> dict[str, str]:
+    """Raises LimitExceeded where it is more than can be looked at again and again."""
+    if len(judged.facts) > PINS:
+        raise errors.LimitExceeded(f"it touches over {PINS} places: a person cannot oversee it; ask in smaller parts")
+    return pin(judged.facts)
 
 
 def _only_reads(action: Action) -> bool:

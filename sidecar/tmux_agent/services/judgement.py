@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from ..core import config, policy_build
 from ..core.config import ConfigError
-from ..core.facts import Fact, Facts, Key
+from ..core.facts import Fact, Key, Pins, key_of, seal
 from ..core.in_words import in_words
 from ..core.model import Action, Command, Decision, Grant, Match, Origin, Shell, Verdict
 from ..core.paths import inside
@@ -67,7 +67,7 @@ _TOO_BROAD = frozenset(
 
 
 class Judged(Struct, frozen=True, kw_only=True):
-    """A decision and the facts that it rests on; `still_holds` compares them later."""
+    """A decision and the facts that it rests on: pinned (facts.pin), `still_holds` compares them later."""
 
     decision: Decision
     facts: Mapping[Key, Fact]
@@ -270,13 +270,14 @@ class Judgement:
                 self._last.clear()
             self._last[name] = last
 
-    def still_holds(self, action: Action, facts: Facts) -> str | None:
-        """What has changed since `facts` were gathered, in words; None where all of it still is as it was."""
-        del action
-        observer = self._observer(self.policy)
-        for key, now in observer.gather(facts).items():
-            before = facts[key]
-            if type(before).__name__ not in ("TreeFact",) and before != now:
+    def still_holds(self, pins: Pins, origin: Origin) -> str | None:
+        """What is no longer as it was when an action of `origin` was judged (facts.pin), in words; None where nothing
+        has changed that says what is run."""
+        lstat = at_once()
+        observer = self._observer(self._policy_at(self._worktree(origin.worktree or origin.cwd, lstat)))
+        before = {key_of(text): sealed for text, sealed in pins.items()}
+        for key, now in observer.gather(before, lstat).items():
+            if seal(now) != before[key]:
                 return f"{_about(key)} is not what it was when it was judged"
         return None
 
