@@ -146,10 +146,10 @@ def test_width_is_in_cells() -> None:
 
 @pytest.mark.parametrize("piece", ["\x1b", "日", "e\u0301", "\u200b", "a", "\u0301"])
 def test_speed_is_linear(piece: str) -> None:
-    """A hundred thousand hostile characters take well under a second, in every function."""
+    """A hundred thousand hostile characters hold nothing up, in every function: squared they would for minutes."""
     text = piece * 100_000
-    started = time.perf_counter()
+    started = time.process_time()
     shown = display.safe(text)
     display.middle(shown, 80)
     display.for_tmux(text, 80)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 20

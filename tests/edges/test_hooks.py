@@ -325,8 +325,15 @@ def test_hooks_that_do_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def after(sidecar: Sidecar) -> None:
+        wait, is_back = sidecar.approvals.wait, asyncio.Event()
+
+        def waits(*args: Any, **kwargs: Any) -> Coroutine[Any, Any, Approval]:
+            is_back.set()
+            return wait(*args, **kwargs)
+
+        monkeypatch.setattr(sidecar.approvals, "wait", waits)
         back = asyncio.ensure_future(sidecar.hook("PermissionRequest", relay="back", **bash("back")))
-        await asyncio.sleep(0)
+        await is_back.wait()
         await sidecar.hooks.drop_orphans()
         (left,) = sidecar.approvals.pending()
         assert left.action == Shell(text="back", cwd="/home/u/shop")

@@ -21,6 +21,7 @@ from tmux_agent.core.model import Approval, Origin, Role
 from tmux_agent.edges import openings as module
 from tmux_agent.edges.openings import Openings
 from tmux_agent.edges.ui.popup import Popup, serve
+from tmux_agent.edges.ui.wire import Attach
 from tmux_agent.services.tmux.popups import Opening
 
 PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1, server="/s", client="/dev/pts/1")
@@ -34,6 +35,7 @@ class Services:
     def __init__(self) -> None:
         self.waiting = [shell("npm ci", 1)]
         self.answers: list[tuple[str, Origin]] = []
+        self.answered = asyncio.Event()
         self.recent: list[Any] = []
         self.popups = None
         self.approvals = SimpleNamespace(pending=lambda: tuple(self.waiting))
@@ -56,21 +58,17 @@ class Services:
 
     async def _answer(self, request_id: str, _digest: str, _approved: bool, origin: Origin, **_: Any) -> Approval:
         self.answers.append((request_id, origin))
+        self.answered.set()
         return self.waiting[0]
 
     async def begun(self, opening: Opening = OPENING) -> Popup:
         """A popup that has painted ahead."""
         self.openings.begin(opening)
         _, popup = self.openings._ahead[opening.nonce]
-        await turns(lambda: popup.app.render_counter > 0)
+        painted = asyncio.Event()
+        popup.app.after_render += lambda _: painted.set()
+        await painted.wait()
         return popup
-
-
-async def turns(holds: Callable[[], bool]) -> None:
-    """Lets the loop turn until it holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0)
 
 
 async def streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter]:
@@ -103,7 +101,7 @@ def test_a_right_guess_is_sent_at_once() -> None:
         assert b"npm ci" in first
         task = asyncio.create_task(serve(theirs, mine, attach, desk, ahead=ahead))
         writer.write(b"d\0\0\0\1a")
-        await turns(lambda: bool(services.answers))
+        await services.answered.wait()
         assert services.answers == [(services.waiting[0].request_id, PERSON)]
         assert popup.app.render_counter <= painted + 1, "painted anew for the key only"
         writer.close()
@@ -146,13 +144,13 @@ def test_where_no_relay_comes_nothing_stays(monkeypatch: pytest.MonkeyPatch) -> 
         before = asyncio.all_tasks()
         popup = await services.begun()
         await asyncio.wait([popup.start()])
-        await turns(lambda: asyncio.all_tasks() == before)
+        if left := asyncio.all_tasks() - before:
+            await asyncio.wait(left)
         assert not services.openings._ahead
-        left = weakref.ref(popup)
+        there = weakref.ref(popup)
         del popup
-        await asyncio.sleep(0)
         gc.collect()
-        assert left() is None
+        assert there() is None
 
     play(scene)
 
@@ -219,17 +217,25 @@ def test_the_next_popup_is_made_beforehand(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "SPARE_S", 0.0)
 
     async def scene(services: Services) -> None:
+        made, make = asyncio.Event(), services.openings._make_spare
+
+        def makes(attach: Attach) -> None:
+            make(attach)
+            made.set()
+
+        monkeypatch.setattr(services.openings, "_make_spare", makes)
         for size in (24, 24, 20):
             spare = services.openings._spare
             opening = msgspec.structs.replace(OPENING, rows=size)
             popup = await services.begun(opening)
             assert (spare is not None and popup is spare[1]) == (spare is not None and size == 24)
             assert services.openings._spare is None
+            made.clear()
             said = msgspec.structs.replace(SAID, rows=size)
             desk, _, ahead = services.openings.take(opening, said, PERSON)
             assert ahead is popup
             assert ahead.desk is desk
             popup.drop()
-            await turns(lambda: services.openings._spare is not None)
+            await made.wait()
 
     play(scene)

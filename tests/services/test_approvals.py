@@ -58,6 +58,14 @@ def soon(**changes: Any) -> Approval:
     return question(expires=datetime.now(UTC) + timedelta(seconds=0.02), **changes)
 
 
+async def waiters(approvals: Approvals, request_id: str, count: int = 1) -> list[asyncio.Task[Approval]]:
+    """So many that wait for it, and do so by now."""
+    tasks = [asyncio.create_task(approvals.wait(request_id)) for _ in range(count)]
+    done, _ = await asyncio.wait(tasks, timeout=0)
+    assert not done
+    return tasks
+
+
 # --- answers -----------------------------------------------------------------------------------------
 
 
@@ -66,8 +74,7 @@ async def test_a_yes_reaches_everybody_who_waits(tmp_path: Path) -> None:
     """Several waiters, early and late, all get the settled approval; it is pending no more."""
     async with sidecar(tmp_path) as approvals:
         one = await approvals.open(question())
-        waiting = [asyncio.create_task(approvals.wait(one.request_id)) for _ in range(3)]
-        await asyncio.sleep(0)
+        waiting = await waiters(approvals, one.request_id, 3)
         answered = await approvals.answer(one.request_id, one.digest, True, PERSON, comment="go on")
         assert answered.state is ApprovalState.APPROVED
         assert answered.answer is not None
@@ -263,11 +270,22 @@ async def test_an_asker_has_a_bound(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_an_asker_that_goes_while_asking_leaves_no_question(tmp_path: Path) -> None:
+async def test_an_asker_that_goes_while_asking_leaves_no_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cancelled before it was told its id: what was opened for it is withdrawn."""
     async with sidecar(tmp_path) as approvals:
-        asking = asyncio.create_task(approvals.open(question()))
-        await asyncio.sleep(0)
+        commit, begun = approvals._journal.commit, asyncio.Event()
+
+        async def commits_and_tells_nobody(*args: Any, **kwargs: Any) -> None:
+            begun.set()
+            await commit(*args, **kwargs)
+            await asyncio.Event().wait()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(approvals._journal, "commit", commits_and_tells_nobody)
+            asking = asyncio.create_task(approvals.open(question()))
+            await begun.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -300,8 +318,7 @@ async def test_orphans_are_hook_approvals_that_nobody_waits_for(tmp_path: Path) 
         orphan, alive, run = [await approvals.open(question(kind=kind)) for kind in ("hook", "hook", "run")]
     async with sidecar(tmp_path) as approvals:
         ids = [one.request_id for one in approvals.pending()]
-        waiting = asyncio.create_task(approvals.wait(alive.request_id))
-        await asyncio.sleep(0)
+        (waiting,) = await waiters(approvals, alive.request_id)
         assert [one.request_id for one in await approvals.withdraw_orphans(ids)] == [orphan.request_id]
         assert approvals.pending() == (alive, run)
         waiting.cancel()
@@ -469,11 +486,12 @@ async def test_an_expiry_that_cannot_be_recorded_is_tried_again(
     """It stays pending, even where a timeout would allow; once the log is back it ends."""
     monkeypatch.setattr("tmux_agent.services.approvals.RETRY", 0.01)
     async with sidecar(tmp_path) as approvals:
-        one = await approvals.open(soon(on_timeout=Verdict.ALLOW))
+        in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+        one = await approvals.open(question(expires=in_an_hour, on_timeout=Verdict.ALLOW))
         (tmp_path / "audit.jsonl").rename(tmp_path / "kept")
         (tmp_path / "audit.jsonl").mkdir()
-        with pytest.raises(TimedOut):
-            await approvals.wait(one.request_id, timeout=0.2)
+        approvals._ring(one.request_id)  # the hour is over
+        await asyncio.gather(*approvals._tasks)
         assert approvals.get(one.request_id).state is ApprovalState.PENDING
         (tmp_path / "audit.jsonl").rmdir()
         (tmp_path / "kept").rename(tmp_path / "audit.jsonl")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -91,12 +90,12 @@ def test_shown_on_a_real_client(tmux: Server) -> None:
     asyncio.run(main())
 
 
-def test_cheap_and_quick(tmux: Server) -> None:
-    """A change reaches the terminal within 10 ms (on a machine busy with tests: one in four), in at most 300 bytes."""
+def test_cheap(tmux: Server) -> None:
+    """A change reaches the terminal in at most 300 bytes; how soon, the bench says."""
     terminal = tmux.attach(columns=200, rows=50)
 
-    async def main() -> tuple[list[float], list[int]]:
-        times, sizes = [], []
+    async def main() -> list[int]:
+        sizes = []
         async with serving(tmux) as (server, events):
             await events.wait_for(Connected)
             shown = Badge(server)
@@ -105,17 +104,13 @@ def test_cheap_and_quick(tmux: Server) -> None:
             for number in range(1, 41):
                 terminal.lines()
                 terminal.raw.clear()
-                before, start = terminal.bytes, time.perf_counter()
+                before = terminal.bytes
                 shown.show(Counts(waiting=number))
                 shown.show(Counts(waiting=number, working=1))
                 await asyncio.to_thread(terminal.wait_raw, f"⏸{number}".encode())
-                times.append(time.perf_counter() - start)
                 await asyncio.to_thread(terminal.wait_for, f"⏵1 ⏸{number}|")
                 sizes.append(terminal.bytes - before)
                 shown.show(Counts(waiting=number, working=1))
-        return times, sizes
+        return sizes
 
-    times, sizes = asyncio.run(main())
-    print(f"badge: p50 {sorted(times)[20] * 1000:.2f} ms, at most {max(sizes)} bytes")
-    assert max(sizes) <= 300
-    assert sorted(times)[10] <= 0.010
+    assert max(asyncio.run(main())) <= 300

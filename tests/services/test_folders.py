@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.patience import PATIENCE
 
@@ -80,11 +81,18 @@ def test_what_is_due_survives_a_change_of_watches(tmp_path: Path) -> None:
     """Watching another folder as well loses nothing that was noticed before."""
 
     async def work(folders: Folders) -> None:
-        told, other = Told(), tmp_path / "other"
+        told, other, noticed = Told(), tmp_path / "other", asyncio.Event()
         other.mkdir()
+        heard = folders._heard
+
+        def hear(event: Any) -> None:
+            heard(event)
+            noticed.set()
+
+        folders._heard = hear  # type: ignore[method-assign]
         folders.start([Watch(tmp_path, None, told)])
         (tmp_path / "a").write_text("x")
-        await asyncio.sleep(0)
+        await noticed.wait()
         folders.start([Watch(tmp_path, None, told), Watch(other, None, Told())])
         await told.next()
 

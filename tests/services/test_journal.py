@@ -183,7 +183,7 @@ async def test_closed_means_closed(tmp_path: Path) -> None:
     journal = await started(tmp_path)
     heard = await journal.subscribe()
     last = asyncio.create_task(journal.publish(event()))
-    await asyncio.sleep(0)
+    await asyncio.wait([last], timeout=0)  # it is queued, if it is not done
     await journal.close()
     await last
     assert [one.seq async for one in heard] == [1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,7 +35,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.put(json.loads(body))
-                outer.hold.wait(30)
+                outer.hold.wait()
                 self.send_response(outer.answers.pop(0) if outer.answers else 200)
                 self.end_headers()
 
@@ -111,7 +110,7 @@ def test_the_command_gets_the_approval(one: Sidecar, tmp_path: Path) -> None:
 
 
 def test_a_channel_that_hangs_is_in_nobodys_way(one: Sidecar, receiver: Receiver) -> None:
-    """While every message hangs, tools that use threads work, questions are answered, and a stop is quick."""
+    """While every message hangs, tools that use threads work, questions are answered, and a stop waits for none."""
     receiver.hold.clear()
     agent = one.start(TMUX_AGENT_NOTIFY_URLS=receiver.url).agent()
     for number in range(40):
@@ -120,9 +119,7 @@ def test_a_channel_that_hangs_is_in_nobodys_way(one: Sidecar, receiver: Receiver
         receiver.got.get(timeout=PATIENCE)
     agent.call("file.write", {"path": "written", "content": "x"})
     assert agent.call("command.run", {"command": "allowed", "args": ["hang"]})["exit_code"] == 0
-    begun = time.monotonic()
-    assert one.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert one.stop() == 0  # nobody lets go of the messages before it has ended
 
 
 def test_nobody_hears_of_what_is_answered_already(one: Sidecar, receiver: Receiver) -> None:

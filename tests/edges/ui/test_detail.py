@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -78,15 +79,23 @@ def test_wrapping_loses_and_repeats_nothing(text: str, width: int) -> None:
     )
 
 
-def test_the_whole_of_a_huge_action_can_be_reached() -> None:
+def test_the_whole_of_a_huge_action_can_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     """100 000 lines: PgDn goes through all of them, End shows the last, and no step lays out everything."""
     text = "\n".join(f"line {n}" for n in range(100_000))
     detail = Detail(shell(text), 96, Lines(True), None)
-    started = time.perf_counter()
+    laid_out = 0
+    real = Detail._body_lines
+
+    def counted(self: Detail, piece: str, *rest: Any) -> list[Line]:
+        nonlocal laid_out
+        laid_out += len(piece)
+        return real(self, piece, *rest)
+
+    monkeypatch.setattr(Detail, "_body_lines", counted)
     detail.view(FOLDED, 20, NOW)
-    assert time.perf_counter() - started < 0.5
     end = detail.move(FOLDED, 1 << 30, NOW)
     assert "line 99999" in said(detail.view(end, 20, NOW))
+    assert laid_out < len(text) / 10
     top, seen = FOLDED, 0
     for _ in range(50):
         top = detail.move(top, 19, NOW)
@@ -145,11 +154,11 @@ HOSTILE_CODE = [
 @pytest.mark.parametrize("text", HOSTILE_CODE)
 @pytest.mark.parametrize("lexer", ["bash", "python", "javascript", "json", "yaml", "html"])
 def test_highlighting_is_bounded(text: str, lexer: str) -> None:
-    """No text of an agent makes a lexer hold up the process, in one line or in many."""
+    """No text of an agent makes a lexer hold up the process, in one line or in many: that would be for minutes."""
     broken = "\n".join(text[at : at + 900] for at in range(0, len(text), 901))
-    started = time.perf_counter()
+    started = time.process_time()
     highlight.code(broken, lexer)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 20
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=["Mn", "Me", "Mc", "Lo"]), max_size=300))

@@ -8,13 +8,14 @@ import resource
 import select
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from tests.patience import PATIENCE
 
 from tmux_agent.core import errors
 from tmux_agent.core.model import Command, Outcome
@@ -22,7 +23,7 @@ from tmux_agent.core.settings import Commands
 from tmux_agent.services.tools import commands
 from tmux_agent.services.tools.process import Bounded
 
-LIMITS = Commands(timeout=20, timeout_max=30, output_bytes=10_000, grace=0.3)
+LIMITS = Commands(timeout=PATIENCE, timeout_max=PATIENCE, output_bytes=10_000, grace=0.3)
 
 
 def run(cwd: Path, *argv: str, limits: Commands = LIMITS, **more: Any) -> Outcome:
@@ -48,9 +49,20 @@ def wait_gone(pid: int) -> bool:
     except OSError:
         return True
     try:
-        return bool(select.select([fd], [], [], 10)[0]) and gone(pid)
+        return bool(select.select([fd], [], [], PATIENCE)[0]) and gone(pid)
     finally:
         os.close(fd)
+
+
+def timed_out(cwd: Path, text: str, grace: float = LIMITS.grace) -> dict[str, Any]:
+    """The error's data of a program that says something and never ends: on a slow machine it gets longer to say it."""
+    limits = replace(LIMITS, grace=grace)
+    for seconds in (0.5, 2, 8, PATIENCE):
+        with pytest.raises(errors.TimedOut, match=f"did not end within {seconds:g} seconds") as caught:
+            sh(cwd, text, limits=limits, timeout=seconds)
+        if caught.value.data["stdout"]:
+            break
+    return dict(caught.value.data)
 
 
 def test_result(tmp_path: Path) -> None:
@@ -95,41 +107,33 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 def test_timeout_keeps_what_was_said(tmp_path: Path) -> None:
     """A program over its time is ended; the error carries the output so far."""
-    start = time.monotonic()
-    with pytest.raises(errors.TimedOut, match=r"did not end within 0.5 seconds") as caught:
-        sh(tmp_path, "echo begun; echo err >&2; sleep 100", timeout=0.5)
-    assert time.monotonic() - start < 5
-    data = caught.value.data
+    data = timed_out(tmp_path, "echo err >&2; echo begun; exec sleep 1000", grace=PATIENCE)
     assert (data["stdout"], data["stderr"], data["timed_out"], data["signal"]) == ("begun\n", "err\n", True, "SIGTERM")
 
 
 def test_sigterm_ignored(tmp_path: Path) -> None:
     """SIGKILL follows after the grace."""
-    with pytest.raises(errors.TimedOut) as caught:
-        sh(tmp_path, "trap '' TERM; echo $$; while :; do sleep 0.1; done", timeout=0.3)
-    assert caught.value.data["signal"] == "SIGKILL"
-    assert wait_gone(int(caught.value.data["stdout"]))
+    data = timed_out(tmp_path, "trap '' TERM; echo $$; while :; do sleep 0.1; done")
+    assert data["signal"] == "SIGKILL"
+    assert wait_gone(int(data["stdout"]))
 
 
 def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
     """Children and grandchildren end too, those that ignore SIGTERM included."""
-    with pytest.raises(errors.TimedOut) as caught:
-        sh(tmp_path, "(trap '' TERM; sh -c 'echo $$; exec sleep 100') & sleep 100", timeout=0.5)
-    assert wait_gone(int(caught.value.data["stdout"]))
+    data = timed_out(tmp_path, "(trap '' TERM; sh -c 'echo $$; exec sleep 1000') & sleep 1000")
+    assert wait_gone(int(data["stdout"]))
 
 
 def test_timeout_ends_the_group_whatever_its_environment(tmp_path: Path) -> None:
     """One that wiped its environment but stayed in the group ends with it."""
-    with pytest.raises(errors.TimedOut) as caught:
-        sh(tmp_path, "env -i sh -c 'echo $$; exec sleep 100' & sleep 100", timeout=0.5)
-    assert wait_gone(int(caught.value.data["stdout"]))
+    data = timed_out(tmp_path, "env -i sh -c 'echo $$; exec sleep 1000' & sleep 1000")
+    assert wait_gone(int(data["stdout"]))
 
 
 def test_timeout_ends_what_left_the_group(tmp_path: Path) -> None:
     """A grandchild that made its own session, its parent gone, is found by the mark in its environment."""
-    with pytest.raises(errors.TimedOut) as caught:
-        sh(tmp_path, "setsid sh -c 'echo $$; exec sleep 100' & sleep 100", timeout=0.7)
-    assert wait_gone(int(caught.value.data["stdout"]))
+    data = timed_out(tmp_path, "setsid sh -c 'echo $$; exec sleep 1000' & sleep 1000")
+    assert wait_gone(int(data["stdout"]))
 
 
 def test_stopped_program(tmp_path: Path) -> None:
@@ -140,9 +144,7 @@ def test_stopped_program(tmp_path: Path) -> None:
 
 def test_background_child_holds_the_pipe(tmp_path: Path) -> None:
     """The program ended; what it left behind with its output cannot hold us, and is ended and mentioned."""
-    start = time.monotonic()
-    outcome = sh(tmp_path, "sleep 100 & echo $!")
-    assert time.monotonic() - start < 5
+    outcome = sh(tmp_path, "sleep 1000 & echo $!")
     assert outcome.data.exit_code == 0
     assert "left running" in outcome.data.stderr
     assert wait_gone(int(outcome.data.stdout))
@@ -151,19 +153,19 @@ def test_background_child_holds_the_pipe(tmp_path: Path) -> None:
 def test_closes_its_output_and_lives_on(tmp_path: Path) -> None:
     """The end of the output is not the end of the program: the timeout still counts."""
     with pytest.raises(errors.TimedOut):
-        sh(tmp_path, "exec >&- 2>&-; sleep 100", timeout=0.4)
+        sh(tmp_path, "exec >&- 2>&-; sleep 1000", timeout=0.4)
     assert sh(tmp_path, "exec >&- 2>&-; exit 4").data.exit_code == 4
 
 
 def test_flood(tmp_path: Path) -> None:
-    """A gigabyte of output: head and tail are kept, the gap is counted, memory stays where it was."""
+    """Hundreds of megabytes of output: head and tail are kept, the gap is counted, memory stays where it was."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcome = sh(tmp_path, "echo first; head -c 1000000000 /dev/zero | tr '\\0' x; echo; echo last")
+    outcome = sh(tmp_path, "echo first; head -c 300000000 /dev/zero | tr '\\0' x; echo; echo last")
     text = outcome.data.stdout
     assert outcome.data.truncated
     assert text.startswith("first\nxxx")
     assert text.endswith("x\nlast\n")
-    assert f"… {1_000_000_012 - 10_000} bytes left out …" in text
+    assert f"… {300_000_012 - 10_000} bytes left out …" in text
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
@@ -172,7 +174,7 @@ def test_cancel(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "ready")
 
     async def main() -> int:
-        action = Command(argv=("sh", "-c", "sleep 100 & echo $! > ready; wait"), cwd=str(tmp_path))
+        action = Command(argv=("sh", "-c", "sleep 1000 & echo $! > ready; wait"), cwd=str(tmp_path))
         task = asyncio.create_task(commands.run(action, LIMITS, request_id="R1"))
         pid = int(await asyncio.to_thread((tmp_path / "ready").read_text))
         task.cancel()
@@ -221,7 +223,7 @@ def test_not_started(tmp_path: Path) -> None:
             run(cwd, *argv)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, 31, float("nan"), float("inf")])
+@pytest.mark.parametrize("timeout", [0, -1, PATIENCE + 1, float("nan"), float("inf")])
 def test_bad_timeout(tmp_path: Path, timeout: float) -> None:
     """A timeout outside the limits is an error, and nothing runs."""
     with pytest.raises(errors.InvalidParams, match="timeout"):
