@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sidecar import ALLOWED, ROOT, Peer, Sidecar, sidecar
+from tests.sidecar import ALLOWED, ROOT, Peer, Sidecar, sidecar, until
 
 KILLS = int(os.environ.get("TMUX_AGENT_TEST_KILLS", "25"))
 ASKERS = {"sync-1": 45, "sync-2": 45, "async-1": 150}
@@ -89,3 +90,138 @@ def check(told: list[dict[str, Any]], effects: list[str]) -> list[str]:
         if what != "ask" and said != "ok" and not said.startswith("conflict"):
             wrong.append(f"{unique}: {said}")
     return wrong
+
+
+# --- askers without a key ----------------------------------------------------------------------------
+
+HOLDS = '#!/bin/sh\nprintf "%s\\n" "$1" >> "${0%/*}/effects"\nread x < "${0%/*}/hold"\n'
+
+
+@pytest.fixture
+def holding() -> Iterator[Sidecar]:
+    """A sidecar with the programs `allowed` (say) and `asked`, which have their effect and then do not end."""
+    with sidecar() as one:
+        for name in ("allowed", "asked"):
+            one.program(name, HOLDS)
+        os.mkfifo(one.bin / "hold")
+        try:
+            yield one.start()
+        finally:
+            for _ in one.effects():
+                with contextlib.suppress(OSError):  # who still waits for it may end
+                    os.close(os.open(one.bin / "hold", os.O_WRONLY | os.O_NONBLOCK))
+
+
+def ask_to_run(peer: Peer, what: str) -> int:
+    return peer.start("command.run", {"command": what, "args": ["x"]})
+
+
+def yes(one: Sidecar) -> str:
+    """A person approves what waits, which is one thing; its id."""
+    operator = one.operator()
+    until(lambda: operator.call("human.pending")["approvals"])
+    (approval,) = operator.call("human.pending")["approvals"]
+    params = {"request_id": approval["request_id"], "digest": approval["digest"], "approved": True}
+    operator.call("human.respond", params)
+    request_id: str = approval["request_id"]
+    return request_id
+
+
+def types(one: Sidecar, request_id: str) -> list[str]:
+    return [record["type"] for record in one.records() if record.get("request_id") == request_id]
+
+
+@pytest.mark.parametrize("what", ["allowed", "asked"])
+def test_what_was_running_is_told_of_and_not_run_again(holding: Sidecar, what: str) -> None:
+    """Without a key: the client's connection ends unanswered, the log says that it is unknown whether it was done."""
+    one = holding
+    agent = one.agent()
+    ask_to_run(agent, what)
+    if what == "asked":
+        yes(one)
+    until(lambda: one.effects() == ["x"])
+    (started,) = [record for record in one.records() if record["type"] == "action.started"]
+    one.kill()
+    assert agent.line() == b""
+    for _ in range(2):
+        one.start()
+        kinds = types(one, started["request_id"])
+        told = {"allowed": "action.unknown", "asked": "approval.unknown"}[what]
+        assert kinds.count(told) == 1
+        assert kinds[-1] == told
+        assert one.operator().call("audit.verify")["ok"]
+        one.kill()
+    assert one.effects() == ["x"]
+    one.start()
+    if what == "asked":
+        status = one.operator().call("human.status", {"request_id": started["request_id"]})
+        assert status["state"] == "unknown"
+
+
+def test_what_had_ended_is_not_told_of(holding: Sidecar) -> None:
+    """What was recorded as finished before the death is not unknown after it."""
+    one = holding
+    one.program("allowed", ALLOWED)
+    agent = one.agent()
+    assert agent.reply_to(ask_to_run(agent, "allowed"))["result"]["data"]["exit_code"] == 0
+    one.kill()
+    one.start()
+    assert "action.unknown" not in [record["type"] for record in one.records()]
+
+
+def test_asked_again_it_is_the_same_question(holding: Sidecar) -> None:
+    """A process whose connection died with the sidecar asks the same again: one question, one run, one answer each.
+    Another process asks for itself."""
+    one = holding
+    one.program("asked", ALLOWED)
+    connect = one.connector(at_terminal=False)
+    before = Peer(connect())
+    numbers = [before.start("command.run", {"command": "asked", "args": [word]}) for word in ("a", "b")]
+    operator = one.operator()
+    until(lambda: len(operator.call("human.pending")["approvals"]) == len(numbers))
+    ids = [approval["request_id"] for approval in operator.call("human.pending")["approvals"]]
+    one.kill()
+    one.start()
+    operator = one.operator()
+    assert [approval["request_id"] for approval in operator.call("human.pending")["approvals"]] == ids
+    after, stranger = Peer(connect()), one.agent()
+    again = {word: after.start("command.run", {"command": "asked", "args": [word]}) for word in ("b", "a")}
+    stranger.start("command.run", {"command": "asked", "args": ["a"]})
+    until(lambda: len(operator.call("human.pending")["approvals"]) == len(ids) + 1)
+    pending = operator.call("human.pending")["approvals"]
+    assert [approval["request_id"] for approval in pending[:2]] == ids
+    for approval in pending[:2]:
+        params = {"request_id": approval["request_id"], "digest": approval["digest"], "approved": True}
+        operator.call("human.respond", params)
+    replies = [after.reply(), after.reply()]
+    assert {reply["id"] for reply in replies} == set(again.values())
+    assert all(reply["result"]["data"]["exit_code"] == 0 for reply in replies)
+    assert sorted(one.effects()) == ["a", "b"]
+    for peer in (before, after):
+        peer.close()
+
+
+def test_a_link_that_is_swapped_while_no_sidecar_runs(holding: Sidecar) -> None:
+    """What was asked before the death is judged by what was seen then: another place is a conflict, and recorded."""
+    one = holding
+    folder = one.root / "in"
+    folder.mkdir()
+    connect, params = one.connector(at_terminal=False), {"command": "touch", "args": ["in/a"]}
+    before = Peer(connect())
+    before.start("command.run", params, key="k")
+    operator = one.operator()
+    until(lambda: operator.call("human.pending")["approvals"])
+    one.kill()
+    folder.rmdir()
+    folder.symlink_to(one.folder)
+    one.start()
+    after = Peer(connect())
+    number = after.start("command.run", params, key="k")
+    request_id = yes(one)
+    error = after.reply_to(number)["error"]
+    assert error["data"]["kind"] == "conflict"
+    assert "is not what it was" in error["message"]
+    assert types(one, request_id)[-1] == "action.skipped"
+    assert not (one.folder / "a").exists()
+    for peer in (before, after):
+        peer.close()

@@ -325,6 +325,45 @@ async def test_orphans_are_hook_approvals_that_nobody_waits_for(tmp_path: Path) 
 
 
 @in_loop
+async def test_who_comes_back_without_a_key_goes_on_with_what_it_asked(tmp_path: Path) -> None:
+    """After a restart, the same asker and the same action, each once; not a stranger, nor what has a key."""
+    async with sidecar(tmp_path) as approvals:
+        first, second = [await approvals.open(question()) for _ in range(2)]
+        await approvals.open(question(hook_key="k"))
+        assert approvals.adopt(AGENT, first.digest) is None
+    async with sidecar(tmp_path) as approvals:
+        assert approvals.adopt(replace(AGENT, session="s2"), first.digest) is None
+        assert approvals.adopt(AGENT, "0" * 64) is None
+        assert [approvals.adopt(AGENT, first.digest) for _ in range(3)] == [first, second, None]
+
+
+@in_loop
+async def test_what_nobody_comes_back_for_is_withdrawn(tmp_path: Path) -> None:
+    """Approved or not, it would never be run: the log says so. Questions, what has a key or is watched stay."""
+    async with sidecar(tmp_path) as approvals:
+        waits, yes, ran, watched = [await approvals.open(question()) for _ in range(4)]
+        asked, keyed = await approvals.open(question(kind="question")), await approvals.open(question(hook_key="k"))
+        for one in (yes, ran):
+            await approvals.answer(one.request_id, one.digest, True, PERSON)
+        await approvals.running(ran.request_id)
+        await approvals.finished(ran.request_id, Outcome(ok=True))
+    async with sidecar(tmp_path) as approvals:
+        waiting = asyncio.create_task(approvals.wait(watched.request_id))
+        await asyncio.sleep(0)
+        ended = await approvals.drop_left()
+        assert {one.request_id for one in ended} == {waits.request_id, yes.request_id}
+        assert all(one.state is ApprovalState.WITHDRAWN for one in ended)
+        assert "approved, but not done" in (await approvals.stored(yes.request_id)).note
+        assert not await approvals.running(yes.request_id)
+        assert {one.request_id for one in approvals.pending()} == {
+            watched.request_id, asked.request_id, keyed.request_id
+        }  # fmt: skip
+        assert (await approvals.stored(ran.request_id)).phase == "done"
+        assert await approvals.drop_left() == []
+        waiting.cancel()
+
+
+@in_loop
 async def test_lists_go_by_pages_oldest_first(tmp_path: Path) -> None:
     """A cursor is the last id that was seen."""
     async with sidecar(tmp_path) as approvals:

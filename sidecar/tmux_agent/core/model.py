@@ -372,10 +372,10 @@ class Agent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened. Everything that people, screens and the audit log learn of is one of these.
 
-    Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown · action.started/finished ·
-    refused · grant.made/used/revoked · plan.changed · agent.state · policy.loaded/error · notify.failed ·
-    sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the
-    audit log; all else is.
+    Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
+    action.started/finished/skipped/unknown · refused · grant.made/used/revoked · plan.changed · agent.state ·
+    policy.loaded/error · notify.failed · sidecar.started/stopped/recovered · audit.rotated/damaged ·
+    tmux.attached/lost. `agent.state` is not kept in the audit log; all else is.
     """
 
     type: str

@@ -87,10 +87,11 @@ class Hooks:
         return r.HookData(stdout=reply.stdout, stderr=reply.stderr, exit_code=reply.exit_code)
 
     async def drop_orphans(self) -> None:
-        """Withdraw what waited before a restart and whose hook did not come back. The daemon runs it once, at start."""
+        """Withdraw what waited before a restart and whose asker did not come back. The daemon runs it at start."""
         before = [one.request_id for one in self._system.approvals.pending()]
         await asyncio.sleep(ORPHANED)
         await self._system.approvals.withdraw_orphans(before)
+        await self._system.approvals.drop_left()
 
     # --- about to run ---
 

@@ -71,6 +71,7 @@ class Approvals:
         self._opening: dict[str, int] = {}  # per asker, not committed yet
         self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
         self._deadlines = Deadlines(self._ring)
+        self._left: list[str] = []  # by an earlier sidecar, without a key: whoever asks the same goes on with it
         self._added = 0  # counted on the writer thread
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -94,6 +95,7 @@ class Approvals:
         for one in found:
             if one.state is ApprovalState.PENDING:
                 self._take(one)
+        self._left = [one.request_id for one in (*settled, *found) if _resumable(one)]
         return self.pending()
 
     async def close(self) -> None:
@@ -184,6 +186,18 @@ class Approvals:
         """
         return self._held.find(hook_key)
 
+    def adopt(self, origin: Origin, digest: str) -> Approval | None:
+        """What this asker had asked without a key when the sidecar died, for it to go on with; once for each.
+
+        The connection that it waited on is gone, so asking the same again is how it comes back.
+        """
+        for request_id in self._left:
+            one = self._held.get(request_id)
+            if one and one.digest == digest and asker(one.origin) == asker(origin) and _resumable(one):
+                self._left.remove(request_id)
+                return one
+        return None
+
     def pending(
         self, origin: Origin | None = None, cursor: str | None = None, limit: int | None = None
     ) -> tuple[Approval, ...]:
@@ -264,6 +278,21 @@ class Approvals:
         ]
         return [await self.withdraw(one.request_id, note) for one in orphans]
 
+    async def drop_left(self, note: str = "its asker did not come back after a restart") -> list[Approval]:
+        """Withdraw what only an asker that came back could have had run (`adopt`), approved or not. Questions stay:
+        their answer can be looked up."""
+        left = [request_id for request_id in self._left if not self._waiting.get(request_id)]
+        self._left.clear()
+        ended = []
+        for one in [one for request_id in left if (one := self._held.get(request_id)) and one.kind == "run"]:
+            if one.state is ApprovalState.PENDING:
+                ended.append(await self.withdraw(one.request_id, note))
+            elif _resumable(one):
+                new = replace(one, state=ApprovalState.WITHDRAWN, note=f"approved, but not done: {note}")
+                event = record("approval.withdrawn", new, digest=one.digest, note=new.note)
+                ended.append(await self._end(one, new, event, ApprovalState.APPROVED))
+        return ended
+
     # --- what we run after a yes ---
 
     async def running(self, request_id: str) -> bool:
@@ -343,11 +372,13 @@ class Approvals:
             if not future.done():
                 future.set_result(approval)
 
-    async def _end(self, old: Approval, new: Approval, event: Event) -> Approval:
-        """From pending to `new`; where somebody was faster, what they made of it."""
+    async def _end(
+        self, old: Approval, new: Approval, event: Event, state: ApprovalState = ApprovalState.PENDING
+    ) -> Approval:
+        """From pending (or `state`) to `new`; where somebody was faster, what they made of it."""
 
         def change(db: sqlite3.Connection) -> Approval:
-            if not store.swap_approval(db, new, state=ApprovalState.PENDING, digest=old.digest):
+            if not store.swap_approval(db, new, state=state, digest=old.digest):
                 raise Conflict(f"request {old.request_id} was settled already")
             return new
 
@@ -387,3 +418,12 @@ class Approvals:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _resumable(one: Approval) -> bool:
+    """Whether an asker without a key may go on with it: it waits, or what was approved has not been begun."""
+    if one.hook_key is not None or one.kind == "hook":
+        return False
+    return one.state is ApprovalState.PENDING or (
+        one.kind == "run" and one.state is ApprovalState.APPROVED and not one.phase
+    )

@@ -78,8 +78,10 @@ class Grants:
         except msgspec.ValidationError as error:
             raise InvalidParams(f"params.grant: {error}") from error
 
-    async def used(self, decision: Decision, *events: Event) -> None:
-        """Record `events` of a decision and count the grants that it rests on, all or nothing.
+    async def used(
+        self, decision: Decision, *events: Event, also: Callable[[sqlite3.Connection], None] | None = None
+    ) -> None:
+        """Record `events` of a decision, count the grants that it rests on and do `also`, all or nothing.
 
         Raises Conflict where a grant was revoked or used up meanwhile (judge again), Unavailable.
         """
@@ -88,12 +90,14 @@ class Grants:
             if any(one.where == f"grant {grant.id}" and one.verdict is Verdict.ALLOW for one in decision.matched)
         ]  # fmt: skip
         if decision.verdict is not Verdict.ALLOW or not used:
-            await self._journal.publish(*events)
+            await (self._journal.commit(also, *events) if also else self._journal.publish(*events))
             return
 
         def change(db: sqlite3.Connection) -> None:
             for grant in used:
                 store.use_grant(db, grant.id)
+            if also is not None:
+                also(db)
 
         counted = [
             Event(type="grant.used", request_id=events[0].request_id if events else "", data={"grant": grant.id})

@@ -41,6 +41,7 @@ from .grants import Grants
 from .journal import Journal
 from .judgement import Judged, Judgement
 from .kept_rules import KeptRules
+from .runs import Runs
 from .toolbox import Toolbox
 
 PROOF_SECONDS = 30.0
@@ -83,8 +84,13 @@ class Guard:
         self._grants = grants
         self._toolbox = toolbox
         self._kept = kept
+        self._runs = Runs(journal)
         self._now = now
         self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
+
+    async def recover(self) -> None:
+        """Tell of what was cut off when an earlier sidecar died. Raises Unavailable."""
+        await self._runs.recover()
 
     # --- what the policy says ---
 
@@ -116,7 +122,7 @@ class Guard:
         Raises Denied, Expired, Withdrawn (nobody said yes), Conflict (the facts changed meanwhile), Unavailable
         (cannot be recorded: nothing was done), or what the tool raises. Cancelled, it withdraws what it asked.
         """
-        known = self._approvals.find(wish.resume_key) if wish.resume_key else None
+        known = self._known(wish)
         if known is not None:
             return await self._go_on(known, wish)
         judged = self._judgement.judge(wish.action, wish.origin, self._grants.active(wish.origin))
@@ -131,7 +137,7 @@ class Guard:
 
     async def ask(self, wish: Wish) -> Approval:
         """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
-        if wish.resume_key and (known := self._approvals.find(wish.resume_key)):
+        if known := self._known(wish):
             return known
         judged = self._look(wish.action, wish.origin)
         decision = judged.decision
@@ -157,6 +163,12 @@ class Guard:
             if not self._approvals.stopping:
                 await asyncio.shield(self._approvals.withdraw(approval.request_id, "the asker went away"))
             raise
+
+    def _known(self, wish: Wish) -> Approval | None:
+        """The question that this wish has raised before: found by its key, or after a restart by what is asked."""
+        if wish.resume_key:
+            return self._approvals.find(wish.resume_key)
+        return self._approvals.adopt(wish.origin, digest(wish.action))
 
     async def _open(self, wish: Wish, judged: Judged) -> Approval:
         action, decision = wish.action, judged.decision
@@ -211,10 +223,13 @@ class Guard:
             await self._grants.used(decision, _decided(wish, decision))
             await self._approvals.admit(admitted)
             return await self._run_approved(admitted, wish.origin)
-        await self._grants.used(decision, _decided(wish, decision), _started(wish))
+        started = _started(wish)
+        await self._grants.used(
+            decision, _decided(wish, decision), started, also=lambda db: self._runs.begin(db, started)
+        )
 
         async def finish(outcome: Outcome) -> None:
-            await self._journal.publish(_finished(wish, outcome))
+            await self._runs.end(_finished(wish, outcome))
 
         return await self._run(wish.request_id, wish.action, wish.origin, facts, finish)
 
@@ -222,10 +237,14 @@ class Guard:
         """Run the STORED action, which is what the person saw, if the facts they saw still hold."""
         changed = await self._toolbox.changed(approval.action, origin, approval.facts)
         changed = changed or self._judgement.still_holds(approval.rests_on, approval.origin)
+        if not changed and self.check(approval.action, origin).verdict is Verdict.DENY:
+            changed = "the policy denies it by now"
         if changed:
+            data = {"digest": approval.digest, "why": changed}
+            await self._journal.publish(
+                Event(type="action.skipped", request_id=approval.request_id, origin=origin, data=data)
+            )
             raise errors.Conflict(f"approved, but not done: {changed}; ask again")
-        if self.check(approval.action, origin).verdict is Verdict.DENY:
-            raise errors.Conflict("approved, but not done: the policy denies it by now")
         if not await self._approvals.running(approval.request_id):
             raise errors.Conflict("this request has been run already, or was running when the sidecar died")
 

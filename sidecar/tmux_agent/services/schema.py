@@ -34,6 +34,9 @@ _MIGRATIONS = (
     CREATE TABLE plans (plan_id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
     CREATE TABLE agents (session TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE runs (request_id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+    """,
 )
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ import msgspec
 
 from ..core.chain import Head
 from ..core.errors import Conflict, NotFound
-from ..core.model import Agent, Approval, ApprovalState, Grant, Outcome, Plan
+from ..core.model import Agent, Approval, ApprovalState, Event, Grant, Outcome, Plan
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -133,6 +133,22 @@ def outcome(db: Connection, request_id: str) -> Outcome | None:
     """What came of it; None where it was not run, or has not ended, or is forgotten."""
     row = db.execute("SELECT outcome FROM approvals WHERE request_id = ?", (request_id,)).fetchone()
     return None if row is None or row[0] is None else _decode(row[0], Outcome)
+
+
+# --- runs ------------------------------------------------------------------------------------------
+
+
+def add_run(db: Connection, started: Event) -> None:
+    db.execute("INSERT INTO runs VALUES (?, ?)", (started.request_id, _encode(started)))
+
+
+def end_run(db: Connection, request_id: str) -> None:
+    db.execute("DELETE FROM runs WHERE request_id = ?", (request_id,))
+
+
+def runs(db: Connection) -> list[Event]:
+    """The action.started of all that have not ended, oldest first."""
+    return [_decode(row[0], Event) for row in db.execute("SELECT body FROM runs ORDER BY request_id")]
 
 
 # --- grants ----------------------------------------------------------------------------------------

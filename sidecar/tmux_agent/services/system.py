@@ -111,6 +111,7 @@ class System:
         try:
             await system.grants.recover()
             await system.approvals.recover()
+            await system.guard.recover()
             await system.plans.recover()
             system._told_of_policy(system.judgement.load())
             system.notify.wanted = system._notified()

@@ -15,6 +15,8 @@ STYLES = {  # by the word that a record ends in, else by its type
     "approval.opened": "pending",
     "approval.expired": "denied",
     "approval.unknown": "error",
+    "action.skipped": "ask",
+    "action.unknown": "error",
     "audit.damaged": "error",
     "refused": "denied",
     "policy.error": "error",
