@@ -6,7 +6,6 @@ Owns the rows of what has begun and not ended. Must not own: what was asked firs
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 
 from msgspec.structs import replace
 
@@ -29,7 +28,7 @@ class Runs:
         """
         cut = await self._journal.read(store.runs)
 
-        def change(db: sqlite3.Connection) -> None:
+        def change(db: store.Connection) -> None:
             for one in cut:
                 store.end_run(db, one.request_id)
 
@@ -37,7 +36,7 @@ class Runs:
             if cut:
                 await self._journal.commit(change, *(replace(one, type="action.unknown") for one in cut))
 
-    def begin(self, db: sqlite3.Connection, started: Event) -> None:
+    def begin(self, db: store.Connection, started: Event) -> None:
         """For the transaction that records `started`."""
         store.add_run(db, started)
 
