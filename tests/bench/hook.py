@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tests.bench.world import Row, World, against, middle
 
-from tmux_agent.edges.verbs import setup
+from tmux_agent.edges import hook_command
 
 
 def rows(quick: bool) -> list[Row]:
     rounds = 60 if quick else 300
-    python = setup.interpreter()
-    ours = [python, "-I", "-S", setup.relay(), "claude", "PreToolUse"]
+    python = hook_command.interpreter()
+    ours = [python, "-I", "-S", hook_command.relay(), "claude", "PreToolUse"]
     floor = [python, "-I", "-S", "-c", "pass"]
     with World() as world:
         data = world.folder / "input"

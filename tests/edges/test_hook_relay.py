@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.patience import PATIENCE
 
-from tmux_agent.edges.verbs import setup
+from tmux_agent.edges import hook_command
 
 INPUT = b'{"tool_name":"Bash","tool_input":{"command":"ls\\n\\"x\\""}}\n'
 ANSWER = {"stdout": '{"a":"\\u00fc \\"exit_code\\":2 \\n"}\n', "stderr": "w\u00f6rter\n", "exit_code": 0}
@@ -29,8 +29,10 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def start(folder: Path, event: str = "PreToolUse", **environ: str) -> subprocess.Popen[bytes]:
-    command = [setup.interpreter(), "-I", "-S", setup.relay(), "claude", event]
+def start(
+    folder: Path, event: str = "PreToolUse", agent: str = "claude", **environ: str
+) -> subprocess.Popen[bytes]:
+    command = [hook_command.interpreter(), "-I", "-S", hook_command.relay(), agent, event]
     places = {"HOME": str(folder), "TMUX_AGENT_SOCKET": str(folder / "s")} | environ
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=places)
@@ -131,6 +133,28 @@ def test_away(folder: Path, configured: str | None) -> None:
     assert "the sidecar is away" in err
 
 
+@pytest.mark.parametrize(("agent", "event", "said"), [
+    ("codex", "PreToolUse", {"ask": None, "deny": "permissionDecision"}),
+    ("gemini", "BeforeTool", {"ask": "decision", "deny": "decision"}),
+    ("opencode", "tool.before", {"ask": "decision", "deny": "decision"}),
+    ("gemini", "Notification", {"ask": None, "deny": None}),
+])  # fmt: skip
+@pytest.mark.parametrize("configured", ["ask", "deny"])
+def test_each_agent_is_told_in_its_own_form(
+    folder: Path, agent: str, event: str, said: dict[str, str | None], configured: str
+) -> None:
+    """Away, an agent that knows no "ask" hears nothing then; a deny is said to each at the hook before a tool."""
+    (folder / "on_unavailable").write_text(configured + "\n")
+    process = start(folder, event, agent, TMUX_AGENT_STATE_DIR=str(folder))
+    out, err = process.communicate(INPUT, timeout=60)
+    assert b"the sidecar is away" in err
+    member = said[configured]
+    found = json.loads(out) if out else {}
+    found = found.get("hookSpecificOutput", found)
+    assert found.get(member) == (configured if member else None)
+    assert bool(out) is (member is not None)
+
+
 @pytest.mark.parametrize("event", ["PostToolUse", "Stop", "SessionEnd"])
 def test_away_at_other_events(folder: Path, event: str) -> None:
     """What only tells something has nothing to answer."""
@@ -228,10 +252,12 @@ def test_it_imports_only_what_is_compiled_in() -> None:
     """Every import costs each tool call of each agent: none may read a file, `os` and `json` included."""
     code = (
         "import sys; before = set(sys.modules); sys.argv = ['x', 'claude', 'Stop']\n"
-        f"exec(compile(open({setup.relay()!r}).read().split('def from_state')[0], 'relay', 'exec'))\n"
+        f"exec(compile(open({hook_command.relay()!r}).read().split('def from_state')[0], 'relay', 'exec'))\n"
         "print(sorted(set(sys.modules) - before))"
     )
-    out = subprocess.run([setup.interpreter(), "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [hook_command.interpreter(), "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
     assert set(json.loads(out.stdout.replace("'", '"'))) <= {"_socket", "_json", "posix", "time"}
-    assert len(Path(setup.relay()).read_text().splitlines()) < 80
-    assert os.path.isabs(setup.relay())
+    assert len(Path(hook_command.relay()).read_text().splitlines()) < 90
+    assert os.path.isabs(hook_command.relay())

@@ -12,9 +12,9 @@ import pytest
 
 from tmux_agent import cli
 from tmux_agent.core.errors import Conflict
-from tmux_agent.edges.adapters import claude, claude_setup
+from tmux_agent.edges import hook_command
+from tmux_agent.edges.adapters import claude, claude_setup, json_hooks
 from tmux_agent.edges.settings_file import SettingsFile
-from tmux_agent.edges.verbs import setup
 
 ODD = """{
     "model": "opus", "env": {"A":"1"},
@@ -44,7 +44,7 @@ def test_uninstall_gives_every_byte_back(settings: Path, text: str, capsys: pyte
     """What was there before is there again, to the byte, and no backup is left."""
     settings.write_text(text)
     assert run("--yes") == 0
-    assert set(claude_setup.installed(json.loads(settings.read_text()))) == set(claude.EVENTS)
+    assert set(json_hooks.installed(json.loads(settings.read_text()))) == set(claude.EVENTS)
     assert run("--uninstall", "--yes") == 0
     assert settings.read_text() == text
     assert os.listdir(settings.parent) == ["settings.json"]
@@ -76,7 +76,7 @@ def test_again_is_the_same_as_once(settings: Path, capsys: pytest.CaptureFixture
     assert run("--yes") == 0
     assert "nothing to change" in capsys.readouterr().out
     assert settings.read_bytes() == once
-    settings.write_bytes(once.replace(setup.interpreter().encode(), b"/old/python3"))
+    settings.write_bytes(once.replace(hook_command.interpreter().encode(), b"/old/python3"))
     run("--yes")
     assert settings.read_bytes() == once
     assert hooks_of(settings)["PreToolUse"][0]["hooks"] == [{"type": "command", "command": "mine"}]
@@ -156,7 +156,7 @@ def test_a_symlink_is_written_through(settings: Path, tmp_path: Path) -> None:
     settings.symlink_to(target)
     assert run("--yes") == 0
     assert settings.is_symlink()
-    assert claude_setup.installed(json.loads(target.read_text()))
+    assert json_hooks.installed(json.loads(target.read_text()))
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
     assert run("--uninstall", "--yes") == 0
     assert settings.is_symlink()
@@ -203,6 +203,6 @@ def test_the_configured_folder(settings: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_interpreter_is_no_script() -> None:
     """No shim: it begins as a program does."""
-    assert os.path.isabs(setup.interpreter())
-    assert Path(setup.interpreter()).read_bytes()[:2] != b"#!"
-    assert Path(setup.relay()).is_file()
+    assert os.path.isabs(hook_command.interpreter())
+    assert Path(hook_command.interpreter()).read_bytes()[:2] != b"#!"
+    assert Path(hook_command.relay()).is_file()

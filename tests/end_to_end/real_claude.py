@@ -18,8 +18,8 @@ from typing import Any
 
 from tests.patience import PATIENCE
 
-from tmux_agent.edges.adapters import claude_setup
-from tmux_agent.edges.verbs import setup
+from tmux_agent.edges import hook_command
+from tmux_agent.edges.adapters import claude_setup, json_hooks
 
 KEY = "sk-ant-dummy-0000"
 TESTS = Path(__file__).parents[1]
@@ -130,8 +130,8 @@ class Claude:
         }
         (self.home / ".claude.json").write_text(json.dumps(known))
         (self.home / ".claude").mkdir()
-        handlers = claude_setup.handlers(setup.interpreter(), setup.relay())
-        text = claude_setup.install('{"skipDangerousModePermissionPrompt": true}\n', handlers)
+        handlers = claude_setup.handlers(hook_command.interpreter(), hook_command.relay())
+        text = json_hooks.install('{"skipDangerousModePermissionPrompt": true}\n', handlers)
         (self.home / ".claude" / "settings.json").write_text(text)
 
     # --- its screen ---

@@ -50,6 +50,10 @@ class HookCall(Struct, frozen=True, kw_only=True):
     over: tuple[tuple[str, str], ...] = ()  # (tool_use, key) of the uses of tools that are done or refused by now
     # Which open approvals the event makes pointless: of the uses in `over`, of this `prompt`, of those before it, all.
     withdraw: Literal["", "over", "turn", "before", "session"] = ""
+    # Of an agent that cannot be told "ask": what the policy asks about is put to a person while its JUDGE hook waits;
+    # only what a rule or guardrail asks about by name, or also what nothing matched.
+    holds: Literal["", "named", "any"] = ""
+    patience: float | None = None  # seconds that the agent lets a hook wait for a person; None: as long as it takes
     state: AgentState | None = None
     detail: str = ""
     ended: bool = False

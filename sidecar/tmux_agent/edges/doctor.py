@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,11 +23,13 @@ from ..core.errors import TmuxAgentError, Unavailable
 from ..services import places as places_
 from ..services.audit_log import AuditLog, database_head
 from .adapters import claude_setup
+from .adapters.claude_setup import SETUP as CLAUDE
+from .adapters.json_hooks import RELAY
+from .adapters.setups import Change, Setup
 from .settings_file import SettingsFile
 from .verbs import setup
 
 OLDEST_TMUX = (3, 2)
-TRIED_CLAUDE = (2, 1, 197)
 MANAGED = Path("/etc/claude-code/managed-settings.json")  # an administrator's, on Linux
 SECONDS = 5.0  # that another program may take to tell its version
 
@@ -53,7 +55,8 @@ def checks(environ: Mapping[str, str]) -> Iterator[Check]:
     yield from _sidecar(places, health)
     yield from _audit(places, health)
     yield _plugin(environ, health)
-    yield from _claude(environ)
+    for one in setup.SETUPS.values():
+        yield from _agent(one, environ)
     if isinstance(health, dict):
         yield _heard()
 
@@ -165,50 +168,64 @@ def _plugin(environ: Mapping[str, str], health: dict[str, Any] | str) -> Check:
     return Check("plugin", "ok", f"loaded, connected to {socket}")
 
 
-# --- Claude Code -------------------------------------------------------------------------------------
+# --- agents ------------------------------------------------------------------------------------------
 
 
-def _claude(environ: Mapping[str, str]) -> Iterator[Check]:
-    program = shutil.which("claude", path=environ.get("PATH"))
-    if program is None:
-        yield Check("claude", "warning", "claude is not on your PATH", "npm install -g @anthropic-ai/claude-code")
-    else:
-        said, version = _version(program, "--version")
-        old = bool(version) and version < TRIED_CLAUDE
-        mend = "claude update" if old else ""
-        yield Check("claude", "warning" if old else "ok", f"{program} {said}{' is older than any tried' * old}", mend)
+def _agent(setup: Setup, environ: Mapping[str, str]) -> Iterator[Check]:
+    """An agent that is neither here nor connected is passed over, but for the first of them: somebody has to be."""
+    program = shutil.which(setup.program, path=environ.get("PATH"))
     try:
-        file = SettingsFile(setup.claude_settings())
-        settings = json.loads(file.text or "{}")
-        claude_setup.check(settings)
-    except (TmuxAgentError, ValueError) as why:
-        yield Check("hooks", "wrong", f"{setup.claude_settings()} cannot be used: {why}", "mend the file by hand")
+        wanted = [change for change in setup.changes(environ, False) if change.needed]
+        ours = [change for change in setup.changes(environ, True) if change.needed]
+    except TmuxAgentError as why:
+        yield Check("hooks", "wrong", why.message, f"mend it, then: tmux-agent setup {setup.agent}")
         return
-    yield from _hooks(file.path, settings)
+    if program is None and not ours and setup is not CLAUDE:
+        return
+    yield _program(setup, program)
+    if setup is CLAUDE:
+        yield from _claude(claude_setup.settings(environ))
+    yield _hooks(setup, wanted, ours)
 
 
-def _hooks(path: Path, settings: Any) -> Iterator[Check]:
-    found, wanted = claude_setup.installed(settings), claude_setup.handlers(setup.interpreter(), setup.relay())
+def _program(setup: Setup, program: str | None) -> Check:
+    if program is None:
+        mend = f"npm install -g {setup.package}" if setup.package else f"install {setup.title}"
+        return Check(setup.agent, "warning", f"{setup.program} is not on your PATH", mend)
+    said, version = _version(program, "--version")
+    if version and version < setup.tried:
+        newer = ".".join(map(str, setup.tried))
+        return Check(setup.agent, "warning", f"{program} {said} is older than any tried", f"update it to {newer}")
+    return Check(setup.agent, "ok", f"{program} {said}")
+
+
+def _hooks(setup: Setup, wanted: Sequence[Change], ours: Sequence[Change]) -> Check:
+    mend = f"tmux-agent setup {setup.agent}"
+    paths = ", ".join(str(change.file.path) for change in ours or wanted)
+    if not ours:
+        return Check("hooks", "wrong", f"{paths} has no hook of ours: {setup.title} asks nobody here", mend)
+    missing = [name for change in ours for name in _named(change.file.text or "") if not os.path.exists(name)]
+    if missing:  # an interpreter that finds no script exits 2, which agents take for "block"
+        return Check("hooks", "wrong", f"{missing[0]} is gone, so every tool of {setup.title} fails", mend)
+    if wanted:
+        return Check("hooks", "warning", f"{paths} has hooks of another version", mend)
+    return Check("hooks", "ok", f"{setup.title}: all in {paths}")
+
+
+def _named(text: str) -> list[str]:
+    """The interpreters and relays that installed hooks name."""
+    lines = re.findall(rf'"((?:[^"\\\\]|\\\\.)*{re.escape(RELAY)}(?:[^"\\\\]|\\\\.)*)"', text)
+    words = {word for line in lines for word in shlex.split(json.loads(f'"{line}"'))}
+    return sorted(word for word in words if word.startswith("/"))
+
+
+def _claude(path: Path) -> Iterator[Check]:
+    """What keeps Claude Code from running the hooks that are there."""
+    settings = json.loads(SettingsFile(path).text or "{}")
     if settings.get("disableAllHooks"):
         yield Check("hooks", "wrong", f'"disableAllHooks" in {path} switches them off', f"edit {path}")
     if _managed_only():
         yield Check("hooks", "wrong", f"{MANAGED} allows only its own hooks", "ask your administrator")
-    if not found:
-        yield Check("hooks", "wrong", f"{path} has no hook of ours: Claude asks nobody here", "tmux-agent setup claude")
-        return
-    missing = [name for name in _programs(found) if not os.path.exists(name)]
-    if missing:  # an interpreter that finds no script exits 2, which Claude takes for "block"
-        yield Check("hooks", "wrong", f"{missing[0]} is gone, so every tool of Claude fails", "tmux-agent setup claude")
-    elif found != wanted:
-        yield Check("hooks", "warning", f"{path} has hooks of another version", "tmux-agent setup claude")
-    else:
-        yield Check("hooks", "ok", f"{len(found)} in {path}")
-
-
-def _programs(found: Mapping[str, dict[str, Any]]) -> list[str]:
-    """The interpreters and relays that the installed hooks name."""
-    words = (shlex.split(str(handler.get("command", ""))) for handler in found.values())
-    return sorted({word for line in words for word in line if word.startswith("/")})
 
 
 def _managed_only() -> bool:

@@ -11,7 +11,13 @@ from _json import scanstring
 
 ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
 # Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
-PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0)}
+LONG = (1.5, 86_390.0)  # where the hook before a tool waits for a person
+PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
+# What the hook before a tool is told where nobody judged. Codex has no "ask": silence leaves it to its own rules
+CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
+CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'
+FORMS = {"claude PreToolUse": CLAUDE, "codex PreToolUse": CLAUDE, "gemini BeforeTool": PLAIN}
+FORMS["opencode tool.before"] = PLAIN
 CONTROLS = bytes.maketrans(bytes(range(32)), b"\x7f" * 9 + b"  \x7f\x7f " + b"\x7f" * 18)  # JSON has only white space
 
 
@@ -46,29 +52,28 @@ def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
     return b""
 
 
-def give_up(event: str, why: str, configured: bytes = b"") -> None:
+def give_up(hook: str, why: str, configured: bytes = b"") -> None:
     """Says why there is no answer and leaves the question to the agent's own dialog, or denies where so configured."""
     posix.write(2, f"tmux-agent: {why}\n".encode())
-    if event == "PreToolUse":  # for other events silence is what leaves the agent's own dialog as it is
-        verdict = "deny" if configured == b"deny" else "ask"
-        decision = f'"permissionDecision":"{verdict}","permissionDecisionReason":"tmux-agent: {why}"'
-        posix.write(1, f'{{"hookSpecificOutput":{{"hookEventName":"PreToolUse",{decision}}}}}\n'.encode())
+    verdict = "deny" if configured == b"deny" else "ask"
+    if hook in FORMS and (verdict, hook) != ("ask", "codex PreToolUse"):  # else silence leaves the agent's own dialog
+        posix.write(1, f"{FORMS[hook] % (verdict, 'tmux-agent: ' + why)}\n".encode())
     posix._exit(0)
 
 
 def main(agent: str, event: str) -> None:
-    data = bytearray()
+    data, hook = bytearray(), f"{agent} {event}"
     while chunk := posix.read(0, 1 << 20):
         data += chunk if len(data) <= LIMIT else b""
     if len(data) > LIMIT:
-        give_up(event, "the hook's input is over 32 MiB, so it was not judged")
+        give_up(hook, "the hook's input is over 32 MiB, so it was not judged")
     text = bytes(data).translate(CONTROLS).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     head = f'"agent":"{agent}","event":"{event}","relay_id":"{posix.urandom(16).hex()}","input":"'.encode()
     line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
     if not (reply := ask_sidecar(line, *PATIENCE.get(event, (0.5, 5.0))).decode(errors="replace")):
-        give_up(event, "the sidecar is away, start it with: tmux-agent sidecar start", from_state(b"on_unavailable"))
+        give_up(hook, "the sidecar is away, start it with: tmux-agent sidecar start", from_state(b"on_unavailable"))
     if '"result":{' not in reply:
-        give_up(event, "the sidecar did not judge this (unreadable input, or no answer in time): tmux-agent doctor")
+        give_up(hook, "the sidecar did not judge this (unreadable input, or no answer in time): tmux-agent doctor")
     for file, name in ((1, '"stdout":"'), (2, '"stderr":"')):  # quotes in strings are escaped: no text has such a name
         if name in reply:
             posix.write(file, scanstring(reply, reply.index(name) + len(name))[0].encode(errors="replace"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from types import ModuleType
 
 from msgspec.structs import replace
 
@@ -33,9 +32,8 @@ from ..core.model import (
 )
 from ..services.guard import Wish
 from ..services.system import System
-from .adapters import claude
+from .adapters import ADAPTERS
 
-ADAPTERS: dict[str, ModuleType] = {claude.AGENT: claude}
 USES = 4096  # uses of tools that later hooks may name, the newest
 ORPHANED = 40.0  # seconds after a restart until a relay that has not come back is taken for gone (it looks for 30)
 NOTES = {
@@ -44,6 +42,9 @@ NOTES = {
     "before": "the agent has a new prompt",
     "session": "the agent's session is over",
 }
+
+
+_LIVE = (ApprovalState.PENDING, ApprovalState.APPROVED, ApprovalState.DENIED)
 
 
 class Waiting:
@@ -63,6 +64,7 @@ class Hooks:
         self._system = system
         self._uses: dict[tuple[str, str], str] = {}  # (owner, tool_use) → key of what was about to run
         self._waiting: dict[str, Waiting] = {}  # by request_id
+        self._late: dict[str, str] = {}  # key of what was about to run → key of the approval that its hook gave up
 
     async def handle(self, params: p.HookEvent, origin: Origin, request_id: str) -> r.HookData:
         """One hook, from the agent's raw input to what the agent is told.
@@ -80,8 +82,12 @@ class Hooks:
         reply = HookReply()
         if call.kind is HookKind.JUDGE:
             self._remember(owner, call)
-            reply = adapter.answer_judgement(call, await self._judge(call, origin, request_id))
-        elif call.kind is HookKind.ASK and call.action is not None:
+            decision = await self._judge(call, origin, request_id)
+            reply = adapter.answer_judgement(call, decision)
+            asks = _holds(call, decision)
+        else:
+            asks = call.kind is HookKind.ASK and call.action is not None
+        if asks:
             approval = await self._ask(call, origin, request_id, f"{owner} {call.key}:{params.relay_id or request_id}")
             reply = adapter.answer_approval(call, approval) if approval else reply
         return r.HookData(stdout=reply.stdout, stderr=reply.stderr, exit_code=reply.exit_code)
@@ -121,7 +127,7 @@ class Hooks:
 
     async def _ask(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval | None:
         """Open an approval, or find the one this relay waited for before, and wait; None: nothing could be opened."""
-        agents, known = self._system.agents, self._system.approvals.find(hook_key)
+        agents, known = self._system.agents, self._known(hook_key)
         if known is not None and known.state is not ApprovalState.PENDING:
             return known
         request_id = known.request_id if known else request_id
@@ -132,7 +138,7 @@ class Hooks:
         try:
             if known is None:
                 await self._system.approvals.open(await self._approval(call, origin, request_id, hook_key))
-            approval = await self._settled(request_id, waiting)
+            approval = await self._settled(call, request_id, hook_key, waiting)
             after = AgentState.WORKING
         except (errors.LimitExceeded, errors.Unavailable):
             after = AgentState.WAITING
@@ -144,11 +150,32 @@ class Hooks:
                 agents.waits_no_more(origin.session, request_id, after)
         return approval
 
-    async def _settled(self, request_id: str, waiting: Waiting) -> Approval:
-        """The end of an approval. The last hook that waits for it takes it along, unless it is us who stop."""
+    def _known(self, hook_key: str) -> Approval | None:
+        """The approval that this relay waited for before, or that an earlier use of the very same could not wait for.
+
+        An answer that came meanwhile counts for one use.
+        """
+        approvals = self._system.approvals
+        late = approvals.find(self._late.pop(hook_key.rpartition(":")[0], ""))
+        return late if late is not None and late.state in _LIVE else approvals.find(hook_key)
+
+    async def _settled(self, call: HookCall, request_id: str, hook_key: str, waiting: Waiting) -> Approval:
+        """The end of an approval. The last hook that waits for it takes it along, unless it is us who stop.
+
+        Where the agent does not let the hook wait for so long it is still pending: then its own dialog asks, or, where
+        it has none, the next use of the very same goes on waiting.
+        """
         approvals = self._system.approvals
         try:
-            return await approvals.wait(request_id)
+            return await approvals.wait(request_id, call.patience)
+        except errors.TimedOut:
+            if call.kind is HookKind.ASK and waiting.hooks == 1:
+                await approvals.withdraw(request_id, "its hook may wait no longer: the agent's own dialog asks")
+            elif call.kind is HookKind.JUDGE:
+                self._late[hook_key.rpartition(":")[0]] = approvals.get(request_id).hook_key or ""
+                while len(self._late) > USES:
+                    del self._late[next(iter(self._late))]
+            return approvals.get(request_id)
         except asyncio.CancelledError:
             if waiting.hooks == 1 and not self._system.approvals.stopping:
                 await asyncio.shield(approvals.withdraw(request_id, "its hook has ended"))
@@ -211,6 +238,13 @@ class Hooks:
         return key.startswith(f"{owner} {call.scope}") and (not call.prompt or same_turn is (call.withdraw == "turn"))
 
 
+def _holds(call: HookCall, decision: Decision | None) -> bool:
+    """Whether a person is asked while this hook waits, as the agent cannot be told to ask by itself."""
+    if decision is None or call.action is None or decision.verdict is not Verdict.ASK:
+        return False
+    return call.holds == "any" or (call.holds == "named" and decision.named)
+
+
 def _turn(hook_key: str) -> str:
     """ "owner session/helper:prompt" of "owner session/helper:prompt:digest:relay"."""
     return hook_key.rsplit(":", 2)[0]
@@ -228,6 +262,3 @@ def _words(call: HookCall) -> str:
         case _:
             words = call.tool
     return display.safe(words[:200])
-
-
-__all__ = ["ADAPTERS", "Hooks"]

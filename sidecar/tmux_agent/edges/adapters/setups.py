@@ -1,0 +1,54 @@
+"""What connecting an agent means: files that change, and what a person is told.
+
+Owns the shape that every agent's set-up has (claude_setup.py and its kin). Must not own: asking, showing, writing
+(edges/verbs/setup.py), looking whether it works (edges/doctor.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from ..settings_file import SettingsFile
+
+
+class Change(Struct, frozen=True):
+    """A file of the agent's and what it is to hold: None: it is removed, as nothing but ours was in it.
+
+    `keep`: what it holds now goes to the backup, as nothing of ours is in it yet.
+    """
+
+    file: SettingsFile
+    new: str | None
+    keep: bool = False
+
+    @property
+    def needed(self) -> bool:
+        return self.new != self.file.text
+
+
+def _nothing(_: str | None) -> Iterable[str]:
+    return ()
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """How one agent is connected.
+
+    `title` is its name in sentences; `program` what it is called on PATH; `package` where npm has it; `tried` the
+    version that it was tried with. `changes(environ, uninstall)` reads the agent's files: raises Failed or Unavailable
+    where one cannot be used. `warnings(text)` looks at the new text of the first file. `limits` says what this agent
+    cannot do, a line each; `afterwards` what happens next. `finish(environ, uninstall)` is called once all is written,
+    and gives lines to print.
+    """
+
+    agent: str
+    title: str
+    program: str
+    package: str
+    tried: tuple[int, ...]
+    changes: Callable[[Mapping[str, str], bool], Sequence[Change]]
+    warnings: Callable[[str | None], Iterable[str]] = _nothing
+    limits: tuple[str, ...] = ()
+    afterwards: str
+    finish: Callable[[Mapping[str, str], bool], Iterable[str]] | None = None
