@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tmux_agent.core import facts
 from tmux_agent.core.paths import Secrets
 from tmux_agent.services.git_config import parse
 from tmux_agent.services.gitignore import Ignores
+from tmux_agent.services.moment import Moment
 from tmux_agent.services.observe import Observer, follow, glob, package
 from tmux_agent.services.observe_tree import Trees
 
@@ -124,13 +126,13 @@ def test_programs_are_found_as_a_shell_would(tmp_path: Path) -> None:
     program = tmp_path / "bin" / "tool"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    assert observer(tmp_path, f"/nowhere:{tmp_path}/bin").program("tool") == facts.ProgramFact(
+    assert observer(tmp_path, f"/nowhere:{tmp_path}/bin").program("tool", Moment()) == facts.ProgramFact(
         str(program), str(program)
     )
-    assert observer(tmp_path, "bin:/usr/bin").program("ls").why
+    assert observer(tmp_path, "bin:/usr/bin").program("ls", Moment()).why
     program.chmod(0o777)
-    assert observer(tmp_path, f"{tmp_path}/bin").program("tool").why
-    assert observer(tmp_path).program("no-such-program") == facts.ProgramFact()
+    assert observer(tmp_path, f"{tmp_path}/bin").program("tool", Moment()).why
+    assert observer(tmp_path).program("no-such-program", Moment()) == facts.ProgramFact()
 
 
 def test_package_scripts(tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_trees_tell_what_must_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "t" / "l").symlink_to(tmp_path / "out")
     (tmp_path / "t" / "in").symlink_to("a.txt")
     os.link(tmp_path / "out", tmp_path / "t" / "h")
-    fact = Trees(Secrets(home="/h")).look(str(tmp_path / "t"))
+    fact = Trees(Secrets(home="/h")).look(str(tmp_path / "t"), Moment())
     assert {(danger.kind, danger.path) for danger in fact.dangers} == {
         ("secret", ".env"),
         ("secret", "s/k.pem"),
@@ -182,11 +184,11 @@ def test_a_tree_is_looked_at_again_when_it_changed(tmp_path: Path) -> None:
     trees = Trees(Secrets(home="/h"))
     for folder in (tmp_path / "a" / "b", tmp_path / "a", tmp_path):
         os.utime(folder, (old, old))
-    assert trees.look(str(tmp_path / "a")).dangers == ()
+    assert trees.look(str(tmp_path / "a"), Moment()).dangers == ()
     (tmp_path / "a" / "b" / ".env").write_text("x")
-    assert [danger.ignored for danger in trees.look(str(tmp_path / "a")).dangers] == [False]
+    assert [danger.ignored for danger in trees.look(str(tmp_path / "a"), Moment()).dangers] == [False]
     (tmp_path / ".gitignore").write_text(".env\n")
-    assert [danger.ignored for danger in trees.look(str(tmp_path / "a")).dangers] == [True]
+    assert [danger.ignored for danger in trees.look(str(tmp_path / "a"), Moment()).dangers] == [True]
 
 
 @pytest.mark.parametrize(
@@ -312,6 +314,32 @@ def test_hooks_that_reading_runs(tree: Path) -> None:
     (tree / ".git" / "hooks").mkdir(exist_ok=True)
     (tree / ".git" / "hooks" / "post-index-change").write_text("x")
     assert repo(tree).hostile
+
+
+def test_where_a_setting_leads_is_looked_at_again(tree: Path, tmp_path: Path) -> None:
+    """A file that the configuration names may turn into a link to anywhere while the configuration stays as it is."""
+    run(tree, "config", "core.excludesFile", "ignored")
+    (tree / "ignored").write_text("x")
+    looking, key = observer(tree), facts.RepoKey(str(tree))
+    until = time.monotonic() + 30
+    while not looking._repositories._cache:
+        assert looking.gather([key])[key] == repo(tree)
+        assert time.monotonic() < until, "never settled"
+    (tmp_path / "outside").write_text("x")
+    (tree / "ignored").unlink()
+    (tree / "ignored").symlink_to(tmp_path / "outside")
+    fact = looking.gather([key])[key]
+    assert isinstance(fact, facts.RepoFact)
+    assert fact.hostile
+
+
+def test_a_repository_that_just_changed_is_read_each_time(tree: Path) -> None:
+    """A second change within the clock's grain need not show in any time stamp."""
+    run(tree, "config", "core.editor", "true")
+    looking, key = observer(tree), facts.RepoKey(str(tree))
+    looking.gather([key])
+    seen = looking._repositories._cache.get(f"{tree}/.git")
+    assert seen is None or time.time_ns() - (tree / ".git" / "config").stat().st_ctime_ns > 50_000_000
 
 
 def test_a_git_file_must_be_named_in_return(tree: Path, tmp_path: Path) -> None:

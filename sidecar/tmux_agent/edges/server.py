@@ -158,7 +158,7 @@ class Server:
         system, origin = self._system, call.origin
         match call.params:
             case p.PolicyCheck() as params:
-                return r.CheckData.of(system.guard.check(actions.checked(params, origin), origin))
+                return r.CheckData.of(system.guard.foresee(actions.checked(params, origin), origin))
             case p.Hello():
                 methods = tuple(sorted(p.METHODS))
                 return r.HelloData(

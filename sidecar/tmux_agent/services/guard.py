@@ -101,6 +101,10 @@ class Guard:
     def _look(self, action: Action, origin: Origin) -> Judged:
         return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
 
+    def foresee(self, action: Action, origin: Origin) -> Decision:
+        """The same for somebody who only wants to know: nothing may be run on it."""
+        return self._judgement.foresee(action, origin, self._grants.active(origin))
+
     async def judge(self, wish: Wish) -> Decision:
         """Judge what the agent is about to do by itself; recorded before the answer is given.
 

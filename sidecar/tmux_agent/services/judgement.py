@@ -31,7 +31,9 @@ from ..core.proposals import GrantProposal, propose
 from ..core.rules import Asker
 from ..core.situation import Policy, Situation
 from . import worktree as worktrees
-from .observe import Look, Observer, at_once, follow
+from .foresight import Foresight
+from .moment import Moment, Stamp
+from .observe import Observer, follow
 from .policy_files import PROJECT_FILE, PolicyFiles, shipped_text
 
 _ROUNDS = 12
@@ -132,10 +134,11 @@ class Judgement:
         self.loaded_at: datetime | None = None
         self._layers: tuple[Layer, ...] = ()
         self._base: Policy | None = None
-        self._projects: dict[str, tuple[tuple[int, ...], Policy]] = {}
+        self._projects: dict[str, tuple[Stamp, Policy]] = {}
         self._observers: dict[int, Observer] = {}
         self._uses: dict[str, deque[float]] = {}
         self._last: dict[tuple[str, ...] | None, _Last] = {}
+        self._foresight = Foresight()
 
     # --- loading ---
 
@@ -152,6 +155,7 @@ class Judgement:
             self._projects.clear()
             self._observers.clear()
             self._last.clear()
+            self._foresight.clear()
         elif self._base is None:
             self._fall_back()
         return errors
@@ -181,12 +185,12 @@ class Judgement:
 
     # --- repositories' own files ---
 
-    def _policy_at(self, worktree: str) -> Policy:
+    def _policy_at(self, worktree: str, moment: Moment) -> Policy:
         base = self.policy
         if not worktree or not self._own_files:
             return base
         path = f"{worktree}/{PROJECT_FILE}"
-        stamp = _stamp(path)
+        stamp = moment.stamp(follow(path, moment.lstat).real)
         if not stamp:
             return base
         known = self._projects.get(worktree)
@@ -214,6 +218,7 @@ class Judgement:
         """
         trusted = self._files.trust(path)
         self._projects.clear()
+        self._foresight.clear()
         return trusted
 
     # --- judging ---
@@ -221,8 +226,33 @@ class Judgement:
     def judge(self, action: Action, origin: Origin, grants: Sequence[Grant] = (), *, count: bool = True) -> Judged:
         """Decide about `action` of `origin`. `count`: an allow by a rule with `for` uses it up (not for
         policy.check)."""
-        worktree = origin.worktree or origin.cwd
-        asker = Asker(
+        judged, _ = self._judge_now(
+            action, origin.worktree or origin.cwd, grants, self._asker(action, origin), Moment()
+        )
+        if count and judged.decision.verdict is Verdict.ALLOW:
+            self._count(judged.decision)
+        return judged
+
+    def foresee(self, action: Action, origin: Origin, grants: Sequence[Grant] = ()) -> Decision:
+        """What `judge` would decide, for answers on which nothing of ours is run: where the kernel says that nothing
+        has changed since the same was asked, nothing is looked at."""
+        folder = origin.worktree or origin.cwd
+        name = _name(action, folder)
+        if name is None or self._uses:
+            return self.judge(action, origin, grants, count=False).decision
+        rests = (*grants, self.roots, origin.agent, origin.session, origin.place, origin.branch)
+        now = self._foresight.now()
+        decision = self._foresight.recall(name, rests, now)
+        if decision is None:
+            moment = Moment()
+            judged, same = self._judge_now(action, folder, grants, self._asker(action, origin), moment)
+            decision = judged.decision
+            moment.blind = moment.blind or not same
+            self._foresight.note(name, rests, decision, moment, now)
+        return decision
+
+    def _asker(self, action: Action, origin: Origin) -> Asker:
+        return Asker(
             agent=origin.agent or "",
             session=origin.session,
             window=origin.place,
@@ -231,20 +261,21 @@ class Judgement:
             now=datetime.now().astimezone(),
             exhausted=self._exhausted(),
         )
-        judged = self.judge_at(action, worktree, grants, asker)
-        if count and judged.decision.verdict is Verdict.ALLOW:
-            self._count(judged.decision)
-        return judged
 
     def judge_at(
         self, action: Action, worktree: str, grants: Sequence[Grant] = (), asker: Asker | None = None
     ) -> Judged:
         """Decide about `action` for somebody whose worktree is this folder ("": none)."""
-        lstat = at_once()
-        worktree = self._worktree(worktree, lstat)
-        policy = self._policy_at(worktree)
+        return self._judge_now(action, worktree, grants, asker, Moment())[0]
+
+    def _judge_now(
+        self, action: Action, folder: str, grants: Sequence[Grant], asker: Asker | None, moment: Moment
+    ) -> tuple[Judged, bool]:
+        """With whether all was as it had been when the same was judged last."""
+        worktree = self._worktree(folder, moment)
+        policy = self._policy_at(worktree, moment)
         situation = Situation(
-            roots=self._real_roots(policy, worktree, lstat),
+            roots=self._real_roots(policy, worktree, moment),
             worktree=worktree,
             home=self.home,
             asker=asker or Asker(kind=_kind(action)),
@@ -253,16 +284,16 @@ class Judgement:
         observer = self._observer(policy)
         name = _name(action, worktree)
         last = self._last.get(name) if name is not None else None
-        facts = observer.gather(last.facts, lstat) if last is not None else {}
+        facts = observer.gather(last.facts, moment) if last is not None else {}
         if last is not None and last.still(policy, situation, grants, facts):
-            return Judged(decision=last.decision, facts=facts)
+            return Judged(decision=last.decision, facts=facts), True
         for _ in range(_ROUNDS):
             decision, wanted = examine(action, facts, policy, grants, situation=situation)
             if not wanted:
                 self._remember(name, _Last(policy, situation, tuple(grants), facts, decision))
-                return Judged(decision=decision, facts=facts)
-            facts.update(observer.gather(wanted, lstat))
-        return Judged(decision=_unsettled(decision), facts=facts)
+                return Judged(decision=decision, facts=facts), False
+            facts.update(observer.gather(wanted, moment))
+        return Judged(decision=_unsettled(decision), facts=facts), False
 
     def _remember(self, name: tuple[str, ...] | None, last: _Last) -> None:
         if name is not None and len(last.facts) <= _REMEMBERED_KEYS:
@@ -291,19 +322,19 @@ class Judgement:
 
     # --- whose roots ---
 
-    def _worktree(self, folder: str, lstat: Look) -> str:
+    def _worktree(self, folder: str, moment: Moment) -> str:
         if not folder.startswith("/"):
             return ""
-        real = follow(folder, lstat).real
+        real = follow(folder, moment.lstat).real
         return "" if real in _TOO_BROAD or inside(self.home, (real,)) else real
 
-    def _real_roots(self, policy: Policy, worktree: str, lstat: Look) -> tuple[str, ...]:
+    def _real_roots(self, policy: Policy, worktree: str, moment: Moment) -> tuple[str, ...]:
         roots: list[str] = []
         for text in self.roots or policy.roots:
             if text == "{worktree}":
                 roots += [worktree] if worktree else []
             elif text.startswith(("/", "~/")):
-                fact = follow(self.home + text[1:] if text.startswith("~/") else text, lstat)
+                fact = follow(self.home + text[1:] if text.startswith("~/") else text, moment.lstat)
                 if fact.kind == "folder" and fact.real not in _TOO_BROAD:
                     roots.append(fact.real)
         return tuple(dict.fromkeys(roots))
@@ -360,14 +391,6 @@ def _unsettled(decision: Decision) -> Decision:
     )
     verdict = max(decision.verdict, Verdict.ASK, key=lambda v: v.rank)
     return msgspec.structs.replace(decision, verdict=verdict, reason=match.reason, matched=(*decision.matched, match))
-
-
-def _stamp(path: str) -> tuple[int, ...]:
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError):
-        return ()
-    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size)
 
 
 def _kind(action: Action) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from ..core import facts as f
 from ..core import globs
 from ..core.paths import Secrets
+from .moment import Moment
 from .observe_git import Repositories
 from .observe_tree import Trees
 
@@ -30,23 +31,7 @@ _PACKAGE_LIMIT = 4 << 20
 _MAGIC = ("/proc", "/dev")
 
 
-Look = Callable[[str], os.stat_result]
-
-
-def at_once() -> Look:
-    """os.lstat that looks at each path once: for paths that are followed together, as of one moment."""
-    seen: dict[str, os.stat_result] = {}
-
-    def look(path: str) -> os.stat_result:
-        info = seen.get(path)
-        if info is None:
-            info = seen[path] = os.lstat(path)
-        return info
-
-    return look
-
-
-def follow(path: str, lstat: Look = os.lstat) -> f.PathFact:
+def follow(path: str, lstat: Callable[[str], os.stat_result] = os.lstat) -> f.PathFact:
     """Where an absolute path leads, one component at a time, as the kernel would go. Never raises."""
     real, rest, links = "", _components(path), 0
     info: os.stat_result | None = None
@@ -90,7 +75,8 @@ def follow(path: str, lstat: Look = os.lstat) -> f.PathFact:
             info = lstat(real or "/")
         except OSError:
             return f.PathFact(real or "/", "missing", parent, is_link, magic=magic)
-    return f.PathFact(real or "/", _kind(info.st_mode), parent, is_link, info.st_nlink, magic)
+    kind = _kind(info.st_mode)
+    return f.PathFact(real or "/", kind, parent, is_link, info.st_nlink if kind == "file" else 1, magic)
 
 
 def _components(path: str) -> list[str]:
@@ -119,24 +105,24 @@ class Observer:
         self._path = tuple(path.split(":"))
         self._trees = Trees(secrets)
         self._repositories = Repositories(secrets, home)
-        self._look: dict[type, Callable[[Any, Look], f.Fact]] = {
-            f.PathKey: lambda key, lstat: follow(key.path, lstat),
-            f.GlobKey: lambda key, _: glob(key.folder, key.pattern),
-            f.ProgramKey: lambda key, lstat: self.program(key.name, lstat),
-            f.RepoKey: lambda key, lstat: self._repositories.look(follow(key.folder, lstat).real),
-            f.TreeKey: lambda key, _: self._trees.look(key.path),
-            f.HashKey: lambda key, _: f.HashFact(_hash(key.path)),
-            f.PackageKey: lambda key, _: package(key.folder, key.script),
-            f.AboveKey: lambda key, _: above(key.folder, key.names),
+        self._look: dict[type, Callable[[Any, Moment], f.Fact]] = {
+            f.PathKey: lambda key, moment: follow(key.path, moment.lstat),
+            f.ProgramKey: lambda key, moment: self.program(key.name, moment),
+            f.RepoKey: lambda key, moment: self._repositories.look(follow(key.folder, moment.lstat).real, moment),
+            f.TreeKey: lambda key, moment: self._trees.look(key.path, moment),
+            f.GlobKey: lambda key, moment: glob(key.folder, key.pattern, moment),
+            f.HashKey: lambda key, moment: f.HashFact(_hash(key.path, moment)),
+            f.PackageKey: lambda key, moment: package(key.folder, key.script, moment),
+            f.AboveKey: lambda key, moment: above(key.folder, key.names, moment),
         }
 
-    def gather(self, keys: Iterable[f.Key], lstat: Look | None = None) -> dict[f.Key, f.Fact]:
+    def gather(self, keys: Iterable[f.Key], moment: Moment | None = None) -> dict[f.Key, f.Fact]:
         """One fact for each key, all as of one moment. Never raises: what cannot be found out comes back as the
         worst it may be."""
-        lstat = lstat or at_once()
-        return {key: self._look[type(key)](key, lstat) for key in keys}
+        moment = moment or Moment()
+        return {key: self._look[type(key)](key, moment) for key in keys}
 
-    def program(self, name: str, lstat: Look = os.lstat) -> f.ProgramFact:
+    def program(self, name: str, moment: Moment) -> f.ProgramFact:
         """The file that a bare name runs."""
         if not name or "/" in name:
             return f.ProgramFact(why="a path")
@@ -144,34 +130,31 @@ class Observer:
             if not folder.startswith("/"):
                 return f.ProgramFact(name, "", "found through a relative folder in PATH")
             file = f"{folder.rstrip('/')}/{name}"
-            try:
-                info = os.stat(file)
-            except (OSError, ValueError):
+            info = moment.stat(file)
+            if info is None or not stat.S_ISREG(info.st_mode) or not info.st_mode & 0o111:
                 continue
-            if not stat.S_ISREG(info.st_mode) or not info.st_mode & 0o111:
-                continue
-            return f.ProgramFact(file, follow(file, lstat).real, _distrust(folder, info))
+            return f.ProgramFact(file, follow(file, moment.lstat).real, _distrust(moment.stat(folder), info))
         return f.ProgramFact()
 
 
-def _distrust(folder: str, info: os.stat_result) -> str:
+def _distrust(folder: os.stat_result | None, info: os.stat_result) -> str:
     """Why the file that a name leads to is not to be taken for the program of that name."""
     if info.st_mode & 0o002:
         return "which anybody may write"
     if info.st_uid not in (0, os.getuid()):
         return "which belongs to somebody else"
-    try:
-        mode = os.stat(folder).st_mode
-    except OSError:
+    if folder is None:
         return "in a folder that cannot be looked at"
-    return "in a folder that anybody may write to" if mode & 0o002 else ""
+    return "in a folder that anybody may write to" if folder.st_mode & 0o002 else ""
 
 
 # --- patterns ----------------------------------------------------------------------------------------
 
 
-def glob(folder: str, pattern: str) -> f.GlobFact:
+def glob(folder: str, pattern: str, moment: Moment | None = None) -> f.GlobFact:
     """What a shell puts in place of `pattern`, which escapes literal characters by backslashes. At most 5000 names."""
+    if moment is not None:
+        moment.blind = True
     parts = [part for part in pattern.split("/") if part]
     start = "/" if pattern.startswith("/") else folder
     state = _Globbing(only_folders=pattern.endswith("/"))
@@ -263,17 +246,20 @@ def read_regular(path: str, limit: int) -> bytes | None:
         os.close(descriptor)
 
 
-def _hash(path: str) -> str:
+def _hash(path: str, moment: Moment) -> str:
+    moment.blind = True
     data = read_regular(path, _HASH_LIMIT)
     return "" if data is None else hashlib.sha256(data).hexdigest()
 
 
-def package(folder: str, script: str) -> f.PackageFact:
+def package(folder: str, script: str, moment: Moment | None = None) -> f.PackageFact:
     """The script of the nearest package.json at or above `folder`, with what npm runs before and after it."""
+    moment = moment or Moment()
     place = folder
     while place.startswith("/"):
         path = f"{place.rstrip('/')}/package.json"
-        if os.path.lexists(path):
+        if moment.exists(path):
+            moment.blind = True
             return f.PackageFact(path, _script_hash(path, script))
         if place == "/":
             break
@@ -293,11 +279,11 @@ def _script_hash(path: str, script: str) -> str:
     return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
 
 
-def above(folder: str, names: tuple[str, ...]) -> f.AboveFact:
+def above(folder: str, names: tuple[str, ...], moment: Moment) -> f.AboveFact:
     """Files of these names in `folder` or any folder above it."""
     place, found = folder, []
     while place.startswith("/"):
-        found += [path for name in names if os.path.lexists(path := f"{place.rstrip('/')}/{name}")]
+        found += [path for name in names if moment.exists(path := f"{place.rstrip('/')}/{name}")]
         if place == "/":
             break
         place = os.path.dirname(place.rstrip("/")) or "/"

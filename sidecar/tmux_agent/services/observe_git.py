@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections import OrderedDict
 
 from ..core.facts import RepoFact
 from ..core.paths import Secrets, inside
 from .git_config import Settings, parse
 from .git_index import gitlinks, tracked
+from .moment import Moment, Stamp, is_settled, stamp
 
 _CONFIG_LIMIT = 1 << 20
 _CACHED = 256
 _MODULES = 500
-_Signature = tuple[tuple[str, tuple[int, ...]], ...]
 
 # Hooks that commands run which only read: git refreshes the index as it goes, and moves references when it fetches.
 _READ_HOOKS = frozenset(("post-index-change", "reference-transaction", "fsmonitor-watchman", "query-watchman"))
@@ -63,62 +64,52 @@ class Repositories:
     def __init__(self, secrets: Secrets, home: str) -> None:
         self._secrets = secrets
         self._home = home
-        self._cache: OrderedDict[str, tuple[_Signature, RepoFact]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[_Reading, RepoFact]] = OrderedDict()
 
-    def look(self, folder: str) -> RepoFact:
+    def look(self, folder: str, moment: Moment) -> RepoFact:
         """The repository that git would use in `folder`, a real path."""
-        found = _find(folder)
+        found = _find(folder, moment)
         if found is None:
             return RepoFact()
         top, git = found
-        known = self._cache.get(git)
-        if known is not None and all(_stamp(path) == stamp for path, stamp in known[0]):
-            return known[1]
-        reading = _Reading(top, git, self._secrets, self._home)
-        fact = reading.run()
-        self._cache.pop(git, None)
-        self._cache[git] = (tuple((path, _stamp(path)) for path in reading.paths), fact)
-        # A file that changed while it was read leaves a stamp that differs from the one taken before reading it.
-        if any(self._cache[git][0][i][1] != stamp for i, stamp in enumerate(reading.stamps)):
-            del self._cache[git]
+        known = self._cache.pop(git, None)
+        if known is None or not known[0].still(moment):
+            moment.blind = True
+            reading = _Reading(top, git, self._secrets, self._home)
+            known = (reading, reading.run())
+            if not reading.settled():
+                return known[1]
+        self._cache[git] = known
         if len(self._cache) > _CACHED:
             self._cache.popitem(last=False)
-        return fact
+        return known[1]
 
 
-def _find(folder: str) -> tuple[str, str] | None:
+def _find(folder: str, moment: Moment) -> tuple[str, str] | None:
     """(top level, path of .git or of the bare repository) as git's discovery goes upwards; None outside any."""
     place = folder
     while True:
         git = f"{place.rstrip('/')}/.git"
         try:
-            mode = os.lstat(git).st_mode
+            mode = moment.lstat(git).st_mode
         except (OSError, ValueError):
             mode = 0
         if mode:
             return place, git
-        if _is_bare(place):
+        if _is_bare(place, moment):
             return place, place
         if place in ("/", ""):
             return None
         place = os.path.dirname(place)
 
 
-def _is_bare(folder: str) -> bool:
-    has = {name for name in ("HEAD", "objects", "refs", "commondir") if os.path.lexists(f"{folder}/{name}")}
+def _is_bare(folder: str, moment: Moment) -> bool:
+    has = {name for name in ("HEAD", "objects", "refs", "commondir") if moment.exists(f"{folder}/{name}")}
     return "HEAD" in has and ("commondir" in has or {"objects", "refs"} <= has)
 
 
-def _stamp(path: str) -> tuple[int, ...]:
-    try:
-        info = os.lstat(path)
-    except (OSError, ValueError):
-        return ()
-    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size, info.st_mode)
-
-
 class _Reading:
-    """One look at one repository. `paths` and `stamps`: what the result rests on."""
+    """One look at one repository, and what its result rests on: files and folders, and where paths led."""
 
     def __init__(self, top: str, git: str, secrets: Secrets, home: str) -> None:
         self._top = top
@@ -130,8 +121,21 @@ class _Reading:
         self._hash_bytes = 20
         self._inner: list[str] = []  # secrets that submodules track
         self._index: bytes | None = None
-        self.paths: list[str] = []
-        self.stamps: list[tuple[int, ...]] = []
+        self._stamps: dict[str, Stamp] = {}  # from before each was read
+        self._led: dict[str, str] = {}
+
+    def still(self, moment: Moment) -> bool:
+        """Whether all that it rests on is as it was."""
+        from .observe import follow
+
+        return all(moment.stamp(path) == seen for path, seen in self._stamps.items()) and all(
+            follow(path, moment.lstat).real == real for path, real in self._led.items()
+        )
+
+    def settled(self) -> bool:
+        """Whether nothing changed while it was read, and every change from now on will show."""
+        now = time.time_ns()
+        return all(is_settled(seen, now) for seen in self._stamps.values()) and self.still(Moment())
 
     def run(self) -> RepoFact:
         self._rests_on(self._git)
@@ -159,11 +163,17 @@ class _Reading:
     def _is_repository(self) -> bool:
         """Whether git takes this .git folder for one; if not, it goes on upwards."""
         head = self._read(f"{self._git}/HEAD", 4096) or b""
-        return _is_bare(self._git) and _HEAD.match(head) is not None
+        return _is_bare(self._git, Moment()) and _HEAD.match(head) is not None
 
     def _rests_on(self, path: str) -> None:
-        self.paths.append(path)
-        self.stamps.append(_stamp(path))
+        if path not in self._stamps:
+            self._stamps[path] = stamp(path)
+
+    def _real(self, path: str) -> str:
+        from .observe import follow
+
+        self._led[path] = follow(path).real
+        return os.path.realpath(path)
 
     def _read(self, path: str, limit: int) -> bytes | None:
         """The bytes of a regular file, b"" for one that is missing, None for one that cannot be read as one."""
@@ -186,12 +196,12 @@ class _Reading:
         if not text.startswith("gitdir: "):
             self._hostile.append("its .git file is not understood")
             return "", False
-        folder = os.path.realpath(os.path.join(self._top, text[len("gitdir: ") :].strip("\r\n")))
+        folder = self._real(os.path.join(self._top, text[len("gitdir: ") :].strip("\r\n")))
         # A submodule's repository lies in the .git of the work tree around it; a worktree's names it in return.
         if not os.path.isdir(folder):
             return "", False
         back = (self._read(f"{folder}/gitdir", 4096) or b"").decode("utf-8", "replace").strip("\r\n")
-        if back and os.path.realpath(os.path.join(folder, back)) == os.path.realpath(self._git):
+        if back and self._real(os.path.join(folder, back)) == self._real(self._git):
             return folder, True
         if self._is_submodule(folder):
             return folder, True
@@ -203,12 +213,12 @@ class _Reading:
         settings = parse(data) if data else None
         tree = settings.last("core.worktree") if settings else None
         around = folder.partition("/.git/modules/")[0]
-        names_it = tree is not None and os.path.realpath(os.path.join(folder, tree)) == self._top
+        names_it = tree is not None and self._real(os.path.join(folder, tree)) == self._top
         return names_it and "/.git/modules/" in folder and inside(self._top, (around,))
 
     def _common(self, folder: str) -> str:
         text = (self._read(f"{folder}/commondir", 4096) or b"").decode("utf-8", "replace").strip("\r\n")
-        return os.path.realpath(os.path.join(folder, text)) if text else folder
+        return self._real(os.path.join(folder, text)) if text else folder
 
     def _links(self, *folders: str) -> None:
         """Files in .git that git prints (a rebase's steps, a bisection's log) must not be links to something else."""
@@ -234,7 +244,7 @@ class _Reading:
         """Objects that it takes from other repositories."""
         text = (self._read(f"{common}/objects/info/alternates", _CONFIG_LIMIT) or b"").decode("utf-8", "replace")
         for line in text.splitlines():
-            place = os.path.realpath(os.path.join(common, "objects", line))
+            place = self._real(os.path.join(common, "objects", line))
             if line and not line.startswith("#") and not inside(place, (self._top, common)):
                 self._hostile.append(f"it takes objects from {place}")
 
@@ -292,11 +302,11 @@ class _Reading:
 
     def _is_own_file(self, value: str, common: str) -> bool:
         path = os.path.join(self._top, re.sub(r"\A~(?=/)", self._home, value))
-        real = os.path.realpath(path)
+        real = self._real(path)
         return inside(real, (self._top, common)) and real not in self._secrets and path not in self._secrets
 
     def _is_own_tree(self, value: str, common: str) -> bool:
-        tree = os.path.realpath(os.path.join(common, value))
+        tree = self._real(os.path.join(common, value))
         return tree == self._top or (
             "/.git/modules/" in common and inside(tree, (common.partition("/.git/modules/")[0],))
         )
@@ -305,7 +315,7 @@ class _Reading:
         """Hooks of usual tools in the worktree are the person's own habit, unless a reading command would run one."""
         if _HOOK_FOLDERS.fullmatch(value):
             folder = os.path.join(self._top, value)
-            real = os.path.realpath(folder)
+            real = self._real(folder)
             if inside(real, (self._top,)) and os.path.isdir(real):
                 self._hooks(real)
                 return ""
@@ -355,14 +365,14 @@ class _Reading:
         folder = git
         if os.path.isfile(git):
             text = (self._read(git, 4096) or b"").decode("utf-8", "replace").removeprefix("gitdir: ").strip("\r\n")
-            folder = os.path.realpath(os.path.join(os.path.dirname(git), text))
+            folder = self._real(os.path.join(os.path.dirname(git), text))
         index = self._read(f"{folder}/index", 64 << 20)
         inner = tracked(index, self._secrets, f"{self._top}/{path}", self._hash_bytes)
         self._inner += [name if name == "*" else f"{path}/{name}" for name in inner.secrets]
 
     def _names_module(self, git: str, common: str) -> bool:
         text = (self._read(git, 4096) or b"").decode("utf-8", "replace")
-        target = os.path.realpath(os.path.join(os.path.dirname(git), text.removeprefix("gitdir: ").strip("\r\n")))
+        target = self._real(os.path.join(os.path.dirname(git), text.removeprefix("gitdir: ").strip("\r\n")))
         return text.startswith("gitdir: ") and inside(target, (f"{common}/modules",))
 
     def _modules(self, folder: str) -> list[str]:

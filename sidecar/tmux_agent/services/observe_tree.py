@@ -15,6 +15,7 @@ from collections import OrderedDict
 from ..core.facts import Danger, TreeFact
 from ..core.paths import Secrets, inside
 from .gitignore import Ignores
+from .moment import Moment, Stamp, is_settled, stamp
 
 _ENTRIES = 100_000
 _DANGERS = 2000
@@ -23,9 +24,8 @@ _CACHED = 64
 _ODD = re.compile(r"[\s'\"\\]|^-")
 _STORES = ("node_modules", ".git", ".venv", "site-packages")
 _PROBES = (".env", "id_rsa", "x.pem")
-_SETTLED_NS = 50_000_000  # younger changes may share a timestamp with what was seen
 
-_Signature = list[tuple[str, int, int, int]]
+_Signature = list[tuple[str, Stamp]]
 
 
 class Trees:
@@ -35,12 +35,14 @@ class Trees:
         self._secrets = secrets
         self._cache: OrderedDict[str, tuple[_Signature, TreeFact]] = OrderedDict()
 
-    def look(self, path: str) -> TreeFact:
+    def look(self, path: str, moment: Moment) -> TreeFact:
         """The fact about one folder. A folder that cannot be read is not complete."""
         known = self._cache.get(path)
-        if known is not None and _unchanged(known[0]):
+        # A new, renamed or relinked entry changes its folder's times.
+        if known is not None and all(moment.stamp(folder) == seen for folder, seen in known[0]):
             self._cache.move_to_end(path)
             return known[1]
+        moment.blind = True
         walk = _Walk(path, self._secrets)
         fact = walk.run()
         self._cache.pop(path, None)
@@ -49,20 +51,6 @@ class Trees:
             if len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
         return fact
-
-
-def _unchanged(signature: _Signature) -> bool:
-    """Whether every folder is as it was: a new, renamed or relinked entry changes its folder's times."""
-    return all(stamp(path) == tuple(seen) for path, *seen in signature)
-
-
-def stamp(path: str) -> tuple[int, int, int]:
-    """What the kernel says of an entry; zeros where there is none."""
-    try:
-        info = os.lstat(path)
-    except OSError:
-        return (0, 0, 0)
-    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
 
 
 class _Walk:
@@ -87,9 +75,9 @@ class _Walk:
             folder = pending.pop()
             where = f"{self._start}/{folder}" if folder else self._start
             try:
-                info = os.lstat(where)
-                self.signature.append((where, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
-                self.settled = self.settled and now - info.st_ctime_ns > _SETTLED_NS
+                seen = stamp(where)
+                self.signature.append((where, seen))
+                self.settled = self.settled and is_settled(seen, now)
                 self._deep = self._secrets.near(where)
                 self._exempt = self._deep and not any(f"{where}/{probe}" in self._secrets for probe in _PROBES)
                 with os.scandir(where) as entries:
@@ -99,7 +87,7 @@ class _Walk:
                             pending.append(below)
             except OSError:
                 self._complete = False
-        self.signature += [(path, *stamp(path)) for path in self._ignores.files]
+        self.signature += [(path, stamp(path)) for path in self._ignores.files]
         return TreeFact(tuple(self._dangers), self._complete, self._files, self._bytes)
 
     def _entry(self, entry: os.DirEntry[str], path: str) -> str:

@@ -1,0 +1,104 @@
+"""What the kernel says of paths, each asked for once, so that everything is as of one moment; and which were asked for.
+
+Owns looking at single entries. Must not own what is made of it (observe*.py). One per judgement, never kept longer.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_Seen = os.stat_result | OSError | ValueError
+Stamp = tuple[int, ...]
+Marks = tuple[tuple[str, bool, Stamp], ...]
+_SETTLED_NS = 50_000_000
+
+
+class Moment:
+    """`looks`: every path that was looked at → whether its contents counted too, by its times. `blind`: something was
+    looked at that is not in there.
+    """
+
+    __slots__ = ("_seen", "blind", "looks")
+
+    def __init__(self) -> None:
+        self.looks: dict[str, bool] = {}
+        self.blind = False
+        self._seen: dict[str, _Seen] = {}
+
+    def lstat(self, path: str) -> os.stat_result:
+        """os.lstat. Raises OSError, or ValueError for what is no path."""
+        seen = self._seen.get(path)
+        if seen is None:
+            self.looks.setdefault(path, False)
+            try:
+                seen = os.lstat(path)
+            except (OSError, ValueError) as why:
+                seen = why
+            self._seen[path] = seen
+        if isinstance(seen, os.stat_result):
+            return seen
+        raise seen
+
+    def exists(self, path: str) -> bool:
+        """os.path.lexists."""
+        try:
+            self.lstat(path)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def stat(self, path: str) -> os.stat_result | None:
+        """os.stat; None where it leads to nothing."""
+        self.looks.setdefault(path, False)
+        try:
+            return os.stat(path) if os.access(path, os.F_OK) else None  # half of what an exception takes
+        except (OSError, ValueError):
+            return None
+
+    def stamp(self, path: str) -> Stamp:
+        """What changes whenever the entry or its contents do; empty where there is none."""
+        self.looks[path] = True
+        seen = self._seen.get(path)
+        if seen is None:
+            try:
+                seen = os.lstat(path)
+            except (OSError, ValueError) as why:
+                seen = why
+            self._seen[path] = seen
+        return _stamp(seen) if isinstance(seen, os.stat_result) else ()
+
+    def marks(self) -> Marks:
+        """Of all that is there: what is to be the same when it is looked at again (`same`)."""
+        return tuple(
+            (path, contents, _stamp(seen) if contents else _entry(seen))
+            for path, contents in self.looks.items()
+            if isinstance(seen := self._seen.get(path), os.stat_result)
+        )
+
+
+def same(marks: Marks) -> bool:
+    """Whether all that was there still is what it was, by a look at it now."""
+    try:
+        return all((_stamp if contents else _entry)(os.lstat(path)) == mark for path, contents, mark in marks)
+    except OSError:
+        return False
+
+
+def _stamp(info: os.stat_result) -> Stamp:
+    return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size, info.st_mode)
+
+
+def _entry(info: os.stat_result) -> Stamp:
+    """Without its contents. A folder's links are the folders in it."""
+    return (info.st_mode, info.st_ino, info.st_dev, info.st_nlink if stat.S_ISREG(info.st_mode) else 0)
+
+
+def stamp(path: str) -> Stamp:
+    """A stamp as of now, whatever was seen before."""
+    return Moment().stamp(path)
+
+
+def is_settled(seen: Stamp, now: int) -> bool:
+    """Whether a further change after `now` (time.time_ns) changes the stamp: one within the clock's grain need not."""
+    return not seen or now - seen[1] > _SETTLED_NS
