@@ -304,10 +304,11 @@ class Judgement:
     def still_holds(self, pins: Pins, origin: Origin) -> str | None:
         """What is no longer as it was when an action of `origin` was judged (facts.pin), in words; None where nothing
         has changed that says what is run."""
-        lstat = at_once()
-        observer = self._observer(self._policy_at(self._worktree(origin.worktree or origin.cwd, lstat)))
+        moment = Moment()
+        worktree = self._worktree(origin.worktree or origin.cwd, moment)
+        observer = self._observer(self._policy_at(worktree, moment))
         before = {key_of(text): sealed for text, sealed in pins.items()}
-        for key, now in observer.gather(before, lstat).items():
+        for key, now in observer.gather(before, moment).items():
             if seal(now) != before[key]:
                 return f"{_about(key)} is not what it was when it was judged"
         return None
