@@ -80,9 +80,9 @@ def nonce() -> list[str]:
         for name in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
                 words = file.read().decode("utf-8", "replace").split("\0")[:-1]
-                if any(word.endswith("/relay.py") for word in words) and len(words[-1]) == 32:
-                    at = next(place for place, word in enumerate(words) if word.endswith("/relay.py"))
-                    return words[at - 3 :]
+                at = next((place for place, word in enumerate(words) if word.endswith("/relay.py")), len(words))
+                if len("".join(words[at + 2 : at + 3])) == 32:
+                    return words[at - 3 : at + 3]
     raise SystemExit("no popup was opened")
 
 

@@ -15,6 +15,8 @@ from tests.end_to_end.plugin_world import PREFIX, ROOT, World, close, no_popup, 
 from tests.plugin.terminal import Server
 from tests.sidecar import until
 
+from tmux_agent.services.tmux import signals
+
 PLUGIN = ROOT / "tmux-agent.tmux"
 
 
@@ -36,8 +38,8 @@ def another(world: World, server: Server, than: int) -> int:
 
 
 def test_killed_with_the_popup_open(world: World) -> None:
-    """The popup says that nothing more was answered, the badge that the sidecar is gone; tmux starts another, in whose
-    popup the request waits, and the agent gets the answer."""
+    """The popup says that nothing more was answered, the badge that the sidecar is gone; tmux starts another, whose
+    popup takes the place of the dead one; the request waits there, and the agent gets the answer."""
     server = world.server()
     terminal = server.attach()
     agent = world.agent()
@@ -53,13 +55,75 @@ def test_killed_with_the_popup_open(world: World) -> None:
     terminal.wait_for("⚠ sidecar")
     hold.write_text("go\n")
     another(world, server, pid)
-    terminal.wait_for("⏸1")
-    terminal.press("q")
-    terminal.wait_gone("went away")
-    popup(terminal, "touch made")
+    terminal.wait(lambda text: "touch made" in text and "went away" not in text, what="the new one's popup")
     press(terminal, "a", "Nothing waits")
     assert agent.hear(number)["data"]["exit_code"] == 0
     assert world.agent_command("audit", "verify").returncode == 0
+
+
+def test_the_key_while_a_popup_ends(world: World) -> None:
+    """q and prefix + A in one write, all of which tmux gives to the popup that ends: another popup comes."""
+    server = world.server()
+    terminal = server.attach()
+    world.agent().ask("Well?")
+    terminal.wait_for("⏸1")
+    popup(terminal, "Well?")
+    for _ in range(10):
+        terminal.raw.clear()
+        terminal.press("q" + PREFIX + "A")
+        terminal.wait_raw(b"Well?")
+        terminal.wait(lambda text: "┌" in text and "Well?" in text)
+    close(terminal)
+
+
+def test_a_press_that_a_dead_sidecar_never_heard(world: World) -> None:
+    """The key is pressed at a sidecar that is stopped and then killed: the next one opens the popup."""
+    server = world.server()
+    terminal = server.attach()
+    world.agent().ask("Well?")
+    terminal.wait_for("⏸1")
+    pid = world.serves(server)
+    os.kill(pid, signal.SIGSTOP)
+    terminal.press(PREFIX, "A")
+    until(lambda: "press:" in server.run("show-environment", "-gh", signals.EVENTS))
+    os.kill(pid, signal.SIGKILL)
+    terminal.wait(lambda text: "┌" in text and "Well?" in text, what="the next one's popup")
+
+
+def test_a_stopped_sidecar_holds_up_nothing(world: World) -> None:
+    """While it is stopped, tmux goes on, with a memory that does not grow; then everything is as if nothing had been:
+    one popup for all presses, of which no change is lost among many, and badges and snapshots that are true."""
+    server = world.server()
+    terminal = server.attach()
+    agent = world.agent()
+    agent.ask("Well?")
+    terminal.wait_for("⏸1")
+    pid = world.serves(server)
+    os.kill(pid, signal.SIGSTOP)
+    number = agent.ask("And this?")
+    tmux = psutil.Process(int(server.run("display-message", "-p", "#{pid}")))
+
+    def pressed(times: int) -> int:
+        """Memory of tmux after it has heard that many presses, as far as they are kept."""
+        terminal.press(*[PREFIX, "A"] * times)
+        until(lambda: server.run("show-environment", "-gh", signals.EVENTS).count("press:") >= min(times, 50))
+        return int(tmux.memory_info().rss)
+
+    before = pressed(3)
+    assert pressed(200) - before < 1 << 20
+    for _ in range(10):
+        server.run(*["rename-window", "x", ";", "rename-window", "y", ";"] * 50, "rename-window", "work")
+    window = server.run("new-window", "-d", "-P", "-F", "#{window_name}", "-n", "while-it-slept")
+    os.kill(pid, signal.SIGCONT)
+    terminal.wait(lambda text: "┌" in text and "2 waiting" in text, what="the popup")
+    press(terminal, "a", "1 waiting")
+    press(terminal, "a", "Nothing waits")
+    assert agent.hear(number)["data"]["approved"]
+    close(terminal)
+    windows = agent.call("tmux.windows", server=server.socket)["data"]["windows"]
+    assert window in [one["name"] for one in windows]
+    assert world.serves(server) == pid
+    popup(terminal, "Nothing waits")
 
 
 def test_killed_at_random_moments(world: World) -> None:

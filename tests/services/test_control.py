@@ -408,6 +408,10 @@ def test_events_do_not_pile_up_unread(tmux: Server) -> None:
         (f"{signals.EVENTS}= changed changed", [Changed()]),
         (f"{signals.EVENTS}=ess:popup:/dev/x changed press:popup:client-5", [Changed(), Pressed("popup", "client-5")]),
         (f"{signals.EVENTS}= titles titles", [signals.Retitled()]),
+        (
+            f"{signals.EVENTS}= press:popup:/dev/x covered:3 press:popup:/dev/x covered:x",
+            [Pressed("popup", "/dev/x"), signals.Covered(3), Pressed("popup", "/dev/x")],
+        ),
         (f"-{signals.EVENTS}", []),
     ],
 )

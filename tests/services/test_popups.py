@@ -15,6 +15,7 @@ from tmux_agent.core import errors
 from tmux_agent.services.tmux import popups
 from tmux_agent.services.tmux.control import Connected, TmuxServer
 from tmux_agent.services.tmux.popups import Popups
+from tmux_agent.services.tmux.signals import Covered
 
 # Stands for the relay: shows how it was called, ends on a key.
 RELAY = ("/bin/sh", "-c", 'printf "a=%s n=%s" "$1" "$2"; read x; exit ${x:-0}', "relay", "a b'\\;#{pid}")
@@ -44,7 +45,7 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
         async with serving(tmux) as (server, events):
             await ready(server, events, 2)
             shown = Popups(RELAY, now)
-            assert await shown.open(server, one.tty, at="01K")
+            assert shown.open(server, one.tty, at="01K")
             await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid}")
             (nonce,) = shown._out
             assert len(nonce) >= 32
@@ -58,17 +59,75 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
                 tmux.socket,
                 42,
             )
-            assert not await shown.open(server, one.tty), "a second press opens no second popup"
-            assert await shown.open(server, two.tty), "another client has its own"
+            assert not shown.open(server, one.tty), "a second press opens no second popup"
+            assert shown.open(server, two.tty), "another client has its own"
             await asyncio.to_thread(two.wait_for, "n=")
             one.press("\r")
             await asyncio.to_thread(one.wait_gone, "n=")
             async with asyncio.timeout(PATIENCE):
                 while shown.is_open(server, one.tty):
-                    await asyncio.gather(*[shown._open[(tmux.socket, one.tty)]])
+                    await asyncio.gather(shown._open[(tmux.socket, one.tty)].task)
             assert not shown.is_open(server, one.tty)
             await shown.close()
             assert not shown.is_open(server, two.tty)
+
+    asyncio.run(main())
+
+
+def test_a_press_after_the_popup_opens_another(tmux: Server) -> None:
+    """Two presses before the first popup is there are one wish; one that tmux tells after it was there is another, and
+    gets its popup as soon as the first one's process has ended."""
+    one = tmux.attach()
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            shown = Popups(RELAY, now)
+            shown.pressed(server, one.tty)
+            shown.pressed(server, one.tty)
+            first = shown._open[(tmux.socket, one.tty)]
+            covered = await events.wait_for(Covered)
+            assert covered == Covered(first.number)
+            assert not first.again
+            shown.covered(server, first.number)
+            await asyncio.to_thread(one.wait_for, "n=")
+            (nonce,) = shown._out
+            shown.pressed(server, one.tty)
+            one.press("\r")
+            await asyncio.to_thread(one.wait, lambda text: "n=" in text and nonce not in text)
+            one.press("\r")
+            await asyncio.to_thread(one.wait_gone, "n=")
+            await asyncio.gather(*[each.task for each in shown._open.values()])
+            assert not shown.is_open(server, one.tty)
+            await shown.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key", "typed", "wanted"),
+    [
+        ("C-b", "A", "\x02A", True),
+        ("C-a", "M-a", "x\x01\x1bay", True),
+        ("C-a", "A", "\x02A", False),
+        ("C-b", "F5", "\x02", False),
+        ("C-b", "", "\x02A", False),
+    ],
+)
+def test_the_key_typed_into_a_popup_that_has_ended(
+    tmux: Server, prefix: str, key: str, typed: str, wanted: bool
+) -> None:
+    """tmux gives a popup all keys until it has taken it down; prefix and key among them want another popup."""
+    one = tmux.attach()
+    tmux.run("set-option", "-g", "prefix", prefix, ";", "set-environment", "-gh", "TMUX_AGENT_KEY", key)
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await ready(server, events)
+            shown = Popups(RELAY, now)
+            await shown.typed_after(server, one.tty, typed)
+            assert shown.is_open(server, one.tty) is wanted
+            await shown.close()
 
     asyncio.run(main())
 
@@ -81,7 +140,7 @@ def test_a_nonce_that_comes_twice_is_worth_nothing(tmux: Server) -> None:
         async with serving(tmux) as (server, events):
             await ready(server, events)
             shown = Popups(RELAY, now)
-            await shown.open(server, one.tty)
+            shown.open(server, one.tty)
             await asyncio.to_thread(one.wait_for, "n=")
             (nonce,) = shown._out
             assert shown.claim(nonce) is not None
@@ -89,14 +148,14 @@ def test_a_nonce_that_comes_twice_is_worth_nothing(tmux: Server) -> None:
             assert shown.claim(nonce) is None
             assert "twice" in (shown.in_doubt(nonce) or "")
             one.press("\r")
-            await asyncio.gather(*shown._open.values())
+            await asyncio.gather(*[each.task for each in shown._open.values()])
             await asyncio.to_thread(one.wait_gone, "n=")
-            await shown.open(server, one.tty)
+            shown.open(server, one.tty)
             await asyncio.to_thread(one.wait_for, "n=")
             (nonce,) = shown._out
             assert shown.claim(nonce) is not None
             one.press("\r")
-            await asyncio.gather(*shown._open.values())
+            await asyncio.gather(*[each.task for each in shown._open.values()])
             assert "closed" in (shown.in_doubt(nonce) or "")
             await shown.close()
 
@@ -111,7 +170,7 @@ def test_failed_relay_stays_readable(tmux: Server) -> None:
         async with serving(tmux) as (server, events):
             await ready(server, events)
             shown = Popups(("/bin/sh", "-c", "echo why not; exit 1", "relay"), now)
-            await shown.open(server, one.tty)
+            shown.open(server, one.tty)
             await asyncio.to_thread(one.wait_for, "why not")
             await shown.close()
 
@@ -154,7 +213,7 @@ def test_small_client_gives_all_its_room(tmux: Server) -> None:
         async with serving(tmux) as (server, events):
             await ready(server, events)
             shown = Popups(("/bin/sh", "-c", "stty size; read x", "relay"), now)
-            await shown.open(server, one.tty)
+            shown.open(server, one.tty)
             wanted = "20 40" if server.version >= popups.BORDERLESS else "17 37"
             await asyncio.to_thread(one.wait_for, wanted)
             await shown.close()
@@ -176,7 +235,7 @@ def test_size_is_the_persons(tmux: Server, chosen: tuple[str, str] | None, wante
             await ready(server, events)
             border = 0 if server.version >= popups.BORDERLESS else 2  # tmux 3.2 draws its own in that size
             shown = Popups(("/bin/sh", "-c", "stty size; read x", "relay"), now)
-            await shown.open(server, one.tty)
+            shown.open(server, one.tty)
             await asyncio.to_thread(one.wait_for, f"{wanted[0] - border} {wanted[1] - border}")
             await shown.close()
 
@@ -196,7 +255,7 @@ def test_persons_shell_does_not_matter(tmux: Server, shell: str) -> None:
         async with serving(tmux) as (server, events):
             await ready(server, events)
             shown = Popups(RELAY, now)
-            await shown.open(server, one.tty)
+            shown.open(server, one.tty)
             await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid} n=")
             await shown.close()
 

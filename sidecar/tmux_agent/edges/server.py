@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from ..core.rate import Bucket
 from ..core.settings import Limits
 from ..services.guard import Wish
 from ..services.system import System
+from ..services.tmux.control import TmuxServer
+from ..services.tmux.popups import Claim
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
 from .hooks import Hooks
@@ -262,13 +265,18 @@ class Server:
             raise self._refused(call, origin)
         reader, writer = connection.as_stream()
         desk, attach, ahead = self.openings.take(claim.opening, params, origin)
-        system.spawn(serve(reader, writer, attach, desk, ahead=ahead))
+        system.spawn(self._show(serve(reader, writer, attach, desk, ahead=ahead), server, claim))
+
+    async def _show(self, shown: Coroutine[Any, Any, str], server: TmuxServer | None, claim: Claim) -> None:
+        typed = await shown
+        if typed and server is not None and self._system.popups is not None:
+            await self._system.popups.typed_after(server, claim.grant.client, typed)
 
     async def _popup_open(self, params: p.PopupOpen, origin: Origin) -> r.Nothing:
         if params.request_id:
             await self._system.approvals.stored(params.request_id)
         server, client = self._system.client_for(origin)
-        await self._system.open_popup(server, client, params.request_id)
+        self._system.open_popup(server, client, params.request_id)
         return r.Nothing()
 
 

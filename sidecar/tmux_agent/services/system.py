@@ -42,7 +42,7 @@ from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
 from .tmux.popups import Opening, Popups
 from .tmux.servers import Servers
-from .tmux.signals import Pressed
+from .tmux.signals import Covered, Pressed
 from .tmux.snapshot import Pane
 from .toolbox import Toolbox
 
@@ -233,14 +233,16 @@ class System:
                 self.dialogs.changed(server)
                 self.show_badges()
             case Pressed(client=client):
-                self.spawn(self.open_popup(server, client))
+                self._pressed(server, client)
+            case Covered(number=number) if self.popups is not None:
+                self.popups.covered(server, number)
             case Lost():
                 self._badges.pop(server.socket, None)
                 self.dialogs.forget(server)
                 self.agents.pane_gone(server.socket)
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
-            case Dropped():
+            case Dropped() | Covered():
                 pass
             case _:
                 self._drop_closed_panes(server)
@@ -252,11 +254,20 @@ class System:
                 self.agents.pane_gone(server.socket, agent.pane)
         self.show_badges()
 
-    async def open_popup(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
+    def _pressed(self, server: TmuxServer, client: str) -> None:
+        """Not as a task: popups are told of keys and of what covers clients in tmux's order."""
+        if self.popups is None:
+            return
+        try:
+            self.popups.pressed(server, client)
+        except errors.NotFound as why:
+            log.warning("no popup: %s", why)
+
+    def open_popup(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
         """Open the popup on a client; False where it is open there. Raises NotFound."""
         if self.popups is None:
             raise errors.Unavailable("the sidecar does not listen yet: try again")
-        return await self.popups.open(server, client, at)
+        return self.popups.open(server, client, at)
 
     async def panes(self, server: TmuxServer) -> list[dict[str, Any]]:
         """The panes of a server with the agent and its state where one runs there."""

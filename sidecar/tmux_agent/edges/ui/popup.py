@@ -304,34 +304,40 @@ async def serve(
     desk: Desk,
     clock: Callable[[], datetime] = now_utc,
     ahead: Popup | None = None,
-) -> None:
+) -> str:
     """Runs a popup on an accepted relay until it is closed. Writes the accepting `K`; closes the writer. Never raises
     but for cancellation. `ahead`: one that was made of the same and has begun to paint.
+
+    Returns what was typed after the key that closed it: tmux gives the popup all keys for some milliseconds more.
     """
+    typed = ""
     try:
-        failure = await _attempt(reader, writer, lambda: ahead or Popup(desk, attach, clock))
+        failure, typed = await _attempt(reader, writer, lambda: ahead or Popup(desk, attach, clock))
         if failure is not None:
             log.error("popup failed", exc_info=failure)
             await _say_failed(reader, writer, failure)
         writer.write(BYE)
         async with asyncio.timeout(1):
             await writer.drain()
-    except (OSError, TimeoutError):
+            while frame := await read_frame(reader):
+                typed += frame[1].decode("utf-8", "replace") if frame[0] == b"d" else ""
+    except (OSError, TimeoutError, Lost):
         pass  # the relay is gone, which is what we wanted
     finally:
         writer.close()
+    return typed
 
 
 async def _attempt(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, make: Callable[[], Popup]
-) -> BaseException | None:
-    """Runs the popup; what went wrong with it, if something did."""
+) -> tuple[BaseException | None, str]:
+    """Runs the popup; what went wrong with it, if something did, and what was typed after its end."""
     popup = make()
     try:
         await _run(popup, reader, writer)
     except Exception as error:  # noqa: BLE001 - a popup's defect is the popup's alone
-        return error
-    return popup.failure
+        return error, ""
+    return popup.failure, popup.typed.after()
 
 
 async def _say_failed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, failure: BaseException) -> None:

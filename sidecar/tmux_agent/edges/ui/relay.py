@@ -6,8 +6,9 @@ is drawn, any decision. Imports only modules compiled into the interpreter, beca
 To the sidecar: one JSON-RPC line `popup.attach`, then frames: 1 type byte, 4 bytes length (big endian), bytes.
 `d` is typed bytes, `w` is columns and rows as two 16-bit numbers. From the sidecar: `K`, then terminal bytes as they
 are; a NUL byte says "closed as meant". Instead of `K`, a JSON error line says why not.
-Exit status: 0, also where it was refused or the sidecar went away: then it has said so, and a key was pressed. The
-popup is not left open on a dead relay: tmux 3.3 draws no status line beside one.
+Exit status: 0, also where it was refused or the sidecar went away: then it has said so, and a key was pressed, or
+another sidecar came, which opens its own. The popup is not left open on a dead relay: tmux 3.3 draws no status line
+beside one.
 """
 
 import _signal  # type: ignore[import-not-found]
@@ -17,6 +18,7 @@ import select
 import sys
 import termios
 
+SUCCESSOR_S = 0.5  # between two looks for another sidecar
 UNDO = b"\x1b[0m\x1b[?2004l\x1b[?25h\x1b[?1049l"  # colours, bracketed paste, cursor, alternate screen
 
 
@@ -54,8 +56,12 @@ def frame(kind: bytes, data: bytes) -> bytes:
     return kind + len(data).to_bytes(4, "big") + data
 
 
+class Refused(Exception):
+    """The sidecar's words."""
+
+
 def carry(sock: _socket.socket, wake: int) -> str:
-    """Until either side ends: "" if that was meant, else what went wrong, in a sentence."""
+    """Until either side ends: "" if that was meant, else what went wrong, in a sentence. Raises Refused."""
     started = False  # painted: what was typed before that was typed blind, and is dropped
     while True:
         for fd in select.select([sock.fileno(), wake, *([0] * started)], [], [])[0]:
@@ -70,7 +76,7 @@ def carry(sock: _socket.socket, wake: int) -> str:
             else:
                 data = sock.recv(65536)
                 if not started and data[:1] == b"{":
-                    return refusal(sock, data)
+                    raise Refused(refusal(sock, data))
                 if not data:
                     return (
                         "the sidecar went away, and answered nothing more; `tmux-agent sidecar status` says how it is"
@@ -81,6 +87,8 @@ def carry(sock: _socket.socket, wake: int) -> str:
                     termios.tcflush(0, termios.TCIFLUSH)  # before it can be seen: what is typed at it counts
                 show(body.replace(b"\0", b""))
                 if b"\0" in body:
+                    if select.select([0], [], [], 0)[0]:
+                        sock.sendall(frame(b"d", posix.read(0, 4096)))  # typed after its end, but to nobody else
                     return ""
 
 
@@ -102,16 +110,17 @@ def main(path: str, nonce: str) -> None:
         _signal.signal(_signal.SIGWINCH, lambda *_: None)
         sock.connect(path)
         sock.sendall(attach_line(nonce))
-        problem = carry(sock, wake)
+        if problem := carry(sock, wake):
+            tell(problem, path)
+    except Refused as refused:
+        tell(str(refused))
     except OSError as error:
-        problem = f"no sidecar at {path} ({error.strerror}); `tmux-agent sidecar start` starts it"
-    if problem:
-        tell(problem)
+        tell(f"no sidecar at {path} ({error.strerror}); `tmux-agent sidecar start` starts it", path)
     termios.tcsetattr(0, termios.TCSANOW, old)
 
 
-def tell(problem: str) -> None:
-    """The sentence, until a key that was pressed after it."""
+def tell(problem: str, path: str = "") -> None:
+    """The sentence, until a key that was pressed after it, or until a sidecar at `path` serves this tmux."""
     termios.tcflush(0, termios.TCIFLUSH)
     line, room = "tmux-agent:", posix.get_terminal_size(0)[0] - 2
     text = ""
@@ -121,8 +130,28 @@ def tell(problem: str) -> None:
         else:
             line = f"{line} {word}"
     show(UNDO + f"\r\n{text} {line}\r\n".encode("utf-8", "replace"))
+    while not select.select([0], [], [], SUCCESSOR_S if path else None)[0]:
+        if serves(path):
+            return
     posix.read(0, 64)
+
+
+def serves(path: str) -> bool:
+    server = posix.environ.get(b"TMUX", b"").partition(b",")[0]
+    if b'"' in server or b"\\" in server:
+        return False
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    sock.settimeout(SUCCESSOR_S)
+    try:
+        sock.connect(path)
+        sock.sendall(b'{"jsonrpc":"2.0","id":1,"method":"tmux.windows","params":{"server":"%s"}}\n' % server)
+        return b'"result"' in sock.recv(4096)
+    except OSError:
+        return False
+    finally:
+        sock.close()
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    posix._exit(0)  # not by way of the interpreter's end: until we are gone tmux gives us the keys

@@ -16,6 +16,7 @@ from typing import TextIO, cast
 from msgspec import Struct
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input.base import Input
+from prompt_toolkit.input.typeahead import get_typeahead
 from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.output.color_depth import ColorDepth
@@ -81,10 +82,16 @@ class Typed(Input):
         self._parser = Vt100Parser(self._keys.append)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._ready: Callable[[], None] | None = None
+        self._over = False
+        self._late: list[str] = []
 
     def feed(self, data: bytes) -> None:
         """Typed bytes; the application handles their keys before this returns (its errors come out here)."""
-        self._parser.feed(self._decode(data))
+        text = self._decode(data)
+        if self._over:
+            self._late.append(text)
+            return
+        self._parser.feed(text)
         if self._ready:
             self._ready()
         else:
@@ -106,6 +113,11 @@ class Typed(Input):
             yield
         finally:
             self._ready = None
+            self._over = True
+
+    def after(self) -> str:
+        """What was typed after the key that closed the popup."""
+        return "".join([*(key.data for key in get_typeahead(self)), *self._late])
 
     def detach(self) -> AbstractContextManager[None]:
         return nullcontext()

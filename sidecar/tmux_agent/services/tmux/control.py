@@ -29,11 +29,12 @@ from tmux_agent.core import control_mode, errors
 from tmux_agent.services.tmux import signals, snapshot
 from tmux_agent.services.tmux.comparison import Comparison
 from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment
-from tmux_agent.services.tmux.signals import Changed, Pressed, Retitled
+from tmux_agent.services.tmux.signals import Changed, Covered, Pressed, Retitled
 from tmux_agent.services.tmux.snapshot import Client, Pane, Session, Window
 
 OLDEST = (3, 2)
 RETRY_SECONDS = (0.05, 0.2, 1.0, 5.0)
+WAITED_SECONDS = 10.0  # after their last key, people have turned to something else
 RESYNC_SECONDS = 30.0  # respawn-pane changes a pane's pid and tells nobody
 
 
@@ -57,7 +58,7 @@ class Compared(Struct, frozen=True):
     value: str
 
 
-Event = Connected | Dropped | Lost | Pressed | Changed | Compared
+Event = Connected | Dropped | Lost | Pressed | Covered | Changed | Compared
 
 
 class TmuxServer:
@@ -165,11 +166,16 @@ class TmuxServer:
             raise errors.Unavailable(f"tmux at {self.socket} is version {said[-1]}; tmux-agent needs 3.2 or newer")
 
     async def _wait_for_session(self) -> None:
+        if await self._has_session():
+            return
         channel = f"tmux-agent-{secrets.token_hex(8)}"
         await self._fork(*_chain(signals.listen(channel)))
-        while not self._foreign(snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())):
+        while not await self._has_session():
             await self._fork("wait-for", channel, timeout=None)
             await self._fork(*_chain(signals.take()))
+
+    async def _has_session(self) -> bool:
+        return bool(self._foreign(snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())))
 
     def _foreign(self, sessions: Sequence[Session]) -> tuple[Session, ...]:
         return tuple(session for session in sessions if session.name != signals.SESSION and session.id != self._session)
@@ -197,7 +203,7 @@ class TmuxServer:
 
     async def _connect(self) -> None:
         self._moved.clear()
-        self._woken.clear()
+        self._woken.set()  # what was told before we came has woken nobody
         await self._clear_leftover()
         # Several words: tmux starts `dd` itself, without a shell. It reads what we press and writes nothing.
         self._commands = await Connection.open(
@@ -216,8 +222,7 @@ class TmuxServer:
             ("set-option", "-t", self._session, "detach-on-destroy", "on"),
             # What wakes us is nobody's activity.
             ("set-option", "-w", "-t", f"{self._session}:", "monitor-activity", "off"),
-            ("set-environment", "-gh", signals.EVENTS, ""),
-            ("set-environment", "-gh", signals.ALIVE, str(os.getpid())),
+            *signals.begin(os.getpid()),
         ]
         await self._commands.line(options)
         # One line would stop at the first hook that this version does not know.
@@ -287,17 +292,26 @@ class TmuxServer:
         return ends[done.pop()]
 
     async def _signals(self, commands: Connection, comparison: Comparison) -> None:
+        first = True  # what was told before we came is among it
         while True:
             await self._woken.wait()
             self._woken.clear()
             said, _ = await commands.line(signals.take())
             for event in signals.parse(said[0] if said else ""):
-                if isinstance(event, Changed):
+                if isinstance(event, Changed | Pressed if first else Changed):
                     await self._refresh()
-                if not isinstance(event, Pressed):
+                if first and isinstance(event, Pressed) and not self._waits(event.client):
+                    continue
+                if not isinstance(event, Pressed | Covered):
                     comparison.look()
                 if not isinstance(event, Retitled):
                     self._emit(event)
+            first = False
+
+    def _waits(self, client: str) -> bool:
+        """Whether somebody who pressed a key there may still wait for what it does."""
+        since = time.time() - WAITED_SECONDS
+        return any(one.name == client and one.activity >= since for one in self.clients)
 
     async def _resync(self) -> None:
         while True:

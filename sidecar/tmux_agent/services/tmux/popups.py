@@ -4,12 +4,15 @@ Owns which popups are open and which nonces are out. Must not own: what is drawn
 relay is what it says (services/identity.py).
 
 `display-popup` holds up whoever runs it until the popup closes, so each is run by a tmux process of its own; while that
-process lives, the popup is open.
+process lives, the popup is open, or has just closed: tmux takes keys again before the process has ended. No key fires
+under a popup, so a press that tmux tells after the popup was put there means that it is gone, and wants another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import re
 import secrets
@@ -19,6 +22,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from tmux_agent.core import errors
+from tmux_agent.services.tmux import keys, signals
 from tmux_agent.services.tmux.connection import environment
 from tmux_agent.services.tmux.control import TmuxServer
 from tmux_agent.services.tmux.snapshot import Client
@@ -47,6 +51,17 @@ class Opening(Struct, frozen=True, kw_only=True):
     bordered: bool
 
 
+class _Open(Struct):
+    """A popup that is open. `number` names it to tmux; `covered`: it went over its client; `again`: and is wanted anew,
+    for a key was pressed there since.
+    """
+
+    task: asyncio.Task[None]
+    number: int
+    covered: bool = False
+    again: bool = False
+
+
 class Claim(Struct, frozen=True):
     """What a nonce stood for."""
 
@@ -70,12 +85,13 @@ class Popups:
         self._out: dict[str, tuple[float, Claim]] = {}
         self._claimed: dict[str, bool] = {}  # nonces of open popups → claimed once, or again within their time
         self._until: dict[str, float] = {}  # when their time is over
-        self._open: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._numbers = itertools.count(1)
 
     def is_open(self, server: TmuxServer, client: str) -> bool:
         return (server.socket, client) in self._open
 
-    async def open(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
+    def open(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
         """Opens a popup on `client`; False where ours is open there already. Returns at once.
 
         Raises errors.NotFound where the server has no such client of a person.
@@ -86,8 +102,41 @@ class Popups:
         seen = next((one for one in server.clients if one.name == client and not one.control), None)
         if seen is None:
             raise errors.NotFound(f"no client {client!r} is attached to tmux at {server.socket}")
-        self._open[key] = asyncio.get_running_loop().create_task(self._run(server, seen, at))
+        number = next(self._numbers)
+        task = asyncio.get_running_loop().create_task(self._run(server, seen, number, at))
+        self._open[key] = _Open(task, number)
         return True
+
+    def pressed(self, server: TmuxServer, client: str) -> None:
+        """The key was pressed at `client`: opens a popup, after the one whose process is about to end. A second press
+        before the first popup is there is the same wish. In the order of tmux's signals, as covered(). Raises NotFound.
+        """
+        one = self._open.get((server.socket, client))
+        if one is None:
+            self.open(server, client)
+        elif one.covered:
+            one.again = True
+
+    async def typed_after(self, server: TmuxServer, client: str, typed: str) -> None:
+        """What went into the popup on `client` after its end, for tmux took it down later: the key may be among it.
+
+        Raises Unavailable, NotFound.
+        """
+        session = next((one.session for one in server.clients if one.name == client), "")
+        asked = ("display-message", "-p", "-t", session, f"#{{prefix}} #{{prefix2}} #{{{signals.KEY}}}")
+        *prefixes, key = [keys.typed(name) for name in " ".join(await server.command(*asked)).split(" ")]
+        if not key or not any(prefix and prefix + key in typed for prefix in prefixes):
+            return
+        if one := self._open.get((server.socket, client)):
+            one.again = True
+        else:
+            self.open(server, client)
+
+    def covered(self, server: TmuxServer, number: int) -> None:
+        """tmux put the popup of that number over its client."""
+        for (socket, _), one in self._open.items():
+            if (socket, one.number) == (server.socket, number):
+                one.covered = True
 
     def claim(self, nonce: str) -> Claim | None:
         """What `nonce` was made for, once; None for what is unknown, used, or older than two seconds."""
@@ -110,7 +159,7 @@ class Popups:
         """Forgets every nonce and ends the processes that hold popups open."""
         self._out.clear()
         self._claimed.clear()
-        tasks = list(self._open.values())
+        tasks = [one.task for one in self._open.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -119,27 +168,33 @@ class Popups:
         self._until[opening.nonce] = time.monotonic() + NONCE_SECONDS
         self._out[opening.nonce] = (self._until[opening.nonce], Claim(grant, opening))
 
-    def _argv(self, server: TmuxServer, client: str, size: tuple[str, str], nonce: str) -> list[str]:
+    def _argv(self, server: TmuxServer, client: str, number: int, size: tuple[str, str], nonce: str) -> list[str]:
         width, height = size
         frame = ("-B",) if server.version >= BORDERLESS else ()
         popup = ("display-popup", "-c", client, "-EE", *frame, "-w", width, "-h", height)
         # Several words: tmux starts the program itself, so no shell, and nothing to quote for one.
-        return [server.tmux, "-N", "-u", "-S", server.socket, *popup, *self._relay, nonce]
+        shown = (*signals.covering(number), ";", *popup, *self._relay, nonce)
+        # Where we died under it, its relay closes it once another sidecar is there, and that one hears of a press.
+        return [server.tmux, "-N", "-u", "-S", server.socket, *shown, ";", *signals.press_for_successor(client)]
 
-    async def _run(self, server: TmuxServer, client: Client, at: str | None) -> None:
+    async def _run(self, server: TmuxServer, client: Client, number: int, at: str | None) -> None:
         try:
             size = await _size(server, client)
             opening = _opening(server, client, size, at)
             self._issue(PopupGrant(server=server.socket, client=client.name, issued=self._now()), opening)
+            argv = self._argv(server, client.name, number, size, opening.nonce)
             try:
-                await self._hold_open(client.name, self._argv(server, client.name, size, opening.nonce), opening)
+                await self._hold_open(client.name, argv, opening)
             finally:
                 for known in (self._out, self._claimed, self._until):
                     known.pop(opening.nonce, None)
         except (errors.TmuxAgentError, OSError) as why:
             log.warning("no popup on %s: %s", client.name, why)
         finally:
-            self._open.pop((server.socket, client.name), None)
+            ended = self._open.pop((server.socket, client.name))
+        if ended.again:
+            with contextlib.suppress(errors.NotFound):  # has left since
+                self.open(server, client.name)
 
     async def _hold_open(self, client: str, argv: Sequence[str], opening: Opening) -> None:
         process = await asyncio.create_subprocess_exec(

@@ -12,6 +12,7 @@ from the left: while nobody reads, neither it nor the pane grows.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ EVENTS = "TMUX_AGENT_EVENTS"
 ALIVE = "TMUX_AGENT_ALIVE"  # the sidecar's pid while it serves this server
 TITLES = "TMUX_AGENT_TITLES"  # not empty: we were told that a title changed, and have not looked yet
 ENSURE = "TMUX_AGENT_ENSURE"  # set by the plugin: the script that starts a sidecar
+KEY = "TMUX_AGENT_KEY"  # set by the plugin: the popup's key
 VARIABLES = (ALIVE, EVENTS, TITLES)
 INDEX = 77  # our place in the hooks' arrays: the person's own hooks stay
 
@@ -45,6 +47,12 @@ class Pressed(Struct, frozen=True):
     client: str
 
 
+class Covered(Struct, frozen=True):
+    """The popup of that number (popups.py) went over its client: presses there that are told later came after it."""
+
+    number: int
+
+
 class Changed(Struct, frozen=True):
     """Clients, sessions, windows or panes are not what they were."""
 
@@ -54,19 +62,40 @@ class Retitled(Struct, frozen=True):
 
 
 def push(word: str, *wake: str) -> str:
-    """The tmux commands of a hook or key that tell us `word` (a format), by `wake` where the hidden pane is not it.
+    """The tmux commands of a hook or key that tell us `word` (a format), by `wake` where the hidden pane is not it."""
+    return text([_push(word, *wake)])
 
-    Without a hidden session nothing is woken, and nothing is an error: the person would see it.
-    """
+
+def _push(word: str, *wake: str) -> Argv:
+    """Without a hidden session nothing is woken, and nothing is an error: the person would see it."""
     append = ("set-environment", "-gFh", EVENTS, f"#{{=-2000:{EVENTS}}} {word}")
     there = f"#{{m:* {SESSION} *, #{{S:#{{session_name}} }}}}"
     enter = ("if-shell", "-F", there, text([("send-keys", "-t", f"={SESSION}:", "Enter")]))
-    return text([("if-shell", "-F", f"#{{{EVENTS}}}", text([append]), text([append, wake or enter]))])
+    return ("if-shell", "-F", f"#{{{EVENTS}}}", text([append]), text([append, wake or enter]))
+
+
+def covering(number: int) -> Argv:
+    """The command that goes before the `display-popup` of that number, in one line with it: tells Covered."""
+    return _push(f"covered:{number}")
+
+
+def press_for_successor(client: str) -> Argv:
+    """The command that presses the popup's key at `client` if another sidecar than this process serves by then."""
+    other = f"#{{&&:#{{{ALIVE}}},#{{!=:#{{{ALIVE}}},{os.getpid()}}}}}"
+    return ("if-shell", "-F", other, push(f"press:popup:{client}"))
 
 
 def text(commands: Sequence[Argv]) -> str:
     """Commands as the text of a hook."""
     return control_mode.line(commands).decode().rstrip("\n")
+
+
+def begin(pid: int) -> list[Argv]:
+    """The commands, for one line, after which keys and hooks count on us. What was told before stays to be taken."""
+    return [
+        ("set-environment", "-gFh", EVENTS, f"#{{{EVENTS}}}"),
+        ("set-environment", "-gh", ALIVE, str(pid)),
+    ]
 
 
 def listen(channel: str) -> list[Argv]:
@@ -89,11 +118,12 @@ def install(died: str, session: str) -> list[Argv]:
     (server_check_unattached, notify_client). A hook's commands fire no hooks: all of it stands in this one. 3.2 does
     not say whose leaving it was, so those left are counted.
     """
-    changed = push("changed")
+    # Once: while nobody reads, the variable is not filled with it, which would push presses out.
+    changed = text([("if-shell", "-F", f"#{{m:* changed *,#{{{EVENTS}}} }}", "", push("changed"))])
     ensure = ("run-shell", "-b", f"#{{q:{ENSURE}}} died")
     attached = f"#{{S:#{{?#{{==:#{{session_id}},{session}}},#{{session_attached}},}}}}"
     gone = [
-        *(("set-environment", "-gu", name) for name in VARIABLES),
+        *(("set-environment", "-gu", name) for name in VARIABLES if name != EVENTS),  # the next sidecar reads it
         watch_titles(on=False),
         ("set-environment", "-gh", "tmux_agent", died),
         ("set-environment", "-gh", "TMUX_AGENT_STATUS", died),
@@ -136,8 +166,8 @@ def take() -> list[Argv]:
     return [("show-environment", "-gh", EVENTS), ("set-environment", "-gh", EVENTS, "")]
 
 
-def parse(line: str) -> Iterator[Pressed | Changed | Retitled]:
-    """The events in what take() read. Those without a client at most once; a word that was cut in half is dropped."""
+def parse(line: str) -> Iterator[Pressed | Covered | Changed | Retitled]:
+    """The events in what take() read, presses and popups in tmux's order; a word that was cut in half is dropped."""
     words = line.partition("=")[2].split()
     if "changed" in words:
         yield Changed()
@@ -147,3 +177,5 @@ def parse(line: str) -> Iterator[Pressed | Changed | Retitled]:
         match word.split(":", 2):
             case ["press", key, client]:
                 yield Pressed(key, client)
+            case ["covered", number] if number.isdecimal():
+                yield Covered(int(number))
