@@ -55,6 +55,10 @@ class World(dict[facts.Key, facts.Fact]):
             return facts.ProgramFact(f"/usr/bin/{key.name}", f"/usr/bin/{key.name}")
         return {
             facts.RepoKey: facts.RepoFact(TREE, f"{TREE}/.git"),
+            facts.HistoryKey: facts.HistoryFact(known=True),
+            facts.ObjectKey: facts.ObjectFact("commit"),
+            facts.DetourKey: facts.DetourFact(),
+            facts.SwapKey: facts.SwapFact(False),
             facts.GlobKey: facts.GlobFact(("a.py", "b.py")),
             facts.TreeKey: facts.TreeFact(),
             facts.HashKey: facts.HashFact("h1"),

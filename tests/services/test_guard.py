@@ -57,6 +57,9 @@ rules:
   - name: state
     when: {command: [git, status]}
     verdict: allow
+  - name: patches
+    when: {command: [git, log], options: [-p]}
+    verdict: allow
   - name: with a proof
     when: {command: [rsync, ...]}
     verdict: ask
@@ -84,7 +87,9 @@ class World:
         self.journal = Journal(state / "state.db", self.audit)
         self.grants = Grants(self.journal)
         self.approvals = Approvals(self.journal, self.grants)
-        self.judgement = Judgement(folder=self.config, state=state, home=str(folder), environ=os.environ)
+        self.judgement = Judgement(
+            folder=self.config, state=state, home=str(folder), environ=os.environ, background=True
+        )
         assert self.judgement.load() == ()
         servers = Servers(Identity(), "", lambda *_: None)
         self.toolbox = Toolbox(self.judgement, servers, Settings(), folder / "backups")
@@ -154,6 +159,18 @@ def test_what_is_allowed_is_recorded_before_it_is_run(play: Callable[[Story], Wo
         assert outcome.data.stdout == "hello\n"
 
     assert play(story).records() == ["decision", "action.started", "action.finished"]
+
+
+def test_a_history_is_read_before_it_is_judged(play: Callable[[Story], World]) -> None:
+    """What a thread has to look through first is waited for, by agents and by those who only want to know."""
+
+    async def story(world: World) -> None:
+        patch = world.command("git", "log", "-p")
+        assert world.guard.foresee(patch, world.agent) is None
+        assert (await world.guard.judge(world.wish(patch))).verdict is Verdict.ALLOW
+        assert (await world.guard.checked(patch, world.agent)).verdict is Verdict.ALLOW
+
+    play(story)
 
 
 def test_what_is_denied_is_recorded_and_not_run(play: Callable[[Story], World]) -> None:

@@ -147,8 +147,88 @@ class AboveFact(Struct, frozen=True):
     found: tuple[str, ...] = ()
 
 
-Key = PathKey | GlobKey | ProgramKey | RepoKey | TreeKey | HashKey | PackageKey | AboveKey
-Fact = PathFact | GlobFact | ProgramFact | RepoFact | TreeFact | HashFact | PackageFact | AboveFact
+class HistoryKey(Struct, frozen=True, tag="history"):
+    """What lies in the history of the repository with this top level: all that references and reflogs lead to?"""
+
+    top: str
+
+
+WHOLE = 1 << 30  # more commits than there are
+
+
+class HistoryFact(Struct, frozen=True):
+    """`secrets`: paths relative to the top that some commit holds under a secret name, ("*",) for too many. `clean`: so
+    many commits back from HEAD, one parent each, none of these is held or changed; WHOLE where no commit that HEAD
+    leads to holds one."""
+
+    known: bool = False  # False: it has not been looked through, or cannot be
+    reading: bool = False  # it is being looked through now, by a thread
+    secrets: tuple[str, ...] = ()
+    clean: int = 0
+
+
+class ObjectKey(Struct, frozen=True, tag="object"):
+    """Which objects of the repository with this top level does a hexadecimal name, or its beginning, mean?"""
+
+    top: str
+    name: str
+
+
+class ObjectFact(Struct, frozen=True):
+    """`commit`: a commit of the history; `reached`: something else in it; `loose`: something that no reference leads
+    to, or it cannot be told."""
+
+    kind: Literal["missing", "commit", "reached", "loose"] = "loose"
+
+
+class DetourKey(Struct, frozen=True, tag="detour"):
+    """Which folders of tracked files are symbolic links by now?"""
+
+    top: str
+
+
+class DetourFact(Struct, frozen=True):
+    folders: tuple[str, ...] = ()  # relative to the top; ("*",) where it cannot be told
+
+
+class SwapKey(Struct, frozen=True, tag="swap"):
+    """Does the repository give commits or files other contents than their names say (git-replace(1), grafts)?"""
+
+    top: str
+
+
+class SwapFact(Struct, frozen=True):
+    swapped: bool = True
+
+
+Key = (
+    PathKey
+    | GlobKey
+    | ProgramKey
+    | RepoKey
+    | TreeKey
+    | HashKey
+    | PackageKey
+    | AboveKey
+    | HistoryKey
+    | ObjectKey
+    | DetourKey
+    | SwapKey
+)
+Fact = (
+    PathFact
+    | GlobFact
+    | ProgramFact
+    | RepoFact
+    | TreeFact
+    | HashFact
+    | PackageFact
+    | AboveFact
+    | HistoryFact
+    | ObjectFact
+    | DetourFact
+    | SwapFact
+)
 Facts = Mapping[Key, Fact]
 
 Pins = Mapping[str, str]  # key as JSON → seal of its fact: small enough to be kept with a question
@@ -175,6 +255,8 @@ def seal(fact: Fact) -> str:
             links = fact.links if fact.kind == "file" else 1  # of a folder it counts the folders in it
             parent = fact.parent if fact.link else ""  # else it is that of `real`, or was missing, too
             fact = msgspec.structs.replace(fact, kind=kind, links=links, parent=parent)
+        case HistoryFact() | ObjectFact():  # of what would be shown; nothing is run by it
+            fact = HistoryFact()
         case TreeFact():  # where not all was seen, it was not judged by what was
             fact = TreeFact(fact.dangers if fact.complete else (), fact.complete)
     return hashlib.sha256(_text(fact).encode()).hexdigest()[:32]
@@ -231,3 +313,19 @@ class Lookup:
     def above(self, folder: str, names: tuple[str, ...]) -> AboveFact | None:
         fact = self._get(AboveKey(folder, names))
         return fact if isinstance(fact, AboveFact) else None
+
+    def history(self, top: str) -> HistoryFact | None:
+        fact = self._get(HistoryKey(top))
+        return fact if isinstance(fact, HistoryFact) else None
+
+    def object(self, top: str, name: str) -> ObjectFact | None:
+        fact = self._get(ObjectKey(top, name))
+        return fact if isinstance(fact, ObjectFact) else None
+
+    def detours(self, top: str) -> DetourFact | None:
+        fact = self._get(DetourKey(top))
+        return fact if isinstance(fact, DetourFact) else None
+
+    def swaps(self, top: str) -> SwapFact | None:
+        fact = self._get(SwapKey(top))
+        return fact if isinstance(fact, SwapFact) else None

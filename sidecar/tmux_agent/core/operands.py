@@ -41,6 +41,17 @@ def _path(word: str, place: Place) -> Miss | None:
     return None if word == "-" else place.reach.content(word, place.folder)
 
 
+# What gzip and its kin try behind a name that is not there by itself (gzip(1), xz(1), zstd(1)).
+_PACKED = (
+    *("", ".gz", ".z", "-gz", ".Z", "-z", "_z", ".tgz", ".taz", ".bz2", ".bz", ".tbz", ".tbz2", ".xz", ".lzma"),
+    *(".txz", ".tlz", ".zst", ".tzst"),
+)
+
+
+def _packed(word: str, place: Place) -> Miss | None:
+    return None if word == "-" else first(*(place.reach.content(word + end, place.folder) for end in _PACKED))
+
+
 def _name(word: str, place: Place) -> Miss | None:
     return place.reach.name(word, place.folder)
 
@@ -158,6 +169,7 @@ KINDS: dict[str, tuple[str, Check]] = {
     "pattern": ("a regular expression or other pattern; not expected where an option has given it", _text),
     "number": ("a number, with a sign or unit", _number),
     "path": ("a file whose content is read: inside the roots and no secret; - is standard input", _path),
+    "packed": ("like path, for programs that also try NAME.gz and the like", _packed),
     "pattern_file": ("a file with patterns, read like `path`; stands for `pattern`", _path),
     "name": ("a file or folder of which names, sizes and dates are shown, not contents; inside the roots", _name),
     "tree": ("a file, or a folder of which everything beneath is read: no secret may be there", _tree),
@@ -217,7 +229,7 @@ _MANY = {kind + "s": kind for kind in KINDS if kind != "any"} | {
 }
 _SUPPLIED = {"pattern": ("pattern", "pattern_file"), "sed": ("sed",), "awk": ("awk",), "jq": ("jq",)}
 _FED = frozenset(
-    ("path", "tree", "visible_tree", "unignored_tree", "followed_tree", "name", "pathspec", "object", "entry")
+    ("packed", "path", "tree", "visible_tree", "unignored_tree", "followed_tree", "name", "pathspec", "object", "entry")
 )
 _HARMLESS_FED = frozenset(("text",))
 _DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "unignored_tree", "followed_tree"))

@@ -23,12 +23,18 @@ from .config import ConfigError, nearest
 from .facts import (
     AboveFact,
     AboveKey,
+    DetourFact,
+    DetourKey,
     Fact,
     GlobFact,
     GlobKey,
     HashFact,
+    HistoryFact,
+    HistoryKey,
     Key,
     Lookup,
+    ObjectFact,
+    ObjectKey,
     PackageFact,
     PathFact,
     PathKey,
@@ -36,6 +42,8 @@ from .facts import (
     ProgramKey,
     RepoFact,
     RepoKey,
+    SwapFact,
+    SwapKey,
     TreeFact,
 )
 from .judging import Judging
@@ -197,6 +205,14 @@ class _Ideal(dict[Key, Fact]):
             return ProgramFact(f"/usr/bin/{key.name}", f"/usr/bin/{key.name}")
         if isinstance(key, RepoKey):
             return RepoFact(_TREE, f"{_TREE}/.git")
+        if isinstance(key, HistoryKey):
+            return HistoryFact(known=True)
+        if isinstance(key, ObjectKey):
+            return ObjectFact("commit")
+        if isinstance(key, DetourKey):
+            return DetourFact()
+        if isinstance(key, SwapKey):
+            return SwapFact(False)
         if isinstance(key, GlobKey):
             return GlobFact((key.pattern.replace("*", "x"),))
         if isinstance(key, AboveKey):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import operands, paths
-from .argv import find, git
+from . import operands, paths, rules_git
+from .argv import find
 from .argv.options import Arg, Fed, Parsed, mentions, parse
 from .calls import Invocation
 from .model import Verdict
 from .operands import Place
-from .reach import PENDING, Miss, Narrow, Reach, first
+from .reach import PENDING, Miss, Reach, first
 from .rules import Rule, expand_roots
 
 # Programs that take no options behind their first operand.
@@ -110,7 +110,7 @@ def _surroundings(rule: Rule, call: Invocation, reach: Reach, parsed: Parsed | N
     if miss is not None and not miss.pending:
         return miss
     if call.program == "git" and call.args and call.args[0] not in ("--version", "version"):
-        miss = first(miss, _repository(call, reach, parsed))
+        miss = first(miss, rules_git.repository(call, reach, parsed))
     if rule.when.absent:
         above = reach.look.above(call.folder, rule.when.absent)
         if above is None:
@@ -160,58 +160,6 @@ def _inside(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     if not paths.inside(folder.real, roots):
         return Miss(f"not inside {', '.join(rule.inside)}")
     return None
-
-
-def _repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
-    miss = reach.name(call.folder, call.folder)
-    if miss is not None:
-        return miss
-    repo = reach.look.repo(call.folder)
-    if repo is None:
-        return PENDING
-    if not repo.top:
-        return _unversioned(call, reach, parsed)
-    if repo.hostile:
-        return Miss(f"this repository's own files can make git run or reach something: {repo.hostile[0]}", 3)
-    if not paths.inside(repo.top, reach.roots):
-        return Miss(f"the repository {repo.top} is outside the roots", 2)
-    if not repo.own and not paths.inside(repo.common, reach.roots):
-        return Miss(f"the repository's data are in {repo.common}, outside the roots", 2)
-    command = str(call.args[0]) if call.args else ""
-    if repo.tells and command in ("config", "remote"):
-        return Miss("git's configuration holds a password or token", 3)
-    if repo.tracked and parsed is not None and git.shows_content(command, parsed):
-        return _tracked(call, reach, parsed, repo.top, repo.tracked)
-    return None
-
-
-def _unversioned(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
-    """Outside any repository, git diff compares what it is given, folders with all beneath."""
-    if parsed is None or not call.args or call.args[0] != "diff":
-        return None
-    words = [word for word in parsed.operands if isinstance(word, str)]
-    return first(*(reach.tree(word, call.folder, Narrow(follow=True)) for word in words if word != "-"))
-
-
-def _tracked(call: Invocation, reach: Reach, parsed: Parsed, top: str, tracked: Sequence[str]) -> Miss | None:
-    """Secrets that are in the repository show in its patches, unless paths are named and none of them leads there."""
-    named = [w for w in parsed.operands[parsed.dashes :] if isinstance(w, str)]
-    named += [w for w in parsed.operands[: parsed.dashes] if isinstance(w, str) and ":" not in w]
-    pinned = [w for w in parsed.operands[: parsed.dashes] if isinstance(w, str) and git.paths_in(w)]
-    if parsed.operands and len(pinned) == len(parsed.operands):
-        return None  # only REV:PATH, which was judged by its path
-    places = []
-    for word in named:
-        if git.is_wide(word):
-            return Miss(f"{tracked[0]} is in the repository and holds secrets", 3)
-        fact = reach.look.path(paths.absolute(call.folder, word))
-        if fact is None:
-            return PENDING
-        if fact.kind in ("file", "folder"):
-            places.append(fact.real)
-    if places and "*" not in tracked and not any(paths.inside(f"{top}/{secret}", places) for secret in tracked):
-        return None
-    return Miss(f"{tracked[0]} is in the repository and holds secrets", 3)
 
 
 def _match_strict(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:

@@ -161,7 +161,8 @@ class Server:
         system, origin = self._system, call.origin
         match call.params:
             case p.PolicyCheck() as params:
-                return r.CheckData.of(system.guard.foresee(actions.checked(params, origin), origin))
+                decision = system.guard.foresee(actions.checked(params, origin), origin)
+                return r.CheckData.of(decision) if decision is not None else LATER
             case p.Hello():
                 methods = tuple(sorted(p.METHODS))
                 return r.HelloData(
@@ -186,6 +187,8 @@ class Server:
         match call.params:
             case p.HookEvent() as params:
                 return await self.hooks.handle(params, origin, call.request_id)
+            case p.PolicyCheck() as params:
+                return r.CheckData.of(await system.guard.checked(actions.checked(params, origin), origin))
             case p.HumanAsk() as params:
                 return await people.ask(system, self._wish(call, people.question(params), params.timeout_secs))
             case p.HumanAskAsync() as params:

@@ -46,6 +46,7 @@ from .toolbox import Toolbox
 
 PROOF_SECONDS = 30.0
 PINS = 10_000  # places that one action may rest on; they are kept with its question
+_READINGS = 3  # times that a decision is made anew because something was still being read
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -101,9 +102,26 @@ class Guard:
     def _look(self, action: Action, origin: Origin) -> Judged:
         return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
 
-    def foresee(self, action: Action, origin: Origin) -> Decision:
-        """The same for somebody who only wants to know: nothing may be run on it."""
-        return self._judgement.foresee(action, origin, self._grants.active(origin))
+    def foresee(self, action: Action, origin: Origin) -> Decision | None:
+        """The same for somebody who only wants to know: nothing may be run on it. None where something takes so long to
+        read that it has to be waited for (`checked`)."""
+        decision = self._judgement.foresee(action, origin, self._grants.active(origin))
+        return decision if decision.verdict is Verdict.ALLOW or not self._judgement.walks() else None
+
+    async def checked(self, action: Action, origin: Origin) -> Decision:
+        """As `check`, after what takes long to read has been read."""
+        return (await self._judged(action, origin, count=False)).decision
+
+    async def _judged(self, action: Action, origin: Origin, *, count: bool = True) -> Judged:
+        """Judge, and once more as soon as what takes long to read has been read."""
+        judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count)
+        for _ in range(_READINGS):
+            reading = self._judgement.reading(judged)
+            if not reading:
+                break
+            await asyncio.wait([asyncio.wrap_future(walk) for walk in reading])
+            judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count)
+        return judged
 
     async def judge(self, wish: Wish) -> Decision:
         """Judge what the agent is about to do by itself; recorded before the answer is given.
@@ -111,7 +129,7 @@ class Guard:
         Raises Unavailable where it cannot be recorded.
         """
         while True:
-            decision = self._judgement.judge(wish.action, wish.origin, self._grants.active(wish.origin)).decision
+            decision = (await self._judged(wish.action, wish.origin)).decision
             try:
                 await self._grants.used(decision, _decided(wish, decision))
             except errors.Conflict:
@@ -129,7 +147,7 @@ class Guard:
         known = self._known(wish)
         if known is not None:
             return await self._go_on(known, wish)
-        judged = self._judgement.judge(wish.action, wish.origin, self._grants.active(wish.origin))
+        judged = await self._judged(wish.action, wish.origin)
         decision = judged.decision
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(_decided(wish, decision))

@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from msgspec import Struct
 
 from ..core import config, policy_build
 from ..core.config import ConfigError
-from ..core.facts import Fact, Key, Pins, key_of, seal
+from ..core.facts import Fact, HistoryFact, Key, Pins, key_of, seal
 from ..core.in_words import in_words
 from ..core.model import Action, Command, Decision, Grant, Match, Origin, Shell, Verdict
 from ..core.paths import inside
@@ -84,9 +85,7 @@ class _Last(Struct, frozen=True):
     facts: dict[Key, Fact]
     decision: Decision
 
-    def still(
-        self, policy: Policy, situation: Situation, grants: Sequence[Grant], facts: Mapping[Key, Fact]
-    ) -> bool:
+    def still(self, policy: Policy, situation: Situation, grants: Sequence[Grant], facts: Mapping[Key, Fact]) -> bool:
         """Whether nothing that a decision is made of has changed. Where a rule speaks of time, nothing is reused."""
         return (
             policy is self.policy
@@ -108,7 +107,8 @@ class Judgement:
 
     `folder` holds policy.yaml and policy.d; `state` the list of trusted project files; `protected` are further files
     and folders of ours that nobody may change. `policy_file` stands in place of the person's policy.yaml; without
-    `own_files` neither that nor policy.d nor any repository's file counts (both for the command line).
+    `own_files` neither that nor policy.d nor any repository's file counts (both for the command line). `background`:
+    what takes long is read by threads, so that a decision may come too early (`reading` tells).
     """
 
     def __init__(
@@ -122,12 +122,14 @@ class Judgement:
         policy_file: Path | None = None,
         roots: Sequence[str] = (),
         own_files: bool = True,
+        background: bool = False,
     ) -> None:
         self._files = PolicyFiles(folder, state, policy_file, own_files=own_files)
         self.home = follow(home).real
         self._environ = environ
         self.roots = tuple(roots)  # instead of the policy's; may be replaced at any time
         self._own_files = own_files
+        self._background = background
         ours = [str(folder), str(state), *protected]
         self._protected = tuple(dict.fromkeys([follow(path).real for path in ours] + ours))
         self.errors: tuple[ConfigError, ...] = ()
@@ -301,6 +303,16 @@ class Judgement:
                 self._last.clear()
             self._last[name] = last
 
+    def reading(self, judged: Judged) -> Sequence[Future[None]]:
+        """What has to be waited for before `judged` is judged once more; empty where it rests on all it needs."""
+        if not any(isinstance(fact, HistoryFact) and fact.reading for fact in judged.facts.values()):
+            return ()
+        return self.walks()
+
+    def walks(self) -> Sequence[Future[None]]:
+        """All that is being read by threads."""
+        return [walk for observer in self._observers.values() for walk in observer.histories.reading()]
+
     def still_holds(self, pins: Pins, origin: Origin) -> str | None:
         """What is no longer as it was when an action of `origin` was judged (facts.pin), in words; None where nothing
         has changed that says what is run."""
@@ -343,7 +355,9 @@ class Judgement:
     def _observer(self, policy: Policy) -> Observer:
         known = self._observers.get(id(policy.secrets))
         if known is None:
-            known = Observer(policy.secrets, self.home, self._environ.get("PATH", os.defpath))
+            known = Observer(
+                policy.secrets, self.home, self._environ.get("PATH", os.defpath), background=self._background
+            )
             self._observers[id(policy.secrets)] = known
         return known
 

@@ -21,7 +21,9 @@ from ..core import facts as f
 from ..core import globs
 from ..core.paths import Secrets
 from .moment import Moment
+from .observe_detours import Detours, swapped
 from .observe_git import Repositories
+from .observe_history import Histories
 from .observe_tree import Trees
 
 _LINKS = 40  # as the kernel's ELOOP
@@ -99,12 +101,14 @@ def _kind(mode: int) -> Any:
 
 class Observer:
     """Gathers facts for one policy. `path`: the PATH that bare names are looked up in; `global_git`: the person's own
-    git configuration files."""
+    git configuration files. `background`: histories are read by a thread, which nobody here waits for."""
 
-    def __init__(self, secrets: Secrets, home: str, path: str = os.defpath) -> None:
+    def __init__(self, secrets: Secrets, home: str, path: str = os.defpath, *, background: bool = False) -> None:
         self._path = tuple(path.split(":"))
         self._trees = Trees(secrets)
         self._repositories = Repositories(secrets, home)
+        self._detours = Detours()
+        self.histories = Histories(secrets, self._git, background=background)
         self._look: dict[type, Callable[[Any, Moment], f.Fact]] = {
             f.PathKey: lambda key, moment: follow(key.path, moment.lstat),
             f.ProgramKey: lambda key, moment: self.program(key.name, moment),
@@ -114,6 +118,10 @@ class Observer:
             f.HashKey: lambda key, moment: f.HashFact(_hash(key.path, moment)),
             f.PackageKey: lambda key, moment: package(key.folder, key.script, moment),
             f.AboveKey: lambda key, moment: above(key.folder, key.names, moment),
+            f.HistoryKey: lambda key, moment: self.histories.look(key.top, moment),
+            f.ObjectKey: lambda key, moment: self.histories.object(key.top, key.name, moment),
+            f.DetourKey: lambda key, moment: self._detours.look(key.top, moment),
+            f.SwapKey: lambda key, moment: f.SwapFact(swapped(key.top, moment)),
         }
 
     def gather(self, keys: Iterable[f.Key], moment: Moment | None = None) -> dict[f.Key, f.Fact]:
@@ -121,6 +129,11 @@ class Observer:
         worst it may be."""
         moment = moment or Moment()
         return {key: self._look[type(key)](key, moment) for key in keys}
+
+    def _git(self) -> str:
+        """The git to look through histories with; "" where it is not to be trusted."""
+        fact = self.program("git", Moment())
+        return "" if fact.why else fact.real
 
     def program(self, name: str, moment: Moment) -> f.ProgramFact:
         """The file that a bare name runs."""

@@ -89,6 +89,7 @@ class System:
             environ=environ,
             protected=self._protected(),
             roots=self.settings.root_dir,
+            background=True,
         )
         self.identity = Identity()
         self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from ..facts import WHOLE
 from .options import Arg, Fed, Parsed
 
 _FLAGS = frozenset(
@@ -99,6 +100,11 @@ def _setting(value: str) -> str:
     return f"git -c {value.partition('=')[0]}, which can make git run a program"
 
 
+# Files in .git with the names of objects, which can be used like references.
+NOTES = (
+    *("FETCH_HEAD", "ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "BISECT_HEAD"),
+    "AUTO_MERGE",
+)
 # Sub-commands that print what is in files; the others here only with a patch.
 _CONTENT = frozenset(
     [
@@ -115,7 +121,6 @@ _CONTENT = frozenset(
         "archive",
     ]
 )
-_PATCHES = frozenset(["log", "stash", "reflog", "whatchanged", "rev-list", "format-patch", "shortlog"])
 _PATCH_OPTIONS = frozenset(
     [
         "-p",
@@ -134,6 +139,12 @@ _PATCH_OPTIONS = frozenset(
         "--patch-with-stat",
         "--patch-with-raw",
         "--full-diff",
+        "--binary",
+        "--check",
+        "--diff-merges",
+        "--submodule",
+        "-S",
+        "-G",
     ]
 )
 _NO_CONTENT = frozenset(
@@ -149,7 +160,6 @@ _NO_CONTENT = frozenset(
         "--quiet",
         "-s",
         "--no-patch",
-        "--check",
         "-e",
         "-t",
         "--batch-check",
@@ -157,14 +167,153 @@ _NO_CONTENT = frozenset(
 )
 
 
-def shows_content(command: str, parsed: Parsed) -> bool:
-    """True where the output may hold what is in tracked files."""
+_PATCHES = frozenset(["log", "stash", "reflog", "whatchanged", "rev-list", "shortlog"])
+# These have options of the same letters that mean something else.
+_ALWAYS = frozenset(("grep", "blame", "annotate"))
+# Sub-commands among whose words files may be, too; git refuses a word that could be both.
+_TAKES_FILES = frozenset(
+    ("log", "whatchanged", "show", "diff", "diff-index", "diff-files", "diff-tree", "grep", "rev-list", "shortlog")
+)
+# What an unclear number of commits may come from.
+_ANY_COMMIT = frozenset(
+    [
+        "--all",
+        "--branches",
+        "--tags",
+        "--remotes",
+        "--glob",
+        "--reflog",
+        "-g",
+        "--walk-reflogs",
+        "--not",
+        "-m",
+        "--diff-merges",
+    ]
+)
+# `git log -n 3` shows the last three commits only where nothing else chooses among them.
+_LOG_OPTIONS = frozenset(
+    [
+        "-n",
+        "-NUM",
+        "--max-count",
+        "-p",
+        "-u",
+        "--patch",
+        "-U",
+        "--unified",
+        "--stat",
+        "--numstat",
+        "--shortstat",
+        "--oneline",
+        "--color",
+        "--no-color",
+        "--format",
+        "--pretty",
+        "--date",
+        "--decorate",
+        "--no-decorate",
+        "--graph",
+        "--reverse",
+        "-w",
+        "-b",
+        "--abbrev-commit",
+        "--patch-with-stat",
+        "--name-only",
+        "--name-status",
+        "--word-diff",
+        "--color-words",
+        "--binary",
+    ]
+)
+_BACK = re.compile(r"(?:HEAD|@)((?:~\d*|\^)*)\Z")
+_STEP = re.compile(r"~(\d*)|\^")
+_HEXADECIMAL = re.compile(r"(?:.*-g)?([0-9a-fA-F]{4,64})\Z", re.DOTALL)
+_ELSEWHERE = re.compile(r"(?:rebase-merge|rebase-apply|sequencer|worktrees|main-worktree|modules|logs|info)/")
+_MAGIC = re.compile(r":[/!^(]")
+_NOTE = re.compile(r"[A-Z_]{2,}")
+_BRACES = re.compile(r"\{[^}]*\}")
+
+
+def shows_content(command: str, sub: object, parsed: Parsed) -> bool:
+    """True where the output may hold what is in tracked files. `sub`: the word behind `stash`."""
     names = parsed.names()
-    if names & _PATCH_OPTIONS:
+    if command in _ALWAYS or (command in _CONTENT | _PATCHES and names & _PATCH_OPTIONS):
         return True
-    if command in _CONTENT:
-        return not names & _NO_CONTENT or command == "grep"
-    return False
+    if command == "stash" and sub == "show":  # settings may make it show patches
+        return not names & _NO_CONTENT
+    return command in _CONTENT and not names & _NO_CONTENT
+
+
+def takes_files(command: str) -> bool:
+    """True where words in front of `--` may be files as well as revisions."""
+    return command in _TAKES_FILES
+
+
+def is_pinned(word: str) -> bool:
+    """True for REV:PATH and :PATH, which name the one file that is shown. A pathspec may begin with a colon, too."""
+    return not word.endswith("}") and ":" in _BRACES.sub("", word) and not _MAGIC.match(word)
+
+
+def ends(word: str) -> tuple[str, ...]:
+    """The single revisions that a range names; HEAD stands for an end that is left out."""
+    if ".." not in _BRACES.sub("", word):
+        return (word,)
+    return tuple(end or "HEAD" for end in re.split(r"\.\.\.?", word))
+
+
+def hexadecimal(revision: str) -> str:
+    """The name of an object, or its beginning, that a single revision may be built on; "" for none."""
+    found = _HEXADECIMAL.match(_base(revision))
+    return found[1] if found else ""
+
+
+def is_elsewhere(revision: str) -> bool:
+    """True where it may be looked up among files in .git that are neither references nor NOTES."""
+    base = _base(revision)
+    return _ELSEWHERE.match(base) is not None or (
+        _NOTE.fullmatch(base) is not None and base not in NOTES and base != "HEAD"
+    )
+
+
+def _base(revision: str) -> str:
+    """What a single revision is built on: main of ^main~2^{tree}."""
+    return re.split(r"[~^:]|@\{", revision.removeprefix("^"), maxsplit=1)[0]
+
+
+def reads_history(command: str, parsed: Parsed, revisions: Sequence[str]) -> bool:
+    """True where what is shown comes from commits; False where only from files, the index, or a file that is named."""
+    if command in ("blame", "annotate"):
+        return False
+    if command in ("diff", "diff-files", "grep") and not revisions:
+        return command == "diff" and bool(parsed.names() & {"--cached", "--staged", "--merge-base"})
+    return command != "cat-file" and not (revisions and all(is_pinned(word) for word in revisions))
+
+
+def stays_within(command: str, parsed: Parsed, revisions: Sequence[str], clean: int) -> bool:
+    """True where no commit further back from HEAD than the first `clean` ones can be shown."""
+    names = parsed.names()
+    if names & _ANY_COMMIT or command not in (_TAKES_FILES - {"shortlog", "rev-list"}):
+        return False
+    depths = [_depth(end) for word in revisions if not is_pinned(word) for end in ends(word)] or [0]
+    if any(depth < 0 or depth >= clean for depth in depths):
+        return False
+    if command not in ("log", "whatchanged") or all(".." in word for word in revisions or ("",)):
+        return True
+    if clean >= WHOLE:
+        return True
+    counted = ("-n", "-NUM", "--max-count")
+    counts = [value for spec, values in parsed.options if spec.name in counted for value in values]
+    if names - _LOG_OPTIONS or parsed.operands[parsed.dashes :] or len(depths) > 1:
+        return False
+    return len(counts) == 1 and counts[0].isdigit() and depths[0] + int(counts[0]) <= clean
+
+
+def _depth(revision: str) -> int:
+    """How many first parents behind HEAD; -1 where that is not to be seen."""
+    found = _BACK.match(revision)
+    if found is None:
+        return -1
+    return sum(int(step[1] or 1) if step[0] != "^" else 1 for step in _STEP.finditer(found[1]))
 
 
 def range_path(value: str) -> str | None:

@@ -129,7 +129,7 @@ def _option(
     if equals and len(name) > 2 and name in known and known[name].kinds:  # -out=x, of programs with one dash for all
         return _with_values(known[name], [value], args, index)
     if word[1:].isdigit() and "-NUM" in known:
-        return [(known["-NUM"], ())], index
+        return [(known["-NUM"], (word[1:],))], index
     found: list[tuple[Spec, tuple[str, ...]]] = []
     for place, char in enumerate(word[1:], 1):
         spec = known.get(word[0] + char)
