@@ -291,3 +291,44 @@ def test_panes_are_found_by_session_and_terminal_too() -> None:
 def test_a_peer_without_a_number_here_is_an_agent() -> None:
     """SO_PEERCRED says pid 0 for a peer in a pid namespace that we cannot see."""
     assert "another pid namespace" in Identity(uid=os.getuid()).identify(0, os.getuid()).why
+
+
+class Letting(Table):
+    """tmux servers hold the terminals named in `held` and no other."""
+
+    held: frozenset[str] = frozenset()
+
+    def holds_terminal(self, pid: int, tty: str) -> bool | None:
+        return tty in self.held
+
+
+@pytest.mark.parametrize(("held", "role"), [(frozenset({TTY}), Role.AGENT), (frozenset(), Role.OPERATOR)])
+def test_a_terminal_whose_number_is_anothers_by_now_is_no_pane(held: frozenset[str], role: Role) -> None:
+    """A pane of which we hear late that it is gone does not claim who sits at the next terminal of that number; one
+    whose program has ended while its terminal is still tmux's does."""
+    table = Letting()
+    table.held = held
+    table.add(100, 101, "tmux-agent", 5000, sid=101, tty=TTY)
+    table.add(101, 103, "bash", 4000, sid=101, tty=TTY)
+    table.add(103, 1, "sshd", 900, sid=103)
+    table.add(1, 0, "systemd", 0, uid=0, env=None, sid=1)
+    table.add(50, 1, "tmux: server", SERVER_STARTED, sid=50, exe="/usr/bin/tmux")
+    identity = Identity(uid=UID, table=table)
+    identity.add_server(TmuxView("/tmp/s", 50, {"%0": PaneView(51, TTY, "work", 0, "@0")}, {}))
+    assert identity.identify(100, UID).role is role
+
+
+def test_tmux_in_a_pane_is_known_by_its_terminal() -> None:
+    """Only a client in a pane's own terminal is one tmux in another: not one beside it, nor on a pty of its own."""
+    table = Letting()
+    table.held = frozenset({TTY, "/dev/pts/6"})
+    table.add(50, 1, "tmux: server", SERVER_STARTED, sid=50, exe="/usr/bin/tmux")
+    table.add(60, 1, "tmux: server", SERVER_STARTED, sid=60, exe="/usr/bin/tmux")
+    identity = Identity(uid=UID, table=table)
+    identity.add_server(TmuxView("/tmp/out", 50, {"%0": PaneView(51, TTY, "work", 2, "@0")}, {}))
+    clients = {name: ClientView(70, f"/dev/pts/{name}", "in") for name in ("5", "7")}
+    identity.add_server(TmuxView("/tmp/in", 60, {"%0": PaneView(61, "/dev/pts/6", "in", 0, "@0")}, clients))
+    assert identity.around("/tmp/in", "5") == "work:2"
+    assert identity.around("/tmp/in", "7") is None
+    assert identity.around("/tmp/in", "gone") is None
+    assert identity.around("/tmp/none", "5") is None

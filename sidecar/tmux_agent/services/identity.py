@@ -169,6 +169,16 @@ class Identity:
         against = self._against(seen, popup=True)
         return f"client {client} may not answer: {against}" if against else None
 
+    def around(self, server: str, client: str) -> str | None:
+        """The pane ("session:window") in whose own terminal a client runs: tmux in tmux. None for every other."""
+        view = self._servers.get(server)
+        entry = view.clients.get(client) if view else None
+        found = self._pane_on(entry.tty) if entry and entry.tty else None
+        if found is None or found[0] == server:
+            return None
+        pane = self._servers[found[0]].panes[found[1]]
+        return f"{pane.session}:{pane.window}"
+
     def nobody_types(self, server: str, client: str) -> str | None:
         """None where a key may have come from a client's terminal lately, else one sentence.
 
@@ -205,7 +215,13 @@ class Identity:
         if not found.chain:
             return None
         peer = found.chain[0]
-        return self._pane_pids.get(peer.sid) or (self._pane_ttys.get(peer.tty) if peer.tty else None)
+        return self._pane_pids.get(peer.sid) or (self._pane_on(peer.tty) if peer.tty else None)
+
+    def _pane_on(self, tty: str) -> tuple[str, str] | None:
+        """The pane of a terminal; none where its server has let go of that number, which another has by now."""
+        found = self._pane_ttys.get(tty)
+        held = found is not None and self._table.holds_terminal(self._servers[found[0]].pid, tty) is not False
+        return found if held else None
 
     def _against(self, seen: _Seen, *, popup: bool, nested: int = 0) -> str | None:
         """Why a person does not sit in front of this chain; None where nothing speaks against it. First reason wins."""

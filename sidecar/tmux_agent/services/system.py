@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ PACKAGE = Path(__file__).parents[1]
 RELAY = PACKAGE / "edges" / "ui" / "relay.py"
 RECENT = 50
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
+SAYS = (3, 3)  # first version of tmux that shows a message to the client that we name
 SAID_MS = "8000"  # how long a message stays over the status line
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
 
@@ -259,6 +260,11 @@ class System:
         """Not as a task: popups are told of keys and of what covers clients in tmux's order."""
         if self.popups is None:
             return
+        around = self.identity.around(server.socket, client)
+        if around and server.version >= SAYS:  # else the popup comes, and says why nobody answers in it
+            text = f"this tmux runs in a pane ({around}), where agents can type: press the prefix of the tmux around it"
+            self.spawn(_say(server, [client], text))
+            return
         try:
             self.popups.pressed(server, client)
         except errors.NotFound as why:
@@ -316,20 +322,16 @@ class System:
         if event.type == "decision" and event.data["rule"] == guardrails.ANSWERING:
             self._warn_of_refusal()
         if event.type == "approval.answered" and event.origin and event.origin.door != "popup":
-            self.spawn(self._say(f"answered outside the popup: {event.request_id}, by {_whom(event.origin)}"))
+            self.spawn(self._say_to_all(f"answered outside the popup: {event.request_id}, by {_whom(event.origin)}"))
         if event.type.startswith(("approval.", "agent.")):
             for server in self.servers.all():
                 self.dialogs.changed(server)
         if event.type.startswith(("approval.", "agent.", "policy.", "refused", "notify.", "sidecar.", "audit.")):
             self.show_badges()
 
-    async def _say(self, text: str) -> None:
-        """Tell every person who is attached: over the status line, for some seconds."""
-        message = display.for_tmux_message(f"tmux-agent: {text}", 200)
+    async def _say_to_all(self, text: str) -> None:
         for server in self.servers.all():
-            with contextlib.suppress(errors.Unavailable):  # who is not there cannot be told; the log has it
-                people = [one.name for one in server.clients if not one.control]
-                await server.each([("display-message", "-d", SAID_MS, "-c", name, message) for name in people])
+            await _say(server, [one.name for one in server.clients if not one.control], text)
 
     def show_badges(self) -> None:
         """Put what there is to say on every status line."""
@@ -346,6 +348,13 @@ class System:
         for server in self.servers.all():
             if one := self._badges.get(server.socket):
                 one.show(counts, _windows(server, agents, pending))
+
+
+async def _say(server: TmuxServer, clients: Sequence[str], text: str) -> None:
+    """Tell people over their status lines, for some seconds."""
+    message = display.for_tmux_message(f"tmux-agent: {text}", 200)
+    with contextlib.suppress(errors.Unavailable):  # who is not there cannot be told; the log has it
+        await server.each([("display-message", "-d", SAID_MS, "-c", name, message) for name in clients])
 
 
 def _whom(origin: Origin) -> str:
