@@ -598,3 +598,72 @@ def test_no_text_makes_it_raise_or_allow_by_accident(text: str) -> None:
 def test_no_arguments_make_it_raise(argv: list[str]) -> None:
     """Any argument list is judged."""
     assert ask(build("rules: []\n"), Command(argv=tuple(argv), cwd=TREE)).verdict is not Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("rule", "near"),
+    [
+        ("{when: {tmux: [send_kys]}, verdict: deny}", "rules[0].when.tmux: send_kys is none of"),
+        ("{when: {tmux: [send_kys]}, verdict: deny}", "did you mean send_keys?"),
+        ("{when: {kind: comand}, verdict: deny}", "did you mean command?"),
+        ("{when: {fetch: {method: [GTE]}}, verdict: deny}", "rules[0].when.fetch.method: GTE is none of"),
+        ("{when: {ask: {urgency: [hgih]}}, verdict: deny}", "did you mean high?"),
+        ("{when: {tool: [X], pane_title: x}, verdict: allow}", "an agent sets the title of its pane itself"),
+        ("{when: {tool: [X], risk: low}, verdict: allow}", "would allow what is worse"),
+        ("{when: {tool: [X]}, verdict: ask, approvers: [me]}", "rules[0].approvers: is not a known key"),
+        ("{when: {tool: [X]}, verdict: ask, channels: [me]}", "rules[0].channels: is not a known key"),
+        ("{when: {tool: [X]}, verdict: ask, on_timeout: ask}", "rules[0].on_timeout"),
+    ],
+)
+def test_nothing_loads_and_does_nothing(rule: str, near: str) -> None:
+    """Words that name nothing, keys that nothing depends on, and conditions that an agent makes true by itself are
+    errors."""
+    assert near in errors_of(f"rules: [{rule[:1]}name: r, {rule[1:]}]")
+
+
+def test_words_may_be_patterns() -> None:
+    """`*` takes all that begin so; methods are written in any case."""
+    build(
+        "rules: [{name: r, when: {tmux: ['kill_*']}, verdict: deny},"
+        " {name: s, when: {fetch: {method: [get]}}, verdict: ask}]"
+    )
+
+
+def test_a_title_of_the_pane() -> None:
+    """A rule may ask about what an agent does in a pane of a certain title."""
+    policy = build("rules: [{name: demo, when: {kind: shell, pane_title: 'demo*'}, verdict: deny}]")
+    assert ask(policy, "ls", pane_title="demo 1").verdict is Verdict.DENY
+    assert ask(policy, "ls", pane_title="work").verdict is Verdict.ASK
+
+
+def test_a_rule_about_risk() -> None:
+    """`risk: high` speaks of what is shown as high, whatever it is; not of what a rule allows, nor of less."""
+    policy = build(
+        "rules: [{name: look, when: {command: [ls], operands: none}, verdict: allow},"
+        " {name: bad, when: {risk: high}, verdict: deny}, {name: some, when: {risk: medium}, verdict: ask}]"
+    )
+    assert ask(policy, "ls").verdict is Verdict.ALLOW
+    assert ask(policy, "sudo ls").verdict is Verdict.DENY
+    assert ask(policy, "git push").verdict is Verdict.DENY
+    assert ask(policy, "make").rule == "some"
+
+
+def test_a_shape_knows_a_command_from_an_operand() -> None:
+    """`touch made` is offered as touch of files; `git add made` as git add of files; `echo made` as these very words,
+    and another word is shown as what would not match."""
+    policy = build("rules: []")
+
+    def shape(text: str) -> proposals.GrantProposal:
+        action = Shell(text=text, cwd=TREE)
+        offered = proposals.propose(action, ask(policy, action), World())
+        return next(one for one in offered if one.scope == "shape")
+
+    assert shape("touch made").rule == {
+        "name": "touch",
+        "when": {"command": ["touch"], "options": [], "operands": ["paths"]},
+        "verdict": "allow",
+    }
+    assert "touch /outside/the/roots" in shape("touch made").not_matches
+    assert (shape("git add made").rule or {})["when"]["command"] == ["git", "add"]
+    assert (shape("frob made").rule or {})["when"] == {"command": ["frob"], "options": [], "operands": ["=made"]}
+    assert "frob another-word" in shape("frob made").not_matches

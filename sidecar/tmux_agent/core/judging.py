@@ -196,19 +196,21 @@ class Judging:
         peeled = wrappers.peel(call.program, call.args)
         self._depth += 1
         if peeled is None:
-            matches += self._ruled(call) + self._inside_find(call)
+            matches += self._ruled(call, matches) + self._inside_find(call)
         else:
-            matches += self._inside(call, peeled, feed)
+            matches += self._inside(call, peeled, feed, matches)
         self._depth -= 1
         allowed = not any(match.verdict is not Verdict.ALLOW for match in matches)
         return matches + self._touches(call, allowed=allowed)
 
-    def _ruled(self, call: Invocation) -> list[Match]:
-        """The rules that match one run; the default with the best reason where none does."""
+    def _ruled(self, call: Invocation, guarded: Sequence[Match]) -> list[Match]:
+        """The rules that match one run; the default with the best reason where none does. `guarded`: what the
+        guardrails say of it."""
         matches: list[Match] = []
         best: Miss | None = None
         named = self.policy.about(call.program, call.args[0] if call.args else "")
-        for rule in (*named, *(granted for granted in self.granted if call.program in granted.programs)):
+        own = [rule for rule in named if not rule.when.risk]
+        for rule in (*own, *(granted for granted in self.granted if call.program in granted.programs)):
             if not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
                 continue
             miss = match_command(rule, call, self.reach)
@@ -216,22 +218,36 @@ class Judging:
                 matches.append(self.by_rule(rule))
             elif not miss.pending and (best is None or miss.weight > best.weight):
                 best = miss
-        matches += self.general()
+        general = self.policy.by_kind.get("any", ())
+        graded = [rule for rule in named if rule.when.risk]
+        risk = self._risk(call, (*guarded, *matches)) if graded or any(r.when.risk for r in general) else Risk.MEDIUM
+        fitting = (rule for rule in graded if rules.fits_asker(rule, self.situation.asker, risk))
+        matches += [self.by_rule(rule) for rule in fitting if match_command(rule, call, self.reach) is None]
+        matches += self.general(risk)
         if not matches:
             matches.append(self._asked_about(best, call))
         return matches
 
-    def general(self) -> list[Match]:
-        """Ask and deny rules that say only who, where or when, and so speak of every action."""
+    def _risk(self, call: Invocation, matches: Sequence[Match]) -> Risk:
+        """How bad one run is, for rules that speak of risk: low where a rule allows it and no other says more."""
+        if matches and all(match.verdict is Verdict.ALLOW for match in matches):
+            return max((match.risk for match in matches), key=lambda risk: risk.rank)
+        described = effects.describe(call, self.look, self.situation.roots)[1]
+        return max((described, *(match.risk for match in matches)), key=lambda risk: risk.rank)
+
+    def general(self, risk: Risk = Risk.MEDIUM) -> list[Match]:
+        """Ask and deny rules that say only who, where, when or how bad, and so speak of every action."""
         return [
             self.by_rule(rule)
             for rule in self.policy.by_kind.get("any", ())
-            if rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM)
+            if rules.fits_asker(rule, self.situation.asker, risk)
         ]
 
-    def _inside(self, call: Invocation, peeled: wrappers.Peeled, feed: Fed | None) -> list[Match]:
+    def _inside(
+        self, call: Invocation, peeled: wrappers.Peeled, feed: Fed | None, guarded: Sequence[Match]
+    ) -> list[Match]:
         matches: list[Match] = []
-        stricter = [m for m in self._ruled(call) if m.where != "default"]
+        stricter = [m for m in self._ruled(call, guarded) if m.where != "default"]
         if peeled.plain and not call.why:
             matches += [m for m in stricter if m.verdict is not Verdict.ALLOW]
             miss = program_miss(call, self.reach)
@@ -313,14 +329,16 @@ class Judging:
 
     def file(self, touch: Touch) -> list[Match]:
         """All that applies to one touch of a file by itself (a file action, a redirection)."""
-        matches = [*guardrails.touch(touch, self.protected), *self._file_rules(touch), *self.general()]
+        guarded = list(guardrails.touch(touch, self.protected))
+        risk = max((_grade(touch), *(match.risk for match in guarded)), key=lambda risk: risk.rank)
+        matches = [*guarded, *self._file_rules(touch), *self.general(risk)]
         return matches or [self.unmatched(f"{_VERBS.get(touch.verb, touch.verb)} {touch.path}", Risk.MEDIUM)]
 
     def _file_rules(self, touch: Touch, *, stricter: bool = False) -> list[Match]:
         matches: list[Match] = []
         for rule in (*self.policy.by_kind.get("file", ()), *(g for g in self.granted if g.when.file)):
             allows = rule.verdict is Verdict.ALLOW
-            if (stricter and allows) or not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
+            if (stricter and allows) or not rules.fits_asker(rule, self.situation.asker, _grade(touch)):
                 continue
             if rules.match_file(rule, touch, self.reach) is not None:
                 continue
@@ -365,6 +383,10 @@ class Judging:
     def _says(self, argv: Sequence[str], folder: str) -> str:
         call = call_of(argv, folder, self.reach, in_shell=True, piped=False)
         return effects.describe(call, self.look, self.situation.roots)[0]
+
+
+def _grade(touch: Touch) -> Risk:
+    return Risk.LOW if touch.verb in ("read", "list") else Risk.MEDIUM
 
 
 _VERBS = {

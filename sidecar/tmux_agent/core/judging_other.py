@@ -30,7 +30,7 @@ class Judge(Protocol):
 
     def unmatched(self, reason: str, risk: Risk = ...) -> Match: ...
     def by_rule(self, rule: Rule) -> Match: ...
-    def general(self) -> list[Match]: ...
+    def general(self, risk: Risk = ...) -> list[Match]: ...
 
 
 def other(judge: Judge, action: Action) -> list[Finding]:
@@ -76,7 +76,7 @@ def _ruled(
         for rule in (*judge.policy.by_kind.get(kind, ()), *(g for g in judge.granted if getattr(g.when, kind)))
         if fits(rule) and rules.fits_asker(rule, judge.situation.asker, risk)
     ]
-    matches += judge.general()
+    matches += judge.general(risk)
     return Finding(source, tuple(matches) or (judge.unmatched(says, risk),), says)
 
 

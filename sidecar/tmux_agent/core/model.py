@@ -80,6 +80,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pane: str | None = None  # "%7" on that server; None where it cannot be known
     client: str | None = None  # the tmux client's name, for a popup's relay
     place: str = ""  # "session:window" for people, "" where there is none
+    pane_title: str = ""  # which the programs in the pane set themselves
     name: str = ""  # what the peer calls itself: a claim, shown in quotes
     agent: str | None = None  # "claude", "codex", …: the process descends from a known agent
     session: str = ""  # the agent's own session id where known, else "pid:started"
@@ -232,7 +233,6 @@ class Decision(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout: float | None = None  # seconds until on_timeout; None: the policy's default
     on_timeout: Verdict = Verdict.DENY
     step_up: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()  # scopes that may be offered: "once", "exact", "shape", "30m", "always"
 
 

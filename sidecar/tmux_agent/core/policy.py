@@ -119,7 +119,6 @@ def _conclude(action: Action, findings: Sequence[Finding], policy: Policy) -> De
         timeout=options.timeout if options else None,
         on_timeout=Verdict((options and options.on_timeout) or policy.defaults.on_timeout),
         step_up=options.step_up if options else (),
-        channels=options.channels if options else (),
     )
 
 

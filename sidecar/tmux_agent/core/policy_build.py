@@ -11,6 +11,7 @@ where they belong; the repository is harmless.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -49,7 +50,7 @@ from .facts import (
 from .judging import Judging
 from .model import Action, Fetch, File, Mcp, Shell, Tmux, Tool, Verdict
 from .paths import SECRETS, Secrets
-from .policy_file import Defaults, PolicyFile, RuleFile
+from .policy_file import Defaults, PolicyFile, RuleFile, When, words
 from .rules import Asker, BadRule, Rule
 from .situation import Policy, Situation, strictest
 
@@ -104,6 +105,8 @@ def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: li
         for span in (rule.when.time,) if isinstance(rule.when.time, str) else rule.when.time:
             if span and rules.bad_time(span):
                 wrong(f"is not HH:MM-HH:MM, or mon-fri HH:MM-HH:MM: {span}", ".when.time")
+        for key, message in unknown_words(rule.when):
+            wrong(message, f".when.{key}")
         try:
             compiled = rules.compile_rule(rule, f"{layer.label}:{rule.line}", sets, home)
         except BadRule as why:
@@ -112,6 +115,32 @@ def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: li
             continue
         if not (layer.tightens and compiled.verdict is Verdict.ALLOW):
             yield compiled
+
+
+_KNOWN = {
+    "tmux": (
+        *("send_text", "send_keys", "read", "switch", "panes", "windows", "sessions"),
+        *("create_session", "create_pane", "kill_session", "kill_pane"),
+    ),
+    "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline"),
+    "fetch.method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
+    "ask.urgency": ("low", "normal", "high", "critical"),
+}
+
+
+def unknown_words(when: When) -> Iterator[tuple[str, str]]:
+    """(key, message) for each word that names nothing there is, so that the rule would never match by it."""
+    given = {
+        "tmux": when.tmux,
+        "kind": words(when.kind),
+        "fetch.method": tuple(method.upper() for method in when.fetch.method) if when.fetch else (),
+        "ask.urgency": when.ask.urgency if when.ask else (),
+    }
+    for key, patterns in given.items():
+        for pattern in patterns:
+            if not any(fnmatch.fnmatchcase(word, pattern) for word in _KNOWN[key]):
+                near = nearest(pattern, _KNOWN[key])
+                yield key, f"{pattern} is none of {', '.join(_KNOWN[key])}{near}"
 
 
 def _environment(layers: Sequence[Layer], errors: list[ConfigError]) -> dict[str, re.Pattern[str]]:

@@ -56,10 +56,10 @@ class When(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str | Words = ()  # command, shell, file, tmux, fetch, mcp, ask, tool, pipeline
     session: str | Words = ()
     window: str | Words = ()
-    pane_title: str | Words = ()
+    pane_title: str | Words = ()  # only for ask and deny: an agent sets its pane's title itself
     branch: str | Words = ()
     time: str | Words = ()  # 09:00-18:00, mon-fri 09:00-18:00, in the person's own time
-    risk: Literal["low", "medium", "high"] | None = None  # at least this
+    risk: Literal["low", "medium", "high"] | None = None  # at least this; only for ask and deny
 
 
 class Uses(Struct, frozen=True, kw_only=True):
@@ -78,10 +78,8 @@ class RuleFile(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"f
     match: tuple[str | dict[str, Any], ...] = ()  # shell text, or {file: read, path: x}, {tool: X}, {tmux: read}
     not_match: tuple[str | dict[str, Any], ...] = ()
     for_: Uses | None = None
-    approvers: Words = ()
-    channels: Words = ()
     timeout: float | None = None
-    on_timeout: Literal["deny", "ask"] | None = None
+    on_timeout: Literal["deny"] | None = None
     step_up: Words = ()
     line: int = 0
 
@@ -89,7 +87,7 @@ class RuleFile(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"f
 class Defaults(Struct, frozen=True, kw_only=True):
     unmatched: Literal["ask", "deny"] = "ask"
     timeout: float = 300.0
-    on_timeout: Literal["deny", "ask"] = "deny"
+    on_timeout: Literal["deny"] = "deny"
     on_unavailable: Literal["ask", "deny"] = "ask"
 
 

@@ -55,6 +55,17 @@ _PACKAGERS = frozenset(
 _SCRIPT_COMMANDS = {"run", "run-script", "test", "t", "start", "stop", "restart"}
 
 
+# Programs whose first word says what they do; for all others it is something that they do it to.
+_WITH_COMMANDS = frozenset(
+    (
+        *("git", "hg", "svn", "jj", "gh", "glab", "tmux", "docker", "podman", "kubectl", "helm", "terraform", "aws"),
+        *("gcloud", "az", "brew", "apt", "apt-get", "dnf", "pacman", "systemctl", "ruff", "pre-commit", "alembic"),
+        *("conda", "mamba", "rustup", "asdf", "mise", "hatch", "pdm", "rye", "pixi", "vagrant", "ansible-galaxy"),
+        *("flutter", "dart", "gem", "openssl", "buf", "sqlc", "atlas", "hugo", "zig", "nix", "dvc"),
+    )
+)
+
+
 class GrantProposal(Struct, frozen=True, kw_only=True):
     """One thing a person may choose. `rule` is as in the policy file; None for an exact action. `bound`:
     path → sha256."""
@@ -223,7 +234,7 @@ def _command_shape(argv: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]
         call = git.read(tuple(rest))
         rest = [word for word in (call.command, *call.rest) if isinstance(word, str) and word]
     fixed = [program]
-    if rest and not rest[0].startswith("-") and re.fullmatch(r"[a-z][a-z0-9-]*", rest[0]):
+    if program in _WITH_COMMANDS and rest and re.fullmatch(r"[a-z][a-z0-9-]*", rest[0]):
         fixed.append(rest.pop(0))
     if fixed == ["git", "commit"]:
         rest = _joined(rest, ("-m", "--message"))
@@ -242,12 +253,14 @@ def _command_shape(argv: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]
         "options": list(dict.fromkeys(options)),
         "operands": operands or ["none"],
     }
-    rule = {"name": " ".join([*fixed, *dict.fromkeys(options)]), "when": when, "verdict": "allow"}
-    return (
-        rule,
-        (" ".join(argv),),
-        (f"{' '.join(fixed)} --another-option", f"{argv[0]} another-command" if len(fixed) > 1 else "another program"),
-    )
+    literal = words if operands != ["paths"] else []
+    rule = {"name": " ".join([*fixed, *dict.fromkeys(options), *literal]), "when": when, "verdict": "allow"}
+    other = [f"{argv[0]} another-command" if len(fixed) > 1 else "another program"]
+    if operands == ["paths"]:
+        other.append(" ".join([*fixed, "/outside/the/roots"]))
+    elif words:
+        other.append(" ".join([*fixed, *options, "another-word"]))
+    return rule, (" ".join(argv),), (" ".join([*fixed, "--another-option", *words[:1]]), *other)
 
 
 def _joined(rest: Sequence[str], names: Sequence[str]) -> list[str]:

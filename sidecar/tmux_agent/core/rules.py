@@ -77,6 +77,10 @@ def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[
         raise BadRule("when: give only one of command, file, tmux, fetch, mcp, ask, tool")
     if not any(kinds) and rule.verdict == "allow":
         raise BadRule("when: an allow rule has to say what it allows (command, file, tmux, fetch, mcp, ask, tool)")
+    if when.pane_title and rule.verdict == "allow":
+        raise BadRule("when.pane_title: an agent sets the title of its pane itself, so no allow rule may rest on it")
+    if when.risk and rule.verdict == "allow":
+        raise BadRule("when.risk: it means at least this risk, so an allow rule with it would allow what is worse")
     command = when.command
     open_end = bool(command) and command[-1] == "..."
     choices = tuple(frozenset(words(word)) for word in (command[:-1] if open_end else command))

@@ -350,6 +350,7 @@ class Identity:
             server=seen.server.socket if seen.server else None,
             pane=seen.pane,
             place=f"{pane.session}:{pane.window}" if pane else "",
+            pane_title=pane.title if pane else "",
             agent=seen.agent,
             session=f"{named.pid}:{named.started}",
             cwd=cwd,

@@ -242,7 +242,7 @@ class Judgement:
         name = _name(action, folder)
         if name is None or self._uses:
             return self.judge(action, origin, grants, count=False).decision
-        rests = (*grants, self.roots, origin.agent, origin.session, origin.place, origin.branch)
+        rests = (*grants, self.roots, origin.agent, origin.session, origin.place, origin.pane_title, origin.branch)
         now = self._foresight.now()
         decision = self._foresight.recall(name, rests, now)
         if decision is None:
@@ -258,6 +258,7 @@ class Judgement:
             agent=origin.agent or "",
             session=origin.session,
             window=origin.place,
+            pane_title=origin.pane_title,
             branch=origin.branch,
             kind=_kind(action),
             now=datetime.now().astimezone(),

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class PaneView(Struct, frozen=True):
-    """A pane as tmux lists it. `window`: its index."""
+    """A pane as tmux lists it. `window`: its index. `title`: whatever the programs in it set."""
 
     pid: int
     tty: str
@@ -17,6 +17,7 @@ class PaneView(Struct, frozen=True):
     window: int
     window_id: str
     cwd: str = ""
+    title: str = ""
 
 
 class ClientView(Struct, frozen=True):

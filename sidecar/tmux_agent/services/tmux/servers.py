@@ -106,7 +106,7 @@ def view(server: TmuxServer) -> TmuxView:
     """A server as identity sees it."""
     names = {session.id: session.name for session in server.sessions}
     panes = {
-        pane.id: PaneView(pane.pid, pane.tty, pane.session_name, pane.window_index, pane.window)
+        pane.id: PaneView(pane.pid, pane.tty, pane.session_name, pane.window_index, pane.window, title=pane.title)
         for pane in server.all_panes
         if not pane.dead
     }
