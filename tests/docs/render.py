@@ -1,4 +1,4 @@
-"""The tables of docs/protocol.md, docs/options.md and docs/policy.md, made from what they describe.
+"""The tables of docs/protocol.md, options.md, policy.md and mcp.md, made from what they describe.
 
 `python -m tests.docs.render` (with PYTHONPATH=sidecar) writes them between their markers; test_docs.py holds the
 documents against them.
@@ -19,6 +19,7 @@ from msgspec import NODEFAULT, Struct
 
 from tmux_agent.core import errors, operands, protocol, replies, settings
 from tmux_agent.core.model import Action
+from tmux_agent.edges.mcp import tools
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", datetime: "time", type(None): "null"}
@@ -159,12 +160,24 @@ def kind_table() -> str:
     return "\n".join(["| kind | |", "|---|---|", *(f"| `{kind}` | {about} |" for kind, about in named.items())])
 
 
+def tool_table() -> str:
+    """Tools of the MCP bridge, with what they tell of themselves."""
+    rows = []
+    for tool in tools.TOOLS.values():
+        hints = tool.hints
+        told = {"reads": hints.reads, "may destroy": hints.destroys, "open world": hints.open}
+        words_ = ", ".join(word for word, holds in told.items() if holds) or "–"
+        rows.append(f"| `{tool.name}` | {about(tool.params)} | {words_} |")
+    return "\n".join(["| tool | | hints |", "|---|---|---|", *rows])
+
+
 TABLES = {
     ("protocol.md", "methods"): methods,
     ("protocol.md", "errors"): error_table,
     ("options.md", "settings"): setting_table,
     ("options.md", "options"): option_table,
     ("policy.md", "kinds"): kind_table,
+    ("mcp.md", "tools"): tool_table,
 }
 
 
