@@ -18,7 +18,9 @@ import pytest
 from mcp import Client, types
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
-from tests.sidecar import Peer, Sidecar, sidecar
+from tests.sidecar import Sidecar, sidecar
+
+pytestmark = pytest.mark.timeout(240)
 
 ARGV = [sys.executable, "-P", "-m", "tmux_agent", "mcp"]
 ERAS = ("auto", "legacy")
@@ -71,7 +73,6 @@ def text(result: types.CallToolResult) -> str:
 
 
 @pytest.mark.parametrize("mode", ERAS)
-@pytest.mark.timeout(180)
 def test_an_agents_day(one: Sidecar, mode: str) -> None:
     """Listed, read by a rule, refused by a rule, written after a yes, refused with a reason, asked with options."""
     (one.root / "a.txt").write_text("hällo\n")
@@ -116,7 +117,6 @@ def test_an_agents_day(one: Sidecar, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ERAS)
-@pytest.mark.timeout(180)
 def test_a_client_that_gives_up_and_one_that_is_told_to_wait(one: Sidecar, mode: str) -> None:
     """Progress arrives while nobody answers; a client that stops waiting withdraws its request; the next is served."""
     person = Person(one)
@@ -145,7 +145,6 @@ def test_a_client_that_gives_up_and_one_that_is_told_to_wait(one: Sidecar, mode:
     asyncio.run(run())
 
 
-@pytest.mark.timeout(180)
 def test_request_and_wait(one: Sidecar) -> None:
     """Begun, looked after, answered, run once; and a question that outlives the bridge."""
     one.program("asked", (one.bin / "allowed").read_text())
@@ -174,7 +173,6 @@ def test_request_and_wait(one: Sidecar) -> None:
     assert one.effects() == ["once"]
 
 
-@pytest.mark.timeout(240)
 def test_the_sidecar_is_killed_while_a_call_waits(one: Sidecar) -> None:
     """Started again, the same request waits, once; the call goes on, and what was approved is run once."""
     one.program("asked", (one.bin / "allowed").read_text())
@@ -184,9 +182,8 @@ def test_the_sidecar_is_killed_while_a_call_waits(one: Sidecar) -> None:
         async with agent(one) as client:
             call = asyncio.create_task(client.call_tool("command_run", {"command": "asked", "args": ["once"]}))
             opened = await person.hears()
-            for _ in range(2):
-                await asyncio.to_thread(one.kill)
-                await asyncio.to_thread(one.start)
+            await asyncio.to_thread(one.kill)
+            await asyncio.to_thread(one.start)
             operator = await asyncio.to_thread(one.operator)
             (waits,) = (await asyncio.to_thread(operator.call, "human.pending"))["approvals"]
             assert waits["request_id"] == opened["request_id"]
@@ -200,7 +197,6 @@ def test_the_sidecar_is_killed_while_a_call_waits(one: Sidecar) -> None:
     assert [record["type"] for record in one.records()].count("approval.opened") == 1
 
 
-@pytest.mark.timeout(180)
 def test_no_sidecar(one: Sidecar) -> None:
     """Soon an error that says what to do; the tools are listed meanwhile, and all is well when it is back."""
     one.stop()
@@ -256,8 +252,8 @@ def test_the_end_of_the_client_withdraws(one: Sidecar, how: str) -> None:
 
 
 def test_sent_and_closed_at_once(one: Sidecar) -> None:
-    """`… | tmux-agent mcp` answers what can be answered; a last line needs no newline; files do as well as pipes."""
-    asked = call(1, "file_list", path=".") + call(2, "command_allowed").rstrip()
+    """`… | tmux-agent mcp` answers; a last line needs no newline; files do as well as pipes."""
+    asked = call(1, "nothing") + call(2, "file_list", x=1).rstrip()
     with start(one) as bridge:
         out, _ = bridge.communicate(asked, timeout=WAIT)
     assert {json.loads(line)["id"] for line in out.splitlines()} == {1, 2}
@@ -267,50 +263,42 @@ def test_sent_and_closed_at_once(one: Sidecar) -> None:
     assert {json.loads(line)["id"] for line in (one.folder / "out").read_bytes().splitlines()} == {1, 2}
 
 
-@pytest.mark.timeout(180)
 def test_hostile_input(one: Sidecar) -> None:
     """Whatever comes, only messages go out, each wrong line gets its error, and what is right is served afterwards."""
     junk = [os.urandom(4096).replace(b"\n", b""), b"{" * 50_000, b"\x00" * 64, b"[1,2", b'{"jsonrpc":"2.0","id":[]}']
-    big = call(7, "file_write", path="x", content="y" * (2 << 20))
     huge = b'"' + b"x" * (33 << 20)
-    asked = b"\n".join([*junk, huge, big + call(8, "file_list", path=".", x=1) + call(9, "file_list", path=".")])
+    big = call(7, "file_write", path="x", content="y" * (2 << 20))
+    asked = [
+        *(line + b"\n" for line in [*junk, huge]),
+        big,
+        call(8, "file_list", path=1),
+        call(9, "file_list", path="."),
+    ]
     with start(one, stderr=subprocess.PIPE) as bridge:
-        out, log = bridge.communicate(asked, timeout=2 * WAIT)
-    replies = [json.loads(line) for line in out.splitlines()]
+        assert bridge.stdin
+        assert bridge.stdout
+        bridge.stdin.write(b"".join(asked))
+        bridge.stdin.flush()
+        replies = [json.loads(bridge.stdout.readline()) for _ in asked]
+        out, log = bridge.communicate(timeout=WAIT)
     assert all(reply["jsonrpc"] == "2.0" for reply in replies)
     assert len([reply for reply in replies if reply["id"] is None]) == len(junk) + 1
     by_id = {reply["id"]: reply for reply in replies}
     assert by_id[7]["error"]["code"] == -32600
     assert by_id[8]["result"]["isError"]
     assert not by_id[9]["result"]["isError"]
-    assert b"Traceback" not in log
+    assert (out, log) == (b"", b"")
     assert not (one.root / "x").exists()
 
 
-def test_a_client_that_does_not_read(one: Sidecar) -> None:
-    """It is not read from for ever: what it may make us hold is bounded, and when it reads, all is there."""
-    ping = b'{"jsonrpc":"2.0","id":%d,"method":"tools/list","params":{"_meta":' + json.dumps(META).encode() + b"}}\n"
-    with start(one, bufsize=0) as bridge:
-        assert bridge.stdin
-        assert bridge.stdout
-        os.set_blocking(bridge.stdin.fileno(), False)
-        sent = 0
-        while sent < 100_000 and bridge.stdin.write(ping % sent) == len(ping % sent):
-            sent += 1
-        assert sent < 100_000, "it read without end"
-        bridge.kill()
-
-
-def test_peers_are_what_the_kernel_says(one: Sidecar) -> None:
+def test_who_asks_is_what_the_kernel_says(one: Sidecar) -> None:
     """The bridge claims nothing: its requests carry its own pid, below the program that started it."""
-    person: Peer = one.operator()
+    person = Person(one)
     with start(one) as bridge:
         assert bridge.stdin
         bridge.stdin.write(call(1, "human_ask", prompt="who am I?"))
         bridge.stdin.flush()
-        while not (found := person.call("human.pending")["approvals"]):
-            pass
-        origin = found[0]["origin"]
+        origin = person.next("approval.opened")["origin"]
         assert origin["pid"] == bridge.pid
         assert any(str(os.getpid()) in name for name in origin["ancestry"])
         bridge.stdin.close()

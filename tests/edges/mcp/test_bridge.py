@@ -10,7 +10,6 @@ from tests.edges.mcp.speaking import MODERN, WAIT, Speaking, called
 from tmux_agent.core import errors
 from tmux_agent.core.requests import Request
 from tmux_agent.edges.mcp import bridge as bridge_
-from tmux_agent.edges.mcp import later
 
 
 class Person:
@@ -171,6 +170,39 @@ def test_ids_and_numbers_in_flight() -> None:
     asyncio.run(run())
 
 
+def test_a_client_that_does_not_read() -> None:
+    """It is not read from any further: what it can make us hold is bounded. When it reads, each is answered."""
+
+    async def run() -> None:
+        speaking, read = Speaking(), asyncio.Event()
+        hear = speaking.bridge._send
+
+        async def send(line: bytes) -> None:
+            await read.wait()
+            await hear(line)
+
+        speaking.bridge._send = send
+        taken = 0
+
+        async def ping() -> None:
+            nonlocal taken
+            while taken < 10 * bridge_.CALLS:
+                await speaking.request("tools/list", {"_meta": MODERN})
+                taken += 1
+                await asyncio.sleep(0)
+
+        pinging = asyncio.create_task(ping())
+        for _ in range(100 * bridge_.CALLS):
+            await asyncio.sleep(0)
+        assert taken == 2 * bridge_.CALLS
+        read.set()
+        await pinging
+        replies = [await speaking.hear() for _ in range(taken)]
+        assert {reply["id"] for reply in replies} == set(range(1, taken + 1))
+
+    asyncio.run(run())
+
+
 def test_request_and_wait() -> None:
     """`request` returns at once; `wait` says pending, then the result, as often as it is asked."""
 
@@ -232,31 +264,6 @@ def test_wrong_requests() -> None:
             assert result["structuredContent"]["kind"] == "invalid_params"
         away = await Speaking(away=True).call("request", {"tool": "file_read", "arguments": {"path": "x"}})
         assert away["structuredContent"]["kind"] == "unavailable"
-
-    asyncio.run(run())
-
-
-def test_requests_are_bounded() -> None:
-    """Those that ended make room, oldest first; where all wait, one more is refused."""
-
-    async def run() -> None:
-        calls = later.LaterCalls()
-        blocked = asyncio.Event()
-
-        async def waits() -> Any:
-            await blocked.wait()
-
-        ids = [calls.begin(waits()) for _ in range(later.KEPT)]
-        try:
-            calls.begin(waits())
-        except errors.LimitExceeded:
-            blocked.set()
-        await calls.wait(ids[0], WAIT)
-        newest = calls.begin(waits())
-        assert ids[0] not in calls
-        assert ids[1] in calls
-        assert newest in calls
-        await calls.close()
 
     asyncio.run(run())
 

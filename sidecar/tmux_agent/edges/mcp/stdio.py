@@ -16,6 +16,7 @@ from collections.abc import Callable
 from .bridge import Bridge
 from .messages import Lines
 
+FLUSH_SECONDS = 5.0  # that a client which has closed its side may take to read the rest
 _CHUNK = 1 << 16
 
 
@@ -85,3 +86,5 @@ async def serve(source: int, sink: int) -> None:
         for line in lines.feed(chunk or b"\n"):  # the last line may have no newline
             await bridge.take(line)
     await bridge.close()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stdio.send(b""), FLUSH_SECONDS)

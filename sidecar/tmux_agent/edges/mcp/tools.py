@@ -7,6 +7,7 @@ core/protocol.py. Pure. Must not own: sending (bridge.py), what a method does.
 from __future__ import annotations
 
 import difflib
+import functools
 from typing import Any
 
 import msgspec
@@ -141,6 +142,7 @@ def convert(tool: Tool, arguments: dict[str, Any]) -> p.Params:
 # --- the list ------------------------------------------------------------------------------------
 
 
+@functools.cache
 def listed() -> list[dict[str, Any]]:
     """All tools as `tools/list` gives them."""
     return [_described(tool) for tool in TOOLS.values()]
