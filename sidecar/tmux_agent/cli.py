@@ -24,7 +24,7 @@ VERBS = {
     "ask": ("edges.verbs.ask", "ask a person, and wait for the answer"),
     "run": ("edges.verbs.run", "run one program, judged first"),
     "call": ("edges.verbs.call", "call any method of the socket"),
-    "mcp": ("edges.verbs.mcp", "the guarded tools for any agent that speaks MCP, which starts this"),
+    "mcp": ("edges.verbs.mcp", "the guarded tools for an agent that speaks MCP; the agent starts it"),
     "plan": ("edges.verbs.plan", "say what is going to be done, step by step"),
     "agents": ("edges.verbs.agents", "agents that are known, and their state"),
     "grants": ("edges.verbs.grants", "permissions given ahead; revoke them"),

@@ -7,7 +7,7 @@ import os
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Named in the agent's own configuration (docs/agents.md); by hand, it waits for JSON lines."
+    parser.epilog = "Named in the agent's own configuration (docs/mcp.md); by hand, it waits for JSON lines."
 
 
 def main(args: argparse.Namespace) -> int:  # noqa: ARG001 - every verb takes them
