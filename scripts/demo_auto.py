@@ -15,7 +15,7 @@ from demo_stage import Stage
 from tests.plugin.terminal import Terminal
 
 COLUMNS, ROWS = 110, 34
-PATIENCE = 30.0  # seconds for one thing to come; all of it takes a few
+PATIENCE = 60.0  # seconds for one thing to come; all of it takes a few
 PREFIX, END, CLEAR_LINE, SUBMIT, PAGE_UP = "\x02", "\x05", "\x15", "\x13", "\x1b[5~"
 PAINTED, QUIET = "? more", 0.1  # the popup's last words; seconds without anything new on the screen
 TOO_SOON = "new under your finger"  # the popup takes no answer to what has just moved there

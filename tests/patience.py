@@ -1,4 +1,4 @@
 """How long tests wait. What comes ends the wait, so a long limit costs nothing: it only ends what never comes."""
 
 PATIENCE = 60.0  # seconds; pytest's own timeout (pyproject.toml) leaves room for several
-AGAIN = 3.0  # seconds after which a person presses once more where nothing has happened
+AGAIN = 5.0  # seconds after which a person presses once more where nothing has happened

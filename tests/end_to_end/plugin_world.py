@@ -257,8 +257,8 @@ class PaneAgent:
 
 
 def popup(terminal: Terminal, sign: str = "tmux-agent") -> str:
-    """Prefix + A until `sign` is in the popup: a press opens none before the former popup's process has ended, and one
-    that comes into an open popup does nothing there."""
+    """Prefix + A until `sign` is in the popup: a press opens none before the sidecar knows this client, and before the
+    former popup's process has ended; one that comes into an open popup does nothing there."""
     return terminal.press_until((PREFIX, "A"), lambda text: "┌" in text and sign in text, f"a popup with {sign!r}")
 
 
@@ -291,5 +291,17 @@ def type_line(terminal: Terminal, text: str) -> None:
 
 
 def close(terminal: Terminal) -> None:
+    """q, until the popup is gone, and the process that held it open, too: before that nothing opens another."""
     terminal.press("q")
     terminal.wait_gone("┌")
+    until(lambda: not holds_popup(terminal))
+
+
+def holds_popup(terminal: Terminal) -> bool:
+    """Whether a process holds a popup of the sidecar's open on this terminal."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it ended while it was looked at
+            words = process.cmdline()
+            if "display-popup" in words and terminal.tty in words:
+                return True
+    return False

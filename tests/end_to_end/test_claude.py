@@ -10,11 +10,12 @@ import json
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from msgspec.structs import replace
 from tests.end_to_end.real_claude import PROGRAM, SKIP, WAIT, Claude
+from tests.patience import AGAIN
 
 from tmux_agent.core.hooks import HookCall, HookReply
 from tmux_agent.core.model import (
@@ -31,8 +32,9 @@ from tmux_agent.core.model import (
 from tmux_agent.edges.adapters import claude
 from tmux_agent.services.journal import utc_now
 
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(600)]
 
+T = TypeVar("T")
 QUESTION = {
     "question": "Which region?",
     "header": "Region",
@@ -147,6 +149,15 @@ def answered(call: HookCall, state: ApprovalState, **answer: Any) -> HookReply:
             answer=Answer(approved=state is ApprovalState.APPROVED, at=utc_now(), **answer),
         ),
     )
+
+
+async def pressed(session: Claude, key: str, came: Coroutine[Any, Any, T]) -> T:
+    """Presses `key`, and again where nothing came of it: Claude draws a dialog a moment before it listens."""
+    coming = asyncio.ensure_future(came)
+    while not coming.done():
+        session.press(key)
+        await asyncio.wait([coming], timeout=AGAIN)
+    return coming.result()
 
 
 def run(test: Callable[[Claude, StandIn], Coroutine[Any, Any, None]], *arguments: str, listening: bool = True) -> None:
@@ -287,8 +298,7 @@ def test_an_answer_in_claudes_dialog_is_heard_of() -> None:
         await session.say("please go-shell")
         await session.shows("Do you want to proceed?")
         asked = await stand_in.heard("PermissionRequest")
-        session.press("Enter")
-        done = await stand_in.heard("PostToolUse")
+        done = await pressed(session, "Enter", stand_in.heard("PostToolUse"))
         assert asked.key in dict(done.over).values()
         assert "PermissionRequest" not in stand_in.gone
 
@@ -307,8 +317,8 @@ def test_escape_ends_the_hook() -> None:
         await session.say("please go-shell")
         await session.shows("Do you want to proceed?")
         await stand_in.heard("PermissionRequest")
-        session.press("Escape")
-        await stand_in.until(lambda: "PermissionRequest" in stand_in.gone, "the end of the relay")
+        ended = stand_in.until(lambda: "PermissionRequest" in stand_in.gone, "the end of the relay")
+        await pressed(session, "Escape", ended)
         assert not (session.project / "made").exists()
 
     run(test)

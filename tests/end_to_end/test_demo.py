@@ -83,10 +83,7 @@ def test_by_hand() -> None:
     """A person finds the hint, opens the popup, leaves with C-b d, and is told what is on record."""
     with Terminal([str(DEMO)], columns=110, rows=34, env=environ()) as terminal:
         terminal.wait(lambda text: "⏸4" in text and "press C-b A" in text, 2 * PATIENCE)
-        terminal.press("\x02", "A")
-        opened = terminal.wait(lambda text: "4 waiting" in text and "? more" in text)
-        while terminal.read(0.1):
-            pass  # the relay drops what was pressed before its first paint was out
+        opened = terminal.press_until(("\x02", "A"), lambda text: "4 waiting" in text and "? more" in text, "the popup")
         terminal.press("q")
         terminal.wait_gone("4 waiting")
         terminal.press("\x02", "d")

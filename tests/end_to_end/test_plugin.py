@@ -254,8 +254,7 @@ def test_answers_in_any_size(world: World, server: Server, size: tuple[int, int]
     agent = world.agent()
     number = agent.run("touch", "made")
     until(lambda: server.run("display-message", "-p", "#{tmux_agent_pending}") == "1")
-    terminal.press(PREFIX, "A")
-    terminal.wait_for("touch made")
+    terminal.press_until((PREFIX, "A"), lambda text: "touch made" in text, "the popup")
     terminal.press("a")
     assert agent.hear(number)["data"]["exit_code"] == 0
 
@@ -331,9 +330,11 @@ def test_withdrawn_stays_marked_while_selected(world: World, terminal: Terminal)
 def test_what_ends_meanwhile_is_said(world: World, terminal: Terminal) -> None:
     """A request whose time is up while it is looked at says so; its answer is refused with that."""
     agent = world.agent()
-    number = agent.ask("Soon?", timeout_secs=2.0)
-    waits(terminal, 1)
-    popup(terminal, "Soon?")
+    popup(terminal, "Nothing waits")
+    for seconds in (2.0, 10.0, 50.0):  # on a slow machine it is over before it can be seen
+        number = agent.ask(f"Within {seconds}?", timeout_secs=seconds)
+        if "1 waiting" in terminal.wait_for(f"Within {seconds}?"):
+            break
     terminal.wait_for("expired")
     assert agent.hear(number)["kind"] == "Expired"
     press(terminal, "a", "nothing to answer")

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.end_to_end.real_claude import KEY, PROGRAM
-from tests.patience import PATIENCE
+from tests.patience import AGAIN, PATIENCE
 from tests.plugin.terminal import Server, Terminal
 
 ROOT = Path(__file__).parents[2]
 WAIT = PATIENCE
-SOON = 2.0  # seconds within which what was answered elsewhere has to be seen
 PREFIX, END, CLEAR_LINE, SUBMIT, PAGE_UP = "\x02", "\x05", "\x15", "\x13", "\x1b[5~"
 TOO_SOON = "new under your finger"
 LINES = "set -g status-right '[#{tmux_agent}]'\nset -g status-interval 0\nset -g status-right-length 60\n"
@@ -134,11 +133,16 @@ class Whole:
     def kill_sidecar(self) -> None:
         os.kill(self.sidecar_pid(), signal.SIGKILL)
 
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = WAIT) -> None:
-        """Reads the person's terminal meanwhile: what happens shows there, in the log, or in files."""
-        end = time.monotonic() + seconds
+    def until(self, holds: Callable[[], bool], what: str, press: str = "") -> None:
+        """Reads the person's terminal meanwhile: what happens shows there, in the log, or in files. `press` is a key
+        to Claude that leads to it; pressed again where nothing came of it: Claude draws a moment before it listens.
+        """
+        end, again = time.monotonic() + WAIT, 0.0
         while not holds():
-            assert time.monotonic() < end, f"{what} did not come in {seconds} s; the screen was:\n{self.person.text()}"
+            assert time.monotonic() < end, f"{what} did not come in {WAIT} s; the screen was:\n{self.person.text()}"
+            if press and time.monotonic() > again:
+                self.press(press)
+                again = time.monotonic() + AGAIN
             self.person.read(0.02)
 
     def draws(self, *texts: str) -> str:
@@ -153,12 +157,12 @@ class Whole:
         self.until(drawn, f"{texts} in Claude's pane")
         return found
 
-    def shows(self, *texts: str, seconds: float = WAIT) -> str:
+    def shows(self, *texts: str) -> str:
         """The person's screen, status line and popup included, once it shows one of these."""
-        return self.person.wait(lambda screen: any(text in screen for text in texts), seconds, f"{texts}")
+        return self.person.wait(lambda screen: any(text in screen for text in texts), what=f"{texts}")
 
-    def hides(self, text: str, seconds: float = WAIT) -> str:
-        return self.person.wait_gone(text, seconds)
+    def hides(self, text: str) -> str:
+        return self.person.wait_gone(text)
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """The audit log's records of a kind."""
@@ -191,9 +195,8 @@ class Whole:
 
     def popup(self, shows: str) -> None:
         """Prefix + A at the person's terminal."""
-        self.person.press(PREFIX, "A")
-        self.shows("1 waiting")
-        self.shows(shows)
+        there = lambda screen: "1 waiting" in screen and shows in screen  # noqa: E731
+        self.person.press_until((PREFIX, "A"), there, f"a popup with {shows!r}")
 
     def answer(self, key: str, then: str) -> None:
         """Presses `key` in the popup until it is taken: what has just moved under the finger is not answered."""
