@@ -310,7 +310,14 @@ def sidecar() -> Iterator[Sidecar]:
 
 def until(holds: Any) -> None:
     """Look again until it holds: for what happens outside of every connection (files, processes)."""
-    deadline = time.monotonic() + PATIENCE
+    assert came(holds, PATIENCE), "it did not happen"
+
+
+def came(holds: Any, seconds: float) -> bool:
+    """Whether it holds within `seconds`."""
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, "it did not happen"
+        if time.monotonic() > deadline:
+            return False
         select.select([], [], [], 0.01)
+    return True

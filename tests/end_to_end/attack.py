@@ -1,7 +1,8 @@
 """What the attackers of test_roles.py run: standard library only, all words on the command line.
 
 attack.py OUT say SOCKET JSON…      each JSON is [method, params]; the replies go to OUT, one line each
-attack.py OUT press SOCKET KEYS…    attaches a tmux client on an own pty, presses each of KEYS once the screen rests
+attack.py OUT press SOCKET KEYS…    attaches a tmux client on an own pty, presses each of KEYS once the screen rests;
+                                    a prefix key until a popup has told something
 attack.py OUT steal SOCKET COMMAND  waits for a popup's nonce in /proc, runs COMMAND with it in place of NONCE
 attack.py OUT orphan COMMAND…       runs COMMAND twice removed, in a session of its own
 attack.py OUT pty COMMAND…          runs COMMAND on a pty of its own
@@ -22,6 +23,8 @@ import time
 
 PATIENCE = 60.0
 RESTS = 0.4  # seconds without output after which a screen rests
+TOLD = "closes"  # of a popup that says something, which a key closes
+TRIES = 20  # with a prefix key, a second each: the sidecar may not know the client yet
 
 
 def told(out: str, lines: list[str]) -> None:
@@ -68,8 +71,11 @@ def press(out: str, tmux_socket: str, *keys: str) -> None:
         os.execvp("tmux", ["tmux", "-u", "-S", tmux_socket, "attach-session"])
     lines = [rest(fd, PATIENCE)]
     for key in keys:
-        os.write(fd, key.encode().decode("unicode_escape").encode())
-        lines.append(rest(fd))
+        for _ in range(TRIES if key.startswith("\\x02") else 1):
+            os.write(fd, key.encode().decode("unicode_escape").encode())
+            lines.append(rest(fd))
+            if TOLD in lines[-1]:
+                break
     told(out, [json.dumps(line) for line in lines])
 
 

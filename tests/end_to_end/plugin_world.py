@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TextIO
@@ -269,7 +270,11 @@ def no_popup(server: Server, terminal: Terminal) -> None:
         return server.run("capture-pane", "-p", "-t", "work:").count("q")
 
     before = typed()
-    terminal.press_until(("q",), lambda _: typed() > before, "q in the pane")
+    end = time.monotonic() + PATIENCE
+    terminal.press("q")
+    while not terminal.sees(lambda _: typed() > before, 0.5):
+        assert time.monotonic() < end, f"no q came to the pane; the screen was:\n{terminal.text()}"
+        terminal.press("q")
 
 
 def press(terminal: Terminal, key: str, then: str) -> str:

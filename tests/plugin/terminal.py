@@ -134,28 +134,27 @@ class Terminal:
 
     def wait(self, holds: Callable[[str], bool], seconds: float = PATIENCE, what: str = "the screen") -> str:
         """Reads until `holds(text)`; returns the text. Fails with the screen where it never does."""
+        if not self.sees(holds, seconds):
+            raise AssertionError(f"{what} did not come within {seconds} s; the screen was:\n{self.text()}")
+        return self.text()
+
+    def sees(self, holds: Callable[[str], bool], seconds: float) -> bool:
+        """Reads until `holds(text)`; whether it did within `seconds`."""
         end = time.monotonic() + seconds
-        while not holds(text := self.text()):
+        while not holds(self.text()):
             left = end - time.monotonic()
             if left <= 0:
-                raise AssertionError(f"{what} did not come within {seconds} s; the screen was:\n{text}")
+                return False
             self.read(left)
-        return text
+        return True
 
     def press_until(self, keys: Sequence[str], holds: Callable[[str], bool], what: str = "the screen") -> str:
         """Types `keys`, and again where nothing came of it for a while, until `holds(text)`; returns the text."""
         end = time.monotonic() + PATIENCE
-        while True:
+        self.press(*keys)
+        while not self.sees(holds, AGAIN) and time.monotonic() < end:
             self.press(*keys)
-            again = time.monotonic() + AGAIN
-            while not holds(text := self.text()):
-                left = again - time.monotonic()
-                if left <= 0:
-                    break
-                self.read(left)
-            else:
-                return text
-            assert again < end, f"{what} did not come within {PATIENCE} s; the screen was:\n{text}"
+        return self.wait(holds, 0.0, what)
 
     def wait_raw(self, data: bytes, seconds: float = PATIENCE) -> None:
         """Waits until `data` is in `raw`: for measuring, without the cost of a screen."""
