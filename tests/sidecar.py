@@ -248,15 +248,15 @@ class Sidecar:
         """This very process."""
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(self.socket))
-        return self._peer(connection)
+        return self.peer(connection)
 
     def agent(self) -> Peer:
         """A child without a terminal: an agent of its own session."""
-        return self._peer(self.connector(at_terminal=False)())
+        return self.peer(self.connector(at_terminal=False)())
 
     def operator(self) -> Peer:
         """A child that leads a session at a terminal of its own, outside tmux: a person's."""
-        return self._peer(self.connector(at_terminal=True)())
+        return self.peer(self.connector(at_terminal=True)())
 
     def connector(self, *, at_terminal: bool) -> Callable[[], socket.socket]:
         """Another process; each call gives a connection that it has made."""
@@ -279,7 +279,8 @@ class Sidecar:
 
         return connect
 
-    def _peer(self, connection: socket.socket) -> Peer:
+    def peer(self, connection: socket.socket) -> Peer:
+        """A peer on a connection that is closed with this."""
         peer = Peer(connection)
         self._peers.append(peer)
         return peer

@@ -344,6 +344,24 @@ def test_hooks_that_do_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run(tmp_path, after)
 
 
+@pytest.mark.parametrize("stranger", [{"pane": "%2"}, {"pane": None, "tty": "/dev/pts/7", "ancestry": ("x(77)",)}])
+def test_who_is_no_known_agent_ends_nobody_elses(tmp_path: Path, stranger: dict[str, Any]) -> None:
+    """Whatever session it claims: without an agent above it, a hook counts for its pane, or its kin, alone."""
+    mine = replace(AGENT, agent=None, session="5:1", server="/t", pane="%1")
+
+    async def test(sidecar: Sidecar) -> None:
+        approval, task = await sidecar.opened(origin=mine, **bash())
+        other = replace(mine, session="6:1", **stranger)
+        for event in ("PostToolUse", "Stop", "UserPromptSubmit", "SessionEnd"):
+            await sidecar.hook(event, origin=other, **bash())
+        assert sidecar.approvals.get(approval.request_id).state is ApprovalState.PENDING
+        await sidecar.hook("PostToolUse", origin=replace(mine, session="7:1"), **bash())
+        assert sidecar.approvals.get(approval.request_id).state is ApprovalState.WITHDRAWN
+        await task
+
+    run(tmp_path, test)
+
+
 def test_too_many_leave_the_agents_own_dialog(tmp_path: Path) -> None:
     """Over the limit nothing is opened, and silence leaves the dialog where it is."""
 

@@ -199,6 +199,19 @@ def test_who_asks_cannot_answer(running: Sidecar) -> None:
     assert "result" in answer(running.operator(), waits)
 
 
+def test_who_has_become_an_asker_sees_its_own(own: Sidecar) -> None:
+    """What a connection was when it began does not count: a list is of what its peer may see now."""
+    connect = own.start().connector(at_terminal=True)
+    looks, asks = own.peer(connect()), own.peer(connect())
+    own.agent().call("human.ask_async", {"prompt": "somebody else's"})
+    pending(looks)
+    assert "others" not in looks.call("human.pending")
+    asks.call("human.ask_async", {"prompt": "mine"})
+    found = looks.call("human.pending")
+    assert found["others"] == 1
+    assert [one["action"]["prompt"] for one in found["approvals"]] == ["mine"]
+
+
 def test_an_answer_is_bound_to_what_was_shown(running: Sidecar) -> None:
     """Another digest is a conflict, a second answer too; the asker gets the first, with its comment."""
     agent, operator = running.agent(), running.operator()

@@ -175,7 +175,7 @@ def test_asked_again_it_is_the_same_question(holding: Sidecar) -> None:
     one = holding
     one.program("asked", ALLOWED)
     connect = one.connector(at_terminal=False)
-    before = Peer(connect())
+    before = one.peer(connect())
     numbers = [before.start("command.run", {"command": "asked", "args": [word]}) for word in ("a", "b")]
     operator = one.operator()
     until(lambda: len(operator.call("human.pending")["approvals"]) == len(numbers))
@@ -184,7 +184,7 @@ def test_asked_again_it_is_the_same_question(holding: Sidecar) -> None:
     one.start()
     operator = one.operator()
     assert [approval["request_id"] for approval in operator.call("human.pending")["approvals"]] == ids
-    after, stranger = Peer(connect()), one.agent()
+    after, stranger = one.peer(connect()), one.agent()
     again = {word: after.start("command.run", {"command": "asked", "args": [word]}) for word in ("b", "a")}
     stranger.start("command.run", {"command": "asked", "args": ["a"]})
     until(lambda: len(operator.call("human.pending")["approvals"]) == len(ids) + 1)
@@ -197,8 +197,6 @@ def test_asked_again_it_is_the_same_question(holding: Sidecar) -> None:
     assert {reply["id"] for reply in replies} == set(again.values())
     assert all(reply["result"]["data"]["exit_code"] == 0 for reply in replies)
     assert sorted(one.effects()) == ["a", "b"]
-    for peer in (before, after):
-        peer.close()
 
 
 def test_a_link_that_is_swapped_while_no_sidecar_runs(holding: Sidecar) -> None:
@@ -207,7 +205,7 @@ def test_a_link_that_is_swapped_while_no_sidecar_runs(holding: Sidecar) -> None:
     folder = one.root / "in"
     folder.mkdir()
     connect, params = one.connector(at_terminal=False), {"command": "touch", "args": ["in/a"]}
-    before = Peer(connect())
+    before = one.peer(connect())
     before.start("command.run", params, key="k")
     operator = one.operator()
     until(lambda: operator.call("human.pending")["approvals"])
@@ -215,7 +213,7 @@ def test_a_link_that_is_swapped_while_no_sidecar_runs(holding: Sidecar) -> None:
     folder.rmdir()
     folder.symlink_to(one.folder)
     one.start()
-    after = Peer(connect())
+    after = one.peer(connect())
     number = after.start("command.run", params, key="k")
     request_id = yes(one)
     error = after.reply_to(number)["error"]
@@ -223,5 +221,3 @@ def test_a_link_that_is_swapped_while_no_sidecar_runs(holding: Sidecar) -> None:
     assert "is not what it was" in error["message"]
     assert types(one, request_id)[-1] == "action.skipped"
     assert not (one.folder / "a").exists()
-    for peer in (before, after):
-        peer.close()

@@ -5,9 +5,35 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tmux_agent.core.settings import Notify
 from tmux_agent.services import places
 from tmux_agent.services.system import System
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {name: str(tmp_path / name.lower()) for name in ("HOME", "XDG_RUNTIME_DIR", "TMUX_AGENT_CONFIG_DIR")}
+
+
+def test_popups_that_are_open_outlive_a_new_socket(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Bound again elsewhere, relays are told the new place; what is open, and its nonces, are still known."""
+
+    async def story() -> None:
+        where = places.find(environ)
+        where.config.mkdir()
+        system = await System.build(environ, where)
+        try:
+            system.listening(tmp_path / "one", lambda _: None)
+            before = system.popups
+            system.listening(tmp_path / "two", lambda _: None)
+            assert before is system.popups is not None
+            assert system.popups._relay[-1] == str(tmp_path / "two")
+        finally:
+            await system.close()
+
+    asyncio.run(story())
 
 
 def test_the_policys_notify_stands_over_that_of_config(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that one client could make grow without end."""
 
     line_bytes: int = 1 << 20  # of one request; hook input has its own limit of 32 MiB
-    connections: int = 512  # at once
+    connections: int = 512  # at once, besides those that are kept free for people
+    connections_per_origin: int = 256  # of these, for one agent or pane with all its processes
     in_flight: int = 1000  # requests of one connection that are not answered yet; more are not read
     queue_bytes: int = 8 << 20  # replies a client has not read; over it, the client is dropped
     stalled_seconds: float = 10.0  # a client with over 1 MiB unread that takes nothing for this long is dropped

@@ -33,6 +33,7 @@ from ..core.model import (
 from ..services.guard import Wish
 from ..services.system import System
 from .adapters import ADAPTERS
+from .shares import family
 
 USES = 4096  # uses of tools that later hooks may name, the newest
 ORPHANED = 40.0  # seconds after a restart until a relay that has not come back is taken for gone (it looks for 30)
@@ -75,7 +76,7 @@ class Hooks:
         if adapter is None:
             raise errors.InvalidParams(f"params.agent: hooks are known of {', '.join(ADAPTERS)}, not {params.agent!r}")
         call: HookCall = adapter.parse(params.event, params.input)
-        owner = origin.session if origin.agent else ""
+        owner = origin.session if origin.agent else family(origin)
         session = self._system.agents.on_hook(call, origin)
         origin = replace(origin, session=session, role=Role.AGENT, why=f"a hook of {call.agent}", door="hook")
         await self._withdraw(call, owner)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -30,6 +31,7 @@ from .connection import LATER, Call, Connection
 from .hooks import Hooks
 from .listener import Listener
 from .openings import Openings
+from .shares import Attached, Connections
 from .ui.popup import serve
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ ASKING = (  # whoever does one of these is an asker, and may not answer
     p.AgentSetState,
     p.PlanCreate,
 )
+SEES_MORE = (p.HumanPending, p.EventsSubscribe)  # of which an operator is told all, an agent what is its own
 WAITING = (*ASKS, p.HumanStatus, p.Judge, p.HookEvent)  # may wait for a person, for hours
 DRAIN_SECONDS = 5.0  # what else is in flight has this long to end when the sidecar stops
 
@@ -70,7 +73,8 @@ class Server:
         self.hooks = Hooks(system)
         self.openings = Openings(system)
         self.listener = Listener(lambda: Connection(self))
-        self._connections: set[Connection] = set()
+        self._connections: Connections[Connection] = Connections(lambda: self.limits)
+        self._attached = Attached()
         self._requests: dict[str, Bucket] = {}
         self._asks: dict[str, Bucket] = {}
         self._refusals: dict[str, Bucket] = {}
@@ -97,7 +101,7 @@ class Server:
             for task in late:
                 task.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.close()
 
     def _waits(self, call: Call) -> bool:
@@ -118,12 +122,10 @@ class Server:
 
     def opened(self, connection: Connection) -> None:
         """Raises LimitExceeded."""
-        if len(self._connections) >= self.limits.connections:
-            raise errors.LimitExceeded(f"{self.limits.connections} connections are open already: close some")
         self._connections.add(connection)
 
     def closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.remove(connection)
 
     def count(self, origin: Origin) -> None:
         """One more request, whatever it is. Raises LimitExceeded."""
@@ -134,6 +136,8 @@ class Server:
     def admit(self, call: Call) -> None:
         """Raises LimitExceeded or Forbidden; every refusal for the caller's role is recorded."""
         kind = type(call.params)
+        if call.origin.role is Role.OPERATOR and kind in SEES_MORE:
+            call.origin = call.connection.identify()
         if kind in p.OPERATOR_ONLY and kind is not p.PopupAttach:
             call.origin = call.connection.identify()  # anew: a peer changes its standing by asking
             if call.origin.role is not Role.OPERATOR:
@@ -206,6 +210,7 @@ class Server:
             case p.FileRead() | p.FileWrite() | p.FileEdit() | p.FileCopy() | p.FileDelete() | p.FileList() as params:
                 return await self._perform(call, actions.file(params, origin))
             case p.TmuxAttach(socket=socket):
+                self._attached.add(os.path.realpath(socket), origin, [one.socket for one in system.servers.all()])
                 await system.attach_tmux(socket)
                 return r.Nothing()
             case p.TmuxSessions() | p.TmuxWindows() | p.TmuxPanes() as params:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..services.subscription import Subscription
 from ..services.system import System
 from .connection import Call, now_text
 
+ROLE_SECONDS = 1.0  # after which an operator that is told of others' events is looked at again
 EVENTS = 10_000  # that wait for one subscriber; the oldest go, and it is told
 
 
@@ -142,12 +144,15 @@ async def subscribe(system: System, params: p.EventsSubscribe, call: Call) -> r.
 
 
 async def _forward(heard: Subscription, call: Call) -> None:
-    connection, origin, lost = call.connection, call.origin, heard.lost
+    connection, lost, looked = call.connection, heard.lost, time.monotonic()
+    origin = call.origin
     async for one in heard:
         if heard.lost > lost:
             connection.send(wire.event_line(0, now_text(), "events.lost", {"data": {"count": heard.lost - lost}}))
             lost = heard.lost
         event = one.event
+        if origin.role is Role.OPERATOR and time.monotonic() - looked > ROLE_SECONDS:
+            origin, looked = connection.identify(), time.monotonic()
         mine = event.origin is not None and event.origin.session == origin.session
         if origin.role is not Role.OPERATOR and not mine and event.type != "agent.state":
             continue

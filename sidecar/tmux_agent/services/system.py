@@ -125,9 +125,15 @@ class System:
         return system
 
     def listening(self, socket: Path, opening: Callable[[Opening], None]) -> None:
-        """Where the socket is: popups are opened from now on, relays told where to connect, `opening` of each popup."""
+        """Where the socket is: popups are opened from now on, relays told where to connect, `opening` of each popup.
+
+        Again where it has moved.
+        """
         relay = (os.path.realpath(sys.executable), "-I", "-S", str(RELAY), str(socket))
-        self.popups = Popups(relay, self.identity.now, opening)
+        if self.popups is None:
+            self.popups = Popups(relay, self.identity.now, opening)
+        else:
+            self.popups.moved(relay)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
 
     async def close(self) -> None:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...client import Client
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +20,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     else:
         parser.add_argument("--comment", default="", help="told to the agent")
     parser.add_argument("--json", action="store_true", help="print the approval as JSON")
+
+
+def _shown(client: Client, request_id: str) -> dict[str, Any] | None:
+    """The approval as it waits; None where it does not."""
+    cursor = None
+    while True:
+        page = client.call("human.pending", {"cursor": cursor})
+        for one in page["approvals"]:
+            if one["request_id"] == request_id:
+                found: dict[str, Any] = one
+                return found
+        if not (cursor := page.get("cursor")):
+            return None
 
 
 def main(args: argparse.Namespace) -> int:
@@ -29,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
             client.call("popup.open", {"request_id": args.id})
             print("answer it in the popup: a pane cannot, since an agent could type there", file=sys.stderr)
             return 0
-        shown = next((one for one in client.call("human.pending")["approvals"] if one["request_id"] == args.id), None)
+        shown = _shown(client, args.id)
         if shown is None:
             raise errors.NotFound(f"no approval {args.id} waits: `tmux-agent pending` lists those that do")
         comment = args.comment if yes else args.reason

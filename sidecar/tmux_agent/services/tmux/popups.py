@@ -155,6 +155,10 @@ class Popups:
             return "the popup that it was made for has closed"
         return None if self._claimed[nonce] else "its nonce came twice: somebody else has read it"
 
+    def moved(self, relay: Sequence[str]) -> None:
+        """What runs in popups that are opened from now on; those that are open go on."""
+        self._relay = tuple(relay)
+
     async def close(self) -> None:
         """Forgets every nonce and ends the processes that hold popups open."""
         self._out.clear()
