@@ -208,6 +208,23 @@ def files_limited_to(size: int) -> Iterator[None]:
 
 
 @in_loop
+async def test_health_is_told_when_it_changes(tmp_path: Path) -> None:
+    """Once when nothing can be written any more, once when it can again: an event could not tell of it."""
+    told: list[bool] = []
+    journal = Journal(tmp_path / "state.db", tmp_path / "audit.jsonl", health=lambda: told.append(bool(journal.unwell)))
+    await journal.start()
+    await journal.publish(Event(type="first"))
+    with files_limited_to((tmp_path / "audit.jsonl").stat().st_size):
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await journal.publish(Event(type="second"))
+    for _ in range(2):
+        await journal.publish(Event(type="third"))
+    assert told == [True, False]
+    await journal.close()
+
+
+@in_loop
 async def test_a_full_disk_stops_everything_and_leaves_no_trace(tmp_path: Path) -> None:
     """The record that does not fit takes its change with it; with space again all goes on, and the chain is whole."""
     (tmp_path / "log").mkdir()

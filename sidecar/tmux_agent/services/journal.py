@@ -61,8 +61,12 @@ class Journal:
         now: Callable[[], datetime] = utc_now,
         rotate_bytes: int = ROTATE_BYTES,
         keep_lines: int = KEEP_LINES,
+        health: Callable[[], object] = lambda: None,
     ) -> None:
+        """`health` is called in the loop when `unwell` has become another: it cannot be an event, for none is kept."""
         self.audit = audit
+        self._health = health
+        self._told = ""
         self._ledger = Ledger(database, audit, now, rotate_bytes, keep_lines)
         self._now = now
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -251,6 +255,9 @@ class Journal:
                 if job.then is not None:
                     job.then(result)
         self._tell(heard)
+        if self.unwell != self._told:
+            self._told = self.unwell
+            self._health()
         for job, result, error in done:
             if job.entry is None and job.then is not None and error is None:
                 job.then(result)

@@ -75,7 +75,10 @@ class System:
         logging.getLogger().setLevel(self.settings.log_level.upper())
         limits = self.settings.limits
         self.journal = Journal(
-            places.database, places.audit(self.settings.audit.file), rotate_bytes=self.settings.audit.rotate_bytes
+            places.database,
+            places.audit(self.settings.audit.file),
+            rotate_bytes=self.settings.audit.rotate_bytes,
+            health=self.show_badges,
         )
         self.grants = Grants(self.journal)
         self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
