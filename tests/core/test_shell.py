@@ -393,3 +393,24 @@ def test_every_text_is_accounted_for(text: str) -> None:
     for part in parse(text):
         assert 0 <= part.start <= part.end <= len(text)
         assert text[part.start : part.end].startswith(part.source)
+
+
+@pytest.mark.parametrize("word", ['"$?"', "$?", '"exit: $?"', "$PATH", '"${HOME}"', '"${PIPESTATUS[0]}"', "a$PWD/b"])
+def test_variables_that_may_be_shown(word: str) -> None:
+    """A word whose only unknowns are variables without secrets says so; nothing else in it expands."""
+    (part,) = parse(f"echo {word}")
+    assert isinstance(part, Simple)
+    assert part.words[1].kind == "varying"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *('"$TOKEN"', '"$PATH$TOKEN"', '"$TOKEN$PATH"', '"$PATH$(id)"', '"`id`$PATH"', "$PATH*", "$HOME/*", "~$USER"),
+        *("{a,b}$PATH", '"${PATH:-x}"', '"${!HOME}"', '"${PIPESTATUS[x]}"', "$@", "$1", "$[1]", "$(id)", "$_", "$-"),
+    ],
+)
+def test_what_else_varies_is_not_known(word: str) -> None:
+    """One unknown that is none of these, or a pattern beside it, and the whole word is opaque."""
+    part = parse(f"echo {word}")[0]
+    assert not isinstance(part, Simple) or part.words[1].kind == "opaque"

@@ -137,7 +137,7 @@ class Judging:
     def _redirect(self, redirect: Redirect, folder: str | None) -> list[Match]:
         word = redirect.target
         if redirect.body is not None or redirect.op in ("<<", "<<-", "<<<"):
-            if word is not None and word.kind == "opaque":
+            if word is not None and word.kind in ("opaque", "varying"):
                 return [self.unmatched("its input is known only when it runs"), *guardrails.unread(word.source)]
             return []
         if word is None or (redirect.op in (">&", "<&") and (word.text.rstrip("-").isdigit() or word.text == "-")):

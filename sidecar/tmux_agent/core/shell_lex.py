@@ -68,6 +68,15 @@ class Token:
         return self.draft.finish(source[self.start : self.end])
 
 
+# Variables whose values are no secrets: of the shell's own, and of those that say where things are.
+_HARMLESS = (
+    r"HOME|PWD|OLDPWD|PATH|USER|LOGNAME|SHELL|LANG|LC_ALL|TERM|HOSTNAME|VIRTUAL_ENV|EDITOR|PAGER|TMPDIR|CI|NODE_ENV"
+    r"|GOPATH|GOROOT|CARGO_HOME|SHLVL|RANDOM|SECONDS|LINENO|UID|EUID|PPID|BASH_VERSION|COLUMNS|LINES|OSTYPE|HOSTTYPE"
+)
+_SHOWN = re.compile(rf"[?#$!]|{_HARMLESS}")
+_SHOWN_BRACES = re.compile(rf"\$\{{(?:[?#$!]|{_HARMLESS}|PIPESTATUS\[[0-9@*]\])\}}")
+
+
 class Lexer:
     """Reads one text once, front to back. Comments are tokens too, so that nothing goes unaccounted."""
 
@@ -255,12 +264,13 @@ class Lexer:
             draft.doubt("arithmetic $((…))" if text.startswith("((", at + 1) else "command substitution $(…)")
             self.at = self._balanced(at + 1)
         elif follows in {"{", "["}:
-            draft.doubt("expansion ${…}" if follows == "{" else "arithmetic $[…]")
+            shown = _SHOWN_BRACES.match(text, at)
+            draft.doubt("expansion ${…}" if follows == "{" else "arithmetic $[…]", varies=shown is not None)
             self.at = self._balanced(at + 1)
         elif follows and _EXPANDS.match(follows):
             name = _NAME.match(text, at + 1)
             assert name is not None
-            draft.doubt(f"expansion ${name[0]}")
+            draft.doubt(f"expansion ${name[0]}", varies=_SHOWN.fullmatch(name[0]) is not None)
             self.at = name.end()
         elif follows == "'" and not quoted:
             self._ansi(draft)

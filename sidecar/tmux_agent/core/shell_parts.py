@@ -17,13 +17,14 @@ class Word(Struct, frozen=True):
 
     `literal`: `text` is exactly what the program gets. `glob`: `text` is the pattern; glob characters that were quoted
     (and backslashes) stand there behind a backslash, and without a match the program gets the pattern with those
-    backslashes removed. `opaque`: nobody knows before it runs; `text` is the source and `why` says what is in it.
+    backslashes removed. `varying`: text around variables that hold no secret, nothing else in it expands; only for what
+    prints its words. `opaque`: nobody knows before it runs; `text` is the source and `why` says what is in it.
     `tilde`: the shell replaces the leading ~ or ~user, which `text` still has.
     """
 
     text: str
     source: str
-    kind: Literal["literal", "glob", "opaque"] = "literal"
+    kind: Literal["literal", "glob", "varying", "opaque"] = "literal"
     why: str = ""
     tilde: bool = False
 

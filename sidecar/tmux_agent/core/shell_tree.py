@@ -22,6 +22,7 @@ _COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_
 _WORDS = frozenset(
     {"word", "number", "string", "raw_string", "ansi_c_string", "concatenation", "command_name", "test_operator"}
     | {"variable_assignment", "variable_name", "special_variable_name", "regex", "extglob_pattern"}
+    | {"simple_expansion", "expansion"}
 )
 _INNER = _COMMANDS | frozenset(
     {"program", "list", "pipeline", "redirected_statement", "negated_command", "subshell", "compound_statement"}

@@ -24,7 +24,7 @@ _UNSAFE_BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
 class WordDraft:
     """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
 
-    __slots__ = ("_bare", "_text", "continued", "length", "quotes", "start", "why")
+    __slots__ = ("_bare", "_text", "continued", "length", "quotes", "start", "varies", "why")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -33,6 +33,7 @@ class WordDraft:
         self.length = 0
         self.quotes: list[int] = []  # positions in the text at which something was quoted, if only nothing
         self.why = ""
+        self.varies = False  # all that is not known in it are harmless variables
         self.continued = False  # a backslash-newline was inside
 
     def add(self, text: str) -> None:
@@ -52,8 +53,9 @@ class WordDraft:
         self._bare.append("\0" * len(text))
         self.length += len(text)
 
-    def doubt(self, why: str) -> None:
-        """The word is opaque; the first reason is kept."""
+    def doubt(self, why: str, *, varies: bool = False) -> None:
+        """The word is opaque; the first reason is kept. `varies`: because of a variable that may be shown."""
+        self.varies = varies and (self.varies or not self.why)
         self.why = self.why or why
         self._text.append("\0")  # stands for what nobody knows, so that the rest is not taken for the whole
         self._bare.append("\0")
@@ -81,6 +83,8 @@ class WordDraft:
         """The word, or what follows its first `skip` characters (the value of an assignment)."""
         text, bare = "".join(self._text), "".join(self._bare)
         why = self.why
+        if self.varies and not skip and not _SPECIAL.search(bare):
+            return Word(source, source, "varying", why)
         if not why and not _SPECIAL.search(bare):
             return Word(text[skip:], source)
         why = why or self._expansion(text, bare, skip)

@@ -22,7 +22,11 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach) -> tuple[
     """The arguments that the words become in `folder`, and what stands against knowing them."""
     args: list[Arg] = []
     doubts: Doubts = []
+    prints = bool(words) and words[0].kind == "literal" and words[0].text == "echo"
     for index, word in enumerate(words):
+        if word.kind == "varying" and prints:
+            args.append(_UNKNOWN)
+            continue
         found = _argument(word, folder, reach, first=index == 0)
         if isinstance(found, str):
             doubts.append((found, word.source))
@@ -34,7 +38,7 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach) -> tuple[
 
 def _argument(word: Word, folder: str | None, reach: Reach, *, first: bool) -> Sequence[Arg] | str:
     text = word.text
-    if word.kind == "opaque":
+    if word.kind in ("opaque", "varying"):
         return f"{word.source} is known only when it runs: {word.why}"
     if word.tilde:
         if text != "~" and not text.startswith("~/"):
