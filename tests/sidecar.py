@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tests.patience import PATIENCE
 
@@ -168,6 +168,7 @@ class Sidecar:
             "TMUX_AGENT_CONFIG_DIR": str(self.config),
         }
         (folder / "home").mkdir()
+        self.program_file: Path | None = None  # that stands in place of tmux_agent
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "log"
         self._children: list[tuple[int, socket.socket, int | None]] = []
@@ -191,7 +192,8 @@ class Sidecar:
         readable, writable = os.pipe()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tmux_agent", "sidecar", "run"],
+                [sys.executable, "-P", *([str(self.program_file)] if self.program_file else ["-m", "tmux_agent"]),
+                 "sidecar", "run"],
                 env={**self.environ, **environ, "TMUX_AGENT_READY_FD": str(writable)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -297,11 +299,14 @@ class Sidecar:
         return path.read_text().split() if path.exists() else []
 
 
+S = TypeVar("S", bound=Sidecar)
+
+
 @contextlib.contextmanager
-def sidecar() -> Iterator[Sidecar]:
+def sidecar(kind: type[S] = Sidecar) -> Iterator[S]:  # type: ignore[assignment]  # the default of a type variable
     """A sidecar that is not started yet, in a folder with a path short enough for a socket."""
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="ta-")))
-    one = Sidecar(folder)
+    one = kind(folder)
     try:
         yield one
     finally:

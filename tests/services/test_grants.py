@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -128,3 +130,17 @@ async def test_time_ends_a_grant_and_a_clock_set_back_does_not_revive_it(tmp_pat
         for minutes, count in ((29, 1), (31, 0), (-1, 0)):
             ahead[0] = timedelta(minutes=minutes)
             assert len(grants.active(AGENT)) == count
+
+
+@in_loop
+async def test_half_an_hour_is_no_longer_where_the_clock_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 30 minutes of the monotonic clock it is over, also where the wall clock stands where it stood."""
+    ticks = time.monotonic()
+    monkeypatch.setattr("tmux_agent.services.grants.time", SimpleNamespace(monotonic=lambda: ticks))
+    async with sidecar(tmp_path) as grants:
+        half = await make(grants, "30m")
+        assert grants.all() == (half,)
+        ticks += 1801
+        assert grants.all() == ()

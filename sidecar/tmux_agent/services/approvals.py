@@ -40,6 +40,7 @@ from .approval_memory import Held
 from .approval_records import answered, asker, check_answer, opened, record, too_late
 from .deadlines import Deadlines
 from .grants import Grants
+from .ids import new_id
 from .journal import Journal, utc_now
 
 PENDING_PER_ORIGIN = 200
@@ -86,6 +87,8 @@ class Approvals:
             return store.open_approvals(db), store.last_settled(db, RECENT)
 
         found, settled = await self._journal.read(look)
+        for one in (*found[-1:], *settled[-1:]):
+            new_id.after(one.request_id)
         lost = [replace(one, state=ApprovalState.UNKNOWN, phase="done") for one in found if one.phase == "running"]
 
         if not await self._reported(lost):

@@ -5,7 +5,9 @@ All that are in force are held in memory, because the policy is asked in the eve
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,15 +31,18 @@ class Grants:
         self._journal = journal
         self._now = now
         self._all: dict[str, Grant] = {}
+        self._ends: dict[str, float] = {}  # on the monotonic clock: setting the other one back makes none longer
 
     async def recover(self) -> None:
         """Read what an earlier sidecar kept. Raises Unavailable."""
-        self._all = {grant.id: grant for grant in await self._journal.read(store.grants)}
+        for grant in await self._journal.read(store.grants):
+            self.remember(grant)
 
     def all(self) -> tuple[Grant, ...]:
         """Those in force, oldest first."""
-        now = self._now()
-        return tuple(grant for grant in self._all.values() if _in_force(grant, now))
+        now, ticks = self._now(), time.monotonic()
+        ends = self._ends
+        return tuple(one for one in self._all.values() if _in_force(one, now) and ticks < ends.get(one.id, math.inf))
 
     def active(self, origin: Origin) -> tuple[Grant, ...]:
         """Those in force for this asker; whether one covers an action is the policy's to say."""
@@ -119,9 +124,14 @@ class Grants:
     def remember(self, grant: Grant) -> None:
         """Take up a grant that was just committed. For Approvals."""
         self._all[grant.id] = grant
+        if grant.expires is not None:
+            whole = (grant.expires - grant.created).total_seconds()
+            left = (grant.expires - self._now()).total_seconds()
+            self._ends[grant.id] = time.monotonic() + min(left, whole)
 
     def _forget(self, grant_id: str) -> None:
         self._all.pop(grant_id, None)
+        self._ends.pop(grant_id, None)
 
     @staticmethod
     def made_event(grant: Grant, request_id: str) -> Event:

@@ -20,6 +20,13 @@ class Ids:
         self._now = now
         self._last = 0
 
+    def after(self, known: str) -> None:
+        """Give ids that sort after this one: it was given before, perhaps by a clock that was ahead."""
+        value = 0
+        for letter in known:
+            value = value << 5 | _ALPHABET.index(letter)
+        self._last = max(self._last, value)
+
     def __call__(self) -> str:
         """A new id. Within one millisecond (or after the clock was set back) it is the last one plus one."""
         fresh = int(self._now() * 1000) << 80 | secrets.randbits(80)
