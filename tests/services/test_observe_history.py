@@ -1,4 +1,4 @@
-"""services/observe_history.py, observe_detours.py, git_objects.py: what real repositories hold besides their files."""
+"""services/observe_history.py, history_walk.py, observe_detours.py, git_objects.py, on real repositories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tmux_agent.core.facts import WHOLE, HistoryFact
 from tmux_agent.core.model import Shell, Verdict
 from tmux_agent.core.paths import Secrets
-from tmux_agent.services import git_objects, observe_history
+from tmux_agent.services import git_objects, history_walk
 from tmux_agent.services.judgement import Judgement
 from tmux_agent.services.moment import Moment
 from tmux_agent.services.observe_detours import Detours, swapped
@@ -211,7 +211,7 @@ def test_in_the_background_nobody_waits(tree: Path) -> None:
 def test_a_walk_that_fails_says_so(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No git, a damaged repository, or one that holds too much: not known, and so never taken for clean."""
     assert not Histories(Secrets(), lambda: "").look(str(tree), Moment()).known
-    monkeypatch.setattr(observe_history, "_OBJECTS", 1)
+    monkeypatch.setattr(history_walk, "_OBJECTS", 1)
     assert not look(tree).known
     monkeypatch.undo()
     (tree / ".git" / "refs" / "heads" / "bad").write_text("1" * 40 + "\n")
@@ -226,7 +226,7 @@ def test_a_walk_that_takes_too_long_is_ended(tree: Path, tmp_path: Path, monkeyp
     slow = tmp_path / "slow"
     slow.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
     slow.chmod(0o755)
-    monkeypatch.setattr(observe_history, "SECONDS", 0.2)
+    monkeypatch.setattr(history_walk, "SECONDS", 0.2)
     assert not Histories(Secrets(), lambda: str(slow)).look(str(tree), Moment()).known
 
 
