@@ -166,6 +166,8 @@ def test_awk_programs_that_print(program: str) -> None:
         'BEGIN{print 1 |& "x"}',
         '{x = length / "/; print > "M"; "/}',
         "'",
+        'BEGIN{print 1 ? "a" :\n"b" > "f"}',
+        'BEGIN{print 1 ?\n"a" : "b" > "f"}',
     ],
 )
 def test_awk_programs_that_do_more(program: str) -> None:

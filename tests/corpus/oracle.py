@@ -26,6 +26,10 @@ _HELPERS = {
     "git": {"sh", "basename", "sed", "uname", "dirname", "cat", "printf", "expr", "gettext", "envsubst"},
     "zcat": {"sh", "gzip"},
     "bzcat": {"sh", "bzip2"},
+    "gunzip": {"sh", "gzip"},
+    "diff3": {"diff"},
+    "sdiff": {"diff"},
+    "yq": {"jq"},  # the one that is written in Python
     "tar": {"sh", "gzip", "bzip2", "xz"},
     "egrep": {"sh", "grep"},
     "fgrep": {"sh", "grep"},

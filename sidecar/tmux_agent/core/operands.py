@@ -15,7 +15,7 @@ from msgspec import Struct
 from . import paths
 from .argv import awk, git, jq, sed
 from .argv.options import Arg, Fed, Parsed
-from .reach import Miss, Narrow, Reach, first
+from .reach import PENDING, Miss, Narrow, Reach, first
 
 
 class Place(Struct):
@@ -145,6 +145,20 @@ def _condition(word: str, place: Place) -> Miss | None:
     return place.reach.name(word, place.folder) if "/" in word else None
 
 
+_YQ_WORDS = frozenset(("e", "ea", "eval", "eval-all", "completion", "shell-completion", "help"))
+
+
+def _yq(word: str, place: Place) -> Miss | None:
+    """A filter; but yq takes a first word that exists for a file, and some for a sub-command of its own."""
+    why = jq.why_not(word)
+    if why or word in _YQ_WORDS:
+        return Miss(why or f"{word}, behind which yq takes a filter")
+    fact = place.reach.look.path(paths.absolute(place.folder, word))
+    if fact is None:
+        return PENDING
+    return None if fact.kind in ("missing", "folder") else place.reach.content(word, place.folder)
+
+
 def _archive(word: str, place: Place) -> Miss | None:
     return Miss(f"{word} names another machine") if ":" in word else _path(word, place)
 
@@ -191,6 +205,7 @@ KINDS: dict[str, tuple[str, Check]] = {
     "sed": ("a sed script that only prints", _script(sed.why_not)),
     "awk": ("an awk program that only computes and prints", _script(awk.why_not)),
     "jq": ("a jq or yq filter that reads nothing but its input", _script(jq.why_not)),
+    "yq": ("a filter of yq, which may also be the name of a file that it reads then", _yq),
     "include": ("a glob: of all beneath, only such files are read", _glob),
     "exclude": ("a glob: such files are not read", _glob),
     "exclude_folder": ("a glob: such folders are not entered", _glob),

@@ -19,7 +19,10 @@ from .rules import Rule, expand_roots
 
 # Programs that take no options behind their first operand.
 _STOPS = frozenset(
-    ["awk", "gawk", "mawk", "nawk", "printf", "echo", "test", "[", "basename", "expr", "which", "type", "sleep"]
+    [
+        *("awk", "gawk", "mawk", "nawk", "printf", "echo", "test", "[", "basename", "expr", "which", "type", "sleep"),
+        *("xxd", "uniq", "unzip", "zipinfo"),  # there a further word would be written, or asks for all to be unpacked
+    ]
 )
 # Programs whose words are all operands, whatever they begin with.
 _NO_OPTIONS = frozenset(("test", "[", "expr", "find", "echo", "printf"))

@@ -41,7 +41,7 @@ _UNCLEAR = frozenset(
         "getline",
     ]
 )
-_GOES_ON = frozenset((",", "&&", "||", "{", "do", "else"))  # a new line behind these ends no statement
+_GOES_ON = frozenset((",", "&&", "||", "{", "do", "else", "?", ":"))  # a new line behind these ends no statement
 _CONTROLS = frozenset(("if", "while", "for", "switch"))
 _TOKEN = re.compile(
     r"""(?P<blank>[ \t\r]+|\\\r?\n)|(?P<comment>\#[^\n]*)|(?P<newline>\n)

@@ -104,7 +104,7 @@ class Search(Struct, frozen=True):
 def read(args: Sequence[Arg]) -> Search:
     """What this find does. Never raises; what is not known comes back as `why`."""
     index = 0
-    while index < len(args) and args[index] in ("-P", "-O0", "-O1", "-O2", "-O3"):
+    while index < len(args) and args[index] in ("-P", "-H", "-O0", "-O1", "-O2", "-O3"):
         index += 1
     starts: list[Arg] = []
     while index < len(args) and not _begins_expression(args[index]):
