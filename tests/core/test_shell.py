@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.core.shell_oracle import bash_runs, claimed
 
+from tmux_agent.core.facts import Lookup
+from tmux_agent.core.folders import folders_of
 from tmux_agent.core.shell import Opaque, Part, Simple, parse
 
 
@@ -338,10 +340,13 @@ def test_hostile_sizes_end_soon_and_opaque(text: str) -> None:
 
 
 def test_many_commands_are_all_there() -> None:
-    """There is no number of commands after which the rest is not looked at."""
-    parts = parse("true;" * 1000 + "touch M")
+    """Up to some hundred commands each is a part; the rest of more is one opaque part, whose text is whole."""
+    parts = parse("true;" * 150 + "touch M")
     assert simple(parts)[-1].words[0].text == "touch"
-    assert len(simple(parts)) == 1001
+    assert len(simple(parts)) == 151
+    last = parse("true;" * 1000 + "touch M")[-1]
+    assert isinstance(last, Opaque)
+    assert last.source.endswith("touch M")
 
 
 WORDS = ["a", "b", "-x", "'q r'", '"d e"', "x\\ y", "$'n\\t'", "*.c", "[ab]", "~", "A=1", "é", "a#b", "#c", "{}", "!"]
@@ -414,3 +419,28 @@ def test_what_else_varies_is_not_known(word: str) -> None:
     """One unknown that is none of these, or a pattern beside it, and the whole word is opaque."""
     part = parse(f"echo {word}")[0]
     assert not isinstance(part, Simple) or part.words[1].kind == "opaque"
+
+
+@pytest.mark.parametrize("text", ["ls a;" * 50_000, "a|" * 60_000 + "a", "(ls);" * 20_000, "ls\n" * 60_000])
+def test_a_text_of_very_many_commands_is_read_in_part(text: str) -> None:
+    """What is behind the first few hundred is opaque, so that nobody holds everybody up by what they ask."""
+    parts = parse(text)
+    assert len(parts) <= 202
+    assert isinstance(parts[-1], Opaque)
+    assert "than are read" in parts[-1].why
+
+
+def test_very_many_words_are_read_in_part() -> None:
+    """A list of some hundred files is read whole, one of many thousand is not; a here-document is one word."""
+    assert len(words("cat " + " ".join(f"f{index}" for index in range(1500)))[0]) == 1501
+    assert not is_plain(parse("cat " + " ".join(f"f{index}" for index in range(5000))))
+    assert isinstance(parse("cat <<'E'\n" + "line\n" * 9000 + "E\n")[0], Simple)
+
+
+def test_behind_very_many_moves_the_folder_is_not_known() -> None:
+    """Which of them happened multiplies with each part; sixteen are followed."""
+    parts = parse("cd x;ls;" * 60)
+    places = folders_of(parts, "cd x;ls;" * 60, ("/w",), "/h", Lookup({}))
+    assert len(places) == len(parts)
+    assert places[1] == ("/w", "/w/x")
+    assert set(places[40:]) == {(None,)}

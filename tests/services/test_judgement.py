@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tmux_agent.core.facts import pin
 from tmux_agent.core.model import File, Origin, Role, Shell, Stage, Verdict
 from tmux_agent.core.settings import Notify
+from tmux_agent.services import judgement
+from tmux_agent.services.grants import Grants
+from tmux_agent.services.guard import Guard
 from tmux_agent.services.judgement import Judgement
 from tmux_agent.services.policy_files import shipped_text
 
@@ -182,6 +187,28 @@ def test_what_still_holds_is_seen_by_the_policy_that_judged(place: Place) -> Non
     assert place.judgement.still_holds(pins, place.origin) is None
     (place.tree / "y.hidden").write_text("y")
     assert "not what it was" in str(place.judgement.still_holds(pins, place.origin))
+
+
+def test_a_large_folder_is_not_looked_through_while_everybody_waits(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unknown and asks; what is left is looked through elsewhere, and then it is judged by that."""
+    monkeypatch.setattr(judgement, "_SPARE", 20)
+    for index in range(60):
+        (place.tree / f"{index}.txt").write_text("x")
+    place.judgement.load()
+    action = Shell(text="grep -rn x . && ls", cwd=str(place.tree))
+    judged = place.judgement.judge(action, place.origin)
+    assert judged.decision.verdict is Verdict.ASK
+    assert len(judged.left) == 1
+    assert place.judgement.foresee(action, place.origin) is None
+    again = place.judgement.judge(action, place.origin, walked=dict(look() for look in judged.left))
+    assert (again.decision.verdict, again.left) == (Verdict.ALLOW, ())
+    none: Any = None
+    guard = Guard(place.judgement, none, none, Grants(none), none, none)
+    assert asyncio.run(guard.checked(action, place.origin)).verdict is Verdict.ALLOW
+    (place.tree / ".env").write_text("x")
+    assert asyncio.run(guard.checked(action, place.origin)).verdict is Verdict.ASK
 
 
 def test_too_broad_a_folder_is_no_worktree(place: Place) -> None:

@@ -14,6 +14,7 @@ from .facts import Lookup
 from .shell_parts import Opaque, Part, Simple, Word
 
 _LIMIT = 16
+_MOVES = 16  # behind more of them the folder is not known: each part is held against each
 Folders = tuple[str | None, ...]
 
 
@@ -21,14 +22,18 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
     """For each part the folders it may run in. `start`: those in which the text itself may run."""
     found: list[Folders] = []
     moves: list[int] = []
+    straight = _is_straight(parts, text)
     for index, part in enumerate(parts):
         folders: Folders = tuple(start)
+        if len(moves) > _MOVES:
+            found.append((None,))
+            continue
         for move in moves:
             mover = parts[move]
             if isinstance(part, Simple) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
                 continue
             after = _after(mover, found[move], home)
-            alone = _stands_alone(parts, move, text) and not _shares_doubt(parts, move, index)
+            alone = straight and _stands_alone(parts[move]) and not _shares_doubt(parts, move, index)
             certain = _follows(parts, move, index) or (alone and _exist(after, look))
             before = () if certain else folders
             folders = tuple(dict.fromkeys((*before, *after)))
@@ -107,13 +112,17 @@ def _follows(parts: Sequence[Part], move: int, index: int) -> bool:
     return 0 <= start <= move and isinstance(mover, Simple) and not mover.negated
 
 
-def _stands_alone(parts: Sequence[Part], move: int, text: str) -> bool:
-    """True where nothing in front decides whether the cd runs. Braces are not in the parts, so none may be
-    in the text."""
-    mover = parts[move]
-    if not isinstance(mover, Simple) or mover.negated or "{" in text or any(isinstance(part, Opaque) for part in parts):
+def _is_straight(parts: Sequence[Part], text: str) -> bool:
+    """True where all that decides whether a part runs is in the parts. Braces are not in them, so none may be in the
+    text."""
+    if "{" in text or any(isinstance(part, Opaque) for part in parts):
         return False
-    return mover.joined in ("", ";") and not any(word in text.split() for word in ("if", "then", "else"))
+    return not {"if", "then", "else"} & set(text.split())
+
+
+def _stands_alone(mover: Part) -> bool:
+    """True where nothing in front decides whether the cd runs, in a text that is straight."""
+    return isinstance(mover, Simple) and not mover.negated and mover.joined in ("", ";")
 
 
 def _shares_doubt(parts: Sequence[Part], move: int, index: int) -> bool:

@@ -27,6 +27,9 @@ _HEREDOC_EXPANDS = re.compile(r"[$`\\]")
 _HEX = r"x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})"
 _ANSI = re.compile(rf"\\(?:{_HEX}|([0-7]{{1,3}})|(.))|[^\\]+", re.DOTALL)
 _ANSI_SIMPLE = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", strict=True))
+# Of one text; what is behind them is opaque. To read and judge takes 10 µs a word and 100 a command, at the least.
+MAX_TOKENS = 2000
+MAX_ENDS = 200
 REDIRECTS = frozenset({"<", ">", ">>", ">|", "<>", "&>", "&>>", "<&", ">&", "<<", "<<-", "<<<"})
 
 
@@ -86,12 +89,15 @@ class Lexer:
         self.tokens: list[Token] = []
         self.heredocs: list[Heredoc] = []
         self._waiting: list[Heredoc] = []
+        self._ends = 0  # operators and newlines so far
         self._ansi_quotes = ansi_quotes
 
     def run(self) -> list[Token]:
         """All tokens; the last is `end` or `lost`."""
         try:
             while self.at < len(self.text):
+                if len(self.tokens) > MAX_TOKENS or self._ends > MAX_ENDS:
+                    raise Lost("more words or commands than are read of one text", self.at)
                 self._next()
             if self._waiting:
                 raise Lost("a here-document without its end", self.at)
@@ -106,6 +112,7 @@ class Lexer:
             self.at = blank.end()
         elif text[at] == "\n":
             self.at += 1
+            self._ends += 1
             self.tokens.append(Token("newline", at, self.at, "\n"))
             self._read_heredocs()
         elif text[at] == "#":
@@ -125,6 +132,7 @@ class Lexer:
         match = _OPERATOR.match(self.text, self.at)
         assert match is not None
         self.at = match.end()
+        self._ends += 1
         if self.text.startswith("\\\n", self.at):
             raise Lost("a line continued inside an operator", start)
         token = Token("op", start, self.at, match[0], fd=fd)

@@ -204,7 +204,7 @@ class Server:
             case p.Judge() as params:
                 return await people.judge(system, params, self._wish(call, actions.placed(params.action, origin)))
             case p.CommandRun(dry_run=True) as params:
-                return sight.dry_run(system, actions.command(params, origin), origin)
+                return await sight.dry_run(system, actions.command(params, origin), origin)
             case p.CommandRun() as params:
                 return await self._perform(call, actions.command(params, origin))
             case p.FileRead() | p.FileWrite() | p.FileEdit() | p.FileCopy() | p.FileDelete() | p.FileList() as params:

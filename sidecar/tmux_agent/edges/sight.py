@@ -98,8 +98,8 @@ def allowed(system: System) -> r.AllowedData:
     return msgspec.convert({"rules": system.judgement.in_words()}, r.AllowedData)
 
 
-def dry_run(system: System, action: Command, origin: Origin) -> r.DryRun:
-    decision = system.guard.check(action, origin)
+async def dry_run(system: System, action: Command, origin: Origin) -> r.DryRun:
+    decision = await system.guard.checked(action, origin)
     return r.DryRun(
         would_run=action.argv, cwd=action.cwd, verdict=decision.verdict, rule=decision.rule, reason=decision.reason
     )

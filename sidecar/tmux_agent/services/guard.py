@@ -46,7 +46,7 @@ from .toolbox import Toolbox
 
 PROOF_SECONDS = 30.0
 PINS = 10_000  # places that one action may rest on; they are kept with its question
-_READINGS = 3  # times that a decision is made anew because something was still being read
+_READINGS = 5  # times that a decision is made anew because something was still being read
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -87,6 +87,7 @@ class Guard:
         self._kept = kept
         self._runs = Runs(journal)
         self._now = now
+        self._walking = asyncio.Lock()
         self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
 
     async def recover(self) -> None:
@@ -106,21 +107,28 @@ class Guard:
         """The same for somebody who only wants to know: nothing may be run on it. None where something takes so long to
         read that it has to be waited for (`checked`)."""
         decision = self._judgement.foresee(action, origin, self._grants.active(origin))
-        return decision if decision.verdict is Verdict.ALLOW or not self._judgement.walks() else None
+        if decision is None or decision.verdict is Verdict.ALLOW:
+            return decision
+        return None if self._judgement.walks() else decision
 
     async def checked(self, action: Action, origin: Origin) -> Decision:
         """As `check`, after what takes long to read has been read."""
         return (await self._judged(action, origin, count=False)).decision
 
     async def _judged(self, action: Action, origin: Origin, *, count: bool = True) -> Judged:
-        """Judge, and once more as soon as what takes long to read has been read."""
+        """Judge, and again as soon as what takes long to read has been read, by threads."""
+        walked: dict[str, Any] = {}
         judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count)
         for _ in range(_READINGS):
             reading = self._judgement.reading(judged)
-            if not reading:
+            if not reading and not judged.left:
                 break
-            await asyncio.wait([asyncio.wrap_future(walk) for walk in reading])
-            judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count)
+            if reading:
+                await asyncio.wait([asyncio.wrap_future(walk) for walk in reading])
+                walked.clear()  # it may have taken long
+            async with self._walking:  # one at a time: the next may find that all is as it was
+                walked |= dict([await asyncio.to_thread(look) for look in judged.left])
+            judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count, walked=walked)
         return judged
 
     async def judge(self, wish: Wish) -> Decision:

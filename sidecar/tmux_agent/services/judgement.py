@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ from .observe import Observer, follow
 from .policy_files import PROJECT_FILE, PolicyFiles, shipped_text
 
 _ROUNDS = 12
+_SPARE = 4000  # entries of folders that are looked through while everybody waits: 10 to 20 ms
 _REMEMBERED = 1000
 _REMEMBERED_KEYS = 50
 # Folders too broad to be anybody's worktree, and the home folder besides.
@@ -69,11 +70,19 @@ _TOO_BROAD = frozenset(
 )
 
 
+Left = Callable[[], tuple[str, Any]]
+
+
 class Judged(Struct, frozen=True, kw_only=True):
-    """A decision and the facts that it rests on: pinned (facts.pin), `still_holds` compares them later."""
+    """A decision and the facts that it rests on: pinned (facts.pin), `still_holds` compares them later.
+
+    `left`: folders too large to be looked through while everybody waits; the decision takes them for unknown.
+    Each is to be called in another thread, and what they give is `walked` when it is judged again.
+    """
 
     decision: Decision
     facts: Mapping[Key, Fact]
+    left: tuple[Left, ...] = ()
 
 
 class _Last(Struct, frozen=True):
@@ -225,29 +234,39 @@ class Judgement:
 
     # --- judging ---
 
-    def judge(self, action: Action, origin: Origin, grants: Sequence[Grant] = (), *, count: bool = True) -> Judged:
-        """Decide about `action` of `origin`. `count`: an allow by a rule with `for` uses it up (not for
-        policy.check)."""
-        judged, _ = self._judge_now(
-            action, origin.worktree or origin.cwd, grants, self._asker(action, origin), Moment()
-        )
-        if count and judged.decision.verdict is Verdict.ALLOW:
+    def judge(
+        self,
+        action: Action,
+        origin: Origin,
+        grants: Sequence[Grant] = (),
+        *,
+        count: bool = True,
+        walked: Mapping[str, Any] | None = None,
+    ) -> Judged:
+        """Decide about `action` of `origin`, looking only as much as the event loop has time for (Judged.left).
+        `count`: an allow by a rule with `for` uses it up (not for policy.check)."""
+        moment = Moment(_SPARE, walked)
+        judged, _ = self._judge_now(action, origin.worktree or origin.cwd, grants, self._asker(action, origin), moment)
+        if count and not judged.left and judged.decision.verdict is Verdict.ALLOW:
             self._count(judged.decision)
         return judged
 
-    def foresee(self, action: Action, origin: Origin, grants: Sequence[Grant] = ()) -> Decision:
+    def foresee(self, action: Action, origin: Origin, grants: Sequence[Grant] = ()) -> Decision | None:
         """What `judge` would decide, for answers on which nothing of ours is run: where the kernel says that nothing
-        has changed since the same was asked, nothing is looked at."""
+        has changed since the same was asked, only what is there is looked at. None: it takes more time."""
         folder = origin.worktree or origin.cwd
         name = _name(action, folder)
         if name is None or self._uses:
-            return self.judge(action, origin, grants, count=False).decision
+            judged = self.judge(action, origin, grants, count=False)
+            return None if judged.left else judged.decision
         rests = (*grants, self.roots, origin.agent, origin.session, origin.place, origin.pane_title, origin.branch)
         now = self._foresight.now()
         decision = self._foresight.recall(name, rests, now)
         if decision is None:
-            moment = Moment()
+            moment = Moment(_SPARE)
             judged, same = self._judge_now(action, folder, grants, self._asker(action, origin), moment)
+            if judged.left:
+                return None
             decision = judged.decision
             moment.blind = moment.blind or not same
             self._foresight.note(name, rests, decision, moment, now)
@@ -292,6 +311,8 @@ class Judgement:
             return Judged(decision=last.decision, facts=facts), True
         for _ in range(_ROUNDS):
             decision, wanted = examine(action, facts, policy, grants, situation=situation)
+            if moment.left:
+                return Judged(decision=decision, facts=facts, left=tuple(moment.left)), False
             if not wanted:
                 self._remember(name, _Last(policy, situation, tuple(grants), facts, decision))
                 return Judged(decision=decision, facts=facts), False

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Mapping
+from typing import Any
 
 _Seen = os.stat_result | OSError | ValueError
 Stamp = tuple[int, ...]
@@ -16,14 +18,18 @@ _SETTLED_NS = 50_000_000
 
 class Moment:
     """`looks`: every path that was looked at → whether its contents counted too, by its times. `blind`: something was
-    looked at that is not in there.
+    looked at that is not in there. `spare`: so many entries of large folders may be looked at, None for any number;
+    what is `left` then is to be called elsewhere, and what comes of it is `walked` the next time.
     """
 
-    __slots__ = ("_seen", "blind", "looks")
+    __slots__ = ("_seen", "blind", "left", "looks", "spare", "walked")
 
-    def __init__(self) -> None:
+    def __init__(self, spare: int | None = None, walked: Mapping[str, Any] | None = None) -> None:
         self.looks: dict[str, bool] = {}
         self.blind = False
+        self.spare = spare
+        self.walked = walked or {}
+        self.left: list[Callable[[], tuple[str, Any]]] = []
         self._seen: dict[str, _Seen] = {}
 
     def lstat(self, path: str) -> os.stat_result:
@@ -67,6 +73,12 @@ class Moment:
                 seen = why
             self._seen[path] = seen
         return _stamp(seen) if isinstance(seen, os.stat_result) else ()
+
+    def spend(self) -> bool:
+        """One entry of a large folder; False where there may be no more."""
+        if self.spare is not None:
+            self.spare -= 1
+        return self.spare is None or self.spare >= 0
 
     def marks(self) -> Marks:
         """Of all that is there: what is to be the same when it is looked at again (`same`)."""

@@ -11,13 +11,14 @@ import re
 import stat
 import time
 from collections import OrderedDict
+from typing import cast
 
 from ..core.facts import Danger, TreeFact
 from ..core.paths import Secrets, inside
 from .gitignore import Ignores
 from .moment import Moment, Stamp, is_settled, stamp
 
-_ENTRIES = 100_000
+_ENTRIES = 500_000
 _DANGERS = 2000
 _ODD_NAMES = 200  # of more than that nothing new is learnt
 _CACHED = 64
@@ -36,21 +37,44 @@ class Trees:
         self._cache: OrderedDict[str, tuple[_Signature, TreeFact]] = OrderedDict()
 
     def look(self, path: str, moment: Moment) -> TreeFact:
-        """The fact about one folder. A folder that cannot be read is not complete."""
+        """The fact about one folder. A folder that cannot be read is not complete, nor one that holds more
+        than the moment has to spare: then all of the work is left in it, which may be done in another thread."""
+        if path in moment.walked:
+            moment.blind = True
+            return cast(TreeFact, moment.walked[path])
+        fact = self._look(path, moment)
+        if fact is None:
+            moment.left.append(lambda: (path, self._look(path, Moment()) or TreeFact(complete=False)))
+        return fact or TreeFact(complete=False)
+
+    def _look(self, path: str, moment: Moment) -> TreeFact | None:
+        """None: it is too large for this moment."""
         known = self._cache.get(path)
-        # A new, renamed or relinked entry changes its folder's times.
-        if known is not None and all(moment.stamp(folder) == seen for folder, seen in known[0]):
-            self._cache.move_to_end(path)
+        still = _still(known[0], moment) if known is not None else False
+        if known is not None and still:
             return known[1]
         moment.blind = True
         walk = _Walk(path, self._secrets)
-        fact = walk.run()
+        if still is None or not walk.run(moment):
+            return None
+        fact = walk.fact()
         self._cache.pop(path, None)
         if walk.settled and fact.complete:
             self._cache[path] = (walk.signature, fact)
             if len(self._cache) > _CACHED:
                 self._cache.popitem(last=False)
         return fact
+
+
+def _still(signature: _Signature, moment: Moment) -> bool | None:
+    """Whether every folder is as it was: a new, renamed or relinked entry changes its times. None: there
+    are too many for this moment."""
+    for folder, seen in signature:
+        if not moment.spend():
+            return None
+        if moment.stamp(folder) != seen:
+            return False
+    return True
 
 
 class _Walk:
@@ -68,7 +92,8 @@ class _Walk:
         self._names: dict[str, bool] = {}
         self._ignores = Ignores()
 
-    def run(self) -> TreeFact:
+    def run(self, moment: Moment) -> bool:
+        """False where there was more than the moment has to spare."""
         pending = [""]
         now = time.time_ns()
         while pending and self._complete:
@@ -82,12 +107,17 @@ class _Walk:
                 self._exempt = self._deep and not any(f"{where}/{probe}" in self._secrets for probe in _PROBES)
                 with os.scandir(where) as entries:
                     for entry in entries:
+                        if not moment.spend():
+                            return False
                         below = self._entry(entry, f"{folder}/{entry.name}" if folder else entry.name)
                         if below:
                             pending.append(below)
             except OSError:
                 self._complete = False
         self.signature += [(path, stamp(path)) for path in self._ignores.files]
+        return True
+
+    def fact(self) -> TreeFact:
         return TreeFact(tuple(self._dangers), self._complete, self._files, self._bytes)
 
     def _entry(self, entry: os.DirEntry[str], path: str) -> str:
