@@ -22,7 +22,7 @@ from tmux_agent.edges import openings as module
 from tmux_agent.edges.openings import Openings
 from tmux_agent.edges.ui.popup import Popup, serve
 from tmux_agent.edges.ui.wire import Attach
-from tmux_agent.services.tmux.popups import Opening
+from tmux_agent.services.tmux.popups import Opening, Terminal
 
 PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1, server="/s", client="/dev/pts/1")
 OPENING = Opening(nonce="n", server="/s", at=None, columns=100, rows=24, bordered=False)
@@ -82,6 +82,19 @@ def play(scene: Callable[[Services], Awaitable[None]]) -> None:
         await asyncio.wait_for(scene(services), PATIENCE)
 
     asyncio.run(run())
+
+
+def test_the_first_guess_is_what_the_server_says() -> None:
+    """Before any relay has told, the popup is made for the terminal that the tmux server will give it."""
+
+    async def scene(services: Services) -> None:
+        terminal = Terminal(term="tmux-256color", colorterm="truecolor", utf8=True, no_color=True)
+        popup = await services.begun(msgspec.structs.replace(OPENING, terminal=terminal))
+        said = msgspec.structs.replace(SAID, term="tmux-256color", colorterm="truecolor", no_color=True)
+        assert services.openings.take(OPENING, said, PERSON)[2] is popup
+        popup.drop()
+
+    play(scene)
 
 
 def test_a_right_guess_is_sent_at_once() -> None:

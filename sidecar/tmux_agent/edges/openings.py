@@ -32,7 +32,7 @@ class Openings:
 
     def begin(self, opening: Opening) -> None:
         """Starts to paint; dropped after the time that a nonce has."""
-        known = self._last.get(opening.server) or Attach(columns=0, rows=0)
+        known = self._last.get(opening.server) or Attach(columns=0, rows=0, **msgspec.structs.asdict(opening.terminal))
         attach = _placed(known, opening, opening.columns, opening.rows)
         if self._spare is None or self._spare[1].attach != attach:
             self._make_spare(attach)

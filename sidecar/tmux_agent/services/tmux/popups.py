@@ -19,6 +19,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from tmux_agent.core import errors
@@ -29,6 +30,7 @@ from tmux_agent.services.tmux.snapshot import Client
 from tmux_agent.services.views import PopupGrant
 
 _SIZE = re.compile(r"[1-9][0-9]{0,3}|[1-9][0-9]?%|100%")
+_PLAIN = re.compile(r"[^A-Za-z0-9_+.-]")  # as relay.py says it
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,15 @@ NONCE_SECONDS = 2.0
 SMALL_COLUMNS, SMALL_ROWS = 100, 30  # a client below either gives the popup all its room
 SIZES = (("@tmux-agent-popup-width", "90%"), ("@tmux-agent-popup-height", "80%"))
 BORDERLESS = (3, 3)  # first version with display-popup -B: our own frame is drawn instead
+
+
+class Terminal(Struct, frozen=True, kw_only=True):
+    """What a program in a popup is told of its terminal, as far as the tmux server says beforehand."""
+
+    term: str = "screen"
+    colorterm: str = ""
+    utf8: bool = True
+    no_color: bool = False
 
 
 class Opening(Struct, frozen=True, kw_only=True):
@@ -49,6 +60,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     columns: int
     rows: int
     bordered: bool
+    terminal: Terminal = Terminal()  # a guess, of a server's first popup only
 
 
 class _Open(Struct):
@@ -86,6 +98,7 @@ class Popups:
         self._claimed: dict[str, bool] = {}  # nonces of open popups → claimed once, or again within their time
         self._until: dict[str, float] = {}  # when their time is over
         self._open: dict[tuple[str, str], _Open] = {}
+        self._known: set[str] = set()  # servers that had a popup
         self._numbers = itertools.count(1)
 
     def is_open(self, server: TmuxServer, client: str) -> bool:
@@ -185,6 +198,9 @@ class Popups:
         try:
             size = await _size(server, client)
             opening = _opening(server, client, size, at)
+            if server.socket not in self._known:
+                self._known.add(server.socket)
+                opening = msgspec.structs.replace(opening, terminal=await _terminal(server))
             self._issue(PopupGrant(server=server.socket, client=client.name, issued=self._now()), opening)
             argv = self._argv(server, client.name, number, size, opening.nonce)
             try:
@@ -234,6 +250,19 @@ def _opening(server: TmuxServer, client: Client, size: tuple[str, str], at: str 
 def _cells(wanted: str, room: int) -> int:
     """As tmux reckons (args_percentage)."""
     return room * int(wanted[:-1]) // 100 if wanted.endswith("%") else int(wanted)
+
+
+async def _terminal(server: TmuxServer) -> Terminal:
+    """From the default-terminal and the global environment, which a session's own rarely differs from."""
+    default, environ = await server.commands([("show-options", "-gqv", "default-terminal"), ("show-environment", "-g")])
+    known = dict(line.split("=", 1) for line in environ if "=" in line)
+    locale = known.get("LC_ALL") or known.get("LC_CTYPE") or known.get("LANG") or ""
+    return Terminal(
+        term=_PLAIN.sub("", default[0] if default else "") or "screen",
+        colorterm=_PLAIN.sub("", known.get("COLORTERM", "")),
+        utf8="utf" in locale.lower(),
+        no_color=bool(known.get("NO_COLOR")),
+    )
 
 
 async def _size(server: TmuxServer, client: Client) -> tuple[str, str]:
