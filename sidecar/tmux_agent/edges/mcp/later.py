@@ -15,7 +15,7 @@ import msgspec
 from ...core import errors
 from ...services.ids import new_id
 
-KEPT = 200  # calls that run or have ended; of those, the oldest are forgotten first
+KEPT = 100  # calls that run or have ended; of those, the oldest are forgotten first
 
 
 class LaterCalls:
