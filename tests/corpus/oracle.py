@@ -12,6 +12,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 _CALLS = (
     "execve,execveat,open,openat,openat2,creat,connect,bind,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,"
     "rmdir,link,linkat,symlink,symlinkat,mknod,mknodat,chmod,fchmodat,chown,fchownat,truncate,utimensat"
@@ -42,7 +44,7 @@ _HELPERS = {
 }
 
 
-def run(text: str, folder: Path, home: Path, seconds: float = 5) -> list[str]:
+def run(text: str, folder: Path, home: Path, seconds: float = PATIENCE) -> list[str]:
     """What `text`, run by bash in `folder`, did that only looking would not; [] for nothing. It is killed after
     `seconds` with all that it started."""
     trace = home.parent / f"trace-{os.getpid()}"

@@ -146,7 +146,7 @@ def test_each_agent_is_told_in_its_own_form(
     """Away, an agent that knows no "ask" hears nothing then; a deny is said to each at the hook before a tool."""
     (folder / "on_unavailable").write_text(configured + "\n")
     process = start(folder, event, agent, TMUX_AGENT_STATE_DIR=str(folder))
-    out, err = process.communicate(INPUT, timeout=60)
+    out, err = process.communicate(INPUT, timeout=PATIENCE)
     assert b"the sidecar is away" in err
     member = said[configured]
     found = json.loads(out) if out else {}

@@ -18,13 +18,14 @@ import pytest
 from mcp import Client, types
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPError
+from tests.patience import PATIENCE
 from tests.sidecar import Sidecar, sidecar
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 ARGV = [sys.executable, "-P", "-m", "tmux_agent", "mcp"]
 ERAS = ("auto", "legacy")
-WAIT = 30.0
+WAIT = PATIENCE
 
 
 @pytest.fixture

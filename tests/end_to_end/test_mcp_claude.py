@@ -12,7 +12,7 @@ from tests.end_to_end.real_claude import PROGRAM, SKIP, Claude
 from tests.end_to_end.test_mcp import Person
 from tests.sidecar import ROOT, sidecar
 
-pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(600)]
 
 NAME = "mcp__tmux-agent__"
 

@@ -348,8 +348,7 @@ async def test_what_nobody_comes_back_for_is_withdrawn(tmp_path: Path) -> None:
         await approvals.running(ran.request_id)
         await approvals.finished(ran.request_id, Outcome(ok=True))
     async with sidecar(tmp_path) as approvals:
-        waiting = asyncio.create_task(approvals.wait(watched.request_id))
-        await asyncio.sleep(0)
+        (waiting,) = await waiters(approvals, watched.request_id)
         ended = await approvals.drop_left()
         assert {one.request_id for one in ended} == {waits.request_id, yes.request_id}
         assert all(one.state is ApprovalState.WITHDRAWN for one in ended)

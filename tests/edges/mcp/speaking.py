@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self, cast
 
 import msgspec
+from tests.patience import PATIENCE
 
 from tmux_agent.client import AsyncClient
 from tmux_agent.core import errors
 from tmux_agent.core.requests import Request
 from tmux_agent.edges.mcp.bridge import Bridge
 
-WAIT = 30.0
+WAIT = PATIENCE
 VERSION, CAPABILITIES, SERVER = (
     f"io.modelcontextprotocol/{name}" for name in ("protocolVersion", "clientCapabilities", "serverInfo")
 )

@@ -8,13 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from tmux_agent.core import errors
 from tmux_agent.core.model import Command, Outcome
 from tmux_agent.core.settings import Commands
 from tmux_agent.services.tools import commands, environment
 
-LIMITS = Commands(timeout=20, grace=0.3)
+LIMITS = Commands(timeout=PATIENCE, timeout_max=PATIENCE, grace=0.3)
 
 
 def run(cwd: Path, *argv: str, env: dict[str, str] | None = None, limits: Commands = LIMITS) -> Outcome:
