@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# A socket's path may have 107 bytes, and folders of tests have long names of their own.
+os.environ.pop("TMPDIR", None)
+tempfile.tempdir = None
 
 # No time limits: how fast an example runs is for the bench. Where all must pass to land (.ci/run) the examples are the
 # same in every run; anywhere else each run looks for new ones.
