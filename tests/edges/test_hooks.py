@@ -29,6 +29,7 @@ from tmux_agent.core.model import (
 from tmux_agent.edges import hooks
 from tmux_agent.edges.hooks import Hooks
 from tmux_agent.services.agents import Agents
+from tmux_agent.services.answers import Answers
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.grants import Grants
 from tmux_agent.services.guard import Guard
@@ -55,7 +56,8 @@ class Sidecar:
         self.judgement: Any = SimpleNamespace(judge=self._judge, reading=lambda _: (), policy=policy)
         self.toolbox: Any = SimpleNamespace(preview=self._preview)
         kept = KeptRules(folder)
-        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
         self.hooks = Hooks(self)  # type: ignore[arg-type]
         self.relays = 0
 
@@ -96,7 +98,7 @@ class Sidecar:
         raise AssertionError("the journal ended")
 
     async def answer(self, approval: Approval, approved: bool, **more: Any) -> None:
-        await self.guard.answer(approval.request_id, approval.digest, approved, PERSON, **more)
+        await self.answers.answer(approval.request_id, approval.digest, approved, PERSON, **more)
 
 
 def bash(command: str = "rm x", **more: Any) -> dict[str, Any]:

@@ -30,11 +30,11 @@ SAID = p.PopupAttach(nonce="n", columns=100, rows=24, term="screen")
 
 
 class Services:
-    """What a ServiceDesk asks, over lists; `answers` keeps what came through."""
+    """What a ServiceDesk asks, over lists; `given` keeps what came through."""
 
     def __init__(self) -> None:
         self.waiting = [shell("npm ci", 1)]
-        self.answers: list[tuple[str, Origin]] = []
+        self.given: list[tuple[str, Origin]] = []
         self.answered = asyncio.Event()
         self.recent: list[Any] = []
         self.popups = None
@@ -43,7 +43,7 @@ class Services:
         self.plans = SimpleNamespace(current=lambda _: None)
         self.identity = SimpleNamespace(client_is_persons=lambda *_: None, nobody_types=lambda *_: None)
         self.journal = SimpleNamespace(subscribe=self._subscribe)
-        self.guard = SimpleNamespace(answer=self._answer, prove=self._answer)
+        self.answers = SimpleNamespace(answer=self._answer, prove=self._answer)
         self.openings = Openings(self)  # type: ignore[arg-type]
 
     def warnings(self) -> list[str]:
@@ -57,7 +57,7 @@ class Services:
         return never()
 
     async def _answer(self, request_id: str, _digest: str, _approved: bool, origin: Origin, **_: Any) -> Approval:
-        self.answers.append((request_id, origin))
+        self.given.append((request_id, origin))
         self.answered.set()
         return self.waiting[0]
 
@@ -115,7 +115,7 @@ def test_a_right_guess_is_sent_at_once() -> None:
         task = asyncio.create_task(serve(theirs, mine, attach, desk, ahead=ahead))
         writer.write(b"d\0\0\0\1a")
         await services.answered.wait()
-        assert services.answers == [(services.waiting[0].request_id, PERSON)]
+        assert services.given == [(services.waiting[0].request_id, PERSON)]
         assert popup.app.render_counter <= painted + 1, "painted anew for the key only"
         writer.close()
         await task
@@ -195,7 +195,7 @@ def test_what_changed_meanwhile_is_shown_right_after() -> None:
         writer.write(b"d\0\0\0\1a")
         while b"under your finger" not in seen:
             seen += await reader.read(65536)
-        assert services.answers == []
+        assert services.given == []
         writer.close()
         await task
 
@@ -214,10 +214,10 @@ def test_nothing_is_answered_before_identity_is_checked() -> None:
         ):
             with pytest.raises(Forbidden, match="nobody sits"):
                 await try_
-        assert services.answers == []
+        assert services.given == []
         desk, _, _ = services.openings.take(OPENING, SAID, PERSON)
         await desk.answer(one.request_id, one.digest, True)
-        assert services.answers == [(one.request_id, PERSON)]
+        assert services.given == [(one.request_id, PERSON)]
         with pytest.raises(AssertionError):
             desk.bind(PERSON, "n")
         popup.drop()

@@ -27,10 +27,11 @@ from tmux_agent.core.model import (
     digest,
 )
 from tmux_agent.core.settings import Settings
+from tmux_agent.services.answers import Answers
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.audit_log import AuditLog
 from tmux_agent.services.grants import Grants
-from tmux_agent.services.guard import Guard, Wish
+from tmux_agent.services.guard import Guard
 from tmux_agent.services.identity import Identity
 from tmux_agent.services.ids import new_id
 from tmux_agent.services.journal import Journal
@@ -38,6 +39,7 @@ from tmux_agent.services.judgement import Judgement
 from tmux_agent.services.kept_rules import KeptRules
 from tmux_agent.services.tmux.servers import Servers
 from tmux_agent.services.toolbox import Toolbox
+from tmux_agent.services.wishes import Wish
 
 PERSON = Origin(role=Role.OPERATOR, why="test", uid=os.getuid(), pid=1, session="person", tty="/dev/pts/1")
 POLICY = """
@@ -94,7 +96,8 @@ class World:
         servers = Servers(Identity(), "", lambda *_: None)
         self.toolbox = Toolbox(self.judgement, servers, Settings(), folder / "backups")
         kept = KeptRules(self.config)
-        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
 
     def wish(self, action: Action, **more: Any) -> Wish:
         return Wish(action=action, origin=self.agent, request_id=new_id(), **more)
@@ -120,7 +123,7 @@ class World:
 
     async def answer(self, approved: bool, **more: Any) -> Approval:
         one = await self.asked()
-        return await self.guard.answer(one.request_id, one.digest, approved, PERSON, **more)
+        return await self.answers.answer(one.request_id, one.digest, approved, PERSON, **more)
 
     def records(self) -> list[str]:
         assert AuditLog(self.audit).verify().ok
@@ -338,9 +341,9 @@ def test_only_operators_answer(play: Callable[[Story], World]) -> None:
         task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "x"))))
         one = await world.asked()
         with pytest.raises(errors.Forbidden, match="only an operator"):
-            await world.guard.answer(one.request_id, one.digest, True, world.agent)
+            await world.answers.answer(one.request_id, one.digest, True, world.agent)
         with pytest.raises(errors.Conflict):
-            await world.guard.answer(one.request_id, "0" * 64, True, PERSON)
+            await world.answers.answer(one.request_id, "0" * 64, True, PERSON)
         await world.answer(False)
         with pytest.raises(errors.Denied):
             await task
@@ -391,8 +394,8 @@ def test_always_is_written_into_the_policy(play: Callable[[Story], World]) -> No
         make = world.command("touch", "made")
         task = asyncio.create_task(world.guard.perform(world.wish(make)))
         one = await world.asked()
-        offer = next(offer for offer in world.guard.proposals(one) if offer.scope == "always")
-        await world.guard.answer(one.request_id, one.digest, True, PERSON, grant=offer)
+        offer = next(offer for offer in world.answers.proposals(one) if offer.scope == "always")
+        await world.answers.answer(one.request_id, one.digest, True, PERSON, grant=offer)
         await task
         assert world.guard.check(make, world.agent).verdict is Verdict.ALLOW
 
@@ -407,17 +410,17 @@ def test_an_edited_rule_must_allow_what_is_asked(play: Callable[[Story], World])
     async def story(world: World) -> None:
         task = asyncio.create_task(world.guard.perform(world.wish(world.command("touch", "made"))))
         one = await world.asked()
-        offer = next(offer for offer in world.guard.proposals(one) if offer.scope == "shape")
+        offer = next(offer for offer in world.answers.proposals(one) if offer.scope == "shape")
         for text, says in (
             ("name: x\nwhen: {comand: [touch]}\nverdict: allow\n", "comand"),
             ("name: x\nwhen: {command: [touch, ...]}\nverdict: deny\n", "allow"),
             ("name: x\nwhen: {command: [rm, ...]}\nverdict: allow\n", "does not allow this action"),
         ):
             with pytest.raises(errors.InvalidParams, match=says):
-                world.guard.revise(one, offer, text)
+                world.answers.revise(one, offer, text)
         text = "name: any touch\nwhen: {command: [touch], operands: [paths]}\nverdict: allow\n"
-        good = world.guard.revise(one, offer, text)
-        await world.guard.answer(one.request_id, one.digest, True, PERSON, grant=good)
+        good = world.answers.revise(one, offer, text)
+        await world.answers.answer(one.request_id, one.digest, True, PERSON, grant=good)
         await task
         assert world.guard.check(world.command("touch", "other"), world.agent).verdict is Verdict.ALLOW
 

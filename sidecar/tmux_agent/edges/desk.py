@@ -107,7 +107,7 @@ class ServiceDesk:
         if against:
             self._system.refused(msgspec.structs.replace(origin, why=against), "human.respond", request_id)
             raise errors.Forbidden(f"this popup may not answer any more: {against}")
-        return await self._system.guard.answer(
+        return await self._system.answers.answer(
             request_id,
             digest,
             approved,
@@ -122,13 +122,13 @@ class ServiceDesk:
         return self._system.guard.check(edited, approval.origin)
 
     async def grant_proposals(self, approval: Approval) -> list[GrantProposal]:
-        return [_shown(one) for one in self._system.guard.proposals(approval)]
+        return [_shown(one) for one in self._system.answers.proposals(approval)]
 
     async def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
-        return _shown(self._system.guard.revise(approval, _meant(proposal), rule_text))
+        return _shown(self._system.answers.revise(approval, _meant(proposal), rule_text))
 
     async def step_up(self, approval: Approval, secret: str) -> None:
-        await self._system.guard.prove(approval.request_id, approval.digest, self._origin, secret)
+        await self._system.answers.prove(approval.request_id, approval.digest, self._origin, secret)
 
     # --- the pane ---
 

@@ -30,8 +30,8 @@ from ..core.model import (
     Verdict,
     digest,
 )
-from ..services.guard import Wish
 from ..services.system import System
+from ..services.wishes import Wish
 from .adapters import ADAPTERS
 from .shares import family
 

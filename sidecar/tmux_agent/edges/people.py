@@ -10,8 +10,8 @@ from ..core import protocol as p
 from ..core import replies as r
 from ..core.display import safe
 from ..core.model import Approval, ApprovalState, Ask, Origin, Plan, Role, Verdict
-from ..services.guard import Wish, not_approved
 from ..services.system import System
+from ..services.wishes import Wish, not_approved
 
 WAIT_SECONDS = 3600.0  # the longest that human.status waits at once
 
@@ -89,7 +89,7 @@ def pending(system: System, params: p.HumanPending, origin: Origin) -> r.Pending
 
 
 async def respond(system: System, params: p.HumanRespond, origin: Origin) -> Approval:
-    return await system.guard.answer(
+    return await system.answers.answer(
         params.request_id,
         params.digest,
         params.approved,

@@ -22,10 +22,10 @@ from ..core import replies as r
 from ..core.model import Action, Origin, Role
 from ..core.rate import Bucket
 from ..core.settings import Limits
-from ..services.guard import Wish
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim
+from ..services.wishes import Wish
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
 from .hooks import Hooks

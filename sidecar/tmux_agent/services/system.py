@@ -26,6 +26,7 @@ from ..core.settings import Notify as NotifySettings
 from ..core.settings import Settings, override
 from . import places as places_
 from .agents import Agents
+from .answers import Answers
 from .approvals import Approvals
 from .dialogs import Dialogs
 from .grants import Grants
@@ -99,7 +100,10 @@ class System:
         self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux)
         self.toolbox = Toolbox(self.judgement, self.servers, self.settings, places.backups)
         self.kept = KeptRules(places.config)
-        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept)
+        self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
+        self.answers = Answers(
+            self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept
+        )
         self.popups: Popups | None = None  # once it is known where we listen
 
     def _protected(self) -> tuple[str, ...]:

@@ -1,0 +1,163 @@
+"""What people answer: bound to what was painted, edited within the policy, granted ahead, proved where a rule says so.
+
+Owns what an answer may be. Must not own: what follows from it (guard.py), rows (approvals.py), rules (core/policy.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from ..core import config, errors
+from ..core.model import Action, Approval, Event, Grant, Origin, Role, Verdict
+from ..core.policy_file import RuleFile, as_data
+from ..core.proposals import GrantProposal
+from .approvals import Approvals
+from .grants import Grants
+from .journal import Journal
+from .judgement import Judged, Judgement
+from .kept_rules import KeptRules
+from .toolbox import Toolbox
+from .wishes import pinned
+
+PROOF_SECONDS = 30.0
+
+
+class Answers:
+    """Built by the daemon. Everything on it runs in the event loop."""
+
+    def __init__(
+        self,
+        judgement: Judgement,
+        journal: Journal,
+        approvals: Approvals,
+        grants: Grants,
+        toolbox: Toolbox,
+        kept: KeptRules,
+    ) -> None:
+        self._judgement = judgement
+        self._journal = journal
+        self._approvals = approvals
+        self._grants = grants
+        self._toolbox = toolbox
+        self._kept = kept
+        self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
+
+    async def answer(
+        self,
+        request_id: str,
+        painted: str,
+        approved: bool,
+        by: Origin,
+        *,
+        comment: str = "",
+        edited: Action | None = None,
+        choice: str | None = None,
+        grant: str | GrantProposal | None = None,
+    ) -> Approval:
+        """A person's answer, bound to the digest that was painted. `grant`: a scope that is offered, or a proposal of
+        it with the rule as the person edited it.
+
+        Raises Forbidden (only operators answer), NotFound, Conflict (changed, or answered already), Denied (edited
+        into something that the policy denies).
+        """
+        if by.role is not Role.OPERATOR:
+            raise errors.Forbidden(f"only an operator can answer: {by.why}")
+        approval = self._approvals.get(request_id)
+        if edited is not None and approved:
+            self._check_edit(approval, edited)
+            if grant is not None:
+                raise errors.InvalidParams("params.grant: what was edited is approved once; the offer was for another")
+        if approved and approval.step_up and (request_id, painted, by.pid) not in self._proved:
+            raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
+        if isinstance(grant, str):
+            grant = self._offered(approval, grant)
+        kept = grant.rule if grant and approved and grant.scope == "always" else None
+        made = self._prepare(approval, grant, by) if grant and approved and kept is None else None
+        anew: dict[str, Any] = {}
+        if edited is not None and approval.kind == "run":  # what the agent runs itself rests on nothing of ours
+            anew["rests_on"] = pinned(self._look(edited, approval.origin))
+            anew["facts"] = await self._toolbox.observe(edited, approval.origin)
+        answered = await self._approvals.answer(
+            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, **anew
+        )
+        if kept is not None:
+            await self._keep(kept, answered, by)
+        return answered
+
+    # --- allow again ---
+
+    def proposals(self, approval: Approval) -> tuple[GrantProposal, ...]:
+        """What a person may allow ahead, narrowest first; empty where nothing but a yes to this once is possible."""
+        judged = self._judgement.judge(approval.action, approval.origin, (), count=False)
+        return tuple(one for one in self._judgement.proposals(approval.action, judged) if one.scope != "once")
+
+    def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
+        """The proposal with its rule as the person edited it (YAML). Raises InvalidParams saying what is wrong."""
+        typed, problems = config.load(rule_text, "the rule", RuleFile)
+        if typed is None:
+            raise errors.InvalidParams("; ".join(str(problem) for problem in problems))
+        if typed.verdict != "allow":
+            raise errors.InvalidParams("the rule: its verdict has to be allow")
+        changed = msgspec.structs.replace(proposal, rule=as_data(typed), text=typed.name, matches=(), not_matches=())
+        trial = self._prepare(approval, changed, approval.origin)
+        decision = self._judgement.judge(approval.action, approval.origin, (trial,), count=False).decision
+        if decision.verdict is not Verdict.ALLOW:
+            raise errors.InvalidParams(f"the rule does not allow this action: {decision.reason}")
+        return changed
+
+    def _offered(self, approval: Approval, scope: str) -> GrantProposal:
+        for one in self.proposals(approval):
+            if one.scope == scope:
+                return one
+        raise errors.InvalidParams(f"params.grant: {scope!r} is not offered for this request")
+
+    def _prepare(self, approval: Approval, proposal: GrantProposal, by: Origin) -> Grant:
+        wish = {"scope": proposal.scope, "rule": proposal.rule, "text": proposal.text}
+        made = self._grants.prepare(approval, wish, by, dict(proposal.bound))
+        assert made is not None
+        return made
+
+    async def _keep(self, rule: dict[str, Any], approval: Approval, by: Origin) -> None:
+        """Write an "always" into the policy. The answer stands already, so a failure is told and nothing is undone."""
+        await asyncio.to_thread(self._kept.add, rule)
+        self._judgement.load()
+        data = {"scope": "always", "rule": rule, "file": str(self._kept.file)}
+        await self._journal.publish(Event(type="grant.made", request_id=approval.request_id, origin=by, data=data))
+
+    async def prove(self, request_id: str, painted: str, by: Origin, secret: str) -> None:
+        """Take the proof that a rule's `step_up` demands: its command, given `secret` as a line on stdin, ends with 0.
+
+        For one approval as painted, one popup. Raises Denied where the proof fails.
+        """
+        argv = self._approvals.get(request_id).step_up
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+        try:
+            async with asyncio.timeout(PROOF_SECONDS):
+                await process.communicate(secret.encode() + b"\n")
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        passed = process.returncode == 0
+        data = {"command": list(argv), "passed": passed}
+        await self._journal.publish(Event(type="step_up", request_id=request_id, origin=by, data=data))
+        if not passed:
+            raise errors.Denied(f"the proof was not accepted ({argv[0]})")
+        self._proved.add((request_id, painted, by.pid))
+
+    def _check_edit(self, approval: Approval, edited: Action) -> None:
+        if type(edited) is not type(approval.action):
+            raise errors.InvalidParams("params.edited: an edit cannot change the kind of the action")
+        decision = self._look(edited, approval.origin).decision
+        if decision.verdict is Verdict.DENY:
+            raise errors.Denied(f"the edited action is denied by rule {decision.rule!r}: {decision.reason}")
+        if decision.step_up and decision.step_up != approval.step_up:
+            raise errors.Forbidden(f"rule {decision.rule!r} demands a proof for the edited action: have that asked")
+
+    def _look(self, action: Action, origin: Origin) -> Judged:
+        return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
