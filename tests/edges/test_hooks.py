@@ -62,7 +62,7 @@ class Sidecar:
         self.relays = 0
 
     def _judge(self, action: Action, origin: Origin, grants: Any, **_: Any) -> Any:
-        return SimpleNamespace(decision=self.decision)
+        return SimpleNamespace(decision=self.decision, left=())
 
     async def _preview(self, action: Action, origin: Origin) -> str:
         return "--- diff"
