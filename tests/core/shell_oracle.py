@@ -55,8 +55,9 @@ def claimed(text: str) -> list[tuple[str, ...]] | None:
         if not isinstance(part, Simple):
             return None
         words = [_value(word) for word in part.words]
+        printed = _only_prints(part)  # of what it prints nobody claims the words; bash runs it itself, unseen
         values = [a.value for a in part.assignments] + [r.target for r in part.redirects if r.target is not None]
-        if None in words or any(word.kind == "opaque" for word in values):
+        if (None in words and not printed) or any(word.kind in ("opaque", "varying") for word in values):
             return None
         if writes and any(word.kind == "glob" for word in part.words):
             return None  # might match what was just written
@@ -74,8 +75,14 @@ def claimed(text: str) -> list[tuple[str, ...]] | None:
     return commands
 
 
+def _only_prints(part: Simple) -> bool:
+    """An echo of words that vary, the one place where such words are taken as understood."""
+    first, *others = part.words or (Word("", ""),)
+    return (first.kind, first.text) == ("literal", "echo") and all(word.kind != "opaque" for word in others)
+
+
 def _value(word: Word) -> str | None:
-    if word.kind == "opaque" or (word.tilde and not re.match(r"~(/|$)", word.text)):
+    if word.kind in ("opaque", "varying") or (word.tilde and not re.match(r"~(/|$)", word.text)):
         return None
     text = word.text
     if word.tilde:

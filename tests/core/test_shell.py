@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.core.shell_oracle import bash_runs, claimed
 
@@ -355,6 +355,7 @@ PIECES = [
     " ", " ", " ", ";", "&", "|", "<", ">", "(", ")", " && ", " || ", " | ", "; ", ">>", ">|", "2>", "2>&1", ">&", "<&",
     "&>", "<<<", "<<E\n", "<<'E'\n", "\nE\n", "$'", "if ", "; then ", "; fi", "{ ", "; }", "! ", "time ", "do ", "done",
     "in ", "[[ ", " ]]", "esac", "\r", "\u00a0", "\u2028", "\x0b", "#'", "''", '""', "=a", "$x", "{a,b}", "-",
+    "echo ", "$!", "$?", '"$PATH"', "$(", "`",
 ]  # fmt: skip
 soup = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 tidy = st.lists(
@@ -366,6 +367,9 @@ tidy = st.lists(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=soup | tidy)
+@example("a$! ")
+@example("echo $! $PATH; a b")
+@example("a >$!")
 def test_bash_runs_nothing_that_was_not_read(tmp_path: Path, text: str) -> None:
     """Of a text that we claim to understand, bash runs only commands that are among our parts, word for word."""
     expected = claimed(text)
