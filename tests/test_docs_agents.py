@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from tmux_agent.edges.adapters import claude, claude_setup
+import pytest
 
-ROWS = re.findall(
-    r"^\| `(\w+)` \| ([^|]+) \|",
-    (Path(__file__).parents[1] / "docs" / "agents.md").read_text(),
-    re.MULTILINE,
-)
-TIMES = {"60 s": 60, "1 day": claude_setup.DAY, "async": None}
+from tmux_agent.edges.adapters import ADAPTERS, claude_setup, codex_setup
+from tmux_agent.edges.adapters.json_hooks import Handlers
+from tmux_agent.edges.verbs.setup import SETUPS
+
+PAGE = (Path(__file__).parents[1] / "docs" / "agents.md").read_text()
+SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+HANDLERS = {"claude": claude_setup.handlers, "codex": codex_setup.handlers}
 
 
-def test_the_hooks_are_those_that_are_installed() -> None:
+def rows(agent: str) -> list[tuple[str, str]]:
+    """(hook, time-out) as the page has them."""
+    return re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTIONS[SETUPS[agent].title], re.MULTILINE)
+
+
+def time_of(handler: dict[str, Any]) -> str:
+    if handler.get("async"):
+        return "async"
+    return "1 day" if handler["timeout"] == claude_setup.DAY else f"{handler['timeout']} s"
+
+
+@pytest.mark.parametrize("agent", HANDLERS)
+def test_the_hooks_are_those_that_are_installed(agent: str) -> None:
     """Each event has its row, in the same order, with its time-out."""
-    installed = claude_setup.handlers("/python", "/relay")
-    assert [name for name, _ in ROWS] == list(claude.EVENTS)
-    for name, time in ROWS:
-        assert TIMES[time] == (None if installed[name].get("async") else installed[name]["timeout"]), name
+    installed: Handlers = HANDLERS[agent]("/python", "/relay")
+    assert rows(agent) == [(event, time_of(handler)) for event, handler in installed.items()]
+
+
+def test_every_agent_has_its_section_and_its_version() -> None:
+    """What can be set up is told of, with the version that it was tried with."""
+    assert set(ADAPTERS) <= set(SETUPS)
+    for setup in SETUPS.values():
+        assert f"`tmux-agent setup {setup.agent}`" in SECTIONS[setup.title]
+        assert ".".join(map(str, setup.tried)) in PAGE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script, tmux_socket
+from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script, serves_others, tmux_socket
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,22 @@ from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script
 def test_agents_are_known_by_program_or_script(name: str, exe: str, argv: tuple[str, ...], agent: str | None) -> None:
     """An agent is a program, or the script that an interpreter runs; a word in somebody's arguments is neither."""
     assert agent_of(name, exe, argv) == agent
+
+
+@pytest.mark.parametrize(
+    ("argv", "serves"),
+    [
+        (("codex", "app-server", "--listen", "unix://", "--managed-daemon"), True),
+        (("codex", "app-server", "--listen=unix:///x"), True),
+        (("codex", "app-server"), False),
+        (("codex", "--listen"), False),
+        (("codex",), False),
+    ],
+)
+def test_a_server_behind_several_windows_is_known(argv: tuple[str, ...], serves: bool) -> None:
+    """Codex's background server; not the one that talks to whoever started it."""
+    assert serves_others("codex", argv) is serves
+    assert not serves_others("claude", argv)
 
 
 def test_marks_are_what_agents_set_and_people_do_not() -> None:

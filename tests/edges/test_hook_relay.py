@@ -261,3 +261,25 @@ def test_it_imports_only_what_is_compiled_in() -> None:
     assert set(json.loads(out.stdout.replace("'", '"'))) <= {"_socket", "_json", "posix", "time"}
     assert len(Path(hook_command.relay()).read_text().splitlines()) < 90
     assert os.path.isabs(hook_command.relay())
+
+
+def codex(folder: Path, data: bytes = INPUT) -> str:
+    """What Codex is told before a tool runs: "deny", or "" for silence, which lets it run."""
+    process = start(folder, "PreToolUse", "codex", TMUX_AGENT_STATE_DIR=str(folder))
+    out, _ = process.communicate(data, timeout=PATIENCE)
+    return asked(out.decode()) if out else ""
+
+
+def test_codex_runs_nothing_that_was_not_read(folder: Path) -> None:
+    """It cannot be told "ask": what is too large, refused, or lost with a sidecar that had it in hand is denied."""
+    assert codex(folder, b"x" * (40 << 20)) == "deny"
+    Sidecar(folder / "s", error(-32602), b"")
+    assert codex(folder) == "deny"
+    assert codex(folder) == "deny"
+
+
+def test_codex_without_a_sidecar_is_left_to_itself(folder: Path) -> None:
+    """Nobody there from the start: its own rules and its sandbox, unless a deny is configured."""
+    assert codex(folder) == ""
+    (folder / "on_unavailable").write_text("deny\n")
+    assert codex(folder) == "deny"

@@ -271,6 +271,19 @@ def test_a_pane_is_found_by_ancestry_whatever_the_environment_says(desk: Desk, t
     assert origin.ancestry[0].startswith("python")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "known"), [("exec", True), ("app-server --listen unix:// --managed-daemon", False)]
+)
+def test_a_server_behind_several_windows_has_no_pane(desk: Desk, tmux: Server, arguments: str, known: bool) -> None:
+    """Codex's background server was started in one pane and works for all: its hooks' pane is unknown, not that one."""
+    script = desk.folder / "codex"
+    script.write_text(f"import os\nos.system({desk.peer('x')!r})\n")
+    pane = tmux.run("new-window", "-d", "-P", "-F", "#{pane_id}", f"{PY} {script} {arguments}; exec cat")
+    origin = desk.origin("x")
+    assert (origin.agent, origin.role) == ("codex", Role.AGENT)
+    assert (origin.pane, origin.server) == ((pane, tmux.socket) if known else (None, None))
+
+
 def test_a_hidden_peers_pane_is_a_hint_only(desk: Desk, tmux: Server) -> None:
     """Where ancestry, session and terminal say nothing, the environment's pane is told as unverified and not used."""
     in_pane(tmux, f"TMUX_PANE=%77 {desk.orphan(desk.peer('x'))}")

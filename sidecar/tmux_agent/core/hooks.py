@@ -53,6 +53,8 @@ class HookCall(Struct, frozen=True, kw_only=True):
     # Of an agent that cannot be told "ask": what the policy asks about is put to a person while its JUDGE hook waits;
     # only what a rule or guardrail asks about by name, or also what nothing matched.
     holds: Literal["", "named", "any"] = ""
+    # A yes to this use when it was about to run, by name or by a person, answers the agent's own question, too.
+    joins: bool = False
     patience: float | None = None  # seconds that the agent lets a hook wait for a person; None: as long as it takes
     state: AgentState | None = None
     detail: str = ""

@@ -18,7 +18,7 @@ from .feeds import feed_of
 from .folders import Folders, folders_of
 from .guardrails import Protected
 from .judging_other import other
-from .model import Action, Command, File, Match, Risk, Shell, Tmux, Verdict
+from .model import Action, Command, File, Match, Patch, Risk, Shell, Tmux, Verdict
 from .reach import Miss, Reach
 from .rules import Rule, Touch
 from .rules_command import match_command, program_miss
@@ -55,6 +55,9 @@ class Judging:
             return [self._program(action)]
         if isinstance(action, File):
             return self._files(action)
+        if isinstance(action, Patch):
+            findings = [finding for change in action.changes for finding in self._files(change)]
+            return findings or [Finding("patch", (self.unmatched("changes no file that is known"),))]
         findings = other(self, action)
         if isinstance(action, Tmux) and action.argv:
             inner = self._run(action.argv, action.cwd or self.situation.worktree or None, in_shell=False)

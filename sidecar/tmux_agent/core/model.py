@@ -131,6 +131,17 @@ class File(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", ta
     overwrite: bool = False
 
 
+class Patch(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="patch", tag_field="type"):
+    """What an agent's patch tool does where one plain file action cannot say it: several files, a move, many places.
+
+    `text` is the patch as the agent applies it (core/patch.py), `changes` what it does to which file: each is judged.
+    """
+
+    text: str
+    changes: tuple[File, ...]
+    cwd: str
+
+
 class Tmux(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tmux", tag_field="type"):
     """Something done to tmux through us; `verb` is the method without its prefix (send_keys, create_pane, …)."""
 
@@ -182,7 +193,7 @@ class Tool(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tool", ta
     cwd: str = ""
 
 
-Action = Command | Shell | File | Tmux | Fetch | Mcp | Ask | Stage | Tool
+Action = Command | Shell | File | Patch | Tmux | Fetch | Mcp | Ask | Stage | Tool
 
 _canonical = msgspec.json.Encoder(order="sorted")
 

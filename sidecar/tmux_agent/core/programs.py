@@ -158,6 +158,14 @@ def agent_of(name: str, exe: str, argv: Sequence[str] = ()) -> str | None:
     return _AGENTS.get(base(script(argv)).partition(".")[0])
 
 
+def serves_others(agent: str, argv: Sequence[str]) -> bool:
+    """Whether an agent's process works for whichever of its windows asks, wherever those are.
+
+    Codex's background server (`codex app-server --listen unix://…`): what it starts has nothing of the pane it is for.
+    """
+    return agent == "codex" and "app-server" in argv[1:] and any(word.startswith("--listen") for word in argv[1:])
+
+
 def agent_mark(environ: Mapping[str, str]) -> str | None:
     """Name of the variable by which an environment shows that an agent made it; None for none."""
     return next((mark for mark in _AGENT_MARKS if environ.get(mark)), None)

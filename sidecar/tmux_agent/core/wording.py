@@ -9,7 +9,7 @@ import shlex
 
 import msgspec
 
-from .model import Action, Ask, Command, Fetch, File, Mcp, Shell, Stage, Tmux, Tool
+from .model import Action, Ask, Command, Fetch, File, Mcp, Patch, Shell, Stage, Tmux, Tool
 
 
 def tilde(path: str, home: str) -> str:
@@ -47,6 +47,8 @@ def one_line(action: Action, folder: str = "", home: str = "") -> str:
             return shlex.join(argv)
         case File():
             return file_line(action, folder, home)
+        case Patch(changes=changes):
+            return ", ".join(file_line(change, folder, home) for change in changes)
         case Tmux():
             return tmux_line(action)
         case Fetch(url=url, method=method):

@@ -22,8 +22,9 @@ from msgspec import Struct
 from ..core.errors import TmuxAgentError, Unavailable
 from ..services import places as places_
 from ..services.audit_log import AuditLog, database_head
-from .adapters import claude_setup
+from .adapters import claude_setup, codex_setup
 from .adapters.claude_setup import SETUP as CLAUDE
+from .adapters.codex_setup import SETUP as CODEX
 from .adapters.json_hooks import RELAY
 from .adapters.setups import Change, Setup
 from .settings_file import SettingsFile
@@ -185,6 +186,8 @@ def _agent(setup: Setup, environ: Mapping[str, str]) -> Iterator[Check]:
     yield _program(setup, program)
     if setup is CLAUDE:
         yield from _claude(claude_setup.settings(environ))
+    if setup is CODEX and ours:
+        yield from _codex(environ)
     yield _hooks(setup, wanted, ours)
 
 
@@ -226,6 +229,18 @@ def _claude(path: Path) -> Iterator[Check]:
         yield Check("hooks", "wrong", f'"disableAllHooks" in {path} switches them off', f"edit {path}")
     if _managed_only():
         yield Check("hooks", "wrong", f"{MANAGED} allows only its own hooks", "ask your administrator")
+
+
+def _codex(environ: Mapping[str, str]) -> Iterator[Check]:
+    """Codex passes over what nobody trusted, without a word."""
+    try:
+        left = codex_setup.untrusted(environ)
+    except (ValueError, TmuxAgentError) as why:
+        yield Check("hooks", "wrong", f"Codex's files cannot be read: {why}", "tmux-agent setup codex")
+        return
+    if left:
+        what = f"Codex runs none that is not trusted, and {len(left)} of ours are not: {left[0]}"
+        yield Check("hooks", "wrong", what, "start codex and choose: Trust all and continue")
 
 
 def _managed_only() -> bool:

@@ -13,6 +13,7 @@ ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
 # Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
 LONG = (1.5, 86_390.0)  # where the hook before a tool waits for a person
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
+PATIENCE["codex PermissionRequest"] = (1.5, 30.0)
 # What the hook before a tool is told where nobody judged. Codex has no "ask": silence leaves it to its own rules
 CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
 CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'
@@ -32,8 +33,8 @@ def from_state(name: bytes) -> bytes:
 
 
 def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
-    """The reply, however often the sidecar restarts meanwhile (a resend opens nothing new); b"" if it stays away."""
-    gone, deadline, runtime = time.monotonic(), time.monotonic() + wait, ENV.get(b"XDG_RUNTIME_DIR")
+    """The reply, however often it restarts meanwhile (a resend opens nothing new); b"" if it is away, b"gone" now."""
+    gone, deadline, runtime, end = time.monotonic(), time.monotonic() + wait, ENV.get(b"XDG_RUNTIME_DIR"), b""
     while time.monotonic() < gone + look:
         for path in (ENV.get(b"TMUX_AGENT_SOCKET"), runtime and runtime + b"/tmux-agent.sock", from_state(b"socket")):
             link, reply, began = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM), b"", time.monotonic()
@@ -41,6 +42,7 @@ def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
                 link.settimeout(max(0.01, deadline - began))
                 link.connect(path or b"/nowhere")
                 link.sendall(line)
+                end = b"gone"
                 while not reply.endswith(b"\n") and (more := link.recv(65536)):
                     reply += more
             except OSError as why:  # nobody there, or gone while we waited
@@ -49,14 +51,15 @@ def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
                 return reply
             gone = time.monotonic() if time.monotonic() > began + 1 else gone
         time.sleep(0.05)
-    return b""
+    return end
 
 
-def give_up(hook: str, why: str, configured: bytes = b"") -> None:
-    """Says why there is no answer and leaves the question to the agent's own dialog, or denies where so configured."""
+def give_up(hook: str, why: str, configured: bytes | None = None) -> None:
+    """Says why there is no answer, and asks or denies as configured; None: the sidecar, or nobody, had it in hand."""
     posix.write(2, f"tmux-agent: {why}\n".encode())
-    verdict = "deny" if configured == b"deny" else "ask"
-    if hook in FORMS and (verdict, hook) != ("ask", "codex PreToolUse"):  # else silence leaves the agent's own dialog
+    runs = hook == "codex PreToolUse"  # with silence, and knows no "ask": only what nobody had in hand is left to it
+    verdict = "deny" if configured == b"deny" or (runs and configured is None) else "ask"
+    if hook in FORMS and (verdict == "deny" or not runs):  # else silence leaves the agent's own dialog
         posix.write(1, f"{FORMS[hook] % (verdict, 'tmux-agent: ' + why)}\n".encode())
     posix._exit(0)
 
@@ -70,8 +73,10 @@ def main(agent: str, event: str) -> None:
     text = bytes(data).translate(CONTROLS).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     head = f'"agent":"{agent}","event":"{event}","relay_id":"{posix.urandom(16).hex()}","input":"'.encode()
     line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
-    if not (reply := ask_sidecar(line, *PATIENCE.get(event, (0.5, 5.0))).decode(errors="replace")):
-        give_up(hook, "the sidecar is away, start it with: tmux-agent sidecar start", from_state(b"on_unavailable"))
+    patience = PATIENCE.get(hook) or PATIENCE.get(event, (0.5, 5.0))
+    if (reply := ask_sidecar(line, *patience).decode(errors="replace")) in ("", "gone"):
+        configured = None if reply and agent == "codex" else from_state(b"on_unavailable")
+        give_up(hook, "the sidecar is away, start it with: tmux-agent sidecar start", configured)
     if '"result":{' not in reply:
         give_up(hook, "the sidecar did not judge this (unreadable input, or no answer in time): tmux-agent doctor")
     for file, name in ((1, '"stdout":"'), (2, '"stderr":"')):  # quotes in strings are escaped: no text has such a name

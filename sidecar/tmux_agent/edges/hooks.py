@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -25,15 +26,20 @@ from ..core.model import (
     Event,
     File,
     Origin,
+    Patch,
     Role,
     Shell,
     Verdict,
     digest,
 )
+from ..core.wording import one_line
 from ..services.system import System
 from ..services.wishes import Wish
-from .adapters import ADAPTERS
+from .adapters import ADAPTERS, Adapter
 from .shares import family
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 USES = 4096  # uses of tools that later hooks may name, the newest
 ORPHANED = 40.0  # seconds after a restart until a relay that has not come back is taken for gone (it looks for 30)
@@ -65,6 +71,8 @@ class Hooks:
         self._system = system
         self._uses: dict[tuple[str, str], str] = {}  # (owner, tool_use) → key of what was about to run
         self._waiting: dict[str, Waiting] = {}  # by request_id
+        # Key of what was about to run → the yes to it, by name or by a person, until the next hook of that use.
+        self._said: dict[str, Decision | Approval | None] = {}
         self._late: dict[str, str] = {}  # key of what was about to run → key of the approval that its hook gave up
 
     async def handle(self, params: p.HookEvent, origin: Origin, request_id: str) -> r.HookData:
@@ -80,17 +88,21 @@ class Hooks:
         session = self._system.agents.on_hook(call, origin)
         origin = replace(origin, session=session, role=Role.AGENT, why=f"a hook of {call.agent}", door="hook")
         await self._withdraw(call, owner)
-        reply = HookReply()
+        use = f"{owner} {call.key}"
+        said, reply, asks = self._said.pop(use, None), HookReply(), False
         if call.kind is HookKind.JUDGE:
             self._remember(owner, call)
-            decision = await self._judge(call, origin, request_id)
-            reply = adapter.answer_judgement(call, decision)
-            asks = _holds(call, decision)
-        else:
-            asks = call.kind is HookKind.ASK and call.action is not None
+            said = await self._judge(call, origin, request_id)
+            reply = adapter.answer_judgement(call, said)
+            asks = _holds(call, said)
+        elif call.kind is HookKind.ASK:
+            reply = _as_before(adapter, call, said)
+            asks = call.action is not None and not reply.stdout
         if asks:
-            approval = await self._ask(call, origin, request_id, f"{owner} {call.key}:{params.relay_id or request_id}")
-            reply = adapter.answer_approval(call, approval) if approval else reply
+            said = await self._ask(call, origin, request_id, f"{use}:{params.relay_id or request_id}")
+            reply = adapter.answer_approval(call, said) if said else reply
+        if call.joins and call.kind is HookKind.JUDGE and _is_yes(said):
+            _put(self._said, use, said)
         return r.HookData(stdout=reply.stdout, stderr=reply.stderr, exit_code=reply.exit_code)
 
     async def drop_orphans(self) -> None:
@@ -108,7 +120,8 @@ class Hooks:
             if call.action is not None:
                 return await self._system.guard.judge(Wish(action=call.action, origin=origin, request_id=request_id))
             if call.unreadable:
-                data = {"verdict": "ask", "rule": "unreadable", "reason": call.unreadable, "tool": call.tool[:256]}
+                told = "deny" if call.holds else "ask"
+                data = {"verdict": told, "rule": "unreadable", "reason": call.unreadable, "tool": call.tool[:256]}
                 event = Event(type="decision", request_id=request_id, origin=origin, data=data)
                 await self._system.journal.publish(event)
         except errors.Unavailable as why:
@@ -120,9 +133,7 @@ class Hooks:
     def _remember(self, owner: str, call: HookCall) -> None:
         """Later hooks name this use by its id alone, or with an input that the person's answer has changed."""
         if call.tool_use:
-            self._uses[owner, call.tool_use] = call.key
-            while len(self._uses) > USES:
-                del self._uses[next(iter(self._uses))]
+            _put(self._uses, (owner, call.tool_use), call.key)
 
     # --- the agent's own dialog is about to show ---
 
@@ -140,7 +151,9 @@ class Hooks:
             if known is None:
                 await self._system.approvals.open(await self._approval(call, origin, request_id, hook_key))
             approval = await self._settled(call, request_id, hook_key, waiting)
-            after = AgentState.WORKING
+            # The dialog of an agent that hides it while we wait shows now.
+            shows = call.patience is not None and approval.state is ApprovalState.WITHDRAWN
+            after = AgentState.WAITING if shows and call.kind is HookKind.ASK else AgentState.WORKING
         except (errors.LimitExceeded, errors.Unavailable):
             after = AgentState.WAITING
             return None  # the agent's own dialog is there for it
@@ -173,9 +186,7 @@ class Hooks:
             if call.kind is HookKind.ASK and waiting.hooks == 1:
                 await approvals.withdraw(request_id, "its hook may wait no longer: the agent's own dialog asks")
             elif call.kind is HookKind.JUDGE:
-                self._late[hook_key.rpartition(":")[0]] = approvals.get(request_id).hook_key or ""
-                while len(self._late) > USES:
-                    del self._late[next(iter(self._late))]
+                _put(self._late, hook_key.rpartition(":")[0], approvals.get(request_id).hook_key or "")
             return approvals.get(request_id)
         except asyncio.CancelledError:
             if waiting.hooks == 1 and not self._system.approvals.stopping:
@@ -246,6 +257,26 @@ def _holds(call: HookCall, decision: Decision | None) -> bool:
     return call.holds == "any" or (call.holds == "named" and decision.named)
 
 
+def _is_yes(said: Decision | Approval | None) -> bool:
+    if isinstance(said, Approval):
+        return said.state is ApprovalState.APPROVED
+    return said is not None and said.named and said.verdict is Verdict.ALLOW
+
+
+def _as_before(adapter: Adapter, call: HookCall, said: Decision | Approval | None) -> HookReply:
+    """The answer by the yes that this use got when it was about to run; empty where none counts."""
+    if not call.joins or said is None:
+        return HookReply()
+    return adapter.answer_approval(call, said) if isinstance(said, Approval) else adapter.answer_judgement(call, said)
+
+
+def _put(kept: dict[Key, Value], key: Key, value: Value) -> None:
+    """The newest stay."""
+    kept[key] = value
+    while len(kept) > USES:
+        del kept[next(iter(kept))]
+
+
 def _turn(hook_key: str) -> str:
     """ "owner session/helper:prompt" of "owner session/helper:prompt:digest:relay"."""
     return hook_key.rsplit(":", 2)[0]
@@ -260,6 +291,8 @@ def _words(call: HookCall) -> str:
             words = f"{verb} {path}"
         case Ask(prompt=prompt):
             words = prompt
+        case Patch() as patch:
+            words = one_line(patch)
         case _:
             words = call.tool
     return display.safe(words[:200])

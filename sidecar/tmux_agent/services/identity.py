@@ -16,6 +16,7 @@ import time
 import msgspec
 from msgspec import Struct
 
+from tmux_agent.core import programs
 from tmux_agent.core.errors import Forbidden
 from tmux_agent.core.model import Origin, Role
 from tmux_agent.services import terminals
@@ -205,6 +206,8 @@ class Identity:
         servers = {view.pid: view for view in self._servers.values()}
         under = next((servers[process.pid] for process in found.chain if process.pid in servers), None)
         view, pane = (self._servers[socket_pane[0]], socket_pane[1]) if socket_pane else (under, None)
+        if agent and agent_process and programs.serves_others(agent, self._table.argv(agent_process.pid)):
+            view = pane = None  # it was started in one, which says nothing of the one that it works for now
         return _Seen(found, agent, agent_process, view, pane, under)
 
     def _pane_of(self, found: Ancestry) -> tuple[str, str] | None:

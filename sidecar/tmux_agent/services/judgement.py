@@ -23,7 +23,7 @@ from ..core import config, policy_build
 from ..core.config import ConfigError
 from ..core.facts import Fact, HistoryFact, Key, Pins, key_of, seal
 from ..core.in_words import in_words
-from ..core.model import Action, Command, Decision, Grant, Match, Origin, Shell, Verdict
+from ..core.model import Action, Command, Decision, Grant, Match, Origin, Patch, Shell, Verdict
 from ..core.paths import inside
 from ..core.policy import examine
 from ..core.policy_build import Layer
@@ -431,6 +431,8 @@ def _unsettled(decision: Decision) -> Decision:
 
 
 def _kind(action: Action) -> str:
+    if isinstance(action, Patch):
+        return "file"  # for rules: it is file actions, each judged as such
     return str(action.__struct_config__.tag)
 
 

@@ -8,11 +8,26 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.edges.ui.scripted import DIFF, NOW, approval, shell, three
+from msgspec.structs import replace
+from tests.edges.ui.scripted import DIFF, NOW, approval, origin, shell, three
 
 from tmux_agent.core import display
-from tmux_agent.core.model import Ask, Command, Fetch, File, JudgedPart, Mcp, Risk, Shell, Stage, Tmux, Tool, Verdict
-from tmux_agent.edges.ui import highlight
+from tmux_agent.core.model import (
+    Ask,
+    Command,
+    Fetch,
+    File,
+    JudgedPart,
+    Mcp,
+    Patch,
+    Risk,
+    Shell,
+    Stage,
+    Tmux,
+    Tool,
+    Verdict,
+)
+from tmux_agent.edges.ui import highlight, words
 from tmux_agent.edges.ui.detail import FOLDED, Detail
 from tmux_agent.edges.ui.pages import split
 from tmux_agent.edges.ui.styles import Lines
@@ -26,6 +41,7 @@ ACTIONS = [
     File(verb="edit", path="/a/b.py", old_text="x", new_text="y"),
     File(verb="copy", path="/a", target="/b", overwrite=True),
     File(verb="delete", path="/a", recursive=True),
+    Patch(text="*** Begin Patch\n*** Delete File: a\n", changes=(File(verb="delete", path="a"),), cwd="/"),
     Tmux(verb="send_text", target="%3", text="make"),
     Fetch(url="https://example.org/x"),
     Mcp(server="db", tool="query", arguments={"sql": "drop table x"}),
@@ -57,6 +73,38 @@ def test_the_parts_are_aligned_with_their_risks() -> None:
     assert "  medium  npm ci        runs package scripts, reaches the network" in text
     assert "asks because  recursive delete  policy.yaml:41" in text
     assert "waits         as long as Claude's own dialog" in text
+
+
+def test_a_patch_is_shown_as_its_maker_applies_it() -> None:
+    """The whole of it, and each file as a part with its own risk; the list names the files."""
+    text = "*** Begin Patch\n*** Update File: a.py\n@@\n-x = 1\n+x = 2\n*** Delete File: b\n*** End Patch\n"
+    changes = (File(verb="edit", path="a.py", cwd="/r"), File(verb="delete", path="b", cwd="/r"))
+    parts = (
+        JudgedPart(source="edit /r/a.py", verdict=Verdict.ASK, risk=Risk.MEDIUM, reason="changes a file"),
+        JudgedPart(source="delete /r/b", verdict=Verdict.ASK, risk=Risk.HIGH, reason="removes a file"),
+    )
+    asked = approval(Patch(text=text, changes=changes, cwd="/r"), origin=origin("codex"), parts=parts)
+    shown_ = said(Detail(asked, 96, Lines(True), None).view(FOLDED, 30, NOW))
+    for line in (*text.splitlines(), "Codex wants to patch", "high    delete /r/b", "as long as Codex waits"):
+        assert line in shown_
+    assert "edit a.py, delete b" in said([words.summary(asked, 96)])
+
+
+def test_what_the_agent_says_is_told_as_its_own_words() -> None:
+    """Its reason stands apart from ours, is never long, and hides nothing of the command."""
+    asked = approval(Shell(text="ls /", cwd="/"), preview="need it " * 60 + "\x1b[2J")
+    shown_ = said(Detail(asked, 96, Lines(True), None).view(FOLDED, 20, NOW))
+    assert "it says       need it" in shown_
+    assert "ls /" in shown_
+    assert "\x1b" not in shown_
+    assert shown_.count("need it") < 30
+
+
+def test_an_unknown_pane_is_said() -> None:
+    """Nothing is guessed where a hook's pane cannot be told."""
+    who = origin("codex", place="", door="hook")
+    asked = approval(Shell(text="ls", cwd="/"), origin=replace(who, pane=None))
+    assert "pane unknown" in said(Detail(asked, 120, Lines(True), None).head())
 
 
 def test_a_long_command_shows_beginning_length_and_end() -> None:

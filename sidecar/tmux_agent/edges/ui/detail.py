@@ -24,6 +24,7 @@ from tmux_agent.core.model import (
     File,
     JudgedPart,
     Mcp,
+    Patch,
     Plan,
     Shell,
     Stage,
@@ -56,6 +57,8 @@ def blocks(action: Action, preview: str, folder: str) -> list[Block]:
             return given + ([(f"stdin:\n{stdin}", "plain")] if stdin is not None else [])
         case File():
             return file_blocks(action, preview, folder)
+        case Patch(text=text, changes=changes):
+            return [(text.removesuffix("\n"), f"diff:{changes[0].path if len(changes) == 1 else ''}")]
         case Tmux():
             return [
                 (action_words.tmux_line(action), "plain"),
@@ -127,7 +130,7 @@ class Detail:
             where = [("class:faint", "   in "), *literal(words.tilde(folder))]
         facts = [f"worktree {origin.branch}"] if origin.branch else []
         pane = " ".join(filter(None, [origin.place, origin.pane]))
-        facts += [f"pane {pane}"] if pane else []
+        facts += [f"pane {pane}"] if pane else ["pane unknown"] if origin.door == "hook" else []
         if facts:
             where += literal(f"   ({', '.join(facts)})", "class:faint")
         if self.approval.kind == "question":
@@ -203,14 +206,22 @@ class Detail:
         said = "" if short is None else (short or name) if self._narrow else name
         return ("class:label", f"{said:<{self._labels}}")
 
-    def foot(self, now: datetime) -> list[Line]:
-        """Why it asks, its plan, until when."""
+    def _reasons(self, room: int) -> list[Line]:
+        """Why the policy asks, and what the agent gives as its reason."""
         approval = self.approval
         out: list[Line] = []
-        room = self.width - self._labels
         if approval.reason and not any(part.reason == approval.reason for part in approval.parts):
             reason = wrap_words(approval.reason, room)
             out += [[self._label("because", "" if at == 0 else None), *line] for at, line in enumerate(reason[:4])]
+        if approval.preview and not isinstance(approval.action, File):
+            says = wrap_words(approval.preview.replace("\n", ", "), room)
+            out += [[self._label("it says", "says" if at == 0 else None), *line] for at, line in enumerate(says[:2])]
+        return out
+
+    def foot(self, now: datetime) -> list[Line]:
+        """Why it asks, its plan, until when."""
+        approval = self.approval
+        out = self._reasons(self.width - self._labels)
         if approval.rule and approval.kind != "question":
             rule: Line = [("", "no rule knows it")]
             if approval.rule != "unmatched":

@@ -88,7 +88,7 @@ def diff(text: str, path: str) -> Line:
     for at, line in enumerate(text.split("\n")):
         if at:
             out.append(("", "\n"))
-        if line.startswith(("+++ ", "--- ", "diff ", "index ")):
+        if line.startswith(("+++ ", "--- ", "diff ", "index ", "*** ")):
             out.extend(shown(line, "class:faint"))
         elif line.startswith("@@"):
             out.extend(shown(line, "class:hunk"))

@@ -21,6 +21,7 @@ from tmux_agent.core.model import (
     File,
     Mcp,
     Origin,
+    Patch,
     Risk,
     Shell,
     Stage,
@@ -108,6 +109,8 @@ def verb(approval: Approval) -> str:
             return "asks tmux-agent to run" if ours else "wants to run"
         case File(verb=name):
             return f"asks tmux-agent to {name}" if ours else f"wants to {name}"
+        case Patch():
+            return "wants to patch"
         case Fetch():
             return "wants to fetch"
         case Mcp() | Tool():
@@ -151,7 +154,8 @@ def waits(approval: Approval, now: datetime) -> tuple[str, Line]:
         then = ("class:faint", f"  {_THEN[approval.on_timeout]}")
         return "expires in", [("class:warn" if left < 60 else "", display.ago(left)), then]
     if approval.kind == "hook":
-        return "waits", [("", f"as long as {display.safe(person(approval.origin))}'s own dialog")]
+        its_own = "'s own dialog" if approval.origin.agent == "claude" else " waits"  # no other shows it meanwhile
+        return "waits", [("", f"as long as {display.safe(person(approval.origin))}{its_own}")]
     return "waits", [("", "until somebody answers")]
 
 

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 
 from ...core.errors import InvalidParams
 from ..adapters.claude_setup import SETUP as CLAUDE
+from ..adapters.codex_setup import SETUP as CODEX
 from ..adapters.setups import Change, Setup
 
-SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE,)}
+SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX)}
 ALL = "all"
 
 

@@ -1,0 +1,202 @@
+"""Codex CLI: its hooks' JSON read into a HookCall, our answers written as it takes them. Tried with 0.169.0.
+
+Owns Codex's names and forms (docs/agents.md). Pure. Lenient with what it does not know, strict with what it judges by.
+Codex runs a tool whenever the hook before it fails, says "ask" or "allow", or adds a member it does not know: so that
+hook is told "deny" or nothing, what cannot be read is denied, and what asks is held while a person answers. Never
+raises. Must not own: decisions, waiting, states that outlive a call (edges/hooks.py, services/agents.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ...core import display, hooks, patch
+from ...core.hooks import HookCall, HookKind, HookReply
+from ...core.model import Action, AgentState, Approval, ApprovalState, Decision, Mcp, Shell, Tool, Verdict
+
+AGENT = "codex"
+PATIENCE = 25.0  # seconds; its JavaScript tool goes on after 31 without the call, and would run it after the turn
+TEXT = 2000  # characters of a reason
+DETAIL = 200
+NETWORK = "network-access "  # how the reason begins where a program that runs already wants to reach the network
+
+
+class Told(Struct, frozen=True):
+    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
+
+    kind: HookKind
+    state: AgentState | None = None
+    withdraw: Literal["", "over", "turn", "before", "session"] = ""
+    detail: str = ""  # the member that says more
+
+
+EVENTS = {
+    "PreToolUse": Told(HookKind.JUDGE, AgentState.WORKING, detail="tool_name"),
+    "PermissionRequest": Told(HookKind.ASK, AgentState.WAITING, detail="tool_name"),
+    "PostToolUse": Told(HookKind.STATE, AgentState.WORKING, "over"),
+    "UserPromptSubmit": Told(HookKind.STATE, AgentState.WORKING, "before"),
+    "Stop": Told(HookKind.STATE, AgentState.DONE, "turn", "last_assistant_message"),
+    "Interrupt": Told(HookKind.STATE, AgentState.IDLE, "turn"),
+    "SessionStart": Told(HookKind.STATE, AgentState.IDLE),
+    "SessionEnd": Told(HookKind.STATE, None, "session", "reason"),
+}
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+class _Common(Struct, frozen=True):
+    """What every event may carry. Anything else is ignored."""
+
+    session_id: str = ""
+    turn_id: str = ""
+    agent_id: str = ""
+    cwd: str = ""
+    permission_mode: str = ""
+    tool_name: str = ""
+    tool_use_id: str = ""
+    tool_input: dict[str, Any] = {}
+
+
+def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
+    """One call of Codex's hook `event`, with what it wrote to the hook's stdin, decoded or not. Never raises."""
+    told = EVENTS.get(event, Told(HookKind.STATE))
+    try:
+        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
+        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
+        unreadable = f"the hook's input cannot be read: {why}"
+        return HookCall(agent=AGENT, event=event, kind=told.kind, holds="named", unreadable=unreadable)
+    key = _key(common)
+    reason = common.tool_input.get("description") if _runs(common.tool_name) else None
+    call = HookCall(
+        agent=AGENT,
+        event=event,
+        kind=told.kind,
+        session=common.session_id[: hooks.KEY_PART],
+        subagent=common.agent_id[: hooks.KEY_PART],
+        prompt=common.turn_id[: hooks.KEY_PART],
+        tool=common.tool_name,
+        tool_use=common.tool_use_id[: hooks.KEY_PART],
+        tool_input=common.tool_input,
+        cwd=common.cwd,
+        mode=common.permission_mode,
+        key=key,
+        over=((common.tool_use_id, key),) if told.withdraw == "over" else (),
+        withdraw=told.withdraw,
+        holds="named",
+        joins=not str(reason or "").startswith(NETWORK),
+        patience=PATIENCE,
+        state=None if event == "SessionStart" and raw.get("source") == "compact" else told.state,
+        detail=_line(raw.get(told.detail)),
+        preview=_line(reason),
+        ended=event == "SessionEnd",
+    )
+    return call if told.kind is HookKind.STATE else _with_action(call)
+
+
+def _runs(tool: str) -> bool:
+    """Whether a tool's input is a text in `command`, which Codex may give a reason of its own beside it."""
+    return tool in ("Bash", "apply_patch")
+
+
+def _key(common: _Common) -> str:
+    """The same for all hooks of one use: before Codex asks it adds a reason, and cuts the last newline of a patch."""
+    given: Any = common.tool_input
+    if _runs(common.tool_name):
+        command = given.get("command")
+        given = command.removesuffix("\n") if isinstance(command, str) else given
+    return hooks.key(common.session_id, common.agent_id, common.turn_id, common.tool_name, given)
+
+
+def _line(value: Any) -> str:
+    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
+
+
+def _with_action(call: HookCall) -> HookCall:
+    """The call with the action it is about, or with why there is none."""
+    try:
+        if not call.tool or not os.path.isabs(call.cwd):
+            raise ValueError("tool_name or cwd is missing")
+        action = _action(call.tool, call.tool_input, call.cwd)
+    except ValueError as why:
+        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
+    return msgspec.structs.replace(call, action=action)
+
+
+def _action(tool: str, given: dict[str, Any], cwd: str) -> Action:
+    """What a use of a tool is. Raises ValueError where it does not fit."""
+    if _runs(tool):
+        text = msgspec.convert(given.get("command"), str)
+        if tool == "apply_patch":
+            return patch.read(text, cwd)
+        return patch.typed(text, cwd) or Shell(text=text, cwd=cwd)
+    if tool.startswith("mcp__"):
+        server, _, name = tool.removeprefix("mcp__").partition("__")
+        return Mcp(server=server, tool=name, arguments=given)
+    return Tool(name=tool, arguments=given, cwd=cwd)
+
+
+# --- answering ---------------------------------------------------------------------------------------
+
+
+def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
+    """What a hook is told where no person is asked; `decision` None: the call is unreadable.
+
+    What a rule or a grant allows by name is allowed where Codex asks, too. What nothing matched is Codex's own to ask.
+    """
+    if decision is None:
+        return _deny(call, call.unreadable) if call.kind is HookKind.JUDGE else HookReply()
+    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
+    if decision.verdict is Verdict.DENY:
+        return _deny(call, f"denied by {why}")
+    if not decision.named:
+        return HookReply()
+    if decision.verdict is Verdict.ASK:
+        return _deny(call, f"a person has to say yes and cannot be asked now, see: tmux-agent doctor ({why})")
+    return _allow(call)
+
+
+def answer_approval(call: HookCall, approval: Approval) -> HookReply:
+    """What a hook is told that waited for a person. The hook before a tool lets it run with silence, so it says no
+    wherever there is no yes; where Codex asks, silence leaves it to Codex's own dialog."""
+    comment = approval.answer.comment if approval.answer else ""
+    if approval.state is ApprovalState.DENIED:
+        return _deny(call, f"a person said no{': ' + comment if comment else ''}")
+    if approval.state is ApprovalState.APPROVED:
+        return _allow(call) if approval.action == call.action else _changed(call, approval.action)
+    if call.kind is not HookKind.JUDGE:
+        return HookReply()
+    if approval.state is ApprovalState.PENDING:
+        return _deny(call, "a person has not answered yet; it waits in the popup: run the very same again")
+    return _deny(call, f"nobody said yes: {approval.note or approval.state.value}")
+
+
+def _changed(call: HookCall, action: Action) -> HookReply:
+    """A person wants something else to run; only the hook before a tool can hand that over, and only shell text."""
+    if not isinstance(action, Shell) or not isinstance(call.action, Shell):
+        return _deny(call, "a person said yes to an edit, which Codex takes only for commands: do it another way")
+    if call.kind is HookKind.JUDGE and action == msgspec.structs.replace(call.action, text=action.text):
+        return _output(call, {"permissionDecision": "allow", "updatedInput": {"command": action.text}})
+    return _deny(call, f"a person wants this to run instead: {action.text}")
+
+
+def _allow(call: HookCall) -> HookReply:
+    return HookReply() if call.kind is HookKind.JUDGE else _output(call, {"decision": {"behavior": "allow"}})
+
+
+def _deny(call: HookCall, why: str) -> HookReply:
+    said = display.safe(f"tmux-agent: {why}"[:TEXT])
+    if call.kind is HookKind.JUDGE:
+        return _output(call, {"permissionDecision": "deny", "permissionDecisionReason": said})
+    return _output(call, {"decision": {"behavior": "deny", "message": said}})
+
+
+def _output(call: HookCall, members: dict[str, Any]) -> HookReply:
+    """Exactly these members: with one more Codex would take the hook for failed, and run the tool."""
+    return HookReply(json.dumps({"hookSpecificOutput": {"hookEventName": call.event, **members}}) + "\n")
