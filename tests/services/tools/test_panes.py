@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.plugin.serving import Events, serving
 from tests.plugin.terminal import Server
+from tests.sidecar import until
 
 from tmux_agent.core import errors
 from tmux_agent.core.model import Tmux
@@ -33,15 +34,11 @@ async def connected(tmux: Server) -> AsyncIterator[tuple[TmuxServer, Events]]:
         yield server, events
 
 
-def wait_channel(tmux: Server, name: str) -> None:
-    tmux.run("wait-for", name)
-
-
 def start(tmux: Server, script: str) -> str:
     """A pane in a window of its own that runs `script`; returns its id once it has signalled `ready`."""
     full = f"{script.replace('READY', f'{tmux.tmux} -S {tmux.socket} wait-for -S ready')}"
     pane = tmux.run("new-window", "-d", "-P", "-F", "#{pane_id}", "-t", "main:", "/bin/sh", "-c", full)
-    wait_channel(tmux, "ready")
+    tmux.run("wait-for", "ready")
     return pane
 
 
@@ -128,9 +125,9 @@ def test_pane_that_takes_no_typing_is_refused(tmux: Server, prepare: tuple[str, 
 
 def test_dead_pane_is_refused(tmux: Server) -> None:
     """A pane whose program has ended takes no typing."""
-    tmux.run("set-option", "-g", "remain-on-exit", "on", ";", "set-hook", "-g", "pane-died", "wait-for -S died")
+    tmux.run("set-option", "-g", "remain-on-exit", "on")
     pane = tmux.run("new-window", "-d", "-P", "-F", "#{pane_id}", "-t", "main:", "true")
-    wait_channel(tmux, "died")
+    until(lambda: tmux.run("display-message", "-p", "-t", pane, "#{pane_dead}") == "1")
 
     async def main() -> None:
         async with connected(tmux) as (server, _):
