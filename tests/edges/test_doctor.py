@@ -11,6 +11,7 @@ import pytest
 from tmux_agent import cli
 from tmux_agent.core.errors import Forbidden, Unavailable
 from tmux_agent.edges import doctor
+from tmux_agent.edges.adapters import codex_setup
 from tmux_agent.edges.doctor import Check
 
 HEALTH: dict[str, Any] = {
@@ -148,6 +149,22 @@ def test_hooks(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pat
     settings.write_text(text)
     doctor.MANAGED.write_text('{"allowManagedHooksOnly": true}')
     assert marks(found(capsys)["hooks"]) == ["wrong", "ok"]
+
+
+def test_hooks_of_codex(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It passes over what nobody trusted, so that is wrong; without it and without our hooks it is not spoken of."""
+    assert "codex" not in found(capsys)
+    program(programs, "codex", "codex-cli 0.169.0")
+    assert marks(found(capsys)["codex"]) == ["ok"]
+    cli.main(["setup", "codex", "--yes"])  # that codex is none, so nothing is trusted
+    hooks = tmp_path / "home" / ".codex" / "hooks.json"
+    assert any("Codex runs none that is not trusted" in check.what for check in found(capsys)["hooks"])
+    config = hooks.with_name("config.toml")
+    keys = codex_setup.keys(hooks.read_text(), hooks)
+    config.write_text(config.read_text() + "".join(f'[hooks.state."{key}"]\ntrusted_hash = "x"\n' for key in keys))
+    assert marks(found(capsys)["hooks"])[1:] == ["ok"]
+    config.write_text("]")
+    assert "config.toml cannot be used" in found(capsys)["hooks"][1].what
 
 
 def test_a_broken_audit_log(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

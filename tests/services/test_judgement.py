@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tmux_agent.core.facts import pin
-from tmux_agent.core.model import File, Origin, Role, Shell, Stage, Verdict
+from tmux_agent.core.model import Decision, File, Origin, Patch, Role, Shell, Stage, Verdict
 from tmux_agent.core.settings import Notify
 from tmux_agent.services import judgement
 from tmux_agent.services.grants import Grants
@@ -149,6 +149,27 @@ def test_nobody_writes_what_decides(place: Place) -> None:
     ):
         action = File(verb="write", path=str(path), content="x")
         assert place.judgement.judge(action, place.origin).decision.verdict is Verdict.DENY
+
+
+def test_a_patch_is_judged_by_each_of_its_files(place: Place) -> None:
+    """The strictest file decides, rules of files and of their kind speak of it, and it is never empty."""
+    place.policy("rules:\n- {name: may, when: {file: [write, edit, delete], path: ['**/a', '**/b']}, verdict: allow}\n")
+    assert place.judgement.load() == ()
+    cwd = str(place.tree)
+
+    def verdict(*paths: str) -> Decision:
+        changes = tuple(File(verb="write", path=path, cwd=cwd) for path in paths)
+        return place.judgement.judge(Patch(text="", changes=changes, cwd=cwd), place.origin).decision
+
+    assert verdict("a", "b").verdict is Verdict.ALLOW
+    assert verdict("a", "c").verdict is Verdict.ASK
+    denied = verdict("a", "b", str(place.config / "policy.yaml"))
+    assert denied.verdict is Verdict.DENY
+    assert [part.verdict for part in denied.parts] == [Verdict.ALLOW, Verdict.ALLOW, Verdict.DENY]
+    assert verdict().verdict is Verdict.ASK
+    place.policy("rules:\n- {name: none, when: {kind: file}, verdict: deny}\n")
+    assert place.judgement.load() == ()
+    assert verdict("a").verdict is Verdict.DENY
 
 
 def test_a_rule_with_for_runs_out(place: Place) -> None:

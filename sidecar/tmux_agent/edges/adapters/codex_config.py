@@ -15,7 +15,8 @@ MARK = "# by tmux-agent: hooks run below their own pane"
 SETTING = f"daemon_auto_start = false  {MARK}\n"
 TABLE = f"[features]  {MARK}\n"
 _FEATURES = re.compile(r"^[ \t]*\[[ \t]*features[ \t]*\][ \t]*(#[^\n]*)?\n", re.MULTILINE)
-_STATES = re.compile(r"(\n|\A)\[hooks\.state\]\n(?=\n*(\[|\Z))")
+_BLANK = r"(?:^\n)?^"  # Codex writes a blank line before a table
+_STATES = re.compile(rf"{_BLANK}\[hooks\.state\]\n(?=\n*(\[|\Z))", re.MULTILINE)
 
 
 def read(text: str) -> dict[str, Any]:
@@ -46,7 +47,8 @@ def without_us(text: str, keys: Collection[str]) -> str:
     before, changed = read(text), text
     for key in keys:
         header = re.escape(f'[hooks.state."{key}"]')
-        changed = re.sub(rf"(\n|\A){header}\n(trusted_hash = \"[^\"\n]*\"\n)+", "", changed, count=1)
+        record = re.compile(rf"{_BLANK}{header}\n(trusted_hash = \"[^\"\n]*\"\n)+", re.MULTILINE)
+        changed = record.sub("", changed, count=1)
     if keys and not trusted(changed):
         changed = _STATES.sub("", changed, count=1)
     for ours in (f"\n{TABLE}{SETTING}", f"{TABLE}{SETTING}", SETTING):
