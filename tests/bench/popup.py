@@ -9,7 +9,7 @@ import psutil
 from tests.bench.world import Row, World, against, middle
 from tests.plugin.terminal import Terminal
 
-from tmux_agent.edges.verbs import setup
+from tmux_agent.edges import hook_command
 
 PREFIX = "\x02"
 FLOOR = "import sys; print('FLOORPAINT', flush=True); sys.stdin.readline()"
@@ -25,7 +25,7 @@ def rows(quick: bool) -> list[Row]:
     with World(tmux=True) as world, world.asker() as asker:
         assert world.tmux
         # The sidecar's own popups are as large, and start their program without a shell, too.
-        floor = ("display-popup", "-E", "-w", "90%", "-h", "80%", setup.interpreter(), "-I", "-S", "-c", FLOOR)
+        floor = ("display-popup", "-E", "-w", "90%", "-h", "80%", hook_command.interpreter(), "-I", "-S", "-c", FLOOR)
         world.tmux.run("bind-key", "B", *floor)
         terminal = world.tmux.attach(columns=120, rows=40)
         for prompt in (FIRST, SECOND):
