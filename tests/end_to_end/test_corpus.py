@@ -7,6 +7,7 @@ text {root} stands for the case's project folder.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -51,7 +52,9 @@ def placed(cases: list[dict[str, Any]], builder: ModuleType, root: Path) -> Iter
         folder = root / case.get("cwd", "project")
         if setup := case.get("setup"):
             if setup not in variants:
-                variants[setup] = builder.variant(root, str(len(variants)), setup)
+                name = hashlib.sha256(setup.encode()).hexdigest()[:16]
+                known = root / "variants" / name / "project"
+                variants[setup] = known if known.exists() else builder.variant(root, name, setup)
             folder = variants[setup]
         line: dict[str, Any] = {"id": case["id"], "cwd": str(folder)}
         if "shell" in case:

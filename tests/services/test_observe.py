@@ -443,3 +443,49 @@ def test_git_reads_no_setting_that_we_do_not(tmp_path: Path, text: str) -> None:
     if result.returncode == 0 and ours is not None:
         keys = [entry.split("\n", 1)[0].lower() for entry in result.stdout.decode().split("\0") if entry]
         assert [key for key, _ in ours.pairs] == keys
+
+
+# --- settings that tell ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (".git/config", '[remote "o"]\n\turl = https://a:b@example.org/x\n', True),
+        (".git/config", "# https://a:b@example.org/x\n", True),
+        (".git/config", '[url "https://a:b@example.org/"]\n\tinsteadOf = x:\n', True),
+        (".git/config", '[remote "o"]\n\turl = https://ghp_0123@example.org/x\n', True),
+        (".git/config", "[http]\n\textraHeader = Authorization: Basic eA==\n", True),
+        (".git/config", "[broken\n password = x\n", True),
+        (".git/config", '[remote "o"]\n\turl = ssh://git@example.org:22/x\n', False),
+        (".git/config~", "[x]\n\ttoken = y\n", True),
+        (".git/modules/a/config", "[x]\n\ttoken = y\n", True),
+        (".git/worktrees/a/config.worktree", "[x]\n\ttoken = y\n", True),
+        (".gitconfig.local", "[x]\n\ttoken = y\n", True),
+        ("src/config.py", "token = y\n", False),
+    ],
+)
+def test_settings_of_git_that_tell(tree: Path, name: str, text: str, told: bool) -> None:
+    """A password in a file of git's settings is seen by who asks for the file, and by who asks for all beneath."""
+    path = tree / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    keys = (facts.PathKey(str(path)), facts.TreeKey(str(tree)))
+    found = observer(tree.parent).gather(keys)
+    file, beneath = found[keys[0]], found[keys[1]]
+    assert isinstance(file, facts.PathFact)
+    assert isinstance(beneath, facts.TreeFact)
+    assert file.tells is told
+    assert (name in {danger.path for danger in beneath.dangers if danger.kind == "secret"}) is told
+
+
+def test_settings_that_tell_by_now(tree: Path) -> None:
+    """A token that is written into the same file later is seen although the folder has not changed."""
+    look, key = observer(tree.parent), facts.TreeKey(str(tree))
+    for folder, _, files in os.walk(tree):
+        for name in (*files, "."):
+            os.utime(os.path.join(folder, name), (1, 1))
+    assert not [d for d in look.gather([key])[key].dangers if d.kind == "secret"]  # type: ignore[union-attr]
+    with (tree / ".git" / "config").open("a") as file:
+        file.write("[x]\n\ttoken = y\n")
+    assert [d.path for d in look.gather([key])[key].dangers if d.kind == "secret"] == [".git/config"]  # type: ignore[union-attr]

@@ -30,7 +30,8 @@ class PathFact(Struct, frozen=True):
 
     `parent` is the real folder that holds the entry itself and `link` says that the entry is a symbolic link. `kind`
     is of what the link leads to. `magic`: the way went through /proc or /dev, where names mean other things to other
-    processes; or it could not be told (too many links, no permission).
+    processes; or it could not be told (too many links, no permission). `tells`: it is a file of git's settings that
+    holds a password or token.
     """
 
     real: str
@@ -39,6 +40,7 @@ class PathFact(Struct, frozen=True):
     link: bool = False
     links: int = 1  # hard links of a regular file
     magic: bool = False
+    tells: bool = False
 
 
 class GlobKey(Struct, frozen=True, tag="glob"):

@@ -314,10 +314,10 @@ class Judging:
         return matches
 
     def _is_secret_file(self, touch: Touch) -> bool:
-        if not (self.reach.is_secret(touch.real) or self.reach.is_secret(paths.normal(touch.path))):
-            return False
         fact = self.look.path(touch.path)
-        return fact is not None and fact.kind in ("file", "other")
+        if fact is None or fact.kind not in ("file", "other"):
+            return False
+        return fact.tells or self.reach.is_secret(touch.real) or self.reach.is_secret(paths.normal(touch.path))
 
     def _is_far_removal(self, call: Invocation) -> bool:
         words = [word for word in call.args if isinstance(word, str)]

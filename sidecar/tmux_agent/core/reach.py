@@ -104,7 +104,13 @@ class Reach:
         return None
 
     def is_secret(self, path: str) -> bool:
-        return path in self.secrets
+        """Whether the name of the file, or of a folder between it and its root, says so. `path` is normal."""
+        return path in self.secrets or self.secrets.beneath(self._in_root(path))
+
+    def _in_root(self, path: str) -> str:
+        """The path as seen from the innermost root around it; "" outside of all."""
+        around = [root for root in self.roots if paths.inside(path, (root,))]
+        return path[len(max(around, key=len)) :].lstrip("/") if around else ""
 
     def _placed(self, path: str, fact: PathFact) -> Miss | None:
         if fact.magic:
@@ -118,7 +124,7 @@ class Reach:
     def _secret(self, path: str, fact: PathFact) -> Miss | None:
         if fact.kind == "folder":
             return None
-        if fact.real in self.secrets or paths.normal(path) in self.secrets:
+        if fact.tells or self.is_secret(fact.real) or self.is_secret(paths.normal(path)):
             return Miss(f"{path} holds secrets", 3)
         return None
 
@@ -147,6 +153,8 @@ class Reach:
         if narrow.split and any(danger.kind == "link" for danger in tree.dangers):
             # A piece of a name that falls apart could lead through a link.
             narrow = msgspec.structs.replace(narrow, through_links=True)
+        if narrow.contents and tree.files and self.secrets.beneath(f"{self._in_root(start)}/?"):
+            return Miss(f"{start} holds secrets", 3)
         for danger in tree.dangers:
             miss = self._reached(start, danger, narrow)
             if miss is not None:
@@ -168,11 +176,11 @@ class Reach:
         if danger.kind == "link":
             if not narrow.follow or not self._is_printed(where, narrow, "links"):
                 return None
-            safe = paths.inside(danger.target, self.roots) and danger.target not in self.secrets
+            safe = paths.inside(danger.target, self.roots) and not self.is_secret(danger.target)
             fact = self.look.path(danger.target) if safe else None
             if safe and fact is None:
                 return PENDING
-            safe = fact is not None and fact.kind == "file" and not fact.magic
+            safe = fact is not None and fact.kind == "file" and not (fact.magic or fact.tells)
             return None if safe else Miss(f"{where} leads to {danger.target}", 2)
         if not narrow.contents:
             return None
@@ -184,7 +192,7 @@ class Reach:
         """True where the pieces of a name with blanks are plain names in the same folder again, none of them secret."""
         if not _PLAIN_PIECES.fullmatch(path) or ".." in path:
             return False
-        return not any(f"/{piece}" in self.secrets for piece in path.rstrip("/").split(" "))
+        return not any(f"/{p}" in self.secrets or self.secrets.beneath(p) for p in path.rstrip("/").split(" "))
 
     def _is_printed(self, where: str, narrow: Narrow, kind: str) -> bool:
         """False only where the names come from git and this one is not among those that it tracks."""

@@ -100,7 +100,8 @@ def tracked(data: bytes | None, secrets: Secrets, top: str, hash_bytes: int = 20
                 links.append(path)
             if _ODD.search(path):
                 odd.append(path)
-            if mode != _GITLINK and (f"{top}/{path}" in secrets if near[folder] else secrets.by_name(name)):
+            known = f"{top}/{path}" in secrets if near[folder] else secrets.by_name(name)
+            if mode != _GITLINK and (known or secrets.beneath(path)):
                 found.append(path)
     except (ValueError, IndexError, struct.error):
         return _UNKNOWN

@@ -163,6 +163,7 @@ class Walk:
             folder, _, name = path.rpartition("/")
             place = f"{self._top}/{folder}"
             known = f"{self._top}/{path}" in self._secrets if self._secrets.near(place) else self._secrets.by_name(name)
+            known = known or self._secrets.beneath(path)
             if len(self._known) < 100_000:
                 self._known[path] = known
         return known

@@ -17,6 +17,8 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from ..core import facts as f
 from ..core import globs
 from ..core.paths import Secrets
@@ -24,6 +26,7 @@ from .moment import Moment
 from .observe_detours import Detours, swapped
 from .observe_git import Repositories
 from .observe_history import Histories
+from .observe_settings import holds_secrets, may_tell
 from .observe_tree import Trees
 
 _LINKS = 40  # as the kernel's ELOOP
@@ -81,6 +84,14 @@ def follow(path: str, lstat: Callable[[str], os.stat_result] = os.lstat) -> f.Pa
     return f.PathFact(real or "/", kind, parent, is_link, info.st_nlink if kind == "file" else 1, magic)
 
 
+def _path(path: str, moment: Moment) -> f.PathFact:
+    fact = follow(path, moment.lstat)
+    if fact.kind != "file" or not may_tell(fact.real):
+        return fact
+    moment.stamp(fact.real)
+    return msgspec.structs.replace(fact, tells=holds_secrets(fact.real))
+
+
 def _components(path: str) -> list[str]:
     """Components in reverse, without empty ones and dots."""
     return [part for part in reversed(path.split("/")) if part and part != "."]
@@ -110,7 +121,7 @@ class Observer:
         self._detours = Detours()
         self.histories = Histories(secrets, self._git, background=background)
         self._look: dict[type, Callable[[Any, Moment], f.Fact]] = {
-            f.PathKey: lambda key, moment: follow(key.path, moment.lstat),
+            f.PathKey: lambda key, moment: _path(key.path, moment),
             f.ProgramKey: lambda key, moment: self.program(key.name, moment),
             f.RepoKey: lambda key, moment: self._repositories.look(follow(key.folder, moment.lstat).real, moment),
             f.TreeKey: lambda key, moment: self._trees.look(key.path, moment),

@@ -17,6 +17,7 @@ from ..core.paths import Secrets, inside
 from .git_config import Settings, parse
 from .git_index import gitlinks, tracked
 from .moment import Moment, Stamp, is_settled, stamp
+from .observe_settings import tells
 
 _CONFIG_LIMIT = 1 << 20
 _CACHED = 256
@@ -52,10 +53,6 @@ _NAMES_FILE = re.compile(
     r"blame\.ignorerevsfile|core\.(excludesfile|attributesfile)|mailmap\.file|diff\.orderfile|(.*\.)?fsck\.skiplist"
 )
 _SIGNED = re.compile(r"%G|%\(\*?signature")
-_TELLING_KEY = re.compile(r"(password|passwd|secret|token|extraheader|smtppass|apikey)", re.IGNORECASE)
-_TELLING_VALUE = re.compile(
-    r"://[^/\s:@]*:[^/\s@]+@|://(gh[pousr]_|github_pat_|glpat-|x-access-token)[^/\s@]*@", re.IGNORECASE
-)
 
 
 class Repositories:
@@ -266,9 +263,7 @@ class _Reading:
             self._note_telling(settings)
 
     def _note_telling(self, settings: Settings) -> None:
-        self._tells = self._tells or any(
-            (_TELLING_KEY.search(key) and value) or _TELLING_VALUE.search(value) for key, value in settings.pairs
-        )
+        self._tells = self._tells or any(tells(key, value) for key, value in settings.pairs)
 
     def _runs(self, key: str, value: str, common: str) -> str:
         """A phrase where this setting makes git run or reach something, else ""."""

@@ -17,6 +17,7 @@ from ..core.facts import Danger, TreeFact
 from ..core.paths import Secrets, inside
 from .gitignore import Ignores
 from .moment import Moment, Stamp, is_settled, stamp
+from .observe_settings import holds_secrets, may_tell
 
 _ENTRIES = 500_000
 _DANGERS = 2000
@@ -91,6 +92,7 @@ class _Walk:
         self.signature: _Signature = []
         self._names: dict[str, bool] = {}
         self._ignores = Ignores()
+        self._settings: list[tuple[str, Stamp]] = []  # files of git's settings, from before they were read
 
     def run(self, moment: Moment) -> bool:
         """False where there was more than the moment has to spare."""
@@ -115,6 +117,8 @@ class _Walk:
             except OSError:
                 self._complete = False
         self.signature += [(path, stamp(path)) for path in self._ignores.files]
+        self.signature += self._settings
+        self.settled = self.settled and all(is_settled(seen, now) for _, seen in self._settings)
         return True
 
     def fact(self) -> TreeFact:
@@ -135,7 +139,7 @@ class _Walk:
         if entry.is_dir(follow_symlinks=False):
             return path
         self._files += 1
-        if self._is_secret(path, entry.name):
+        if self._is_secret(path, entry.name) or self._tells(f"{self._start}/{path}"):
             whole = f"{self._start}/{path}"
             shown = "/." in f"/{path}" and self._ignores.may_show(whole)
             self._dangers.append(Danger("secret", path, ignored=self._ignores.names(whole, self._start), shown=shown))
@@ -150,6 +154,8 @@ class _Walk:
         """Mostly the name says it all, and names repeat; only in some folders the whole path counts."""
         if self._exempt:
             return False
+        if self._secrets.beneath(path):
+            return True
         if self._deep:
             return f"{self._start}/{path}" in self._secrets
         known = self._names.get(name)
@@ -157,7 +163,18 @@ class _Walk:
             known = self._names[name] = self._secrets.by_name(name)
         return known
 
+    def _tells(self, path: str) -> bool:
+        if not may_tell(path):
+            return False
+        self._settings.append((path, stamp(path)))
+        return holds_secrets(path)
+
     def _link(self, path: str) -> None:
         target = os.path.realpath(f"{self._start}/{path}")
-        if not inside(target, (self._start,)) or target in self._secrets:
+        if (
+            not inside(target, (self._start,))
+            or target in self._secrets
+            or self._secrets.beneath(target[len(self._start) + 1 :])
+            or may_tell(target)
+        ):
             self._dangers.append(Danger("link", path, target))
