@@ -155,12 +155,10 @@ class Secrets:
     def __init__(self, patterns: Sequence[str] = SECRETS, home: str = "") -> None:
         self.patterns = tuple(patterns)
         groups: list[tuple[bool, bool, list[str]]] = []  # (secret?, of the last component only?, expressions)
-        self._inner = [
-            re.compile("/" + _expression(p[2:]), re.DOTALL | re.IGNORECASE) for p in patterns if p[:2] == "./"
-        ]
-        for pattern in self.patterns:
-            if pattern.startswith("./"):
-                continue
+        inner = [pattern[2:] for pattern in self.patterns if pattern.startswith("./")]
+        self._inner = [(_fixed(p), re.compile("/" + _expression(p), re.DOTALL | re.IGNORECASE)) for p in inner]
+        outer = [pattern for pattern in self.patterns if not pattern.startswith("./")]
+        for pattern in outer:
             secret = not pattern.startswith("!")
             pattern = pattern.removeprefix("!")
             by_name = pattern.startswith("**/") and "/" not in pattern[3:] and pattern[3:] != "**"
