@@ -25,6 +25,7 @@ SCRIPT: dict[str, Any] = {
     **turn("once", shell="rmdir made-held"),
     **turn("guard", shell="echo '{}' > ~/.codex/hooks.json"),
     **turn("patch", tool={"name": "apply_patch", "args": {"input": f"{PATCH}*** End Patch\n"}}),
+    **turn("kill", shell="mkdir made-kill"),
     **turn("leave", shell="mkdir made-leave"),
     "*": [{"text": "Hello."}],
 }
@@ -131,6 +132,21 @@ def test_a_patch_is_shown_and_judged_by_its_files(world: CodexWorld) -> None:
     world.draws("The patch turn is over.")
     assert (world.project / "prices.txt").read_text() == "apples 4\n"
     assert (world.project / "more.txt").read_text() == "pears 5\n"
+
+
+def test_a_killed_sidecar_comes_back_and_the_question_with_it(world: CodexWorld) -> None:
+    """kill -9 while a use is held: tmux starts a new one, the hook finds its question, nothing has run meanwhile."""
+    opened = asked(world, "kill")
+    world.kill_sidecar()
+    world.shows("sidecar")
+    world.shows("⏸1")
+    assert not (world.project / "made-kill").exists()
+    world.popup("mkdir made-kill")
+    world.answer("a", "approved")
+    world.leave_popup()
+    world.draws("The kill turn is over.")
+    assert (world.project / "made-kill").exists()
+    assert world.records("approval.answered")[-1]["request_id"] == opened["request_id"]
 
 
 def test_esc_takes_the_question_away(world: CodexWorld) -> None:

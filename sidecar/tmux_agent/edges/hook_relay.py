@@ -13,7 +13,7 @@ ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
 # Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
 LONG = (1.5, 86_390.0)  # where the hook before a tool waits for a person
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
-PATIENCE["codex PermissionRequest"] = (1.5, 30.0)
+PATIENCE["codex PermissionRequest"] = (10.0, 30.0)
 # What the hook before a tool is told where nobody judged. Codex has no "ask": silence leaves it to its own rules
 CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
 CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'
@@ -35,7 +35,7 @@ def from_state(name: bytes) -> bytes:
 def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
     """The reply, however often it restarts meanwhile (a resend opens nothing new); b"" if it is away, b"gone" now."""
     gone, deadline, runtime, end = time.monotonic(), time.monotonic() + wait, ENV.get(b"XDG_RUNTIME_DIR"), b""
-    while time.monotonic() < gone + look:
+    while time.monotonic() < gone + max(look, bool(end) * min(10.0, wait / 3)):  # longer for one that was just there
         for path in (ENV.get(b"TMUX_AGENT_SOCKET"), runtime and runtime + b"/tmux-agent.sock", from_state(b"socket")):
             link, reply, began = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM), b"", time.monotonic()
             try:
