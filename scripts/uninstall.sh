@@ -17,8 +17,8 @@ stop_sidecar() {
 # disconnect_agents: an agent whose hook names a relay that is gone can use no tool any more.
 disconnect_agents() {
 	command=$(get_tmux_option "${option_command}" "$(data_folder)/env/bin/tmux-agent")
-	if [ -x "${command}" ] && ! "${command}" setup claude --uninstall --yes >/dev/null; then
-		tell "its hooks are still in Claude Code's settings; take them out before you remove the plugin's folder"
+	if [ -x "${command}" ] && ! "${command}" setup all --uninstall --yes >/dev/null; then
+		tell "its hooks are still in the settings of agents; take them out before you remove the plugin's folder"
 	fi
 }
 

@@ -235,7 +235,7 @@ def test_unloading_removes_only_ours(world: World) -> None:
     server.run("set-environment", "-gh", "TMUX_AGENT_W_@0", "x", ";", "new-session", "-d", "-s", signals.SESSION)
     server.run("run-shell", f"'{SCRIPTS}/uninstall.sh'")
     assert state(server) == before
-    assert world.called()[-2:] == ["sidecar stop", "setup claude --uninstall --yes"]
+    assert world.called()[-2:] == ["sidecar stop", "setup all --uninstall --yes"]
 
 
 def test_unloading_keeps_a_key_that_is_the_persons_again(world: World) -> None:
