@@ -82,6 +82,7 @@ def test_a_persons_yes_counts_once(tmp_path: Path) -> None:
     {"tool_input": {"command": "rm y"}},
     {"tool_input": {"command": "rm x", "description": "network-access example.com"}},
     {"turn_id": "u"},
+    {"cwd": "/home/u/shop/keys"},
     {"agent_id": "helper"},
     {"session_id": "z"},
     {"origin": replace(CODEX, session="999999998:1")},

@@ -139,6 +139,7 @@ def test_events_tell_states(name: str, state: AgentState | None, withdraw: str) 
     [
         (recorded("PreToolUse-Bash"), Shell(text="touch made && echo done", cwd=SHOP)),
         (recorded("PermissionRequest-Bash-escalated"), Shell(text="ls /", cwd=SHOP)),
+        (recorded("PreToolUse-Bash-workdir"), Shell(text="ls", cwd="/etc")),
         (
             recorded("PreToolUse-apply_patch-add"),
             File(verb="write", path=f"{SHOP}/new.txt", cwd=SHOP, content="one\ntwo\n", create_dirs=True),
@@ -227,10 +228,11 @@ def test_keys_tell_turns_helpers_and_tools_apart() -> None:
         use("Bash", {"command": "ls "}).key,
         use("apply_patch", {"command": "ls"}).key,
         use("Bash", {"command": "ls"}, turn_id="u").key,
+        use("Bash", {"command": "ls"}, cwd="/etc").key,
         use("Bash", {"command": "ls"}, agent_id="a").key,
         use("Bash", {"command": "ls"}, session_id="s:t").key,
     }
-    assert len(keys) == 6
+    assert len(keys) == 7
 
 
 def test_only_what_is_the_same_question_is_joined() -> None:

@@ -106,12 +106,15 @@ def _runs(tool: str) -> bool:
 
 
 def _key(common: _Common) -> str:
-    """The same for all hooks of one use: before Codex asks it adds a reason, and cuts the last newline of a patch."""
+    """The same for all hooks of one use: before Codex asks it adds a reason, and cuts the last newline of a patch.
+
+    The folder counts: the model chooses one for each command, and all hooks of it tell that one as `cwd`.
+    """
     given: Any = common.tool_input
     if _runs(common.tool_name):
         command = given.get("command")
         given = command.removesuffix("\n") if isinstance(command, str) else given
-    return hooks.key(common.session_id, common.agent_id, common.turn_id, common.tool_name, given)
+    return hooks.key(common.session_id, common.agent_id, common.turn_id, common.tool_name, [common.cwd, given])
 
 
 def _line(value: Any) -> str:
