@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from tmux_agent.edges.adapters import ADAPTERS, claude_setup, codex_setup
+from tmux_agent.edges.adapters import ADAPTERS, claude_setup, codex_setup, gemini_setup
 from tmux_agent.edges.adapters.json_hooks import Handlers
 from tmux_agent.edges.verbs.setup import SETUPS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "agents.md").read_text()
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-HANDLERS = {"claude": claude_setup.handlers, "codex": codex_setup.handlers}
+HANDLERS = {"claude": claude_setup.handlers, "codex": codex_setup.handlers, "gemini": gemini_setup.handlers}
+UNITS = {"gemini": 1000}  # of time-outs, in a second
 
 
 def rows(agent: str) -> list[tuple[str, str]]:
@@ -22,17 +23,18 @@ def rows(agent: str) -> list[tuple[str, str]]:
     return re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTIONS[SETUPS[agent].title], re.MULTILINE)
 
 
-def time_of(handler: dict[str, Any]) -> str:
+def time_of(handler: dict[str, Any], unit: int) -> str:
     if handler.get("async"):
         return "async"
-    return "1 day" if handler["timeout"] == claude_setup.DAY else f"{handler['timeout']} s"
+    seconds = handler["timeout"] // unit
+    return "1 day" if seconds == claude_setup.DAY else f"{seconds} s"
 
 
 @pytest.mark.parametrize("agent", HANDLERS)
 def test_the_hooks_are_those_that_are_installed(agent: str) -> None:
     """Each event has its row, in the same order, with its time-out."""
     installed: Handlers = HANDLERS[agent]("/python", "/relay")
-    assert rows(agent) == [(event, time_of(handler)) for event, handler in installed.items()]
+    assert rows(agent) == [(event, time_of(handler, UNITS.get(agent, 1))) for event, handler in installed.items()]
 
 
 def test_every_agent_has_its_section_and_its_version() -> None:

@@ -136,6 +136,7 @@ def test_away(folder: Path, configured: str | None) -> None:
 @pytest.mark.parametrize(("agent", "event", "said"), [
     ("codex", "PreToolUse", {"ask": None, "deny": "permissionDecision"}),
     ("gemini", "BeforeTool", {"ask": "decision", "deny": "decision"}),
+    ("gemini", "BeforeTool:0123456789abcdef", {"ask": "decision", "deny": "decision"}),
     ("opencode", "tool.before", {"ask": "decision", "deny": "decision"}),
     ("gemini", "Notification", {"ask": None, "deny": None}),
 ])  # fmt: skip

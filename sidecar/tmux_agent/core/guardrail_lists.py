@@ -20,6 +20,7 @@ AGENT_SETTINGS = (
     "**/.codex/rules/**",
     "**/.gemini/settings.json",
     "**/.gemini/config/**",
+    "**/.gemini/policies/**",
     "/etc/gemini-cli/**",
     "**/.cursor/hooks.json",
     "**/.cursor/cli-config.json",

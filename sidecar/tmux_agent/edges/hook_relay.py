@@ -13,7 +13,7 @@ ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
 # Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
 LONG = (1.5, 86_390.0)  # where the hook before a tool waits for a person
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
-PATIENCE["codex PermissionRequest"] = (10.0, 30.0)
+PATIENCE |= {"codex PermissionRequest": (10.0, 30.0), "gemini Notification": (0.1, 1.0)}  # its dialog shows after it
 # What the hook before a tool is told where nobody judged. Codex has no "ask": silence leaves it to its own rules
 CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
 CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'
@@ -65,7 +65,7 @@ def give_up(hook: str, why: str, configured: bytes | None = None) -> None:
 
 
 def main(agent: str, event: str) -> None:
-    data, hook = bytearray(), f"{agent} {event}"
+    data, hook = bytearray(), f"{agent} {event.partition(':')[0]}"  # what follows is the adapter's
     while chunk := posix.read(0, 1 << 20):
         data += chunk if len(data) <= LIMIT else b""
     if len(data) > LIMIT:
@@ -73,7 +73,7 @@ def main(agent: str, event: str) -> None:
     text = bytes(data).translate(CONTROLS).replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     head = f'"agent":"{agent}","event":"{event}","relay_id":"{posix.urandom(16).hex()}","input":"'.encode()
     line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
-    patience = PATIENCE.get(hook) or PATIENCE.get(event, (0.5, 5.0))
+    patience = PATIENCE.get(hook) or PATIENCE.get(hook.partition(" ")[2], (0.5, 5.0))
     if (reply := ask_sidecar(line, *patience).decode(errors="replace")) in ("", "gone"):
         configured = None if reply and agent == "codex" else from_state(b"on_unavailable")
         give_up(hook, "the sidecar is away, start it with: tmux-agent sidecar start", configured)

@@ -39,7 +39,7 @@ class Setup(Struct, frozen=True, kw_only=True):
     version that it was tried with. `changes(environ, uninstall)` reads the agent's files: raises Failed or Unavailable
     where one cannot be used. `warnings(text)` looks at the new text of the first file. `limits` says what this agent
     cannot do, a line each; `afterwards` what happens next. `finish(environ, uninstall)` is called once all is written,
-    and gives lines to print.
+    and gives lines to print. `popup_only`: the set-up in which the agent asks nothing by itself, where there is one.
     """
 
     agent: str
@@ -52,3 +52,4 @@ class Setup(Struct, frozen=True, kw_only=True):
     limits: tuple[str, ...] = ()
     afterwards: str
     finish: Callable[[Mapping[str, str], bool], Iterable[str]] | None = None
+    popup_only: Setup | None = None

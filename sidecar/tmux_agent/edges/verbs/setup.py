@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from ...core.errors import InvalidParams
 from ..adapters.claude_setup import SETUP as CLAUDE
 from ..adapters.codex_setup import SETUP as CODEX
+from ..adapters.gemini_setup import SETUP as GEMINI
 from ..adapters.setups import Change, Setup
 
-SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX)}
+SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX, GEMINI)}
 ALL = "all"
 
 
@@ -25,17 +26,23 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("agent", choices=[*SETUPS, ALL], help=f"the agent to connect; {ALL}: those that are installed")
     parser.add_argument("--yes", "-y", action="store_true", help="write without asking")
     parser.add_argument("--dry-run", action="store_true", help="show what would change, write nothing")
+    parser.add_argument(
+        "--popup-only", action="store_true", help="gemini: ask in the popup alone, not in the agent's dialog as well"
+    )
     parser.add_argument("--uninstall", action="store_true", help="take our hooks out again")
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.popup_only and (args.agent == ALL or SETUPS[args.agent].popup_only is None):
+        raise InvalidParams(f"--popup-only is for {', '.join(one.agent for one in SETUPS.values() if one.popup_only)}")
     if args.agent != ALL:
-        return _connect(SETUPS[args.agent], args)
-    chosen = [one for one in SETUPS.values() if args.uninstall or shutil.which(one.program)]
-    if not chosen:
+        chosen = SETUPS[args.agent]
+        return _connect(chosen.popup_only if args.popup_only and chosen.popup_only else chosen, args)
+    present = [one for one in SETUPS.values() if args.uninstall or shutil.which(one.program)]
+    if not present:
         print(f"none is on your PATH: {', '.join(one.program for one in SETUPS.values())}", file=sys.stderr)
         return 1
-    return max(_connect(one, args) for one in chosen)
+    return max(_connect(one, args) for one in present)
 
 
 def _connect(setup: Setup, args: argparse.Namespace) -> int:
