@@ -152,6 +152,10 @@ def test_events_tell_states(name: str, state: AgentState | None, withdraw: str) 
             recorded("PreToolUse-Bash-heredoc"),
             File(verb="write", path="heredoc.txt", cwd=SHOP, content="hi\n", create_dirs=True),
         ),
+        (
+            recorded("PermissionRequest-mcp"),
+            Mcp(server="slow", tool="hello", arguments={"a": "1", "description": "mine"}),
+        ),
         (use("mcp__github__get_me", {"a": 1}), Mcp(server="github", tool="get_me", arguments={"a": 1})),
         (use("view_image", {"path": "x"}), Tool(name="view_image", arguments={"path": "x"}, cwd=SHOP)),
     ],
@@ -204,6 +208,14 @@ def test_broken_input_is_denied(data: bytes) -> None:
     assert denied(codex.answer_judgement(call, None))
 
 
+def test_a_question_to_the_person_is_codexs_own() -> None:
+    """No policy answers it, nothing is held for it; in plan mode, where it is asked, the agent waits."""
+    call = recorded("PreToolUse-request_user_input")
+    assert (call.action, call.unreadable, call.state) == (None, "", AgentState.WORKING)
+    assert codex.answer_judgement(call, None) == HookReply()
+    assert use("request_user_input", {}, permission_mode="plan").state is AgentState.WAITING
+
+
 def test_unknown_members_and_values_are_fine() -> None:
     """New fields and new values of a newer Codex do not matter."""
     call = use("Bash", {"command": "ls", "new": [1]}, permission_mode="else", agent_id=None, more={"x": 9})
@@ -214,7 +226,8 @@ def test_one_use_has_one_key() -> None:
     """Codex's question names no use, adds its reason, and lacks the last newline of a patch."""
     outside = [recorded(f"{event}-apply_patch-add-outside") for event in ("PreToolUse", "PermissionRequest")]
     escalated = [recorded(f"{event}-Bash-escalated") for event in ("PreToolUse", "PermissionRequest")]
-    for before, asked in (outside, escalated):
+    mcp = [recorded(f"{event}-mcp") for event in ("PreToolUse", "PermissionRequest")]
+    for before, asked in (outside, escalated, mcp):
         assert before.key == asked.key
         assert before.action == asked.action
     assert escalated[1].preview == "need it"
@@ -340,8 +353,8 @@ def test_mutated_input_is_answered_and_never_let_through(path: Path, data: st.Da
         raw["tool_input"]["command"] = data.draw(_values)
     call = codex.parse(path.stem.partition("-")[0], json.dumps(raw))
     if call.kind is HookKind.JUDGE:
-        assert (call.action is None) is bool(call.unreadable)
-        assert bool(call.unreadable) <= bool(denied(codex.answer_judgement(call, None)))
+        assert (call.action is None) is bool(call.unreadable) or call.tool == codex.QUESTION
+        assert bool(codex.answer_judgement(call, None).stdout) is bool(call.unreadable)
     if isinstance(call.action, Shell):
         assert call.action.text == raw["tool_input"]["command"]
     for verdict in Verdict:

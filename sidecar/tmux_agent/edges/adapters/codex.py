@@ -23,6 +23,7 @@ AGENT = "codex"
 PATIENCE = 25.0  # seconds; its JavaScript tool goes on after 31 without the call, and would run it after the turn
 TEXT = 2000  # characters of a reason
 DETAIL = 200
+QUESTION = "request_user_input"  # Codex asks the person, in a dialog of its own; in plan mode only
 NETWORK = "network-access "  # how the reason begins where a program that runs already wants to reach the network
 
 
@@ -92,7 +93,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         holds="named",
         joins=not str(reason or "").startswith(NETWORK),
         patience=PATIENCE,
-        state=None if event == "SessionStart" and raw.get("source") == "compact" else told.state,
+        state=_state(event, told, common, raw),
         detail=_line(raw.get(told.detail)),
         preview=_line(reason),
         ended=event == "SessionEnd",
@@ -117,6 +118,13 @@ def _key(common: _Common) -> str:
     return hooks.key(common.session_id, common.agent_id, common.turn_id, common.tool_name, [common.cwd, given])
 
 
+def _state(event: str, told: Told, common: _Common, raw: dict[str, Any]) -> AgentState | None:
+    if event == "SessionStart" and raw.get("source") == "compact":
+        return None  # in the middle of its work
+    asks = event == "PreToolUse" and common.tool_name == QUESTION and common.permission_mode == "plan"
+    return AgentState.WAITING if asks else told.state
+
+
 def _line(value: Any) -> str:
     return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
 
@@ -132,8 +140,10 @@ def _with_action(call: HookCall) -> HookCall:
     return msgspec.structs.replace(call, action=action)
 
 
-def _action(tool: str, given: dict[str, Any], cwd: str) -> Action:
-    """What a use of a tool is. Raises ValueError where it does not fit."""
+def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
+    """What a use of a tool is; None: nothing to judge or answer here. Raises ValueError where it does not fit."""
+    if tool == QUESTION:
+        return None
     if _runs(tool):
         text = msgspec.convert(given.get("command"), str)
         if tool == "apply_patch":
@@ -149,12 +159,12 @@ def _action(tool: str, given: dict[str, Any], cwd: str) -> Action:
 
 
 def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
-    """What a hook is told where no person is asked; `decision` None: the call is unreadable.
+    """What a hook is told where no person is asked; `decision` None: the call is unreadable, or not to be judged.
 
     What a rule or a grant allows by name is allowed where Codex asks, too. What nothing matched is Codex's own to ask.
     """
     if decision is None:
-        return _deny(call, call.unreadable) if call.kind is HookKind.JUDGE else HookReply()
+        return _deny(call, call.unreadable) if call.kind is HookKind.JUDGE and call.unreadable else HookReply()
     why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
     if decision.verdict is Verdict.DENY:
         return _deny(call, f"denied by {why}")
