@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tmux_agent.edges.adapters import ADAPTERS, claude_setup, codex_setup, gemini_setup
+from tmux_agent.edges.adapters import ADAPTERS, claude_setup, codex_setup, gemini_setup, opencode, opencode_setup
 from tmux_agent.edges.adapters.json_hooks import Handlers
 from tmux_agent.edges.verbs.setup import SETUPS
 
@@ -35,6 +35,18 @@ def test_the_hooks_are_those_that_are_installed(agent: str) -> None:
     """Each event has its row, in the same order, with its time-out."""
     installed: Handlers = HANDLERS[agent]("/python", "/relay")
     assert rows(agent) == [(event, time_of(handler, UNITS.get(agent, 1))) for event, handler in installed.items()]
+
+
+def test_opencodes_plugin_tells_what_the_page_says() -> None:
+    """Each event has its row, in the same order, with the state after it, and what it is called in opencode."""
+    table = re.findall(r"^\| `([\w.]+)` \| ([^|]+) \|[^|]*\| ?([^|]*)\|", SECTIONS["opencode"], re.MULTILINE)
+    assert [name for name, _, _ in table] == list(opencode.EVENTS)
+    source = opencode_setup.SOURCE.read_text()
+    for name, own, state in table:
+        assert f'"{name}"' in source
+        assert all(f'"{one}"' in source for one in re.findall(r"`([\w.]+)`", own)), own
+        told = opencode.EVENTS[name].state
+        assert state.startswith(told.value if told else ("working" if name == "session.status" else "gone")), name
 
 
 def test_every_agent_has_its_section_and_its_version() -> None:

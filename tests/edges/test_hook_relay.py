@@ -29,9 +29,7 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def start(
-    folder: Path, event: str = "PreToolUse", agent: str = "claude", **environ: str
-) -> subprocess.Popen[bytes]:
+def start(folder: Path, event: str = "PreToolUse", agent: str = "claude", **environ: str) -> subprocess.Popen[bytes]:
     command = [hook_command.interpreter(), "-I", "-S", hook_command.relay(), agent, event]
     places = {"HOME": str(folder), "TMUX_AGENT_SOCKET": str(folder / "s")} | environ
     pipe = subprocess.PIPE
@@ -137,7 +135,7 @@ def test_away(folder: Path, configured: str | None) -> None:
     ("codex", "PreToolUse", {"ask": None, "deny": "permissionDecision"}),
     ("gemini", "BeforeTool", {"ask": "decision", "deny": "decision"}),
     ("gemini", "BeforeTool:0123456789abcdef", {"ask": "decision", "deny": "decision"}),
-    ("opencode", "tool.before", {"ask": "decision", "deny": "decision"}),
+    ("opencode", "tool.before", {"ask": None, "deny": "decision"}),
     ("gemini", "Notification", {"ask": None, "deny": None}),
 ])  # fmt: skip
 @pytest.mark.parametrize("configured", ["ask", "deny"])
@@ -262,6 +260,16 @@ def test_it_imports_only_what_is_compiled_in() -> None:
     assert set(json.loads(out.stdout.replace("'", '"'))) <= {"_socket", "_json", "posix", "time"}
     assert len(Path(hook_command.relay()).read_text().splitlines()) < 90
     assert os.path.isabs(hook_command.relay())
+
+
+@pytest.mark.parametrize("answer", [b"", error(-32600), error(-32603)])
+def test_opencode_runs_nothing_that_was_not_read(folder: Path, answer: bytes) -> None:
+    """opencode runs what nobody forbids: what the sidecar had in hand, or could not take, is denied."""
+    sidecar = Sidecar(folder / "s", answer, error(-32600))
+    process = start(folder, "tool.before", "opencode", TMUX_AGENT_STATE_DIR=str(folder))
+    out, _ = process.communicate(INPUT, timeout=PATIENCE)
+    assert json.loads(out)["decision"] == "deny"
+    assert sidecar.params()["agent"] == "opencode"
 
 
 def codex(folder: Path, data: bytes = INPUT) -> str:

@@ -19,6 +19,8 @@ _AGENTS = {
     "codex": "codex",
     "gemini": "gemini",
     "opencode": "opencode",
+    "opencode.exe": "opencode",  # what npm calls it, on every system
+    "opencode2": "opencode",
     "cursor-agent": "cursor",
     "aider": "aider",
     "goose": "goose",

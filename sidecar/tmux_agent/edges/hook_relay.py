@@ -9,16 +9,16 @@ import sys
 import time
 from _json import scanstring
 
-ENV, LIMIT = posix.environ, 32 << 20  # bytes of input that are handed over
+ENV, LIMIT, LONG = posix.environ, 32 << 20, (1.5, 86_390.0)  # bytes of input; PATIENCE of who waits for a person
 # Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
-LONG = (1.5, 86_390.0)  # where the hook before a tool waits for a person
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
 PATIENCE |= {"codex PermissionRequest": (10.0, 30.0), "gemini Notification": (0.1, 1.0)}  # its dialog shows after it
-# What the hook before a tool is told where nobody judged. Codex has no "ask": silence leaves it to its own rules
+PATIENCE |= {"permission.asked": LONG, "question.asked": LONG}
+# What the hook before a tool is told where nobody judged. Some know no "ask": silence leaves it to their own rules
 CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
 CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'
 FORMS = {"claude PreToolUse": CLAUDE, "codex PreToolUse": CLAUDE, "gemini BeforeTool": PLAIN}
-FORMS["opencode tool.before"] = PLAIN
+FORMS["opencode tool.before"], RUNS = PLAIN, ("codex PreToolUse", "opencode tool.before")
 CONTROLS = bytes.maketrans(bytes(range(32)), b"\x7f" * 9 + b"  \x7f\x7f " + b"\x7f" * 18)  # JSON has only white space
 
 
@@ -57,7 +57,7 @@ def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
 def give_up(hook: str, why: str, configured: bytes | None = None) -> None:
     """Says why there is no answer, and asks or denies as configured; None: the sidecar, or nobody, had it in hand."""
     posix.write(2, f"tmux-agent: {why}\n".encode())
-    runs = hook == "codex PreToolUse"  # with silence, and knows no "ask": only what nobody had in hand is left to it
+    runs = hook in RUNS  # with silence, and knows no "ask": only what nobody had in hand is left to it
     verdict = "deny" if configured == b"deny" or (runs and configured is None) else "ask"
     if hook in FORMS and (verdict == "deny" or not runs):  # else silence leaves the agent's own dialog
         posix.write(1, f"{FORMS[hook] % (verdict, 'tmux-agent: ' + why)}\n".encode())
@@ -75,7 +75,7 @@ def main(agent: str, event: str) -> None:
     line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
     patience = PATIENCE.get(hook) or PATIENCE.get(hook.partition(" ")[2], (0.5, 5.0))
     if (reply := ask_sidecar(line, *patience).decode(errors="replace")) in ("", "gone"):
-        configured = None if reply and agent == "codex" else from_state(b"on_unavailable")
+        configured = None if reply and hook.startswith(("codex", "opencode")) else from_state(b"on_unavailable")
         give_up(hook, "the sidecar is away, start it with: tmux-agent sidecar start", configured)
     if '"result":{' not in reply:
         give_up(hook, "the sidecar did not judge this (unreadable input, or no answer in time): tmux-agent doctor")

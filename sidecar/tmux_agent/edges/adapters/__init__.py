@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ...core.hooks import HookCall, HookReply
 from ...core.model import Approval, Decision
-from . import claude, codex, gemini
+from . import claude, codex, gemini, opencode
 
 
 class Adapter(Protocol):
@@ -27,4 +27,9 @@ class Adapter(Protocol):
         """What a hook is told that waited for a person. Still pending: the agent lets it wait no longer."""
 
 
-ADAPTERS: dict[str, Adapter] = {claude.AGENT: claude, codex.AGENT: codex, gemini.AGENT: gemini}
+ADAPTERS: dict[str, Adapter] = {
+    claude.AGENT: claude,
+    codex.AGENT: codex,
+    gemini.AGENT: gemini,
+    opencode.AGENT: opencode,
+}

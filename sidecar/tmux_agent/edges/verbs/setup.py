@@ -16,9 +16,10 @@ from ...core.errors import InvalidParams
 from ..adapters.claude_setup import SETUP as CLAUDE
 from ..adapters.codex_setup import SETUP as CODEX
 from ..adapters.gemini_setup import SETUP as GEMINI
+from ..adapters.opencode_setup import SETUP as OPENCODE
 from ..adapters.setups import Change, Setup
 
-SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX, GEMINI)}
+SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX, GEMINI, OPENCODE)}
 ALL = "all"
 
 

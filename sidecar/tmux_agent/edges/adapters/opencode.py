@@ -1,0 +1,354 @@
+"""opencode: what our plugin in it says read into a HookCall, our answers written as the plugin takes them.
+
+Owns the names and forms between opencode_plugin.js and us (docs/agents.md), and what opencode's tools do. Pure. Lenient
+with what it does not know, strict with what it judges by: opencode runs what nobody forbids, so a call that is
+`unreadable` is denied. Never raises. Must not own: decisions, waiting, states that outlive a call (edges/hooks.py,
+services/agents.py), what the plugin does with an answer. Tried with 1.18.33.
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+import re
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ...core import display, hooks, patch
+from ...core.hooks import HookCall, HookKind, HookReply
+from ...core.model import (
+    Action,
+    AgentState,
+    Approval,
+    ApprovalState,
+    Ask,
+    Decision,
+    Fetch,
+    File,
+    Mcp,
+    Shell,
+    Tool,
+    Verdict,
+)
+
+AGENT = "opencode"
+TEXT = 2000  # characters of a reason
+DETAIL = 200
+
+
+class Told(Struct, frozen=True):
+    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
+
+    kind: HookKind
+    state: AgentState | None = None
+    withdraw: Literal["", "over", "turn", "session"] = ""
+    detail: str = ""  # the member that says more
+
+
+EVENTS = {
+    "tool.before": Told(HookKind.JUDGE, AgentState.WORKING, detail="tool"),
+    "permission.asked": Told(HookKind.ASK, AgentState.WAITING, detail="permission"),
+    "question.asked": Told(HookKind.ASK, AgentState.WAITING),
+    "permission.replied": Told(HookKind.STATE, AgentState.WORKING, "over"),
+    "session.created": Told(HookKind.STATE, AgentState.IDLE),
+    "session.status": Told(HookKind.STATE),
+    "session.error": Told(HookKind.STATE, AgentState.ERROR, "turn", "message"),
+    "session.deleted": Told(HookKind.STATE, None, "session", "reason"),
+}
+ABORTED = "MessageAbortedError"  # the person pressed Esc
+
+
+class Shape(Struct, frozen=True):
+    """How a tool's input becomes an action: the action's members by the input's, and members that never change."""
+
+    make: type[Shell | File | Fetch]
+    members: dict[str, str]
+    always: dict[str, Any] = {}
+
+
+WRITE = Shape(File, {"path": "filePath", "content": "content"}, {"verb": "write", "create_dirs": True})
+# An edit of nothing writes the whole file (opencode's edit tool, oldString "").
+WRITE_BY_EDIT = Shape(File, {"path": "filePath", "content": "newString"}, {"verb": "write", "create_dirs": True})
+TOOLS = {
+    "bash": Shape(Shell, {"text": "command"}),
+    "read": Shape(File, {"path": "filePath"}, {"verb": "read"}),
+    "write": WRITE,
+    "edit": Shape(
+        File,
+        {"path": "filePath", "old_text": "oldString", "new_text": "newString", "replace_all": "replaceAll"},
+        {"verb": "edit"},
+    ),
+    "list": Shape(File, {"path": "path"}, {"verb": "list"}),
+    "grep": Shape(File, {"path": "path"}, {"verb": "read", "recursive": True}),
+    "glob": Shape(File, {"path": "path"}, {"verb": "list", "recursive": True}),
+    "webfetch": Shape(Fetch, {"url": "url"}),
+}
+SEARCHES = ("list", "grep", "glob")
+NOTED = ("pattern", "include", "workdir", "timeout")  # shown beside it
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+class _Common(Struct, frozen=True):
+    """What every event of the plugin may carry. Anything else is ignored."""
+
+    sessionID: str = ""  # noqa: N815 (opencode's own name)
+    subagent: str = ""
+    directory: str = ""
+    tool: str = ""
+    callID: str = ""  # noqa: N815
+    args: dict[str, Any] = {}
+    servers: list[str] = []
+    permission: str = ""
+
+
+def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
+    """One event that the plugin told of, with what it wrote to the relay's stdin, decoded or not. Never raises."""
+    told = EVENTS.get(event, Told(HookKind.STATE))
+    holds: Literal["", "named"] = "named" if told.kind is HookKind.JUDGE else ""
+    try:
+        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
+        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
+        state = _state(event, told, raw)
+        key = hooks.key(common.sessionID, common.subagent, "", common.tool, common.args)
+    except (msgspec.MsgspecError, ValueError, RecursionError, AttributeError) as why:
+        unreadable = f"the plugin's input cannot be read: {why}"
+        return HookCall(agent=AGENT, event=event, kind=told.kind, holds=holds, unreadable=unreadable)
+    call = HookCall(
+        agent=AGENT,
+        event=event,
+        kind=told.kind,
+        holds=holds,
+        session=common.sessionID[: hooks.KEY_PART],
+        subagent=common.subagent[: hooks.KEY_PART],
+        tool=common.tool or common.permission,
+        tool_use=common.callID[: hooks.KEY_PART],
+        tool_input=common.args,
+        cwd=common.directory,
+        key=key,
+        over=((common.callID[: hooks.KEY_PART], key),) if told.withdraw == "over" else (),
+        withdraw="turn" if event == "session.status" and state is AgentState.DONE else told.withdraw,
+        state=state,
+        detail=_line(raw.get(told.detail)),
+        ended=event == "session.deleted",
+    )
+    return call if told.kind is HookKind.STATE else _with_action(call, common, raw)
+
+
+def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
+    if event == "session.error" and raw.get("name") == ABORTED:
+        return AgentState.IDLE
+    if event != "session.status":
+        return told.state
+    status = raw.get("status")
+    kind = status.get("type") if isinstance(status, dict) else None
+    return {"idle": AgentState.DONE, "busy": AgentState.WORKING, "retry": AgentState.WORKING}.get(str(kind))
+
+
+def _line(value: Any) -> str:
+    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
+
+
+def _with_action(call: HookCall, common: _Common, raw: dict[str, Any]) -> HookCall:
+    """The call with the action it is about, or with why there is none."""
+    action: Action | None
+    try:
+        if not os.path.isabs(call.cwd):
+            raise ValueError("directory is missing")
+        if call.event == "question.asked":
+            action = _question(raw)
+        elif call.kind is HookKind.ASK and not common.tool:
+            action = Tool(name=f"permission {common.permission}", arguments=_asked(raw), cwd=call.cwd)
+        elif not call.tool:
+            raise ValueError("tool is missing")
+        else:
+            action = _action(call.tool, call.tool_input, call.cwd, common.servers)
+    except ValueError as why:
+        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
+    noted = [f"{name}: {_line(str(call.tool_input[name]))}" for name in NOTED if call.tool_input.get(name)]
+    if call.kind is HookKind.ASK and common.permission:
+        noted.append(f"opencode asks for: {common.permission}")
+    return msgspec.structs.replace(call, action=action, preview="\n".join(noted))
+
+
+def _asked(raw: dict[str, Any]) -> dict[str, Any]:
+    """What opencode shows of a permission that belongs to no use of a tool that we know."""
+    return {name: raw[name] for name in ("patterns", "metadata") if raw.get(name)}
+
+
+def _action(tool: str, given: dict[str, Any], cwd: str, servers: list[str]) -> Action | None:
+    """What a use of a tool is; None: nothing to judge or answer here. Raises ValueError where it does not fit."""
+    if shape := _shape(tool, given):
+        values = {name: given[member] for name, member in shape.members.items() if given.get(member) is not None}
+        values |= shape.always
+        if "cwd" in shape.make.__struct_fields__:
+            values["cwd"] = _below(cwd, given.get("workdir")) if tool == "bash" else cwd
+        if tool in SEARCHES:
+            values["path"] = _searched(tool, given, cwd)
+        elif shape.make is File:
+            values["path"] = _below(cwd, values.get("path"))
+        return msgspec.convert(values, shape.make)
+    if tool in ("patch", "apply_patch"):
+        return patch.read(msgspec.convert(given.get("patchText"), str), cwd)
+    if tool == "multiedit":
+        return _several_edits(given, cwd)
+    if tool == "question":
+        return None  # question.asked puts it to the person
+    for server in sorted(servers, key=len, reverse=True):
+        begin = re.sub(r"[^A-Za-z0-9_-]", "_", server) + "_"
+        if tool.startswith(begin) and tool != begin:
+            return Mcp(server=server, tool=tool.removeprefix(begin), arguments=given)
+    return Tool(name=tool, arguments=given, cwd=cwd)
+
+
+def _shape(tool: str, given: dict[str, Any]) -> Shape | None:
+    return WRITE_BY_EDIT if tool == "edit" and given.get("oldString") == "" else TOOLS.get(tool)
+
+
+def _below(cwd: str, path: Any) -> str:
+    """A path as opencode takes it: relative ones begin in its folder, and "~" is a name like any other."""
+    if path is None or path == "":
+        return cwd
+    if not isinstance(path, str) or "\0" in path:
+        raise ValueError("a path is no text")
+    return os.path.join(cwd, path)
+
+
+def _searched(tool: str, given: dict[str, Any], cwd: str) -> str:
+    """The folder a search begins in. The pattern of glob is a path of its own, and may lead out of `path`."""
+    path = _below(cwd, given.get("path"))
+    pattern = given.get("pattern", "") if tool == "glob" else ""
+    if not isinstance(pattern, str):
+        raise ValueError("pattern is no text")
+    parts = pattern.split("/")[:-1]
+    literal = next((at for at, part in enumerate(parts) if set(part) & set("*?[{\\")), len(parts))
+    if ".." in parts[literal:]:
+        raise ValueError("the pattern leads back up behind a wildcard")
+    return os.path.join(path, "/".join(parts[:literal]) or ("/" if pattern.startswith("/") else "")).rstrip("/") or "/"
+
+
+def _several_edits(given: dict[str, Any], cwd: str) -> File:
+    """Several edits of one file as one, its texts one after the other."""
+    edits = msgspec.convert(given.get("edits"), list[dict[str, Any]])
+    olds = msgspec.convert([edit.get("oldString") for edit in edits], list[str])
+    news = msgspec.convert([edit.get("newString") for edit in edits], list[str])
+    path = _below(cwd, msgspec.convert(given.get("filePath"), str))
+    return File(verb="edit", path=path, cwd=cwd, old_text="\n".join(olds), new_text="\n".join(news))
+
+
+def _question(raw: dict[str, Any]) -> Ask | None:
+    """opencode asks the person. One question of single choice can be answered here; None: only in its own dialog."""
+    questions = msgspec.convert(raw.get("questions"), list[dict[str, Any]])
+    if len(questions) != 1 or questions[0].get("multiple"):
+        return None
+    options = msgspec.convert(questions[0].get("options") or [], list[dict[str, Any]])
+    labels = msgspec.convert([option.get("label") for option in options], tuple[str, ...])
+    if not labels:
+        return None
+    details = "\n".join(f"{option['label']}: {option.get('description', '')}" for option in options)
+    prompt = msgspec.convert(questions[0].get("question"), str)
+    return Ask(prompt=prompt, action_type="question", options=labels, details=details)
+
+
+# --- answering ---------------------------------------------------------------------------------------
+
+
+def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
+    """What the use of a tool is told where no person was asked; `decision` None: it is unreadable.
+
+    allow only by name (a rule, a grant): what nothing matched is opencode's own to ask about. What should have been
+    asked about and could not be is denied, as opencode would run it; where the sidecar cannot record,
+    `on_unavailable: ask` leaves it to opencode, as it does while the sidecar is away.
+    """
+    if call.action is None and not call.unreadable:
+        return HookReply()
+    if decision is None:
+        return _decided("deny", call.unreadable or "it could not be judged, see: tmux-agent doctor")
+    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
+    if decision.verdict is Verdict.DENY:
+        return _decided("deny", f"denied by {why}")
+    if not decision.named:
+        return HookReply()
+    if decision.verdict is Verdict.ALLOW:
+        return _decided("allow", why)
+    if decision.rule == "on_unavailable":
+        return _decided("ask", why)
+    return _decided("deny", f"a person has to be asked ({why}), and cannot be now: try it again later")
+
+
+def answer_approval(call: HookCall, approval: Approval) -> HookReply:
+    """What a call is told that waited for a person. Silence leaves opencode's own dialog as it is."""
+    if call.event == "question.asked":
+        return _answered(approval)
+    judging = call.kind is HookKind.JUDGE
+    refused = _refused_use if judging else _refused_permission
+    comment = approval.answer.comment if approval.answer else ""
+    if approval.state is ApprovalState.DENIED:
+        return refused(f"a person said no{': ' + comment if comment else ''}")
+    if approval.state is not ApprovalState.APPROVED:
+        return refused("nobody answered it") if judging else HookReply()
+    try:
+        changed = _changed_input(call, approval)
+    except ValueError as why:
+        return refused(f"a person said yes to an edit that cannot be handed over: {why}")
+    if not judging:
+        if changed is None:
+            return _reply({"reply": "once"})
+        wanted = json.dumps(changed)[: TEXT // 2]
+        return refused(f"a person wants it done another way: use {call.tool} again with {wanted}")
+    return _decided("allow", "a person said yes", **({} if changed is None else {"args": changed}))
+
+
+def _answered(approval: Approval) -> HookReply:
+    """A question's answer, in the form of opencode's own dialog, where a person can also type one."""
+    answer = approval.answer
+    if approval.state is ApprovalState.APPROVED and answer and answer.choice:
+        return _reply({"answers": [[answer.choice]]})
+    if approval.state is ApprovalState.DENIED:
+        comment = f": {answer.comment}" if answer and answer.comment else ""
+        return _reply({"answers": [[_said(f"a person chose none of these{comment}")]]})
+    return HookReply()
+
+
+def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
+    """The tool's input as the person wants it; None: as it is. Raises ValueError where what was shown would not run."""
+    action = approval.action
+    if action == call.action:
+        return None
+    if type(action) is not type(call.action):
+        raise ValueError("it is another kind of action now")
+    given, servers = dict(call.tool_input), []
+    if isinstance(action, Mcp | Tool):
+        given = action.arguments
+    elif shape := _shape(call.tool, given):
+        given |= {member: getattr(action, name) for name, member in shape.members.items() if member in given}
+    if isinstance(action, Mcp):
+        servers = [action.server]
+    if _action(call.tool, given, call.cwd, servers) != action:
+        raise ValueError(f"only {call.tool}'s own input can be edited")
+    return given
+
+
+def _decided(word: str, reason: str, **more: Any) -> HookReply:
+    return _reply({"decision": word, "reason": _said(reason), **more})
+
+
+def _refused_use(message: str) -> HookReply:
+    return _decided("deny", message)
+
+
+def _refused_permission(message: str) -> HookReply:
+    """Always with a message: without one opencode ends the turn."""
+    return _reply({"reply": "reject", "message": _said(message)})
+
+
+def _reply(members: dict[str, Any]) -> HookReply:
+    return HookReply(json.dumps(members) + "\n")
+
+
+def _said(text: str) -> str:
+    """A reason as the model and the person read it: whose it is, made safe, not endless."""
+    return f"tmux-agent: {display.safe(text[:TEXT], newlines=True)}"
