@@ -253,3 +253,16 @@ def test_no_more_than_so_many() -> None:
     assert len(agents.list()) == KEEP
     assert "5" not in {one.session for one in agents.list()}
     assert len(agents.list()[0].detail) <= 256
+
+
+def test_who_makes_up_sessions_makes_room_for_itself() -> None:
+    """Another's agent stays known, and with it its questions, which end when it is forgotten."""
+    agents, notes = made()
+    victim, flooder = (replace(ORIGIN, agent="claude", session=session) for session in ("999999998:1", "999999999:1"))
+    agents.on_hook(call("SessionStart", S.IDLE, session="victim"), victim)
+    for number in range(KEEP + 10):
+        agents.on_hook(call("SessionStart", S.IDLE, session=f"made-up-{number}"), flooder)
+    known = {one.session for one in agents.list()}
+    assert len(known) == KEEP
+    assert "victim" in known
+    assert not [one for one in notes.events if "gone" in one.data and one.data["agent"]["session"] == "victim"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -84,4 +85,18 @@ async def test_plans_do_not_grow_without_bound(tmp_path: Path, monkeypatch: pyte
     kept = Plans(journal)
     await kept.recover()
     assert {plan.plan_id for plan in kept.list()} == {two.plan_id, three.plan_id, four.plan_id}
+    await journal.close()
+
+
+@in_loop
+async def test_changes_at_once_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is computed from what another is just about to change, and no limit is passed by asking at once."""
+    monkeypatch.setattr(module, "ACTIVE_PER_ASKER", 2)
+    journal = await started(tmp_path)
+    plans = Plans(journal)
+    made = await plans.create("Deploy", ["test", "push", "tell"], AGENT)
+    await asyncio.gather(*(plans.update(made.plan_id, step, AGENT, notes=f"n{step}") for step in range(3)))
+    assert [step.notes for step in plans.get(made.plan_id).steps] == ["n0", "n1", "n2"]
+    done = await asyncio.gather(*(plans.create("p", ["a"], AGENT) for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(one, LimitExceeded) for one in done) == 4
     await journal.close()

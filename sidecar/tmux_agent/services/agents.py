@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
@@ -20,7 +21,7 @@ from ..core.hooks import HookCall, HookKind
 from ..core.model import Agent, AgentState, Event, Origin
 from .journal import Journal, utc_now
 
-KEEP = 500  # agents; the one that was longest silent makes room
+KEEP = 500  # agents; of the process that has the most of them the longest silent makes room
 DETAIL = 256  # characters
 KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session): not to be claimed
 
@@ -144,7 +145,7 @@ class Agents:
         process = _process(origin)
         if known is None:
             while len(self._known) >= KEEP:
-                self.forget(next(iter(self._known)), "silent for too long")
+                self._make_room()
             fresh = Agent(session=session, kind=kind, state=AgentState.UNKNOWN, since=self._now())
             known = _Known(fresh, process)
         self._known[session] = known
@@ -160,6 +161,12 @@ class Agents:
         )
         self._watch(process)
         return known
+
+    def _make_room(self) -> None:
+        """Whoever makes up sessions makes room for itself: others' are forgotten, and their questions ended, last."""
+        most = Counter(one.process for one in self._known.values()).most_common(1)[0][0]
+        oldest = next(session for session, one in self._known.items() if one.process == most)
+        self.forget(oldest, "silent for too long")
 
     def _late(self, known: _Known, call: HookCall) -> bool:
         """Whether a call tells nothing new. State-only hooks run beside the agent and may come late, and helpers may

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -27,6 +28,7 @@ class Plans:
         self._journal = journal
         self._now = now
         self._all: dict[str, Plan] = {}
+        self._changing = asyncio.Lock()  # a change begins with what the one before it has made
 
     async def recover(self) -> None:
         """Read what an earlier sidecar kept. Raises Unavailable."""
@@ -35,10 +37,11 @@ class Plans:
     async def create(self, name: str, steps: Sequence[str], origin: Origin, description: str = "") -> Plan:
         """Raises InvalidParams, LimitExceeded (sizes, too many active), Unavailable."""
         owner = msgspec.structs.replace(origin, session=asker(origin))
-        active = sum(one.status == "active" and one.session == owner.session for one in self._all.values())
-        if active >= ACTIVE_PER_ASKER or (len(self._all) >= KEEP and self._oldest_ended() is None):
-            raise LimitExceeded(f"{active} plans of this agent are active: finish or abort some first")
-        return await self._keep(plans.create(new_id(), name, steps, description, owner, self._now()), origin)
+        async with self._changing:
+            active = sum(one.status == "active" and one.session == owner.session for one in self._all.values())
+            if active >= ACTIVE_PER_ASKER or (len(self._all) >= KEEP and self._oldest_ended() is None):
+                raise LimitExceeded(f"{active} plans of this agent are active: finish or abort some first")
+            return await self._keep(plans.create(new_id(), name, steps, description, owner, self._now()), origin)
 
     def list(self, session: str | None = None, cursor: str | None = None, limit: int = 100) -> tuple[Plan, ...]:
         """Newest first; of one asker; older than the id `cursor`."""
@@ -64,15 +67,18 @@ class Plans:
         self, plan_id: str, step: int, origin: Origin, status: plans.StepStatus | None = None, notes: str | None = None
     ) -> Plan:
         """Raises NotFound, Forbidden (another's plan), Conflict (ended), InvalidParams, LimitExceeded, Unavailable."""
-        return await self._keep(plans.update(self._own(plan_id, origin), step, status, notes, self._now()), origin)
+        async with self._changing:
+            return await self._keep(plans.update(self._own(plan_id, origin), step, status, notes, self._now()), origin)
 
     async def advance(self, plan_id: str, origin: Origin, notes: str | None = None) -> Plan:
         """Raises as `update`."""
-        return await self._keep(plans.advance(self._own(plan_id, origin), notes, self._now()), origin)
+        async with self._changing:
+            return await self._keep(plans.advance(self._own(plan_id, origin), notes, self._now()), origin)
 
     async def abort(self, plan_id: str, origin: Origin, reason: str = "") -> Plan:
         """Raises as `update`."""
-        return await self._keep(plans.abort(self._own(plan_id, origin), reason, self._now()), origin)
+        async with self._changing:
+            return await self._keep(plans.abort(self._own(plan_id, origin), reason, self._now()), origin)
 
     def _own(self, plan_id: str, origin: Origin) -> Plan:
         plan = self.get(plan_id)
