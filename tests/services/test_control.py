@@ -18,7 +18,7 @@ from tests.plugin.serving import Events, serving
 from tests.plugin.terminal import TMUX, Server
 
 from tmux_agent.core import errors
-from tmux_agent.services.tmux import control, signals
+from tmux_agent.services.tmux import connection, control, signals
 from tmux_agent.services.tmux.control import Changed, Connected, Dropped, Event, Lost, Pressed, TmuxServer
 
 HIDDEN = signals.SESSION
@@ -424,3 +424,36 @@ def test_server_pid_is_the_kernels(tmux: Server) -> None:
     """The pid of the server comes from its socket."""
     tmux.run("new-session", "-d")
     assert control.server_pid(tmux.socket) == int(tmux.run("display-message", "-p", "#{pid}"))
+
+
+def test_a_tmux_that_does_not_answer_holds_up_no_stop(tmux: Server) -> None:
+    """A server that is stopped under us, or only pretends to be one, is left without its answer."""
+    tmux.run("new-session", "-d", "-s", "main")
+    pid = int(tmux.run("display-message", "-p", "#{pid}"))
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await events.wait_for(Connected)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await server.close()
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    run(main())
+
+
+def test_what_a_tmux_process_prints_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What listens at a socket may make the tmux that we start print without end."""
+    monkeypatch.setattr(connection, "SAID_BYTES", 1000)
+
+    async def main() -> None:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec("yes", stdout=pipe, stderr=pipe)
+        with pytest.raises(errors.Unavailable, match="1000 bytes"):
+            async with asyncio.timeout(PATIENCE):
+                await connection.said(process)
+        assert process.returncode
+
+    run(main())

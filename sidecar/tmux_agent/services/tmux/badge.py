@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from tmux_agent.core import display, errors
-from tmux_agent.services.tmux.control import TmuxServer
+from tmux_agent.services.tmux.control import LEAVE_SECONDS, TmuxServer
 
 NARROW = 80  # columns; below, only what waits and what is wrong has room
 WARNING_CELLS = 24
@@ -118,7 +118,7 @@ class Badge:
             await asyncio.gather(self._task, return_exceptions=True)
         unset = [("set-environment", "-gu", name) for name in self._sent]
         if unset and self._server.connected.is_set():
-            await self._server.each([*unset, *self._refreshes()])
+            await self._server.each([*unset, *self._refreshes()], timeout=LEAVE_SECONDS)
         self._sent = {}
 
     async def _push(self) -> None:

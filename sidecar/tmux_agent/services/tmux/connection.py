@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from tmux_agent.core import control_mode, errors
 
 ANSWER_SECONDS = 20.0  # a tmux that takes longer for one command hangs
+SAID_BYTES = control_mode.LINE_BYTES  # that a tmux process of its own may print
 
 Argv = Sequence[str]
 
@@ -111,10 +112,17 @@ class Connection:
             await self.close()
             raise errors.Unavailable(f"tmux did not answer {commands[0][0]} in {timeout} s") from None
 
-    async def lines(self, commands: Sequence[Argv]) -> list[list[str] | errors.TmuxAgentError]:
+    async def lines(
+        self, commands: Sequence[Argv], *, timeout: float = ANSWER_SECONDS
+    ) -> list[list[str] | errors.TmuxAgentError]:
         """Runs each of `commands` as its own line, all in one write. A failure takes only its own place."""
         futures = [self._write([argv]) for argv in commands]
-        done = await asyncio.gather(*futures, return_exceptions=True)
+        try:
+            async with asyncio.timeout(timeout):
+                done = await asyncio.gather(*futures, return_exceptions=True)
+        except TimeoutError:
+            await self.close()
+            return [errors.Unavailable(f"tmux did not answer {argv[0]} in {timeout} s") for argv in commands]
         return [_one(answer) for answer in done]
 
     async def foreign(self, argv: Argv) -> list[str]:
@@ -126,7 +134,12 @@ class Connection:
         seal = secrets.token_hex(16)
         answer = self._write([argv])
         sealed = self._write([["display-message", "-p", seal]])
-        text, end = await asyncio.gather(answer, sealed, return_exceptions=True)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                text, end = await asyncio.gather(answer, sealed, return_exceptions=True)
+        except TimeoutError:
+            await self.close()
+            raise errors.Unavailable(f"tmux did not answer {argv[0]} in {ANSWER_SECONDS} s") from None
         if end != [[seal]]:
             await self.close()
             raise errors.Unavailable("a tmux answer did not end where it should have: connection dropped")
@@ -202,16 +215,37 @@ class Connection:
                 pending.future.set_exception(gone)
 
     async def close(self) -> None:
-        """Detaches: the end of its input makes the client leave. Waits until the process is gone."""
+        """Detaches: the end of its input makes the client leave, or a signal, where its server does not let it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
             async with asyncio.timeout(2):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+            # Not only killed: the server holds the pipes, too, which may end no sooner than the server.
+            self._process._transport.close()  # type: ignore[attr-defined]
         await self._reader
+
+
+async def said(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """What a tmux process of its own has printed once it has ended, and its complaints.
+
+    Raises errors.Unavailable where that is more than tmux ever says: anything may listen at a socket.
+    """
+    out, err = bytearray(), bytearray()
+    await asyncio.gather(_hear(process, process.stdout, out), _hear(process, process.stderr, err))
+    await process.wait()
+    if max(len(out), len(err)) > SAID_BYTES:
+        raise errors.Unavailable(f"tmux printed more than {SAID_BYTES} bytes")
+    return bytes(out), bytes(err)
+
+
+async def _hear(process: asyncio.subprocess.Process, stream: asyncio.StreamReader | None, into: bytearray) -> None:
+    while stream is not None and (piece := await stream.read(1 << 16)):
+        if len(into) <= SAID_BYTES:
+            into += piece
+        elif process.returncode is None:
+            process.kill()  # its end is waited for: what is left unread would hold it up
 
 
 def _one(answer: list[list[str]] | BaseException) -> list[str] | errors.TmuxAgentError:

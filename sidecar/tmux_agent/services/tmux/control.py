@@ -28,13 +28,14 @@ from msgspec import Struct
 from tmux_agent.core import control_mode, errors
 from tmux_agent.services.tmux import signals, snapshot
 from tmux_agent.services.tmux.comparison import Comparison
-from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment
+from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment, said
 from tmux_agent.services.tmux.signals import Changed, Covered, Pressed, Retitled
 from tmux_agent.services.tmux.snapshot import Client, Pane, Session, Window
 
 OLDEST = (3, 2)
 RETRY_SECONDS = (0.05, 0.2, 1.0, 5.0)
 WAITED_SECONDS = 10.0  # after their last key, people have turned to something else
+LEAVE_SECONDS = 2.0  # for a tmux that does not answer is not waited when we go
 RESYNC_SECONDS = 30.0  # respawn-pane changes a pane's pid and tells nobody
 
 
@@ -107,7 +108,8 @@ class TmuxServer:
         commands = self._commands
         if commands is not None and not commands.closed.is_set():
             kill = ("kill-session", "-t", self._session)
-            await asyncio.gather(commands.lines([*signals.remove(), kill]), return_exceptions=True)
+            with contextlib.suppress(errors.Unavailable):
+                await commands.lines([*signals.remove(), kill], timeout=LEAVE_SECONDS)
         await self._disconnect()
 
     async def _serve(self) -> None:
@@ -157,13 +159,13 @@ class TmuxServer:
 
     async def _probe(self) -> None:
         self.pid = server_pid(self.socket)
-        said = (await self._fork("display-message", "-p", "#{pid} #{version}")).split()
-        numbers = re.search(r"(\d+)\.(\d+)", said[-1]) if len(said) == 2 else None
-        if numbers is None or said[0] != str(self.pid):
+        words = (await self._fork("display-message", "-p", "#{pid} #{version}")).split()
+        numbers = re.search(r"(\d+)\.(\d+)", words[-1]) if len(words) == 2 else None
+        if numbers is None or words[0] != str(self.pid):
             raise errors.Unavailable(f"what listens at {self.socket} is not the tmux server that answers there")
         self.version = (int(numbers[1]), int(numbers[2]))
         if self.version < OLDEST:
-            raise errors.Unavailable(f"tmux at {self.socket} is version {said[-1]}; tmux-agent needs 3.2 or newer")
+            raise errors.Unavailable(f"tmux at {self.socket} is version {words[-1]}; tmux-agent needs 3.2 or newer")
 
     async def _wait_for_session(self) -> None:
         if await self._has_session():
@@ -189,7 +191,7 @@ class TmuxServer:
         )  # fmt: skip
         try:
             async with asyncio.timeout(timeout):
-                out, err = await process.communicate()
+                out, err = await said(process)
         except TimeoutError:
             raise errors.Unavailable(f"tmux at {self.socket} does not answer") from None
         finally:
@@ -296,8 +298,8 @@ class TmuxServer:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            said, _ = await commands.line(signals.take())
-            for event in signals.parse(said[0] if said else ""):
+            told, _ = await commands.line(signals.take())
+            for event in signals.parse(told[0] if told else ""):
                 if isinstance(event, Changed | Pressed if first else Changed):
                     await self._refresh()
                 if first and isinstance(event, Pressed) and not self._waits(event.client):
@@ -376,9 +378,11 @@ class TmuxServer:
                 raise answer
         return [answer for answer in answers if isinstance(answer, list)]
 
-    async def each(self, commands: Sequence[Argv]) -> list[list[str] | errors.TmuxAgentError]:
+    async def each(
+        self, commands: Sequence[Argv], *, timeout: float = ANSWER_SECONDS
+    ) -> list[list[str] | errors.TmuxAgentError]:
         """As commands(), but a failure is returned in its place."""
-        return await self._connection().lines(commands)
+        return await self._connection().lines(commands, timeout=timeout)
 
     async def line(self, commands: Sequence[Argv]) -> list[list[str]]:
         """Runs `commands` with nothing of others between them; the first failure skips the rest and is raised."""

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from tmux_agent.core import errors
 from tmux_agent.services.tmux import keys, signals
-from tmux_agent.services.tmux.connection import environment
+from tmux_agent.services.tmux.connection import environment, said
 from tmux_agent.services.tmux.control import TmuxServer
 from tmux_agent.services.tmux.snapshot import Client
 from tmux_agent.services.views import PopupGrant
@@ -226,7 +226,7 @@ class Popups:
         )
         try:
             self._begun(opening)
-            _, err = await process.communicate()
+            _, err = await said(process)
             if process.returncode:
                 text = err.decode("utf-8", "replace").strip()
                 log.warning("popup on %s ended with %s: %s", client, process.returncode, text)

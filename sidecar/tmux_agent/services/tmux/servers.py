@@ -6,6 +6,7 @@ changes to whoever draws badges. Must not own: a connection (control.py), who ma
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import stat
@@ -83,8 +84,7 @@ class Servers:
         self._identity.add_server(view(server))
 
     async def close(self) -> None:
-        for server in self.all():
-            await server.close()
+        await asyncio.gather(*(server.close() for server in self.all()))
         self._servers.clear()
 
     def _heard(self, server: TmuxServer, event: Event) -> None:
