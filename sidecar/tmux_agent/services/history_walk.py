@@ -24,6 +24,8 @@ from . import git_folders
 
 SECONDS = 20.0  # that one walk may take
 _OBJECTS = 3_000_000
+_BYTES = 256 << 20  # of one answer of git's
+_PIECE = 1 << 20  # bytes: no path is so long
 _SECRETS = 200
 _BACK = 40  # commits behind HEAD that are looked at one by one
 _TOKEN = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\b")
@@ -127,7 +129,7 @@ class Walk:
             if parents:
                 parents = 0
                 path = token.decode("utf-8", "surrogateescape")
-                if is_file and self._is_secret(path):
+                if is_file and len(found.secrets) <= _SECRETS and self._is_secret(path):
                     found.secrets[path] = None
             elif token.startswith(b":"):
                 parents = len(token) - len(token.lstrip(b":"))
@@ -198,7 +200,12 @@ class Walk:
         )
 
     def _run(self, *arguments: str, feed: Iterable[str] = ()) -> bytes:
-        return b"".join(_output([self._start(arguments)], feed))
+        said = bytearray()
+        for piece in _output([self._start(arguments)], feed):
+            said += piece
+            if len(said) > _BYTES:
+                raise Unreadable("it holds too much")
+        return bytes(said)
 
     def _diffs(self, start: Sequence[str], feed: Iterable[str]) -> Iterator[bytes]:
         """What `git diff-tree -z` says of these commits, piece by piece. Raises Unreadable."""
@@ -210,6 +217,8 @@ class Walk:
         rest = b""
         for piece in _output([diffs, commits], feed):
             *tokens, rest = (rest + piece).split(b"\0")
+            if len(rest) > _PIECE:
+                raise Unreadable("what git prints is not understood")
             yield from tokens
         yield rest
 
@@ -225,6 +234,7 @@ def _output(processes: Sequence[subprocess.Popen[bytes]], feed: Iterable[str]) -
     assert out is not None
     assert fed is not None
     late = threading.Timer(SECONDS, kill)
+    late.daemon = True  # it holds up the end of the process no more than the walk does
     late.start()
     try:
         with suppress(BrokenPipeError):

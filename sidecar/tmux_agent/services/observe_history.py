@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import islice
 
 from msgspec import Struct
 
@@ -25,6 +26,8 @@ from .history_walk import Unreadable, Walk, Walked
 from .moment import Moment, stamp
 
 _REPOSITORIES = 16
+_WALKS = 8  # at once: each is two processes of git's
+_PLACES = 5000  # that one history may rest on: they are looked at each time
 _Stamps = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -46,6 +49,7 @@ class Histories:
         self._background = background
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._walks: dict[str, Future[None]] = {}
+        self._room = threading.Semaphore(_WALKS)
 
     def look(self, top: str, moment: Moment) -> HistoryFact:
         """The history of the repository whose work tree begins at `top`, a real path."""
@@ -89,7 +93,8 @@ class Histories:
         known = self._known.get(git)
         if known is None or any(stamp(path) != before for path, before in known.stamps):
             return None
-        self._known.move_to_end(git)
+        with suppress(KeyError):  # a thread has just made room
+            self._known.move_to_end(git)
         return known
 
     def _walk(self, git: str) -> Future[None]:
@@ -102,19 +107,26 @@ class Histories:
         return done
 
     def _thread(self, git: str, done: Future[None]) -> None:
-        before = self._known.get(git)
         try:
-            stamps = tuple((path, stamp(path)) for path in _rests_on(git))
-            try:
-                walked = Walk(git, self._git(), self._secrets).walk(before.walked if before else None)
-            except (Unreadable, OSError, ValueError):
-                walked = Walked(HistoryFact())
-            self._known[git] = _Known(stamps, walked)
+            with self._room:
+                self._known[git] = self._walked(git)
             while len(self._known) > _REPOSITORIES:
                 self._known.popitem(last=False)
         finally:
             self._walks.pop(git, None)
             done.set_result(None)
+
+    def _walked(self, git: str) -> _Known:
+        before = self._known.get(git)
+        places = tuple(islice(_rests_on(git), _PLACES + 1))
+        stamps = tuple((path, stamp(path)) for path in places)
+        try:
+            if len(places) > _PLACES:
+                raise Unreadable("its references lie in too many folders")
+            walked = Walk(git, self._git(), self._secrets).walk(before.walked if before else None)
+        except (Unreadable, OSError, ValueError):
+            walked = Walked(HistoryFact())
+        return _Known(stamps, walked)
 
 
 def _with(runs: Sequence[bytes], prefix: str, width: int) -> frozenset[str]:
@@ -122,15 +134,15 @@ def _with(runs: Sequence[bytes], prefix: str, width: int) -> frozenset[str]:
     return frozenset(name for some in names for name in some.beginning(prefix))
 
 
-def _rests_on(git: str) -> tuple[str, ...]:
+def _rests_on(git: str) -> Iterator[str]:
     """All whose time changes when a reference does: references are renamed into their folders, reflogs appended to."""
     folder, common = git_folders.own(git), git_folders.common(git)
-    found = [git, f"{folder}/commondir"]
+    yield from (git, f"{folder}/commondir")
     for place in dict.fromkeys((folder, common)):
-        found += [f"{place}/{name}" for name in ("HEAD", "packed-refs", "logs/HEAD", "shallow")]
-        found += [f"{place}/{name}" for name in NOTES]
-        found += [where for where, _, _ in os.walk(f"{place}/refs")]
-        found += [f"{place}/reftable", f"{place}/objects/info/alternates", f"{place}/logs/refs/stash"]
+        yield from (f"{place}/{name}" for name in ("HEAD", "packed-refs", "logs/HEAD", "shallow"))
+        yield from (f"{place}/{name}" for name in NOTES)
+        yield from (where for where, _, _ in os.walk(f"{place}/refs"))
+        yield from (f"{place}/reftable", f"{place}/objects/info/alternates", f"{place}/logs/refs/stash")
     with suppress(OSError):
-        found += [f"{common}/worktrees", *(f"{common}/worktrees/{n}/HEAD" for n in os.listdir(f"{common}/worktrees"))]
-    return tuple(dict.fromkeys(found))
+        yield f"{common}/worktrees"
+        yield from (f"{common}/worktrees/{name}/HEAD" for name in os.listdir(f"{common}/worktrees"))
