@@ -87,7 +87,7 @@ async def revoke(system: System, grant_id: str, origin: Origin) -> Grant:
         return await system.grants.revoke(grant_id, origin)
     name = grant_id.removeprefix(KEPT)
     rule = next((one for one in system.kept.rules() if one.get("name") == name), {"name": name})
-    system.kept.remove(name)
+    await asyncio.to_thread(system.kept.remove, name)
     system.judgement.load()
     data = {"grant": grant_id, "rule": rule}
     await system.journal.publish(Event(type="grant.revoked", origin=origin, data=data))
@@ -137,7 +137,11 @@ async def subscribe(system: System, params: p.EventsSubscribe, call: Call) -> r.
     if call.connection.subscriptions >= system.settings.limits.subscriptions:
         raise errors.LimitExceeded(f"{system.settings.limits.subscriptions} subscriptions are open on this connection")
     call.connection.subscriptions += 1
-    heard = await system.journal.subscribe(params.types or None, params.since, EVENTS)
+    try:
+        heard = await system.journal.subscribe(params.types or None, params.since, EVENTS)
+    except BaseException:
+        call.connection.subscriptions -= 1
+        raise
     call.connection.on_lost.append(heard.close)
     call.after = lambda: system.spawn(_forward(heard, call))  # first the reply, then the events
     return r.Subscribed(seq=system.journal.head.seq, lost=heard.lost)

@@ -6,6 +6,10 @@ Owns what an answer may be. Must not own: what follows from it (guard.py), rows 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -83,6 +87,7 @@ class Answers:
         answered = await self._approvals.answer(
             request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, **anew
         )
+        self._proved = {one for one in self._proved if one[0] != request_id}
         if kept is not None:
             await self._keep(kept, answered, by)
         return answered
@@ -133,17 +138,7 @@ class Answers:
         For one approval as painted, one popup. Raises Denied where the proof fails.
         """
         argv = self._approvals.get(request_id).step_up
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-        )
-        try:
-            async with asyncio.timeout(PROOF_SECONDS):
-                await process.communicate(secret.encode() + b"\n")
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        passed = process.returncode == 0
+        passed = await _ends_well(argv, secret)
         data = {"command": list(argv), "passed": passed}
         await self._journal.publish(Event(type="step_up", request_id=request_id, origin=by, data=data))
         if not passed:
@@ -161,3 +156,24 @@ class Answers:
 
     def _look(self, action: Action, origin: Origin) -> Judged:
         return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
+
+
+async def _ends_well(argv: Sequence[str], secret: str) -> bool:
+    """Whether the command ends with 0 in time. It and what it started are ended with whoever waits. Raises Denied."""
+    pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
+    except OSError as why:
+        raise errors.Denied(f"the proof cannot be asked for: {argv[0]}: {why.strerror}") from None
+    try:
+        async with asyncio.timeout(PROOF_SECONDS):
+            await process.communicate(secret.encode() + b"\n")
+    except TimeoutError:
+        return False
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode == 0

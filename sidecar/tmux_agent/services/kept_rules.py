@@ -6,6 +6,7 @@ Owns that file. Must not own: what a rule means (core/rules.py), when it is read
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ class _Kept(Struct, frozen=True):
 
 
 class KeptRules:
-    """The file in the policy's folder. Small, and read only when something is listed or changed: blocking."""
+    """The file in the policy's folder. Small, and read only when something is listed or changed: blocking. Changes
+    (`add`, `remove`) wait for the disk: for threads, of which one after the other changes it."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "policy.d" / NAME
+        self._changing = threading.Lock()
 
     def rules(self) -> tuple[dict[str, Any], ...]:
         """As they are written; none where the file is missing. Raises Unavailable where it cannot be read."""
@@ -44,15 +47,17 @@ class KeptRules:
 
     def add(self, rule: dict[str, Any]) -> None:
         """Add a rule, or replace the one of its name. Raises Unavailable: then nothing changed."""
-        self._write([*(one for one in self.rules() if one.get("name") != rule.get("name")), rule])
+        with self._changing:
+            self._write([*(one for one in self.rules() if one.get("name") != rule.get("name")), rule])
 
     def remove(self, name: str) -> None:
         """Raises NotFound, Unavailable."""
-        rules = self.rules()
-        left = [one for one in rules if one.get("name") != name]
-        if len(left) == len(rules):
-            raise NotFound(f"{self.file} has no rule {name!r}")
-        self._write(left)
+        with self._changing:
+            rules = self.rules()
+            left = [one for one in rules if one.get("name") != name]
+            if len(left) == len(rules):
+                raise NotFound(f"{self.file} has no rule {name!r}")
+            self._write(left)
 
     def _write(self, rules: list[dict[str, Any]]) -> None:
         fresh = self.file.with_suffix(".new")

@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 PACKAGE = Path(__file__).parents[1]
 RELAY = PACKAGE / "edges" / "ui" / "relay.py"
 RECENT = 50
+EVENTS = 10_000  # that may come in one turn of the loop: all that one group of the journal holds
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
 SAYS = (3, 3)  # first version of tmux that shows a message to the client that we name
 SAID_MS = "8000"  # how long a message stays over the status line
@@ -124,7 +125,7 @@ class System:
             await system.plans.recover()
             system._told_of_policy(system.judgement.load())
             system.notify.wanted = system._notified()
-            heard = await system.journal.subscribe()
+            heard = await system.journal.subscribe(limit=EVENTS)
         except BaseException:
             await system.journal.close()
             raise
@@ -148,8 +149,7 @@ class System:
         self.approvals.stopping = True
         if self.popups is not None:
             await self.popups.close()
-        for one in self._badges.values():
-            await one.close()
+        await asyncio.gather(*(one.close() for one in self._badges.values()))
         await self.servers.close()
         await self.notify.close()
         self.agents.close()
@@ -319,7 +319,10 @@ class System:
 
     async def _follow(self, heard: Any) -> None:
         async for one in heard:
-            self._tell(one)
+            try:
+                self._tell(one)
+            except Exception:  # a defect of ours: the next event is to be told all the same
+                log.exception("nobody was told of record %s", one.seq)
 
     def _tell(self, heard: Heard) -> None:
         event = heard.event
