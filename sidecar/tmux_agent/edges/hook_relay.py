@@ -26,8 +26,8 @@ def from_state(name: bytes) -> bytes:
     """First line of a file that the sidecar keeps in the state folder; empty where there is none."""
     state = (ENV.get(b"XDG_STATE_HOME") or ENV.get(b"HOME", b"") + b"/.local/state") + b"/tmux-agent"
     try:
-        path = (ENV.get(b"TMUX_AGENT_STATE_DIR") or state) + b"/" + name
-        return posix.read(posix.open(path, posix.O_RDONLY), 4096).partition(b"\n")[0].strip()
+        with open((ENV.get(b"TMUX_AGENT_STATE_DIR") or state) + b"/" + name, "rb", 0) as file:
+            return file.read(4096).partition(b"\n")[0].strip()
     except OSError:
         return b""
 
