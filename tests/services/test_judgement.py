@@ -253,3 +253,25 @@ def test_answers_are_looked_up_anew(place: Place) -> None:
 def test_shipped_text_is_the_file() -> None:
     """`policy init` writes just this."""
     assert shipped_text().startswith("# The policy that tmux-agent ships.")
+
+
+def test_what_repositories_make_us_keep_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Policies of ever more repositories push out the oldest, errors are told in part, and go with what caused them."""
+    monkeypatch.setattr(judgement, "_PROJECTS", 3)
+    place.judgement.load()
+
+    def checks(name: str, policy: str) -> None:
+        folder = place.home / name / ".tmuxagent"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "policy.yaml").write_text(policy)
+        origin = Origin(role=Role.AGENT, why="test", uid=1, pid=1, cwd=str(folder.parent))
+        place.judgement.judge(Shell(text="git log", cwd=origin.cwd), origin)
+
+    for number in range(6):
+        checks(f"r{number}", "rules:\n" + "".join(f"- {{name: n{one}, wrong: 1}}\n" for one in range(100)))
+    assert len(place.judgement.errors) == 3 * judgement._PROJECT_ERRORS
+    for number in range(3, 6):
+        for again in range(3):
+            checks(f"r{number}", f"secrets: [s{again}]\n")
+    assert place.judgement.errors == ()
+    assert len(place.judgement._observers) <= 4

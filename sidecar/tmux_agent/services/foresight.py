@@ -11,11 +11,11 @@ from __future__ import annotations
 from ..core.model import Decision
 from .changes import Changes
 from .moment import Marks, Moment, same
+from .remembered import Name, Remembered
 
-_REMEMBERED = 1000
+_PLACES = 100  # that a kept decision may rest on
 _ASKED_AGAIN = 2  # so often with the same answer, it is worth watching what it rests on
 
-Name = tuple[str, ...]
 Rests = tuple[object, ...]
 
 
@@ -38,7 +38,7 @@ class Foresight:
 
     def __init__(self) -> None:
         self._changes = Changes()
-        self._known: dict[Name, _Foreseen] = {}
+        self._known: Remembered[_Foreseen] = Remembered()
 
     def now(self) -> int:
         """Of this moment; for the two others."""
@@ -54,10 +54,8 @@ class Foresight:
         """Just decided, by what was looked at in `moment`, which began after `now`."""
         known = self._known.get(name)
         if known is None or known.rests != rests or known.decision is not decision:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[name] = _Foreseen(rests, decision)
-        elif moment.blind:
+            self._known.put(name, _Foreseen(rests, decision))
+        elif moment.blind or len(moment.looks) > _PLACES:
             known.seen = 0
         elif known.watched == now and known.looks == moment.looks:
             known.held, known.marks = now, moment.marks()

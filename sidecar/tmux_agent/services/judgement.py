@@ -36,10 +36,12 @@ from .foresight import Foresight
 from .moment import Moment, Stamp
 from .observe import Observer, follow
 from .policy_files import PROJECT_FILE, PolicyFiles, shipped_text
+from .remembered import Name, Remembered
 
 _ROUNDS = 12
 _SPARE = 4000  # entries of folders that are looked through while everybody waits: 10 to 20 ms
-_REMEMBERED = 1000
+_PROJECTS = 64  # repositories whose own policy is kept; the oldest go
+_PROJECT_ERRORS = 20  # that are told of each
 _REMEMBERED_KEYS = 50
 # Folders too broad to be anybody's worktree, and the home folder besides.
 _TOO_BROAD = frozenset(
@@ -83,6 +85,14 @@ class Judged(Struct, frozen=True, kw_only=True):
     decision: Decision
     facts: Mapping[Key, Fact]
     left: tuple[Left, ...] = ()
+
+
+class _Project(Struct, frozen=True):
+    """A repository's own file, as it was with that stamp: the policy with it, and what is wrong with it."""
+
+    stamp: Stamp
+    policy: Policy
+    errors: tuple[ConfigError, ...]
 
 
 class _Last(Struct, frozen=True):
@@ -141,14 +151,14 @@ class Judgement:
         self._background = background
         ours = [str(folder), str(state), *protected]
         self._protected = tuple(dict.fromkeys([follow(path).real for path in ours] + ours))
-        self.errors: tuple[ConfigError, ...] = ()
+        self._errors: tuple[ConfigError, ...] = ()
         self.loaded_at: datetime | None = None
         self._layers: tuple[Layer, ...] = ()
         self._base: Policy | None = None
-        self._projects: dict[str, tuple[Stamp, Policy]] = {}
+        self._projects: dict[str, _Project] = {}
         self._observers: dict[int, Observer] = {}
         self._uses: dict[str, deque[float]] = {}
-        self._last: dict[tuple[str, ...] | None, _Last] = {}
+        self._last: Remembered[_Last] = Remembered()
         self._foresight = Foresight()
 
     # --- loading ---
@@ -159,7 +169,7 @@ class Judgement:
         policy = None
         if not errors:
             policy, errors = policy_build.build(layers, self.home)
-        self.errors = errors
+        self._errors = errors
         if policy is not None:
             self._layers, self._base = tuple(layers), policy
             self.loaded_at = datetime.now().astimezone()
@@ -180,6 +190,12 @@ class Judgement:
         if policy is None:
             raise AssertionError(f"the shipped policy has errors: {errors}")
         self._layers, self._base = (layer,), policy
+
+    @property
+    def errors(self) -> tuple[ConfigError, ...]:
+        """What is wrong with the files as last read, those of repositories included."""
+        found = (error for project in self._projects.values() for error in project.errors)
+        return tuple(dict.fromkeys((*self._errors, *found)))
 
     @property
     def file(self) -> str:
@@ -205,22 +221,26 @@ class Judgement:
         if not stamp:
             return base
         known = self._projects.get(worktree)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        policy = self._with_project(Path(path), base)
-        self._projects[worktree] = (stamp, policy)
-        return policy
+        if known is not None and known.stamp == stamp:
+            return known.policy
+        self._projects.pop(worktree, None)
+        while len(self._projects) >= _PROJECTS:
+            del self._projects[next(iter(self._projects))]
+        made = self._projects[worktree] = self._with_project(Path(path), stamp, base)
+        used = {id(base.secrets), *(id(one.policy.secrets) for one in self._projects.values())}
+        self._observers = {of: one for of, one in self._observers.items() if of in used}
+        return made.policy
 
-    def _with_project(self, path: Path, base: Policy) -> Policy:
-        """The policy with a repository's file on top; without it (and with an error noted) where it has errors."""
+    def _with_project(self, path: Path, stamp: Stamp, base: Policy) -> _Project:
+        """The policy with a repository's file on top; without it (and with its errors) where it has some."""
         layer, found = self._files.project(path)
         errors = list(found)
         policy = None
         if layer is not None:
             policy, wrong = policy_build.build([*self._layers, layer], self.home, examples=False)
             errors += wrong
-        self.errors = tuple(dict.fromkeys((*self.errors, *errors)))
-        return policy or msgspec.structs.replace(base, defaults=base.defaults)
+        policy = policy or msgspec.structs.replace(base, defaults=base.defaults)
+        return _Project(stamp, policy, tuple(errors[:_PROJECT_ERRORS]))
 
     def trust(self, path: Path) -> str:
         """Let this repository's policy file allow things, as it is now; gives its hash. Raises OSError.
@@ -319,11 +339,9 @@ class Judgement:
             facts.update(observer.gather(wanted, moment))
         return Judged(decision=_unsettled(decision), facts=facts), False
 
-    def _remember(self, name: tuple[str, ...] | None, last: _Last) -> None:
+    def _remember(self, name: Name | None, last: _Last) -> None:
         if name is not None and len(last.facts) <= _REMEMBERED_KEYS:
-            if len(self._last) >= _REMEMBERED:
-                self._last.clear()
-            self._last[name] = last
+            self._last.put(name, last)
 
     def reading(self, judged: Judged) -> Sequence[Future[None]]:
         """What has to be waited for before `judged` is judged once more; empty where it rests on all it needs."""
@@ -404,7 +422,7 @@ class Judgement:
                 self._uses.setdefault(match.rule, deque(maxlen=10_000)).append(time.monotonic())
 
 
-def _name(action: Action, worktree: str) -> tuple[str, ...] | None:
+def _name(action: Action, worktree: str) -> Name | None:
     """All of an action that a decision may depend on; None for one that is judged from the start each time."""
     if isinstance(action, Shell) and not action.env:
         return ("shell", worktree, action.cwd, action.dialect, action.text)
