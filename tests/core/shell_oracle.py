@@ -11,7 +11,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tmux_agent.core.shell import Simple, Word, parse
+from tmux_agent.core.shell import Simple, Word, parse, runs_of
 
 # One write for each command (bash writes at every new line), so that commands at the same time do not mix.
 HOOK = r"""
@@ -43,17 +43,23 @@ def bash_runs(text: str, folder: Path, answer: int) -> list[tuple[str, ...]]:
     with os.fdopen(reading, "rb") as stream:
         records = stream.read().decode("utf-8", "surrogateescape").replace("\x1d", "\n").split("\x1e")[:-1]
     process.wait(10)
+    records = [re.sub(r"/dev/fd/\d+", "/dev/fd/0", record) for record in records]
     return [tuple(record.split("\x1f")[:-1]) for record in records]
 
 
 def claimed(text: str) -> list[tuple[str, ...]] | None:
     """The argument lists that our reading says will run; None where it does not claim to know."""
-    commands = []
+    commands: list[tuple[str, ...]] = []
     parts = parse(text)
     writes = any(isinstance(part, Simple) and part.redirects for part in parts)
     for part in parts:
         if not isinstance(part, Simple):
             return None
+        for text in runs_of(part):
+            inner = claimed(text)
+            if inner is None:
+                return None
+            commands += inner
         words = [_value(word) for word in part.words]
         printed = _only_prints(part)  # of what it prints nobody claims the words; bash runs it itself, unseen
         values = [a.value for a in part.assignments] + [r.target for r in part.redirects if r.target is not None]
@@ -62,7 +68,7 @@ def claimed(text: str) -> list[tuple[str, ...]] | None:
         if writes and any(word.kind == "glob" for word in part.words):
             return None  # might match what was just written
         targets = [r.target for r in part.redirects if r.target is not None]
-        if any(target.tilde or "/" in target.text != "/dev/null" for target in targets):
+        if any(target.tilde or "/" in target.text not in ("/dev/null", "/dev/fd/0") for target in targets):
             return None  # nothing outside the throw-away folder
         if part.words and part.words[0].source == "time":
             if part.joined in {"|", "|&"} or not part.source.startswith("time"):

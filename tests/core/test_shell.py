@@ -32,6 +32,8 @@ def words(text: str) -> list[list[str]]:
 def is_plain(parts: tuple[Part, ...]) -> bool:
     """Whether the reading claims to know everything."""
     for part in parts:
+        if isinstance(part, Simple) and any(word.kind == "varying" for word in part.words[:1]):
+            return False
         if isinstance(part, Opaque):
             return False
         values = [*part.words, *(a.value for a in part.assignments), *(r.target for r in part.redirects if r.target)]
@@ -44,6 +46,10 @@ def is_plain(parts: tuple[Part, ...]) -> bool:
     ("text", "expected"),
     [
         ("ls -la", [["ls", "-la"]]),
+        ("ls {a,b}.{c,d}", [["ls", "a.c", "a.d", "b.c", "b.d"]]),
+        ("ls x{a,{b,c}d} {3..1} {a..c}", [["ls", "xa", "xbd", "xcd", "3", "2", "1", "a", "b", "c"]]),
+        ("ls '{a,b}' \\{a,b\\} {} a{b}", [["ls", "{a,b}", "{a,b}", "{}", "a{b}"]]),
+        ("sort {-o,M} --x={1..5..2}", [["sort", "-o", "M", "--x=1", "--x=3", "--x=5"]]),
         ("echo 'a b'\"c\"d\\ e", [["echo", "a bcd e"]]),
         ("echo 'touch M; $(x)'", [["echo", "touch M; $(x)"]]),
         ('echo "a\\"b\\c\\\\"', [["echo", 'a"b\\c\\']]),
@@ -80,15 +86,31 @@ def test_words_are_what_the_programs_get(text: str, expected: list[list[str]]) -
         "echo ${x}",
         'echo "$x"',
         "echo $(touch M)",
-        'echo "$(touch M)"',
         "echo `touch M`",
-        "ls <(touch M)",
-        "echo $((1+1))",
+        "ls >(touch M)",
+        "ls x<(touch M)",
+        "ls <(touch M)x",
+        "ls --x=<(touch M)",
+        'echo "$(ls # )"',
+        'echo "$(cat <<E\n)\nE\n)"',
+        'echo "$(case x in x) ls;; esac)"',
+        'ls "$(ls',
+        "echo $((x+1))",
+        "echo $((a[1]))",
         "echo $[ x='a[$(touch M)]', x ]",
         "echo $'\\u00e9'",
         'echo $"x"',
         "{touch,M}",
-        "echo {1..3}",
+        "ls {a,b}~",
+        "ls {a,}",
+        "ls {{a,b}",
+        "ls {a,b}}",
+        "ls \\${a,b}",
+        "ls {1..100000}",
+        "ls {01..3}",
+        "ls {a..C}",
+        "ls A={a,b}",
+        "cat {a,$x}",
         "cat${IFS}/etc/passwd",
         "$(echo touch M)",
         "a[$(touch M)]=1",
@@ -355,7 +377,8 @@ PIECES = [
     " ", " ", " ", ";", "&", "|", "<", ">", "(", ")", " && ", " || ", " | ", "; ", ">>", ">|", "2>", "2>&1", ">&", "<&",
     "&>", "<<<", "<<E\n", "<<'E'\n", "\nE\n", "$'", "if ", "; then ", "; fi", "{ ", "; }", "! ", "time ", "do ", "done",
     "in ", "[[ ", " ]]", "esac", "\r", "\u00a0", "\u2028", "\x0b", "#'", "''", '""', "=a", "$x", "{a,b}", "-",
-    "echo ", "$!", "$?", '"$PATH"', "$(", "`",
+    "echo ", "$!", "$?", '"$PATH"', "$(", "`", ' "$(', ')" ', " <(", "$((", "))", "{1..3}", "{b,", "..",
+    "{a,{b,c}d}",
 ]  # fmt: skip
 soup = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 tidy = st.lists(
@@ -370,6 +393,9 @@ tidy = st.lists(
 @example("a$! ")
 @example("echo $! $PATH; a b")
 @example("a >$!")
+@example('echo "$(a b; c)" <(b)')
+@example("a <(b) {x,y{1..3}}z '{a,b}' {a,b,'c d'}")
+@example("a A={b,c} -x={b,c} {3..1} {a..c}{1..2} x{a,}y")
 def test_bash_runs_nothing_that_was_not_read(tmp_path: Path, text: str) -> None:
     """Of a text that we claim to understand, bash runs only commands that are among our parts, word for word."""
     expected = claimed(text)
@@ -415,7 +441,17 @@ def test_variables_that_may_be_shown(word: str) -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *('"$TOKEN"', '"$PATH$TOKEN"', '"$TOKEN$PATH"', '"$PATH$(id)"', '"`id`$PATH"', "$PATH*", "$HOME/*", "~$USER"),
+        *(
+            '"$TOKEN"',
+            '"$PATH$TOKEN"',
+            '"$TOKEN$PATH"',
+            '"$PATH$((x))"',
+            '"$(id)$TOKEN"',
+            '"`id`$PATH"',
+            "$PATH*",
+            "$HOME/*",
+            "~$USER",
+        ),
         *("{a,b}$PATH", '"${PATH:-x}"', '"${!HOME}"', '"${PIPESTATUS[x]}"', "$@", "$1", "$[1]", "$(id)", "$_", "$-"),
     ],
 )

@@ -43,7 +43,7 @@ def _printed(
     if depth > _DEPTH or not isinstance(part, Simple) or len(places[index]) != 1 or folder is None:
         return sources.UNKNOWN, False
     args, doubts = arguments(part.words, folder, reach)
-    if doubts or not args or any(word.kind == "varying" for word in part.words):
+    if doubts or not args or any(word.kind == "varying" or word.runs for word in part.words):
         return sources.UNKNOWN, False
     feed = None if part.piped_from is None else _printed(parts, part.piped_from, places, reach, depth + 1)[0]
     call = call_of(args, folder, reach, in_shell=True, piped=feed is not None)

@@ -123,6 +123,8 @@ class Judging:
                 matches += self._environment([(assignment.name, value.text)], alone=not part.words)
         for redirect in part.redirects:
             matches += self._redirect(redirect, folder)
+        for text in shell.runs_of(part):
+            matches += self._substituted(text, folder)
         if part.words:
             args, doubts = arguments(part.words, folder, self.reach)
             for why, source in doubts:
@@ -134,6 +136,15 @@ class Judging:
         elif part.assignments:
             matches += self.general()
         return matches
+
+    def _substituted(self, text: str, folder: str | None) -> list[Match]:
+        """What runs in a shell of its own before the command that gets what it prints."""
+        if self._depth > _DEPTH:
+            return [self.unmatched("substitutions nested too deeply", Risk.MEDIUM)]
+        self._depth += 1
+        findings = self._text(text, (folder,), "bash")
+        self._depth -= 1
+        return [match for finding in findings for match in finding.matches]
 
     # --- redirections, environment ---
 

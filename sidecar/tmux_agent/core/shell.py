@@ -14,8 +14,9 @@ from . import shell_tree
 from .shell_grammar import Grammar
 from .shell_lex import Lexer, Token
 from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Word
+from .shell_word import WordDraft
 
-__all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse"]
+__all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse", "runs_of"]
 
 MAX_BYTES = 256 * 1024
 _DIALECTS = frozenset({"bash", "sh", "dash", "ksh", "zsh", "fish"})
@@ -32,6 +33,7 @@ _FISH_OPERATORS = frozenset({"&&", "||", "|", ";", ">", ">>", "<", ">&"})
 _POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
 _META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
 _MOVES = frozenset({"cd", "chdir", "pushd", "popd"})
+_SUBSTITUTIONS = 4  # within one
 _CACHED_LENGTH = 4096  # characters; longer texts are rare, and a cache of them would be an agent's to fill
 
 
@@ -57,8 +59,10 @@ def _read(text: str, dialect: str) -> tuple[Part, ...]:
     parts = grammar.run()
     if not all(_is_plain(part) for part in parts):
         return parts
-    why = _foreign(text, tokens, parts, dialect) or shell_tree.disagreement(
-        text, tokens, lexer.heredocs, grammar.command_starts
+    why = (
+        _foreign(text, tokens, parts, dialect)
+        or _unread(parts, dialect)
+        or shell_tree.disagreement(text, tokens, lexer.heredocs, grammar.command_starts)
     )
     return (*parts, Opaque(why, text, 0, len(text))) if why else parts
 
@@ -76,6 +80,25 @@ def _is_plain(part: Part) -> bool:
     )
 
 
+def runs_of(part: Simple) -> Iterable[str]:
+    """The texts that run in shells of their own before one command does."""
+    targets = (redirect.target for redirect in part.redirects if redirect.target is not None)
+    return (text for word in (*part.words, *targets) for text in word.runs)
+
+
+def _unread(parts: Iterable[Part], dialect: str) -> str:
+    """Why a substitution may be something else than was taken for it, or "". One that is read whole, without comments
+    and here-documents, ends where its bracket is closed."""
+    for part in parts:
+        for text in runs_of(part) if isinstance(part, Simple) else ():
+            if text.count("$(") + text.count("`") + text.count("<(") > _SUBSTITUTIONS:
+                return "substitutions nested too deeply"
+            inner = () if "#" in text or "<<" in text else parse(text, dialect)
+            if not inner or not all(_is_plain(part) for part in inner):
+                return "a substitution that cannot be read before it runs"
+    return ""
+
+
 # --- other shells ------------------------------------------------------------------------------------
 
 
@@ -83,12 +106,19 @@ def _foreign(text: str, tokens: Iterable[Token], parts: Iterable[Part], dialect:
     """Why a shell of this dialect may read `text` otherwise than bash, or ""."""
     if dialect == "bash":
         return ""
+    if any(token.draft is not None and _is_bash_only(token.draft) for token in tokens):
+        return f"a word that {dialect} reads otherwise"
     if dialect == "zsh":
         return _foreign_to_zsh(text, tokens, parts)
     if dialect == "fish":
         return _foreign_to_fish(text, tokens)
     lacking = next((token.text for token in tokens if token.kind == "op" and token.text in _POSIX_LACKS), "")
     return f"{lacking} means something else in {dialect}" if lacking else ""
+
+
+def _is_bash_only(draft: WordDraft) -> bool:
+    """Braces, and `<(…)`: other shells have none, or others."""
+    return draft.pipe is not None or ("{" in draft.bare and "}" in draft.bare and "{}" not in draft.bare)
 
 
 def _foreign_to_zsh(text: str, tokens: Iterable[Token], parts: Iterable[Part]) -> str:

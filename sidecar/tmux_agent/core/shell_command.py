@@ -26,6 +26,7 @@ LOOPS = frozenset({"for", "while", "until"})
 _RESERVED = frozenset({"if", "[[", "{", "!", "time"}) | LOOPS | UNMODELLED.keys() | CLOSERS
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[")
 _FILE_TESTS = frozenset({f"-{letter}" for letter in "abcdefghknprstuwxzGLNOS"})
+_MOST_MADE = 2000
 _STDIN = frozenset({"<", "<>", "<<", "<<<", "<&"})
 
 
@@ -75,6 +76,7 @@ class CommandReader:
         self._text = text
         self._tokens = [token for token in tokens if token.kind != "comment"]
         self._index = 0
+        self._made = 0  # words that braces have added
         self.command_starts: set[int] = set()
 
     # --- tokens ----------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ class CommandReader:
                 if assignment is not None:
                     assignments.append(assignment)
                 else:
-                    words.append(self._first_word(token) if not words else token.word(self._text))
+                    words += self._further(token) if words else [self._first_word(token)]
                 self._take()
             elif token.kind == "lost" or self._operator({"("}):
                 self._stop("a function or a pattern group", draft.start)
@@ -166,6 +168,12 @@ class CommandReader:
         draft.own_input = takes_input(redirects)
         self.command_starts.add(draft.start)
         return draft
+
+    def _further(self, token: Token) -> list[Word]:
+        """The words that one behind the program becomes. Of one text only so many are made of braces."""
+        found = token.words(self._text)
+        self._made += len(found) - 1
+        return found if self._made <= _MOST_MADE else [token.word(self._text)]
 
     def _first_word(self, token: Token) -> Word:
         word = token.word(self._text)

@@ -70,6 +70,11 @@ class Token:
         assert self.draft is not None
         return self.draft.finish(source[self.start : self.end])
 
+    def words(self, source: str) -> list[Word]:
+        """What a word token becomes among the words of a command."""
+        assert self.draft is not None
+        return self.draft.words(source[self.start : self.end])
+
 
 # Variables whose values are no secrets: of the shell's own, and of those that say where things are.
 _HARMLESS = (
@@ -78,6 +83,8 @@ _HARMLESS = (
 )
 _SHOWN = re.compile(rf"[?#$!]|{_HARMLESS}")
 _SHOWN_BRACES = re.compile(rf"\$\{{(?:[?#$!]|{_HARMLESS}|PIPESTATUS\[[0-9@*]\])\}}")
+# Arithmetic of numbers alone: names would be computed, whatever they hold.
+_NUMBERS = re.compile(r"\$\(\((?:[0-9 +*/%-]|\([0-9 +*/%-]*\)){1,200}\)\)")
 
 
 class Lexer:
@@ -196,8 +203,10 @@ class Lexer:
             elif char in "<>":
                 if not self._substitutes(self.at):
                     break
+                opened = self.at
+                self.at = self._balanced(opened + 1)
+                draft.pipe = text[opened + 2 : self.at - 1] if char == "<" and opened == start else None
                 draft.doubt(f"process substitution {char}(…)")
-                self.at = self._balanced(self.at + 1)
             else:
                 self._quoted_or_expanded(char, draft)
         self._end_word(draft)
@@ -269,8 +278,7 @@ class Lexer:
         if follows == "\\" and text.startswith("\n", at + 2):
             raise Lost("a line continued after $", draft.start)
         if follows == "(":
-            draft.doubt("arithmetic $((…))" if text.startswith("((", at + 1) else "command substitution $(…)")
-            self.at = self._balanced(at + 1)
+            self._substitution(draft, quoted=quoted)
         elif follows in {"{", "["}:
             shown = _SHOWN_BRACES.match(text, at)
             draft.doubt("expansion ${…}" if follows == "{" else "arithmetic $[…]", varies=shown is not None)
@@ -291,6 +299,19 @@ class Lexer:
         else:
             draft.add("$")
             self.at = at + 1
+
+    def _substitution(self, draft: WordDraft, *, quoted: bool) -> None:
+        """`$(…)` between quotes is one word whatever it prints; without them that falls apart and may be a pattern."""
+        at = self.at
+        if numbers := _NUMBERS.match(self.text, at):
+            draft.doubt("arithmetic $((…))", varies=True)
+            self.at = numbers.end()
+            return
+        computes = self.text.startswith("((", at + 1)
+        self.at = self._balanced(at + 1)
+        draft.doubt("arithmetic $((…))" if computes else "command substitution $(…)", varies=quoted and not computes)
+        if quoted and not computes:
+            draft.runs.append(self.text[at + 2 : self.at - 1])
 
     def _ansi(self, draft: WordDraft) -> None:
         opened = self.at

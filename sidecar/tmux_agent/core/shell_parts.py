@@ -19,6 +19,8 @@ class Word(Struct, frozen=True):
     (and backslashes) stand there behind a backslash, and without a match the program gets the pattern with those
     backslashes removed. `varying`: text around variables that hold no secret, nothing else in it expands; only for what
     prints its words. `opaque`: nobody knows before it runs; `text` is the source and `why` says what is in it.
+    `runs`: texts that run before the command, each in a shell of its own: the `$(…)` of a varying word, or the `<(…)`
+    that a word is; the program reads that from a pipe, and `text` is standard input's name, which stands for one.
     `tilde`: the shell replaces the leading ~ or ~user, which `text` still has.
     """
 
@@ -27,6 +29,7 @@ class Word(Struct, frozen=True):
     kind: Literal["literal", "glob", "varying", "opaque"] = "literal"
     why: str = ""
     tilde: bool = False
+    runs: tuple[str, ...] = ()
 
 
 class Redirect(Struct, frozen=True):

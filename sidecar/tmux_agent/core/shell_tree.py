@@ -22,7 +22,7 @@ _COMMANDS = frozenset({"command", "declaration_command", "unset_command", "test_
 _WORDS = frozenset(
     {"word", "number", "string", "raw_string", "ansi_c_string", "concatenation", "command_name", "test_operator"}
     | {"variable_assignment", "variable_name", "special_variable_name", "regex", "extglob_pattern"}
-    | {"simple_expansion", "expansion"}
+    | {"simple_expansion", "expansion", "brace_expression", "process_substitution", "arithmetic_expansion"}
 )
 _INNER = _COMMANDS | frozenset(
     {"program", "list", "pipeline", "redirected_statement", "negated_command", "subshell", "compound_statement"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from . import shell_braces
 from .shell_parts import Word
 
 _GLOB_ESCAPED = frozenset("*?[]\\")
@@ -24,7 +25,7 @@ _UNSAFE_BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
 class WordDraft:
     """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
 
-    __slots__ = ("_bare", "_text", "continued", "length", "quotes", "start", "varies", "why")
+    __slots__ = ("_bare", "_text", "continued", "length", "pipe", "quotes", "runs", "start", "varies", "why")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -33,7 +34,9 @@ class WordDraft:
         self.length = 0
         self.quotes: list[int] = []  # positions in the text at which something was quoted, if only nothing
         self.why = ""
-        self.varies = False  # all that is not known in it are harmless variables
+        self.varies = False  # all that is not known in it are harmless variables, and what `runs` print
+        self.runs: list[str] = []  # the texts of quoted command substitutions
+        self.pipe: str | None = None  # the text of a process substitution that the word is
         self.continued = False  # a backslash-newline was inside
 
     def add(self, text: str) -> None:
@@ -79,12 +82,32 @@ class WordDraft:
         """The word if no character of it is quoted, else "": only such a word can be a reserved word."""
         return "" if self.quotes or self.why else "".join(self._text)
 
+    def words(self, source: str) -> list[Word]:
+        """What the word becomes among those of a command: several where it has braces that are certain."""
+        text, bare = "".join(self._text), self.bare
+        if self.why or "{" not in bare or "}" not in bare or not self._expansion(text, bare, 0):
+            return [self.finish(source)]
+        if _NAMED.match(bare) and "=" in bare.partition("{")[0]:
+            return [self.finish(source)]  # bash leaves braces in assignments alone
+        try:
+            marked = shell_braces.expand(text, bare)
+        except shell_braces.Unsure:
+            return [self.finish(source)]
+        found = []
+        for piece, plain in marked:
+            draft = WordDraft(self.start)
+            draft._text, draft._bare = [piece], [plain]
+            found.append(draft.finish(source))
+        return found
+
     def finish(self, source: str, skip: int = 0) -> Word:
         """The word, or what follows its first `skip` characters (the value of an assignment)."""
         text, bare = "".join(self._text), "".join(self._bare)
         why = self.why
         if self.varies and not skip and not _SPECIAL.search(bare):
-            return Word(source, source, "varying", why)
+            return Word(source, source, "varying", why, runs=tuple(self.runs))
+        if self.pipe is not None and not skip and text == "\0" and not self.quotes:
+            return Word("/dev/fd/0", source, runs=(self.pipe,))
         if not why and not _SPECIAL.search(bare):
             return Word(text[skip:], source)
         why = why or self._expansion(text, bare, skip)

@@ -14,6 +14,7 @@ from .shell_parts import Part, Word
 
 _MOST = 20_000
 _UNKNOWN = Fed(unknown=True)
+_ONLY_TEXT = re.compile(r"(?!-)(?:[^%]|%%|%-?[0-9]{0,4}s)*", re.DOTALL)
 _SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
 Doubts = list[tuple[str, str]]  # (why a word is not known, its source)
 
@@ -22,10 +23,10 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach) -> tuple[
     """The arguments that the words become in `folder`, and what stands against knowing them."""
     args: list[Arg] = []
     doubts: Doubts = []
-    prints = bool(words) and words[0].kind == "literal" and words[0].text == "echo"
+    printed_from = _printed_from(words)
     for index, word in enumerate(words):
-        if word.kind == "varying" and prints:
-            args.append(_UNKNOWN)
+        if word.kind == "varying" and index >= printed_from:
+            args.append(_UNKNOWN if printed_from == 1 else "varying")
             continue
         found = _argument(word, folder, reach, first=index == 0)
         if isinstance(found, str):
@@ -34,6 +35,15 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach) -> tuple[
         else:
             args += found
     return args, doubts
+
+
+def _printed_from(words: Sequence[Word]) -> int:
+    """From which word on the program only prints what it gets, whatever that is: all of echo, and what printf puts in
+    place of %s (for others it computes)."""
+    program = words[0].text if words and words[0].kind == "literal" else ""
+    if program == "printf" and len(words) > 1 and words[1].kind == "literal" and not words[1].tilde:
+        return 2 if _ONLY_TEXT.fullmatch(words[1].text) else len(words)
+    return 1 if program == "echo" else len(words)
 
 
 def _argument(word: Word, folder: str | None, reach: Reach, *, first: bool) -> Sequence[Arg] | str:
