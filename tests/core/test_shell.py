@@ -46,6 +46,10 @@ def is_plain(parts: tuple[Part, ...]) -> bool:
     ("text", "expected"),
     [
         ("ls -la", [["ls", "-la"]]),
+        ("f=a.md; cat $f \"x $f\" '$f' ${f}x", [[], ["cat", "a.md", "x a.md", "$f", "a.mdx"]]),
+        ("D=src && ls $D/x && cat \"$D\"/y", [[], ["ls", "src/x"], ["cat", "src/y"]]),
+        ("for f in a 'b c'; do wc \"$f\"; done; ls", [["wc", "a"], ["wc", "b c"], ["ls"]]),
+        ("for i in {1..2}\ndo echo $i; ls\ndone", [["echo", "1"], ["ls"], ["echo", "2"], ["ls"]]),
         ("ls {a,b}.{c,d}", [["ls", "a.c", "a.d", "b.c", "b.d"]]),
         ("ls x{a,{b,c}d} {3..1} {a..c}", [["ls", "xa", "xbd", "xcd", "3", "2", "1", "a", "b", "c"]]),
         ("ls '{a,b}' \\{a,b\\} {} a{b}", [["ls", "{a,b}", "{a,b}", "{}", "a{b}"]]),
@@ -122,7 +126,35 @@ def test_words_are_what_the_programs_get(text: str, expected: list[list[str]]) -
         "cat <<E\nno end",
         "echo(){ touch M; }; echo hi",
         "function f { ls; }",
-        "for i in 1 2; do ls; done",
+        "for i in $x; do ls; done",
+        "for i in *.py; do ls $i; done",
+        "for i; do ls; done",
+        "for i in 'a b'; do ls $i; done",
+        "for i in a; do ls $i; done; ls $i",
+        "for i in a; do cd $i; done; ls",
+        "for PATH in a; do ls $PATH; done",
+        "for i in a; do i=b; ls $i; done",
+        "for i in a; do read i; ls $i; done",
+        "for i in {1..60}; do for j in {1..60}; do ls $i $j; done; done",
+        "f=a & ls $f",
+        "f=a | ls $f",
+        "(f=a); ls $f",
+        "false && f=a; ls $f",
+        "! f=a; ls $f",
+        "if ls; then f=a; fi; ls $f",
+        "f=a; f=b; ls $f",
+        "f=a; unset f; ls $f",
+        "f=a; read 'f'; ls $f",
+        "f=a; ls && f+=b; ls $f",
+        "f=a ls $f",
+        "f='a b'; ls $f",
+        "f='*'; ls $f",
+        "f=~; ls $f",
+        "f=a; ls ${f:0}",
+        "f=a; $f",
+        "f=a; ls <<E\n$f\nE",
+        "IFS=a; f=bac; ls $IFS",
+        "http_proxy=a; ls $http_proxy",
         "while true; do ls; done",
         "until false; do ls; done",
         "case x in *) ls;; esac",
@@ -225,6 +257,7 @@ def test_known_bypasses_are_opaque_or_visible(text: str, program: str | None) ->
         ("(ls; pwd) >M", ">", None, "M"),
         ("{ ls; pwd; } >M", ">", None, "M"),
         ("for i in 1; do ls; done >M", ">", None, "M"),
+        ("for i in M; do ls >$i; done", ">", None, "M"),
         ("if ls; then pwd; fi >M", ">", None, "M"),
     ],
 )
@@ -379,6 +412,7 @@ PIECES = [
     "in ", "[[ ", " ]]", "esac", "\r", "\u00a0", "\u2028", "\x0b", "#'", "''", '""', "=a", "$x", "{a,b}", "-",
     "echo ", "$!", "$?", '"$PATH"', "$(", "`", ' "$(', ')" ', " <(", "$((", "))", "{1..3}", "{b,", "..",
     "{a,{b,c}d}",
+    "for a in b c; do ", "; done", "$a", '"$a"', "b=c; ", "b=c && ", '"$b/x"', "${b}", "& ", "read b; ", "b+=x;",
 ]  # fmt: skip
 soup = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 tidy = st.lists(
@@ -393,6 +427,11 @@ tidy = st.lists(
 @example("a$! ")
 @example("echo $! $PATH; a b")
 @example("a >$!")
+@example('for a in b c; do x $a "$a/y" && z; done; x $a')
+@example("for a in b 'c d'; do for b in 1 2; do x \"$a$b\"; done; done")
+@example("b=c; x $b ${b}.* '$b' && y \"$b\" | z $b")
+@example("b=c & x $b; (b=d); x $b")
+@example('x $b; b=c; x $b | y; bash -c "x $b"')
 @example('echo "$(a b; c)" <(b)')
 @example("a <(b) {x,y{1..3}}z '{a,b}' {a,b,'c d'}")
 @example("a A={b,c} -x={b,c} {3..1} {a..c}{1..2} x{a,}y")

@@ -113,11 +113,11 @@ def _follows(parts: Sequence[Part], move: int, index: int) -> bool:
 
 
 def _is_straight(parts: Sequence[Part], text: str) -> bool:
-    """True where all that decides whether a part runs is in the parts. Braces are not in them, so none may be in the
-    text."""
-    if "{" in text or any(isinstance(part, Opaque) for part in parts):
+    """True where all that decides whether a part runs is in the parts. Groups and loops are not in them, so none may be
+    in the text."""
+    if "{" in text or "(" in text or any(isinstance(part, Opaque) for part in parts):
         return False
-    return not {"if", "then", "else"} & set(text.split())
+    return not {"if", "then", "else", "for", "do"} & set(text.split())
 
 
 def _stands_alone(mover: Part) -> bool:

@@ -22,6 +22,7 @@ from .model import Action, Command, File, Match, Patch, Risk, Shell, Tmux, Verdi
 from .reach import Miss, Reach
 from .rules import Rule, Touch
 from .rules_command import match_command, program_miss
+from .shell_names import is_local
 from .shell_parts import Opaque, Part, Redirect, Simple
 from .situation import Finding, Policy, Situation, strictest
 from .words import arguments, has_showy_comment
@@ -179,7 +180,9 @@ class Judging:
         matches = []
         for name, value in pairs:
             fits = self.policy.environment.get(name)
-            if fits is None or not fits.fullmatch(value):
+            if alone and fits is None and is_local(name):
+                matches.append(Match(rule="variables of the text", verdict=Verdict.ALLOW, where="environment"))
+            elif fits is None or not fits.fullmatch(value):
                 matches.append(self.unmatched(f"sets {name}, which may change what the command does", Risk.MEDIUM))
             elif alone:
                 matches.append(Match(rule="harmless variables", verdict=Verdict.ALLOW, where="environment"))

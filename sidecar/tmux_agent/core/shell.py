@@ -19,6 +19,7 @@ from .shell_word import WordDraft
 __all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse", "runs_of"]
 
 MAX_BYTES = 256 * 1024
+_OWN_NAMES = frozenset({"zsh", "fish"})  # shells in which also lower-case names mean something
 _DIALECTS = frozenset({"bash", "sh", "dash", "ksh", "zsh", "fish"})
 # Words that another shell reads differently although bash takes them as plain text.
 _ZSH_WORD = re.compile(r"=|.*[\^#]|.*<[0-9]*-[0-9]*>|.*[:=]=|.*\*\*", re.DOTALL)
@@ -108,6 +109,11 @@ def _foreign(text: str, tokens: Iterable[Token], parts: Iterable[Part], dialect:
         return ""
     if any(token.draft is not None and _is_bash_only(token.draft) for token in tokens):
         return f"a word that {dialect} reads otherwise"
+    if (
+        any(isinstance(part, Simple) and part.assignments and not part.words for part in parts)
+        and dialect in _OWN_NAMES
+    ):
+        return f"a variable that {dialect} may know"
     if dialect == "zsh":
         return _foreign_to_zsh(text, tokens, parts)
     if dialect == "fish":

@@ -76,6 +76,7 @@ class CommandReader:
         self._text = text
         self._tokens = [token for token in tokens if token.kind != "comment"]
         self._index = 0
+        self._known: dict[str, str] = {}  # values of variables, where they are certain
         self._made = 0  # words that braces have added
         self.command_starts: set[int] = set()
 
@@ -127,7 +128,7 @@ class CommandReader:
                 self._stop("a test [[…]]", opened.start)
             inner.append(self._take())
         closed = self._take()
-        words = [token.word(self._text) for token in inner if token.kind == "word"]
+        words = [token.word(self._text, self._known) for token in inner if token.kind == "word"]
         draft = Draft(opened.start, closed.end, joined=joined)
         plain = len(words) == len(inner) == 2 and all(w.kind == "literal" and not w.tilde for w in words)
         if plain and words[0].source in _FILE_TESTS:
@@ -171,9 +172,9 @@ class CommandReader:
 
     def _further(self, token: Token) -> list[Word]:
         """The words that one behind the program becomes. Of one text only so many are made of braces."""
-        found = token.words(self._text)
+        found = token.words(self._text, self._known)
         self._made += len(found) - 1
-        return found if self._made <= _MOST_MADE else [token.word(self._text)]
+        return found if self._made <= _MOST_MADE else [token.word(self._text, self._known)]
 
     def _first_word(self, token: Token) -> Word:
         word = token.word(self._text)
@@ -204,7 +205,7 @@ class CommandReader:
         operator = self._take()
         if self._token.kind != "word":
             self._stop("a redirection without a target", operator.start)
-        target = self._take().word(self._text)
+        target = self._take().word(self._text, self._known)
         if operator.heredoc is not None:
             if operator.heredoc.body is None:
                 target = Word(target.source, target.source, "opaque", "a here-document that expands")

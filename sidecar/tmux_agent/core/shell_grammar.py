@@ -11,9 +11,12 @@ from itertools import pairwise
 
 from .shell_command import CLOSERS, LOOPS, UNMODELLED, CommandReader, Draft, takes_input
 from .shell_lex import REDIRECTS, Lost, Token
+from .shell_names import followed
 from .shell_parts import Part, Redirect
 
 MAX_DEPTH = 40
+MAX_TURNS = 100  # of one loop
+MAX_PARTS = 400  # of one text, once turns of loops are counted each
 _OPENERS = REDIRECTS | {"("}
 # What changes the folder for later commands; inside an `if` it may or may not happen.
 _MOVES = frozenset({"cd", "pushd", "popd", "builtin", "command"})
@@ -25,6 +28,7 @@ class Grammar(CommandReader):
     def __init__(self, text: str, tokens: list[Token]) -> None:
         super().__init__(text, tokens)
         self._drafts: list[Draft] = []
+        self._assigned_once, self._looped = followed(tokens)
         self._depth = 0
         self._scopes = 0
 
@@ -53,6 +57,7 @@ class Grammar(CommandReader):
                 self._take()
                 if token.text == "&":
                     self._enclose(start, len(self._drafts))
+                    self._forget(start)
                     joined = "&"
             elif token.kind != "newline":
                 break
@@ -67,11 +72,37 @@ class Grammar(CommandReader):
         return token.kind == "lost" or (token.kind == "op" and (token.text == "(" or token.text in REDIRECTS))
 
     def _and_or(self, joined: str) -> None:
+        start = len(self._drafts)
         self._pipeline(joined)
+        certain = self._learn(start)
         while self._operator({"&&", "||"}):
             operator = self._take().text
             self._newlines()
+            start = len(self._drafts)
             self._pipeline(operator)
+            certain = certain and operator == "&&" and self._learn(start)
+
+    def _learn(self, start: int) -> bool:
+        """Notes what the last pipeline, which begins with this draft, sets for certain; False where it does no more
+        than that for certain. Inside groups, loops and conditions nothing is."""
+        if self._depth or len(self._drafts) != start + 1:
+            return False
+        draft = self._drafts[start]
+        if draft.why or draft.words or draft.redirects or draft.negated or draft.scope or not draft.assignments:
+            return False
+        for assignment in draft.assignments:
+            value = assignment.value
+            if value.kind != "literal" or value.tilde or assignment.append:
+                return False
+            if assignment.name in self._assigned_once:
+                self._known[assignment.name] = value.text
+        return True
+
+    def _forget(self, start: int) -> None:
+        """What ran in the background has set nothing."""
+        for draft in self._drafts[start:]:
+            for assignment in draft.assignments:
+                self._known.pop(assignment.name, None)
 
     def _pipeline(self, joined: str) -> None:
         negated = False
@@ -202,6 +233,8 @@ class Grammar(CommandReader):
     def _loop(self, joined: str) -> None:
         token = self._take()
         keyword = token.draft.keyword() if token.draft else ""
+        if keyword == "for" and self._for_each(joined, token.start):
+            return
         mark = Draft(token.start, token.end, f"a {keyword} loop", joined=joined)
         self._drafts.append(mark)
         if keyword == "for":
@@ -212,6 +245,47 @@ class Grammar(CommandReader):
         self._list("&&")
         self._expect("done")
         mark.end = self._end
+
+    def _for_each(self, joined: str, opened: int) -> bool:
+        """Reads a for loop over literal words: its body once for each of them. False, and nothing is read, for any
+        other."""
+        header = self._index
+        name = self._keyword()
+        values = self._values() if name in self._looped else []
+        if not values or name in self._known or self._keyword() != "do":
+            self._index = header
+            return False
+        self._take()
+        body, start = self._index, len(self._drafts)
+        for value in values:
+            self._index, self._known[name] = body, value
+            self._list(joined)
+            joined = ";"
+            if len(self._drafts) > MAX_PARTS:
+                self._stop("a loop of more turns than are read", opened)
+        del self._known[name]
+        self._expect("done")
+        if any(word.text in _MOVES for draft in self._drafts[start:] for word in draft.words):
+            self._drafts.append(Draft(opened, self._end, "a folder changed inside a loop"))
+        return True
+
+    def _values(self) -> list[str]:
+        """The words of a for loop's header, where all are literal and what stands behind is as it should be."""
+        self._take()
+        if self._keyword() != "in":
+            return []
+        self._take()
+        values: list[str] = []
+        while self._token.kind == "word":
+            for word in self._further(self._take()):
+                if word.kind != "literal" or word.tilde or word.runs:
+                    return []
+                values.append(word.text)
+        if not self._operator({";"}) and self._token.kind != "newline":
+            return []
+        self._take()
+        self._newlines()
+        return values if len(values) <= MAX_TURNS else []
 
     def _for_header(self) -> None:
         if self._token.kind != "word":

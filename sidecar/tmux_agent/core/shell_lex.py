@@ -8,6 +8,7 @@ grammar (shell_grammar).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,8 @@ _ANSI_SIMPLE = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", stric
 MAX_TOKENS = 2000
 MAX_ENDS = 200
 REDIRECTS = frozenset({"<", ">", ">>", ">|", "<>", "&>", "&>>", "<&", ">&", "<<", "<<-", "<<<"})
+_NOTHING: Mapping[str, str] = {}
+_IN_BRACES = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class Lost(Exception):
@@ -65,15 +68,15 @@ class Token:
     fd: int | None = None
     heredoc: Heredoc | None = None
 
-    def word(self, source: str) -> Word:
-        """The finished word of a word token."""
+    def word(self, source: str, known: Mapping[str, str] = _NOTHING) -> Word:
+        """The finished word of a word token. `known`: values of variables."""
         assert self.draft is not None
-        return self.draft.finish(source[self.start : self.end])
+        return self.draft.resolved(known).finish(source[self.start : self.end])
 
-    def words(self, source: str) -> list[Word]:
+    def words(self, source: str, known: Mapping[str, str]) -> list[Word]:
         """What a word token becomes among the words of a command."""
         assert self.draft is not None
-        return self.draft.words(source[self.start : self.end])
+        return self.draft.resolved(known).words(source[self.start : self.end])
 
 
 # Variables whose values are no secrets: of the shell's own, and of those that say where things are.
@@ -281,11 +284,15 @@ class Lexer:
             self._substitution(draft, quoted=quoted)
         elif follows in {"{", "["}:
             shown = _SHOWN_BRACES.match(text, at)
+            if named := _IN_BRACES.match(text, at):
+                draft.use(named[1], quoted=quoted)
             draft.doubt("expansion ${…}" if follows == "{" else "arithmetic $[…]", varies=shown is not None)
             self.at = self._balanced(at + 1)
         elif follows and _EXPANDS.match(follows):
             name = _NAME.match(text, at + 1)
             assert name is not None
+            if name[0].isidentifier() and name[0].isascii():
+                draft.use(name[0], quoted=quoted)
             draft.doubt(f"expansion ${name[0]}", varies=_SHOWN.fullmatch(name[0]) is not None)
             self.at = name.end()
         elif follows == "'" and not quoted:

@@ -27,6 +27,7 @@ _WORDS = frozenset(
 _INNER = _COMMANDS | frozenset(
     {"program", "list", "pipeline", "redirected_statement", "negated_command", "subshell", "compound_statement"}
     | {"file_redirect", "herestring_redirect", "if_statement", "elif_clause", "else_clause"}
+    | {"for_statement", "do_group"}
     | {"unary_expression", "binary_expression", "parenthesized_expression"}
 )
 _OPERATORS = frozenset({"&&", "||", "|", "|&", "&", ";", "(", ")"}) | REDIRECTS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 from . import shell_braces
 from .shell_parts import Word
@@ -16,6 +17,8 @@ _GLOB_ESCAPED = frozenset("*?[]\\")
 ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 _NAMED = re.compile(r"[A-Za-z_]")
 _INNER_TILDE = re.compile(r"[=:]~")
+# Values that stay one word although they are not quoted.
+_WHOLE = re.compile(r"[A-Za-z0-9_./:@%+,-]+")
 _SPECIAL = re.compile(r"[*?\[~{]")
 # Characters that the shell itself uses inside words (CTLESC, CTLNUL), and bytes that are no text.
 _UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
@@ -25,7 +28,7 @@ _UNSAFE_BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
 class WordDraft:
     """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
 
-    __slots__ = ("_bare", "_text", "continued", "length", "pipe", "quotes", "runs", "start", "varies", "why")
+    __slots__ = ("_bare", "_text", "continued", "length", "pipe", "quotes", "runs", "start", "uses", "varies", "why")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -35,6 +38,7 @@ class WordDraft:
         self.quotes: list[int] = []  # positions in the text at which something was quoted, if only nothing
         self.why = ""
         self.varies = False  # all that is not known in it are harmless variables, and what `runs` print
+        self.uses: list[tuple[int, str, bool]] = []  # pieces that are variables: which, its name, quoted?
         self.runs: list[str] = []  # the texts of quoted command substitutions
         self.pipe: str | None = None  # the text of a process substitution that the word is
         self.continued = False  # a backslash-newline was inside
@@ -63,11 +67,32 @@ class WordDraft:
         self._text.append("\0")  # stands for what nobody knows, so that the rest is not taken for the whole
         self._bare.append("\0")
 
+    def use(self, name: str, *, quoted: bool) -> None:
+        """A variable comes here; what it holds may be known later. Goes with a doubt."""
+        self.uses.append((len(self._text), name, quoted))
+
+    def resolved(self, known: Mapping[str, str]) -> WordDraft:
+        """The word with the values of variables in it, where all that is not known of it is in `known`."""
+        if not self.uses or len(self.uses) != self._text.count("\0"):
+            return self
+        draft = WordDraft(self.start)
+        draft._text, draft._bare, draft.quotes = list(self._text), list(self._bare), [0]
+        for at, name, quoted in self.uses:
+            value = known.get(name)
+            if value is None or not (quoted or _WHOLE.fullmatch(value)):
+                return self
+            draft._text[at], draft._bare[at] = value, "\0" * len(value)
+        return draft
+
     def _check_bare(self, text: str) -> None:
         for char in text:
             if char < " " or char == "\x7f" or unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"}:
                 self.doubt(f"an invisible or control character (U+{ord(char):04X})")
                 return
+
+    @property
+    def plain(self) -> str:
+        return "".join(self._text)
 
     @property
     def bare(self) -> str:
