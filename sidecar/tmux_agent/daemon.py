@@ -16,7 +16,6 @@ import logging
 import os
 import resource
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
@@ -25,6 +24,7 @@ from .core import errors
 from .core.model import Event
 from .edges.server import Server
 from .edges.ui.warm import warm
+from .services import own_log
 from .services import places as places_
 from .services.folders import Folders, Watch
 from .services.system import System
@@ -38,11 +38,7 @@ def run(environ: Mapping[str, str], tmux: str | None = None) -> int:
     """Be the sidecar until it is stopped; gives the exit code. Raises Unavailable where it cannot start."""
     places = places_.find(environ)
     lock = take_lock(places)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    own_log.begin()
     _allow_files()
     with lock:
         asyncio.run(Sidecar(environ, places, lock).run(tmux))

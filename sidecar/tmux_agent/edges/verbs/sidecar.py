@@ -21,6 +21,7 @@ from ...services.places import Places, find, ready_folder
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
+LOG_BYTES = 8 << 20  # of sidecar.log; a longer one is put aside at the next start
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +81,7 @@ def start(places: Places, tmux: str | None, *, unless_stopped: bool) -> int:
 
 def _spawn(places: Places, tmux: str | None) -> None:
     ready_folder(places.state)
+    _put_aside(places.log)
     argv = [sys.executable, "-P", "-m", "tmux_agent", "sidecar", "run", *(["--tmux", tmux] if tmux else [])]
     readable, writable = os.pipe()
     with open(places.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
@@ -95,9 +97,21 @@ def _spawn(places: Places, tmux: str | None) -> None:
         )
     os.close(writable)
     if not _ready(readable):
-        said = places.log.read_text(errors="replace").splitlines()[-3:]
+        said = _end_of(places.log)
         code = process.poll()
         raise errors.Unavailable(f"the sidecar did not start (exit code {code}): {' '.join(said) or places.log}")
+
+
+def _put_aside(log: Path) -> None:
+    with contextlib.suppress(OSError):  # there is none, or it cannot be moved: then it goes on growing
+        if log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_name(f"{log.name}.old"))
+
+
+def _end_of(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 10_000))
+        return file.read().decode(errors="replace").splitlines()[-3:]
 
 
 def _source_root() -> str:
