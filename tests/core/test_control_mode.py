@@ -60,11 +60,6 @@ def test_block_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         list(decoder.feed(b"%begin 1 1 1\n" + b"y\n" * 60))
 
 
-def test_output_is_unescaped() -> None:
-    """Octal escapes become bytes, and what only looks like one stays."""
-    assert control_mode.unescape_output(rb"a\033[1m\134n \8 \12") == b"a\033[1m\\n \\8 \\12"
-
-
 @pytest.mark.parametrize("bad", ["a\0b", "\ud800"])
 def test_what_tmux_cannot_carry_is_refused(bad: str) -> None:
     """NUL and lone surrogates get an error that says so."""

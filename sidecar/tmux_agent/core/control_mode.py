@@ -21,7 +21,6 @@ LINE_BYTES = 4 * 1024 * 1024  # one line from tmux; the longest real ones are li
 BLOCK_BYTES = 32 * 1024 * 1024  # one answer; a capture of a whole history stays below
 
 _GUARD = re.compile(rb"%(begin|end|error) (\d+) (\d+) (\d+)")
-_OCTAL = re.compile(rb"\\([0-7]{3})")
 # All but these are written as octal escapes inside double quotes, where nothing else is special.
 _SPECIAL = re.compile(rb"[^a-zA-Z0-9 _+=.,:@/%\x80-\xff-]")
 
@@ -89,11 +88,6 @@ class Decoder:
             return None
         name, _, args = line[1:].partition(b" ")
         return Notification(name.decode("ascii", "replace"), args)
-
-
-def unescape_output(data: bytes) -> bytes:
-    """The bytes a program wrote, from the argument of `%output`: control bytes and backslash come as \\ooo."""
-    return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), data)
 
 
 def quote(argument: str) -> bytes:

@@ -56,13 +56,6 @@ class Agents:
         agents = (one.agent for one in self._known.values())
         return tuple(sorted(agents, key=lambda one: (one.place, one.pane or "", one.session)))
 
-    def counts(self) -> dict[AgentState, int]:
-        """How many are in each state, for the badge; states that nobody is in are left out."""
-        counts: dict[AgentState, int] = {}
-        for one in self._known.values():
-            counts[one.agent.state] = counts.get(one.agent.state, 0) + 1
-        return counts
-
     def session_of(self, origin: Origin, claimed: str = "") -> str:
         """The session that a peer speaks for: the one it names, unless that is another living agent's; else its own."""
         process = _process(origin)

@@ -363,10 +363,5 @@ class Identity:
         )
 
 
-def with_session(origin: Origin, session: str) -> Origin:
-    """The same origin under the agent's own session id, for adapters that were told one."""
-    return msgspec.structs.replace(origin, session=session) if session else origin
-
-
 def _as_agent(origin: Origin, why: str) -> Origin:
     return msgspec.structs.replace(origin, role=Role.AGENT, why=why)

@@ -14,7 +14,7 @@ import msgspec
 
 from ..core.chain import Head
 from ..core.errors import Conflict, NotFound
-from ..core.model import Agent, Approval, ApprovalState, Event, Grant, Outcome, Plan
+from ..core.model import Approval, ApprovalState, Event, Grant, Outcome, Plan
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -182,7 +182,7 @@ def revoke_grant(db: Connection, grant_id: str) -> None:
         raise NotFound(f"there is no grant {grant_id} in force")
 
 
-# --- plans and agents ------------------------------------------------------------------------------
+# --- plans -----------------------------------------------------------------------------------------
 
 
 def put_plan(db: Connection, plan: Plan) -> None:
@@ -196,18 +196,6 @@ def delete_plan(db: Connection, plan_id: str) -> None:
 def plans(db: Connection) -> list[Plan]:
     """All, oldest first."""
     return [_decode(row[0], Plan) for row in db.execute("SELECT body FROM plans ORDER BY plan_id")]
-
-
-def put_agent(db: Connection, agent: Agent) -> None:
-    db.execute("INSERT OR REPLACE INTO agents VALUES (?, ?)", (agent.session, _encode(agent)))
-
-
-def delete_agent(db: Connection, session: str) -> None:
-    db.execute("DELETE FROM agents WHERE session = ?", (session,))
-
-
-def agents(db: Connection) -> list[Agent]:
-    return [_decode(row[0], Agent) for row in db.execute("SELECT body FROM agents ORDER BY session")]
 
 
 # --- values as JSON --------------------------------------------------------------------------------
