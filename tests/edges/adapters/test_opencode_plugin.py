@@ -297,6 +297,17 @@ def test_an_interrupted_use_does_not_run(kind: str) -> None:
     run(test)
 
 
+def test_an_interruption_before_anybody_is_asked_counts() -> None:
+    """Esc at the very moment, before or after the relay has started: the tool is refused."""
+
+    async def test(host: Host) -> None:
+        result = host.before({"command": "ls"})
+        await host.event("session.error", sessionID="ses_1", error={"name": "MessageAbortedError"})
+        assert "interrupted" in (await result)["refused"]
+
+    run(test)
+
+
 # --- where nobody answers ----------------------------------------------------------------------------
 
 

@@ -168,17 +168,20 @@ class Link {
 
   // --- asking ---
 
-  /** Runs a relay that may wait for a person. `about`: {session, call, request}. */
-  async wait(event, text, about) {
+  /** Runs a relay that may wait for a person, with what `input` gives. `about`: {session, call, request}. */
+  async wait(event, about, input) {
     const one = { ...about, end: () => {}, ended: false }
-    this.open.add(one)
+    this.open.add(one) // from here on an interruption is noticed
     const judged = event === "tool.before"
     if (judged) await this.turn()
     try {
+      const text = json(await input())
+      if (text === null) return { broken: "its input is too large, or is no JSON" }
       if (one.ended) return { broken: "it was interrupted" }
       const running = relay(event, text)
       one.end = running.end
-      return await running.done
+      const found = await running.done
+      return one.ended ? { broken: "it was interrupted" } : found
     } finally {
       this.open.delete(one)
       if (judged) this.next()
@@ -211,9 +214,10 @@ class Link {
 
   async before({ tool, sessionID, callID }, args) {
     const use = this.begin(sessionID, callID, tool, args)
-    const text = json({ ...(await this.place(sessionID)), tool, callID, args, servers: await this.servers(tool) })
-    if (text === null) return "its input is too large to be judged, or is no JSON"
-    const { said, away, broken } = await this.wait("tool.before", text, { session: sessionID, call: callID })
+    const { said, away, broken } = await this.wait("tool.before", { session: sessionID, call: callID }, async () => {
+      const [place, servers] = [await this.place(sessionID), await this.servers(tool)]
+      return { ...place, tool, callID, args, servers }
+    })
     if (away) return refusedWhenAway() ? `nobody can be asked: ${away}; mend it with: tmux-agent setup opencode` : ""
     if (broken) return `it was not judged: ${broken}`
     if (said?.decision === "deny") return String(said.reason || "denied")
@@ -230,11 +234,11 @@ class Link {
     const permits = event === "permission.asked"
     if (permits && use && use.yes !== null && use.yes === seal(use.args)) return this.permit(request, { reply: "once" })
     if ([...this.open].filter((one) => one.request).length >= AT_ONCE) return undefined
-    const known = use ? { tool: use.tool, args: use.args, servers: await this.servers(use.tool) } : { metadata }
-    const more = { id, callID: of?.callID, permission, patterns, questions, ...known }
-    const text = json({ ...(await this.place(sessionID)), ...more })
-    if (text === null) return undefined
-    const { said } = await this.wait(event, text, { session: sessionID, call: of?.callID, request: id })
+    const { said } = await this.wait(event, { session: sessionID, call: of?.callID, request: id }, async () => {
+      const known = use ? { tool: use.tool, args: use.args, servers: await this.servers(use.tool) } : { metadata }
+      const place = await this.place(sessionID)
+      return { ...place, id, callID: of?.callID, permission, patterns, questions, ...known }
+    })
     if (Array.isArray(said?.answers)) return this.post("/question/{requestID}/reply", id, { answers: said.answers })
     if (said?.reply === "once" && use) use.yes = seal(use.args)
     if (said?.reply === "once" || said?.reply === "reject") return this.permit(request, said)
