@@ -583,3 +583,24 @@ def test_a_question_is_always_a_persons(play: Callable[[Story], World]) -> None:
         assert approval.digest == digest(approval.action)
 
     play(story)
+
+
+def test_what_a_defect_ends_has_its_end_in_the_record(
+    play: Callable[[Story], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for running until the next start, and its asker is told."""
+
+    async def breaks(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    async def story(world: World) -> None:
+        monkeypatch.setattr(world.guard._toolbox, "run", breaks)
+        task = asyncio.create_task(world.guard.perform(world.wish(world.write("a.txt", "new\n"))))
+        one = await world.answer(True)
+        with pytest.raises(RuntimeError):
+            await task
+        outcome = await world.approvals.outcome(one.request_id)
+        assert outcome is not None
+        assert not outcome.ok
+
+    assert play(story).records()[-2:] == ["action.started", "action.finished"]

@@ -56,6 +56,7 @@ def test_small_files_are_replaced_whole(tmp_path: Path) -> None:
     places.write_whole(tmp_path / "file", "one\n")
     places.write_whole(tmp_path / "file", "two\n")
     assert (tmp_path / "file").read_text() == "two\n"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("file")] == ["file"]
     with pytest.raises(Unavailable, match="cannot be written"):
         places.write_whole(tmp_path / "none" / "file", "x")

@@ -269,5 +269,9 @@ class Guard:
         except errors.TmuxAgentError as why:
             await finish(Outcome(ok=False, error=why.message, summary=why.kind))
             raise
+        except Exception:  # a defect of ours: what was begun has its end in the record all the same
+            error = "a defect of tmux-agent: it may or may not be done"
+            await finish(Outcome(ok=False, error=error, summary="internal"))
+            raise
         await finish(outcome)
         return outcome

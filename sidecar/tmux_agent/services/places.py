@@ -149,7 +149,8 @@ def write_whole(path: Path, text: str) -> None:
     """Replace a small file of ours, so that no reader sees half of it. Raises Unavailable."""
     fresh = path.with_name(f"{path.name}.new")
     try:
-        fresh.write_text(text)
+        with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as out:
+            out.write(os.fsencode(text))
         fresh.replace(path)
     except OSError as why:
         raise Unavailable(f"{path} cannot be written: {why.strerror}") from None
