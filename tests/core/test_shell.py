@@ -374,6 +374,7 @@ def test_plain_commands_mean_the_same_in_every_shell(dialect: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "for i in {1..100}; do cat " + "f " * 1500 + "; done",
         "(" * 5000 + "a" + ")" * 5000,
         "( " * 300 + "a" + " )" * 300,
         "{ " * 5000,

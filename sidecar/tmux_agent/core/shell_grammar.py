@@ -17,6 +17,7 @@ from .shell_parts import Part, Redirect
 MAX_DEPTH = 40
 MAX_TURNS = 100  # of one loop
 MAX_PARTS = 400  # of one text, once turns of loops are counted each
+MAX_READ = 4000  # tokens that loops read again
 _OPENERS = REDIRECTS | {"("}
 # What changes the folder for later commands; inside an `if` it may or may not happen.
 _MOVES = frozenset({"cd", "pushd", "popd", "builtin", "command"})
@@ -30,6 +31,7 @@ class Grammar(CommandReader):
         self._drafts: list[Draft] = []
         self._assigned_once, self._looped = followed(tokens)
         self._depth = 0
+        self._read_again = 0
         self._scopes = 0
 
     def run(self) -> tuple[Part, ...]:
@@ -261,7 +263,8 @@ class Grammar(CommandReader):
             self._index, self._known[name] = body, value
             self._list(joined)
             joined = ";"
-            if len(self._drafts) > MAX_PARTS:
+            self._read_again += self._index - body
+            if len(self._drafts) > MAX_PARTS or self._read_again > MAX_READ:
                 self._stop("a loop of more turns than are read", opened)
         del self._known[name]
         self._expect("done")
