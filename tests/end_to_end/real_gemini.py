@@ -65,16 +65,14 @@ class GeminiWorld(Whole):
         self.draws(PROMPT)
 
     def say(self, prompt: str) -> None:
-        """Type a prompt to Gemini, and Enter once it stands there, until it is taken: right after text it is none."""
+        """Type a prompt to Gemini, and Enter until the model is asked: right after text it is taken for a new line."""
         self.draws(PROMPT)
+        before = self._begun()
         self.server.run("send-keys", "-t", self.pane, "-l", prompt)
-        self.until(lambda: prompt in self._typed(), "the prompt")
-        self.until(lambda: prompt not in self._typed(), "its begin", press="Enter")
+        self.draws(f" > {prompt}\n")
+        self.until(lambda: self._begun() > before, "the model's turn", press="Enter")
 
-    def _typed(self) -> str:
-        """What stands in the prompt; nothing where a dialog has its place."""
-        _, found, below = self.server.run("capture-pane", "-p", "-t", self.pane).rpartition("\n Shift+Tab ")
-        return below if found else ""
-
-    def title(self) -> str:
-        return self.server.run("display-message", "-p", "-t", self.pane, "#{pane_title}").strip()
+    def _begun(self) -> int:
+        """How many prompts the model has heard."""
+        whole, _, _ = self._log.read_text().rpartition("\n")  # its last line may just be written
+        return sum(json.loads(line).get("turn") == 0 for line in whole.splitlines())

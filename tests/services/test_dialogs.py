@@ -71,12 +71,18 @@ class World:
         self.dialogs.changed(self.server)
         return approval
 
-    def work(self) -> None:
-        call = HookCall(
-            agent="claude", event="UserPromptSubmit", kind=HookKind.STATE, session="s", state=AgentState.WORKING
-        )
+    def work(self, agent: str = "claude", state: AgentState = AgentState.WORKING) -> None:
+        call = HookCall(agent=agent, event="UserPromptSubmit", kind=HookKind.STATE, session="s", state=state)
         self.agents.on_hook(call, self.origin)
         self.dialogs.changed(self.server)
+
+    async def becomes(self, state: AgentState) -> None:
+        """Once the agent is in that state: each value that tmux tells is taken in, and asked for anew."""
+        count = 1
+        while self.agents.list()[0].state is not state:
+            await self.compared(count)
+            self.dialogs.changed(self.server)
+            count += 1
 
     async def compared(self, count: int) -> None:
         """Once tmux has told `count` values, and what follows from them is done."""
@@ -173,5 +179,37 @@ def test_an_agent_that_died_leaves_no_question(tmp_path: Path) -> None:
         assert world.approvals.get(approval.request_id).state is ApprovalState.PENDING
         await world.dialogs.gone("s", "its process has ended")
         assert world.approvals.get(approval.request_id).note == "its process has ended"
+
+    run(tmp_path, test)
+
+
+def test_geminis_titles_tell_what_no_hook_does(tmp_path: Path) -> None:
+    """Its dialog was answered there, another one came, Esc was pressed: each shows in its title, and is believed."""
+
+    async def test(world: World) -> None:
+        world.draw("✋  Action Required (shop)", "")
+        world.work("gemini", AgentState.WAITING)
+        world.draw("✦  Working… (shop)", "")
+        await world.becomes(AgentState.WORKING)
+        world.draw("✋  Action Required (shop)", "")
+        await world.becomes(AgentState.WAITING)
+        world.draw("◇  Ready (shop)", "")
+        await world.becomes(AgentState.IDLE)
+
+    run(tmp_path, test)
+
+
+def test_geminis_title_says_nothing_while_a_question_of_ours_holds_its_hook(tmp_path: Path) -> None:
+    """It says that Gemini works: the agent waits all the same."""
+
+    async def test(world: World) -> None:
+        world.draw("✦  Working… (shop)", "")
+        world.work("gemini")
+        world.agents.waits("s", "1", "touch x")
+        world.dialogs.changed(world.server)
+        world.draw("◇  Ready (shop)", "")
+        await world.ask()
+        await world.compared(1)
+        assert world.agents.list()[0].state is AgentState.WAITING
 
     run(tmp_path, test)

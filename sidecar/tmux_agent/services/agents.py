@@ -94,8 +94,14 @@ class Agents:
     def rests(self, session: str) -> None:
         """Its screen shows that it does not work any more: it was interrupted, of which no hook tells."""
         known = self._known.get(session)
-        if known and known.base is AgentState.WORKING:
+        if known and known.base in (AgentState.WORKING, AgentState.WAITING):
             self._show(known, AgentState.IDLE, "interrupted", "its screen")
+
+    def shows(self, session: str, state: AgentState) -> None:
+        """Its screen shows that its own dialog waits, or that work goes on after it, of which no hook tells."""
+        known = self._known.get(session)
+        if known and known.base is not state:
+            self._show(known, state, why="its screen")
 
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""

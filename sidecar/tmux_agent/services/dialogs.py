@@ -19,7 +19,7 @@ from .approvals import Approvals
 from .tmux.control import TmuxServer
 
 DRAWN_SECONDS = 0.7  # after which a dialog is drawn, or was answered: its hook runs some 0.1 s ahead of it
-CLAUDE = "claude"
+CLAUDE, GEMINI = "claude", "gemini"
 
 
 class Dialogs:
@@ -33,6 +33,7 @@ class Dialogs:
         self._spawn = spawn
         self._watched: dict[str, frozenset[str]] = {}  # by server: what the titles are compared for
         self._since: dict[str, float] = {}  # when an approval was first heard of, by the loop's clock
+        self._told: dict[str, tuple[AgentState, float]] = {}  # by session: a Gemini's state, and since when so
 
     def forget(self, server: TmuxServer) -> None:
         """Its connection is a new one, or is gone: nothing is watched."""
@@ -44,6 +45,10 @@ class Dialogs:
         watched = frozenset(one.request_id for one in self._asking(server))
         self._since |= {request_id: now for request_id in watched if request_id not in self._since}
         watched |= {one.session for one in self._working(server)}
+        for one in self._geminis(server):
+            watched |= {f"{one.session} {one.state.value}"}
+            if self._told.get(one.session, (None, 0))[0] is not one.state:
+                self._told[one.session] = (one.state, now)
         if watched != self._watched.get(server.socket, frozenset()) and server.connected.is_set():
             self._watched[server.socket] = watched
             pending = {one.request_id for one in self._approvals.pending()}
@@ -62,11 +67,16 @@ class Dialogs:
         for agent in self._working(server):
             if agent.pane in calm and await self._shows(server, agent.pane) is Screen.PROMPT:
                 self._agents.rests(agent.session)
-        if young:
+        fresh = [one for one in self._geminis(server) if self._told.get(one.session, (None, 0.0))[1] > before]
+        for agent in self._geminis(server):
+            if agent not in fresh:
+                self._titled(agent, calm)
+        if young or fresh:
             await self._watch(server, on=True)
 
     async def gone(self, session: str, why: str) -> None:
         """An agent has left. Its hooks run in sessions of their own and outlive it: nobody ends their questions."""
+        self._told.pop(session, None)
         for one in self._approvals.pending():
             if one.hook_key and one.origin.session == session:
                 await self._approvals.withdraw(one.request_id, why)
@@ -87,6 +97,24 @@ class Dialogs:
             for one in self._agents.list()
             if one.state is AgentState.WORKING and one.kind == CLAUDE and one.pane and one.server == server.socket
         ]
+
+    def _geminis(self, server: TmuxServer) -> list[Agent]:
+        """Those whose title counts: while a question of ours holds its hook, it says that Gemini works."""
+        busy = (AgentState.WORKING, AgentState.WAITING)
+        return [
+            one
+            for one in self._agents.list()
+            if one.kind == GEMINI and one.state in busy and not one.waiting_on and one.server == server.socket
+        ]
+
+    def _titled(self, agent: Agent, panes: frozenset[str]) -> None:
+        """Gemini says in its title what it does; where it says nothing (its settings may say so) nothing follows."""
+        if agent.pane in panes:
+            self._agents.rests(agent.session)
+        elif f"!{agent.pane}" in panes:
+            self._agents.shows(agent.session, AgentState.WAITING)
+        elif f"+{agent.pane}" in panes:
+            self._agents.shows(agent.session, AgentState.WORKING)
 
     async def _left(self, server: TmuxServer, approval: Approval) -> bool:
         return await self._shows(server, approval.origin.pane) in (Screen.WORKING, Screen.PROMPT)

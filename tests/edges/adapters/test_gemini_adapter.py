@@ -116,6 +116,11 @@ def test_events_tell_states(name: str, state: AgentState | None, withdraw: str) 
     assert (call.kind is HookKind.JUDGE) == name.startswith("BeforeTool")
 
 
+def test_a_turn_that_ended_without_a_word_is_not_done() -> None:
+    """So Gemini tells of Esc."""
+    assert gemini.parse("AfterAgent", {"prompt_response": "[no response text]"}).state is AgentState.IDLE
+
+
 def test_other_notifications_tell_nothing() -> None:
     """A kind that is not known is no reason to call a person."""
     assert gemini.parse("Notification", {"notification_type": "New"}).state is None

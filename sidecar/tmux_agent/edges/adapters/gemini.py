@@ -59,6 +59,7 @@ EVENTS = {
     "SessionEnd": Told(HookKind.STATE, None, "session", "reason"),
     "Notification": Told(HookKind.STATE, detail="message"),
 }
+NOTHING_SAID = "[no response text]"
 # Tools that Gemini asks about by itself and whose input has room for the mark (an MCP server would be sent it).
 MARKED = ("run_shell_command", "write_file", "replace", "web_fetch")
 OWN_DIALOG = ("ask_user", "exit_plan_mode", "enter_plan_mode")  # questions to the person, which only Gemini can ask
@@ -108,6 +109,8 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
 def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
     if event == "Notification":
         return AgentState.WAITING if raw.get("notification_type") == "ToolPermission" else None
+    if event == "AfterAgent" and raw.get("prompt_response") == NOTHING_SAID:
+        return AgentState.IDLE  # as after Esc
     return told.state
 
 
