@@ -17,7 +17,7 @@ import pytest
 from tests.services.sidecar_values import AGENT, in_loop, question, started
 
 from tmux_agent.core import chain
-from tmux_agent.core.errors import NotFound, Unavailable
+from tmux_agent.core.errors import Internal, NotFound, Unavailable
 from tmux_agent.core.model import Event
 from tmux_agent.services import store
 from tmux_agent.services.audit_log import AuditLog, database_head
@@ -329,6 +329,26 @@ async def test_a_log_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 # --- what a crash or somebody else left --------------------------------------------------------------
+
+
+@in_loop
+async def test_a_defect_behind_one_record_is_its_callers_alone(tmp_path: Path) -> None:
+    """Who shares a group with it is answered; the caller hears that it is recorded and not taken in."""
+    journal = await started(tmp_path)
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    ends = await asyncio.gather(
+        journal.commit(lambda db: 1, event("a"), then=broken),
+        journal.commit(lambda db: 2, event("b")),
+        journal.read(lambda db: 3),
+        return_exceptions=True,
+    )
+    assert isinstance(ends[0], Internal)
+    assert ends[1:] == [2, 3]
+    await journal.close()
+    assert kinds(tmp_path) == ["a", "b"]
 
 
 @in_loop

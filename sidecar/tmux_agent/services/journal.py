@@ -7,6 +7,7 @@ what a change does. Nobody may act on a change before `commit` has returned.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -25,6 +26,8 @@ from .ledger import Entry, Heard, Ledger
 from .subscription import Subscription
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 GROUP = 1000  # callers whose changes share one transaction and one fsync at most
 KEEP_LINES = 1000  # records that late subscribers can be replayed
@@ -249,26 +252,36 @@ class Journal:
     def _deliver(self, done: list[tuple[_Job, Any, Exception | None]]) -> None:
         """In the loop: first what the callers keep in memory, then all subscribers in order, then who waits."""
         heard: list[Heard] = []
-        for job, result, error in done:
+        ends = [error for _, _, error in done]
+        for at, (job, result, error) in enumerate(done):
             if job.entry is not None and error is None:
                 heard += job.entry.heard
-                if job.then is not None:
-                    job.then(result)
+                ends[at] = _then(job, result)
         self._tell(heard)
         if self.unwell != self._told:
             self._told = self.unwell
-            self._health()
-        for job, result, error in done:
-            if job.entry is None and job.then is not None and error is None:
-                job.then(result)
-            if error is None:
+            self._loop.call_soon(self._health)
+        for (job, result, _), end in zip(done, ends, strict=True):
+            end = _then(job, result) if job.entry is None and end is None else end
+            if end is None:
                 _succeed(job.future, result)
             else:
-                _fail(job.future, error)
+                _fail(job.future, end)
 
     def _tell(self, heard: list[Heard]) -> None:
         for subscription in self._subscribers:
             subscription.offer(heard)
+
+
+def _then(job: _Job, result: Any) -> Exception | None:
+    """What a caller keeps in memory is its own: a defect there is told to that caller, and nobody else waits for it."""
+    try:
+        if job.then is not None:
+            job.then(result)
+    except Exception as error:
+        log.exception("what follows a record failed")
+        return Internal(f"it is recorded, but this sidecar could not take it in: {error!r}; restart it")
+    return None
 
 
 def _succeed(future: asyncio.Future[Any], result: Any) -> None:
