@@ -166,7 +166,7 @@ class Whole:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         """The audit log's records of a kind."""
-        lines = (self.state / "audit.jsonl").read_text().splitlines()
+        lines = (self.state / "audit.jsonl").read_text().split("\n")[:-1]  # the last one may be half written
         return [record for record in map(json.loads, lines) if record["type"] == kind]
 
     def state_of_agent(self) -> str:
@@ -177,7 +177,7 @@ class Whole:
 
     def results(self) -> str:
         """What the model was told of its tools, all of it."""
-        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        lines = [json.loads(line) for line in self._log.read_text().split("\n")[:-1]]
         return "\n".join(str(result) for line in lines for result in line.get("results") or ())
 
     # --- doing ---
