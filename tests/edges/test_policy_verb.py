@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from tests.sidecar import until
 
 SIDECAR = Path(__file__).parents[2] / "sidecar"
 
@@ -93,6 +95,55 @@ def test_jsonl_takes_many(tree: Path) -> None:
     answers = [json.loads(line) for line in policy(tree, "check", "--jsonl", "-", stdin=cases).stdout.splitlines()]
     assert [answer["id"] for answer in answers] == [str(n) for n in range(5000)]
     assert {answer["verdict"] for answer in answers} == {"allow"}
+
+
+def case(number: int) -> str:
+    return json.dumps({"id": number, "shell": f"grep -n x{number} a"}) + "\n"
+
+
+def test_jsonl_answers_as_cases_come(tree: Path) -> None:
+    """One case, a heap of them, one more, and a last one without a line end: each heap is answered before the next."""
+    command = [sys.executable, "-m", "tmux_agent", "policy", "check", "--jsonl", "-"]
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(SIDECAR)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=tree, env=environ, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for heap in (range(1), range(1, 400), range(400, 401)):
+            process.stdin.write("".join(map(case, heap)))
+            process.stdin.flush()
+            assert [json.loads(process.stdout.readline())["id"] for _ in heap] == list(heap)
+        process.stdin.write(case(401).rstrip("\n"))
+        process.stdin.close()
+        assert json.loads(process.stdout.readline())["id"] == 401
+        assert process.stdout.read() == ""
+    assert process.returncode == 0
+
+
+def test_jsonl_ends_with_its_reader(tree: Path) -> None:
+    """`| head -1` is an end like any other: nothing is left running."""
+    (tree / "cases").write_text("".join(map(case, range(3000))))
+    line = f"{sys.executable} -m tmux_agent policy check --jsonl cases | head -1"
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(SIDECAR)}
+    shell = subprocess.Popen(
+        ["sh", "-c", line],
+        cwd=tree,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    out, err = shell.communicate()
+    assert json.loads(out)["id"] == 0
+    assert err == b""
+    until(lambda: not [one for one in psutil.pids() if session_of(one) == shell.pid])
+
+
+def session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def test_another_policy_and_its_errors(tree: Path, tmp_path: Path) -> None:

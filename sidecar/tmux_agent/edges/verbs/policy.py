@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,21 +22,10 @@ from ...core.policy_file import PolicyFile
 from ...services import places
 from ...services.judgement import Judgement, worktree_of
 from ...services.policy_files import PROJECT_FILE, not_for_repositories, shipped_text
+from .policy_stream import Case, answer_all, case_action
 
-_LINE = 4 << 20  # characters of one case
 _COLOURS = {Verdict.ALLOW: "32", Verdict.ASK: "33", Verdict.DENY: "31"}
 _RISKS = {Risk.LOW: "2", Risk.MEDIUM: "33", Risk.HIGH: "31"}
-
-
-class Case(msgspec.Struct, forbid_unknown_fields=False):
-    """One line of --jsonl: shell text or an argument list."""
-
-    id: Any = None
-    shell: str | None = None
-    argv: list[str] | None = None
-    cwd: str | None = None
-    env: dict[str, str] | None = None
-    dialect: str = "bash"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +116,15 @@ def _decide(judgement: Judgement, action: Action) -> Decision:
     return judgement.judge_at(action, worktree_of(cwd)).decision
 
 
+def _stream(args: argparse.Namespace) -> int:
+    judgement = _judgement(args.policy, shipped=args.policy is None)
+    if judgement is None:
+        return 2
+    source = sys.stdin.buffer if args.jsonl == "-" else open(args.jsonl, "rb")  # noqa: SIM115  closed at exit
+    answer_all(source, sys.stdout.buffer, judgement, os.path.abspath(args.cwd or "."))
+    return 0
+
+
 def _check(args: argparse.Namespace) -> int:
     if args.jsonl:
         return _stream(args)
@@ -141,56 +138,6 @@ def _check(args: argparse.Namespace) -> int:
     else:
         print(f"{decision.verdict.value}  {decision.rule}{'  ' + decision.reason if decision.reason else ''}")
     return 0 if decision.verdict is Verdict.ALLOW else 3
-
-
-# --- a stream of cases -------------------------------------------------------------------------------
-
-
-def _stream(args: argparse.Namespace) -> int:
-    judgement = _judgement(args.policy, shipped=args.policy is None)
-    if judgement is None:
-        return 2
-    source = sys.stdin.buffer if args.jsonl == "-" else open(args.jsonl, "rb")  # noqa: SIM115  closed at exit
-    folder = os.path.abspath(args.cwd or ".")
-    decoder = msgspec.json.Decoder(Case)
-    write = sys.stdout.buffer.write
-    for line in source:
-        if line.strip():
-            write(msgspec.json.encode(_answer(judgement, decoder, line, folder)) + b"\n")
-            sys.stdout.buffer.flush()  # whoever asks one by one waits for this line
-    return 0
-
-
-def _answer(judgement: Judgement, decoder: Any, line: bytes, folder: str) -> dict[str, Any]:
-    """The reply to one line; for a malformed one an error, and the verdict that is never wrong."""
-    try:
-        case = decoder.decode(line[:_LINE])
-        action = _case_action(case, folder)
-    except (msgspec.DecodeError, ValueError) as why:
-        return {"id": _id_of(line), "verdict": "ask", "rule": "error", "reason": str(why), "error": str(why)}
-    decision = _decide(judgement, action)
-    return {"id": case.id, "verdict": decision.verdict.value, "rule": decision.rule, "reason": decision.reason}
-
-
-def _id_of(line: bytes) -> Any:
-    try:
-        value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return value.get("id") if isinstance(value, dict) else None
-
-
-def _case_action(case: Case, folder: str) -> Action:
-    cwd = os.path.abspath(os.path.join(folder, case.cwd)) if case.cwd else folder
-    if case.cwd and "\0" in case.cwd:
-        raise ValueError("cwd holds a NUL")
-    if (case.shell is None) == (case.argv is None):
-        raise ValueError("give either shell or argv")
-    if case.argv is not None:
-        if not case.argv:
-            raise ValueError("argv is empty")
-        return Command(argv=tuple(case.argv), cwd=cwd, env=case.env or {})
-    return Shell(text=case.shell or "", cwd=cwd, dialect=case.dialect, env=case.env or {})
 
 
 # --- for people --------------------------------------------------------------------------------------
@@ -251,7 +198,7 @@ def _test(args: argparse.Namespace) -> int:
         total = 0
         for number, case, expected in _expected(path):
             total += 1
-            decision = _decide(judgement, _case_action(case, os.getcwd()))
+            decision = _decide(judgement, case_action(case, os.getcwd()))
             if decision.verdict.value != expected:
                 wrong += 1
                 said = decision.reason or decision.rule

@@ -1,0 +1,124 @@
+"""`tmux-agent policy check --jsonl`: cases in, verdicts out, in the same order.
+
+Owns what a case is, reading cases as they come and, where many come at once, sharing them out among processes. Must not
+own judging (services/judgement.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator
+from multiprocessing.pool import Pool
+from typing import Any, BinaryIO
+
+import msgspec
+
+from ...core.model import Action, Command, Shell
+from ...services.judgement import Judgement, worktree_of
+
+_LINE = 4 << 20  # characters of one case
+_BLOCK = 1 << 20
+_MANY = 64  # lines at once from which on other processes are worth their start
+_SHARE = 16
+
+
+class Case(msgspec.Struct, forbid_unknown_fields=False):
+    """One line of --jsonl: shell text or an argument list."""
+
+    id: Any = None
+    shell: str | None = None
+    argv: list[str] | None = None
+    cwd: str | None = None
+    env: dict[str, str] | None = None
+    dialect: str = "bash"
+
+
+def answer_all(source: BinaryIO, out: BinaryIO, judgement: Judgement, folder: str) -> None:
+    """Write a line for each line of `source`, as soon as it and those before it are judged. `folder`: where a case that
+    names no cwd would run."""
+    with contextlib.ExitStack() as stack:
+        pool: Pool | None = None
+        for lines in _blocks(source):
+            if pool is None and len(lines) >= _MANY and (cores := _cores()) > 1:
+                # Forked, so that each has the policy that was read here.
+                pool = stack.enter_context(multiprocessing.get_context("fork").Pool(cores, _keep, (judgement, folder)))
+            shares = [lines[at : at + _SHARE] for at in range(0, len(lines), _SHARE)]
+            answers: Iterable[bytes]
+            if pool is None or len(shares) == 1:
+                answers = (_encoded(judgement, line, folder) for line in lines)
+            else:
+                answers = pool.imap(_share, shares)
+            for answer in answers:
+                out.write(answer)
+                out.flush()  # whoever asks one by one waits for this line
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def _blocks(source: BinaryIO) -> Iterator[list[bytes]]:
+    """The lines that are there, whenever some are."""
+    rest = b""
+    descriptor = source.fileno()
+    while data := os.read(descriptor, _BLOCK):
+        *lines, rest = (rest + data).split(b"\n")
+        if kept := [line for line in lines if line.strip()]:
+            yield kept
+    if rest.strip():
+        yield [rest]
+
+
+_kept: list[tuple[Judgement, str]] = []  # in a process of the pool
+
+
+def _keep(judgement: Judgement, folder: str) -> None:
+    _kept.append((judgement, folder))
+
+
+def _share(lines: list[bytes]) -> bytes:
+    """The answers to these lines, in a process of the pool."""
+    judgement, folder = _kept[-1]
+    return b"".join(_encoded(judgement, line, folder) for line in lines)
+
+
+def _encoded(judgement: Judgement, line: bytes, folder: str) -> bytes:
+    return msgspec.json.encode(_answer(judgement, line, folder)) + b"\n"
+
+
+_decoder = msgspec.json.Decoder(Case)
+
+
+def _answer(judgement: Judgement, line: bytes, folder: str) -> dict[str, Any]:
+    """The reply to one line; for a malformed one an error, and the verdict that is never wrong."""
+    try:
+        case = _decoder.decode(line[:_LINE])
+        action = case_action(case, folder)
+    except (msgspec.DecodeError, ValueError) as why:
+        return {"id": _id_of(line), "verdict": "ask", "rule": "error", "reason": str(why), "error": str(why)}
+    decision = judgement.judge_at(action, worktree_of(str(getattr(action, "cwd", "/")))).decision
+    return {"id": case.id, "verdict": decision.verdict.value, "rule": decision.rule, "reason": decision.reason}
+
+
+def _id_of(line: bytes) -> Any:
+    try:
+        value = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return value.get("id") if isinstance(value, dict) else None
+
+
+def case_action(case: Case, folder: str) -> Action:
+    """What a case is about. Raises ValueError."""
+    cwd = os.path.abspath(os.path.join(folder, case.cwd)) if case.cwd else folder
+    if case.cwd and "\0" in case.cwd:
+        raise ValueError("cwd holds a NUL")
+    if (case.shell is None) == (case.argv is None):
+        raise ValueError("give either shell or argv")
+    if case.argv is not None:
+        if not case.argv:
+            raise ValueError("argv is empty")
+        return Command(argv=tuple(case.argv), cwd=cwd, env=case.env or {})
+    return Shell(text=case.shell or "", cwd=cwd, dialect=case.dialect, env=case.env or {})
