@@ -96,8 +96,9 @@ class Guard:
             if reading:
                 await asyncio.wait([asyncio.wrap_future(walk) for walk in reading])
                 walked.clear()  # it may have taken long
-            async with self._walking:  # one at a time: the next may find that all is as it was
-                walked |= dict([await asyncio.to_thread(look) for look in judged.left])
+            if judged.left:
+                async with self._walking:  # one at a time: the next may find that all is as it was
+                    walked |= dict([await asyncio.to_thread(look) for look in judged.left])
             judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count, walked=walked)
         return judged
 
