@@ -20,7 +20,7 @@ BACKLOG = 512
 class Listener:
     """One at a time. `made` makes the protocol of each connection."""
 
-    def __init__(self, made: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, made: Callable[[], asyncio.BufferedProtocol]) -> None:
         self._made = made
         self._server: asyncio.AbstractServer | None = None
         self._bound: tuple[Path, int, int] | None = None  # path, device and inode of our socket

@@ -1,9 +1,9 @@
 """What would be decided, kept for as long as nothing that it rests on has changed; the kernel tells (changes.py).
 
-Owns which decisions are kept, and the order that makes it sound: watched first, then looked at, then kept. What is
-there is looked at again each time all the same (a file can be written to without a word, through a shared mapping);
-what the kernel's watch saves is looking for all that is not there, which is most of it, and following links. Must not
-own judging. Nothing is run on what is recalled here: before that the world itself is looked at (judgement.py).
+Owns which decisions are kept, and the order that makes it sound: watched first, then looked at, then kept. Files whose
+contents count are looked at again each time all the same (one can be written to without a word, through a shared
+mapping); what the kernel's watch saves is looking for all else, which is most of it, and following links. Must not own
+judging. Nothing is run on what is recalled here: before that the world itself is looked at (judgement.py).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 
 _Seen = os.stat_result | OSError | ValueError
 Stamp = tuple[int, ...]
-Marks = tuple[tuple[str, bool, Stamp], ...]
+Marks = tuple[tuple[str, Stamp], ...]
 _SETTLED_NS = 50_000_000
 
 
@@ -81,29 +81,25 @@ class Moment:
         return self.spare is None or self.spare >= 0
 
     def marks(self) -> Marks:
-        """Of all that is there: what is to be the same when it is looked at again (`same`)."""
+        """Of each file whose contents count: what is to be the same when it is looked at again (`same`)."""
         return tuple(
-            (path, contents, _stamp(seen) if contents else _entry(seen))
+            (path, _stamp(seen))
             for path, contents in self.looks.items()
-            if isinstance(seen := self._seen.get(path), os.stat_result)
+            if contents and isinstance(seen := self._seen.get(path), os.stat_result) and stat.S_ISREG(seen.st_mode)
         )
 
 
 def same(marks: Marks) -> bool:
-    """Whether all that was there still is what it was, by a look at it now."""
+    """Whether these files still are what they were, by a look at them now: what is written through a shared mapping is
+    told by no event. All else (what is missing, folders, links, modes) changes with one."""
     try:
-        return all((_stamp if contents else _entry)(os.lstat(path)) == mark for path, contents, mark in marks)
+        return all(_stamp(os.lstat(path)) == mark for path, mark in marks)
     except OSError:
         return False
 
 
 def _stamp(info: os.stat_result) -> Stamp:
     return (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size, info.st_mode)
-
-
-def _entry(info: os.stat_result) -> Stamp:
-    """Without its contents. A folder's links are the folders in it."""
-    return (info.st_mode, info.st_ino, info.st_dev, info.st_nlink if stat.S_ISREG(info.st_mode) else 0)
 
 
 def stamp(path: str) -> Stamp:
