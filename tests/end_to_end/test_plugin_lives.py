@@ -328,7 +328,7 @@ def test_nested_tmux(world: World) -> None:
     outer, inner = world.server(), world.server()
     terminal = outer.attach(columns=120, rows=40)
     inside = shlex.join(["env", "-u", "TMUX", *inner.argv("attach-session")])
-    outer.run("respawn-pane", "-k", "-t", "work", inside)
+    outer.run("new-window", "-t", "work:", inside)  # not respawn-pane, of which tmux tells nobody for a while
     terminal.wait(lambda text: text.count("[work]") == 2, what="the inner status line")
     agent = world.agent()
     number = agent.ask("Well?")

@@ -320,7 +320,10 @@ class TmuxServer:
             await asyncio.sleep(RESYNC_SECONDS)
             self._woken.set()  # somebody in the hidden pane may have stopped its terminal
             await self.line([("clear-history", "-t", f"{self._session}:")])
+            before = (self.clients, self.all_panes)
             await self._refresh()
+            if before != (self.clients, self.all_panes):
+                self._emit(Changed())
 
     async def watch(self, format_: str) -> None:
         """Emits Compared with the value of `format_` within a second, and when a changed title or pane changes it.
