@@ -296,10 +296,9 @@ def type_line(terminal: Terminal, text: str) -> None:
 
 
 def close(terminal: Terminal) -> None:
-    """q, until the popup is gone, and the process that held it open, too: before that nothing opens another."""
-    terminal.press("q")
-    terminal.wait_gone("┌")
-    until(lambda: not holds_popup(terminal))
+    """q, until the popup is gone, and the process that held it open, too: before that nothing opens another. Pressed
+    again where it is still there: what is typed at a popup that has not painted yet is dropped."""
+    terminal.press_until(("q",), lambda text: "┌" not in text and not holds_popup(terminal), "the end of the popup")
 
 
 def holds_popup(terminal: Terminal) -> bool:
