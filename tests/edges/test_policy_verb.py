@@ -139,6 +139,32 @@ def test_jsonl_ends_with_its_reader(tree: Path) -> None:
     until(lambda: not [one for one in psutil.pids() if session_of(one) == shell.pid])
 
 
+def test_a_killed_process_of_the_stream_costs_no_answer(tree: Path) -> None:
+    """Where one of the processes that share the work dies, what it owed is judged all the same, in order."""
+    (tree / "cases").write_text("".join(map(case, range(3000))))
+    command = [sys.executable, "-m", "tmux_agent", "policy", "check", "--jsonl", "cases"]
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(SIDECAR)}
+    with subprocess.Popen(command, cwd=tree, env=environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+        answers = [json.loads(line) for line in (first, *process.stdout)]
+    assert [answer["id"] for answer in answers] == list(range(3000))
+    assert process.returncode == 0
+
+
+def test_answers_that_cannot_be_written(tree: Path) -> None:
+    """A full disk is said in words."""
+    (tree / "cases").write_text(case(1))
+    line = f"{sys.executable} -m tmux_agent policy check --jsonl cases >/dev/full"
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(SIDECAR)}
+    done = subprocess.run(["sh", "-c", line], cwd=tree, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def session_of(pid: int) -> int:
     try:
         return os.getsid(pid)

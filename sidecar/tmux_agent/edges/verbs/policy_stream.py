@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator
-from multiprocessing.pool import Pool
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, BinaryIO
 
 import msgspec
 
+from ...core.errors import Failed
 from ...core.model import Action, Command, Shell
 from ...services.judgement import Judgement, worktree_of
 
@@ -37,22 +39,39 @@ class Case(msgspec.Struct, forbid_unknown_fields=False):
 
 def answer_all(source: BinaryIO, out: BinaryIO, judgement: Judgement, folder: str) -> None:
     """Write a line for each line of `source`, as soon as it and those before it are judged. `folder`: where a case that
-    names no cwd would run."""
-    with contextlib.ExitStack() as stack:
-        pool: Pool | None = None
+    names no cwd would run. Raises Failed where the answers cannot be written."""
+    pool: ProcessPoolExecutor | None = None
+    try:
         for lines in _blocks(source):
             if pool is None and len(lines) >= _MANY and (cores := _cores()) > 1:
                 # Forked, so that each has the policy that was read here.
-                pool = stack.enter_context(multiprocessing.get_context("fork").Pool(cores, _keep, (judgement, folder)))
-            shares = [lines[at : at + _SHARE] for at in range(0, len(lines), _SHARE)]
-            answers: Iterable[bytes]
-            if pool is None or len(shares) == 1:
-                answers = (_encoded(judgement, line, folder) for line in lines)
-            else:
-                answers = pool.imap(_share, shares)
-            for answer in answers:
+                fork = multiprocessing.get_context("fork")
+                pool = ProcessPoolExecutor(cores, fork, _keep, (judgement, folder))
+            for answer in _answers(pool, lines, judgement, folder):
                 out.write(answer)
                 out.flush()  # whoever asks one by one waits for this line
+    except BrokenPipeError:
+        raise
+    except OSError as why:
+        raise Failed(f"the answers cannot be written: {why.strerror}") from None
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _answers(
+    pool: ProcessPoolExecutor | None, lines: list[bytes], judgement: Judgement, folder: str
+) -> Iterator[bytes]:
+    """The answers in order. Where a process of the pool was killed, what it owed is judged here."""
+    done = 0
+    if pool is not None and len(lines) > _SHARE:
+        shares = [lines[at : at + _SHARE] for at in range(0, len(lines), _SHARE)]
+        with contextlib.suppress(BrokenProcessPool):
+            for answer in pool.map(_share, shares):
+                done += _SHARE
+                yield answer
+    for line in lines[done:]:
+        yield _encoded(judgement, line, folder)
 
 
 def _cores() -> int:
@@ -60,15 +79,18 @@ def _cores() -> int:
 
 
 def _blocks(source: BinaryIO) -> Iterator[list[bytes]]:
-    """The lines that are there, whenever some are."""
-    rest = b""
-    descriptor = source.fileno()
-    while data := os.read(descriptor, _BLOCK):
-        *lines, rest = (rest + data).split(b"\n")
+    """The lines that are there, whenever some are. Of one that is too long only the beginning is kept."""
+    rest = bytearray()
+    while data := os.read(source.fileno(), _BLOCK):
+        first, *others = data.split(b"\n")
+        rest += first[: _LINE + 1 - len(rest)]
+        if not others:
+            continue
+        lines, rest = [bytes(rest), *others[:-1]], bytearray(others[-1])
         if kept := [line for line in lines if line.strip()]:
             yield kept
     if rest.strip():
-        yield [rest]
+        yield [bytes(rest)]
 
 
 _kept: list[tuple[Judgement, str]] = []  # in a process of the pool
