@@ -53,7 +53,7 @@ def answer_all(source: BinaryIO, out: BinaryIO, judgement: Judgement, folder: st
     except BrokenPipeError:
         raise
     except OSError as why:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # what is left in its buffer would fail once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # its buffer would fail once more at exit
         raise Failed(f"the answers cannot be written: {why.strerror}") from None
     finally:
         if pool is not None:
