@@ -20,7 +20,8 @@ from tmux_agent.core.errors import Forbidden
 from tmux_agent.core.model import Approval, Origin, Role
 from tmux_agent.edges import openings as module
 from tmux_agent.edges.openings import Openings
-from tmux_agent.edges.ui.popup import Popup, serve
+from tmux_agent.edges.ui.popup import Popup
+from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.wire import Attach
 from tmux_agent.services.tmux.popups import Opening, Terminal
 

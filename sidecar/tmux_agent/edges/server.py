@@ -32,7 +32,7 @@ from .hooks import Hooks
 from .listener import Listener
 from .openings import Openings
 from .shares import Attached, Connections
-from .ui.popup import serve
+from .ui.serving import serve
 
 log = logging.getLogger(__name__)
 

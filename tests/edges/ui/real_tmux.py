@@ -24,7 +24,7 @@ from tests.edges.ui.scripted import NOW, ScriptedDesk
 from tests.patience import PATIENCE
 
 from tmux_agent.edges.ui import relay
-from tmux_agent.edges.ui.popup import serve
+from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.wire import Attach
 
 INTERPRETER = os.path.realpath(sys.executable)

@@ -35,7 +35,7 @@ from tmux_agent.core.model import (
     digest,
 )  # fmt: skip
 from tmux_agent.edges.ui.desk import Finished, GrantProposal
-from tmux_agent.edges.ui.popup import serve
+from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.wire import Attach
 
 NOW = datetime(2026, 11, 20, 14, 2, 0, tzinfo=UTC)

@@ -29,7 +29,7 @@ from tmux_agent.core.model import (
 )  # fmt: skip
 from tmux_agent.edges.ui import board as board_module
 from tmux_agent.edges.ui import wire
-from tmux_agent.edges.ui.popup import serve
+from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.warm import warm
 from tmux_agent.edges.ui.wire import Attach
 

@@ -6,7 +6,6 @@ Every character of the action can be reached; what does not fit is shown as its 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -14,25 +13,9 @@ from functools import partial
 import msgspec
 
 from tmux_agent.core import display
-from tmux_agent.core import wording as action_words
-from tmux_agent.core.model import (
-    Action,
-    Approval,
-    Ask,
-    Command,
-    Fetch,
-    File,
-    JudgedPart,
-    Mcp,
-    Patch,
-    Plan,
-    Shell,
-    Stage,
-    Tmux,
-    Tool,
-    Verdict,
-)  # fmt: skip
+from tmux_agent.core.model import Approval, Ask, File, JudgedPart, Plan, Verdict
 from tmux_agent.edges.ui import highlight, words
+from tmux_agent.edges.ui.blocks import blocks
 from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
 from tmux_agent.edges.ui.styles import Lines, risk_style
 from tmux_agent.edges.ui.text import Fragment, Line, cut, cut_start, fit, literal, shown, wrap, wrap_words
@@ -42,60 +25,6 @@ TINY = 30  # columns; below, a part is shown without its reason
 PARTS_FOLDED = 4  # parts shown beside a folded action; all of them are below it
 PARTS_CHUNK = 100
 FOLDED: Spot = (-1, 0)  # the position before the first line: what matters most of all of it
-
-Block = tuple[str, str]  # text, and "diff:PATH", "code:LEXER", "plain" or "prose"
-
-
-def blocks(action: Action, preview: str, folder: str) -> list[Block]:
-    """The texts that are the action, in order; each is shown whole."""
-    match action:
-        case Shell(text=text):
-            return [(text, "code:bash")]
-        case Command(argv=argv, env=env, stdin=stdin):
-            given = [(shlex.join(argv), "code:bash")]
-            given += [(f"with {name}={value}", "plain") for name, value in env.items()]
-            return given + ([(f"stdin:\n{stdin}", "plain")] if stdin is not None else [])
-        case File():
-            return file_blocks(action, preview, folder)
-        case Patch(text=text, changes=changes):
-            return [(text.removesuffix("\n"), f"diff:{changes[0].path if len(changes) == 1 else ''}")]
-        case Tmux():
-            return [
-                (action_words.tmux_line(action), "plain"),
-                *named(options=action.options or None, folder=action.cwd or None),
-            ]
-        case Fetch(url=url, method=method):
-            return [(f"{method} {url}", "plain")]
-        case Mcp(server=server, tool=tool, arguments=arguments):
-            return [(f"{server} {tool}", "plain"), (words.json_text(arguments), "code:json")]
-        case Ask(prompt=prompt, details=details):
-            return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
-        case Stage(pipeline=pipeline, stage=stage):
-            return [(f"stage {stage} of pipeline {pipeline}", "plain")]
-        case Tool(name=name, arguments=arguments):
-            return [(name, "plain"), (words.json_text(arguments), "code:json")]
-
-
-def named(**values: object) -> list[Block]:
-    return [(f"{name}: {words.json_text(value)}", "plain") for name, value in values.items() if value]
-
-
-def file_blocks(action: File, preview: str, folder: str) -> list[Block]:
-    path = action.path
-    head: list[Block] = [(words.file_line(action, folder).removeprefix(f"{action.verb} "), "plain")]
-    flags = ["every occurrence"] * action.replace_all + ["and all below it"] * action.recursive
-    flags += ["over what is there"] * action.overwrite + ["making folders"] * action.create_dirs
-    head += [(", ".join(flags), "plain")] if flags else []
-    if action.verb not in ("write", "edit"):
-        return head
-    if words.diff_counts(preview):
-        hunks = preview[preview.find("\n@@") + 1 :] if preview.startswith("--- ") else preview  # the path stands above
-        return [*head, ("", "plain"), (hunks.removesuffix("\n"), f"diff:{path}")]
-    if action.verb == "write":
-        return [*head, ("", "plain"), (action.content or "", f"code:{highlight.language(path)}")]
-    removed = "\n".join("-" + line for line in (action.old_text or "").split("\n"))
-    added = "\n".join("+" + line for line in (action.new_text or "").split("\n"))
-    return [*head, ("", "plain"), (f"{removed}\n{added}", f"diff:{path}")]
 
 
 class Detail:

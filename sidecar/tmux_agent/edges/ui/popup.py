@@ -1,14 +1,13 @@
 """The popup of prefix + A: a prompt_toolkit application per relay, inside the sidecar's loop.
 
 Owns: one popup's life, its keys, and what they do. Must not own: who may answer (the Desk is bound to that), the
-services, layout. The server calls `serve` after it has checked the relay's nonce and identity.
-A failure in here closes that popup with a sentence and is logged; it never reaches the sidecar's loop.
+services, layout, the relay's connection (serving.py).
+A failure in here ends that popup (serving.py says so in it) and never reaches the sidecar's loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +17,7 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input.typeahead import clear_typeahead
 
 from tmux_agent.core import display
-from tmux_agent.core.errors import Conflict, TmuxAgentError
+from tmux_agent.core.errors import TmuxAgentError
 from tmux_agent.edges.ui import actions, changes, view
 from tmux_agent.edges.ui.board import Board
 from tmux_agent.edges.ui.desk import Desk
@@ -26,13 +25,9 @@ from tmux_agent.edges.ui.detail import FOLDED
 from tmux_agent.edges.ui.dialogs import FAR, Dialog
 from tmux_agent.edges.ui.pages import Spot
 from tmux_agent.edges.ui.styles import STYLE, Lines
-from tmux_agent.edges.ui.wire import BYE, Attach, Drain, Lost, Typed, clamp, output, read_frame
-
-log = logging.getLogger("tmux_agent.popup")
+from tmux_agent.edges.ui.wire import Attach, Drain, Typed, clamp, output
 
 CLOSING_S = 5.0  # answers that are on their way when the popup closes get this long
-MESSAGE_S = 30.0  # how long the message of a failed popup waits for a key
-UNDO = "\x1b[0m\x1b[?25h\x1b[?1049l"
 
 
 def now_utc() -> datetime:
@@ -258,95 +253,3 @@ ANSWERS: dict[str, Callable[[Popup], None]] = {
     "g": changes.allow_again,
     " ": actions.mark,
 }
-
-
-async def _frames(popup: Popup, reader: asyncio.StreamReader) -> None:
-    """Until the relay ends."""
-    while frame := await read_frame(reader):
-        kind, data = frame
-        if kind == b"d":
-            popup.guarded(lambda data=data: popup.typed.feed(data))  # type: ignore[misc]
-        elif len(data) == 4:
-            popup.resize(clamp(int.from_bytes(data[:2], "big"), int.from_bytes(data[2:], "big")))
-
-
-async def _events(popup: Popup) -> None:
-    async for _ in popup.desk.subscribe():
-        popup.refresh()
-
-
-async def _run(popup: Popup, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Until the person closes it, the relay ends, or it fails."""
-    loop = asyncio.get_running_loop()
-    frames = loop.create_task(_frames(popup, reader))
-    events = loop.create_task(_events(popup))  # hears before the next paint looks, so that it misses nothing
-    main = popup.start()
-    popup.connect(writer)
-    try:
-        await asyncio.wait({main, frames, events}, return_when=asyncio.FIRST_COMPLETED)
-        popup.close()
-        await main
-    finally:
-        for task in (main, frames, events):
-            task.cancel()
-        _, *results = await asyncio.gather(main, frames, events, return_exceptions=True)
-        await popup.settle()
-        popup.drain.open()  # where it failed before it painted
-    for result in results:
-        if isinstance(result, Exception) and not isinstance(result, (Lost, Conflict)):
-            popup.fail(result)
-
-
-async def serve(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    attach: Attach,
-    desk: Desk,
-    clock: Callable[[], datetime] = now_utc,
-    ahead: Popup | None = None,
-) -> str:
-    """Runs a popup on an accepted relay until it is closed. Writes the accepting `K`; closes the writer. Never raises
-    but for cancellation. `ahead`: one that was made of the same and has begun to paint.
-
-    Returns what was typed after the key that closed it: tmux gives the popup all keys for some milliseconds more.
-    """
-    typed = ""
-    try:
-        failure, typed = await _attempt(reader, writer, lambda: ahead or Popup(desk, attach, clock))
-        if failure is not None:
-            log.error("popup failed", exc_info=failure)
-            await _say_failed(reader, writer, failure)
-        writer.write(BYE)
-        async with asyncio.timeout(1):
-            await writer.drain()
-            while frame := await read_frame(reader):
-                typed += frame[1].decode("utf-8", "replace") if frame[0] == b"d" else ""
-    except (OSError, TimeoutError, Lost):
-        pass  # the relay is gone, which is what we wanted
-    finally:
-        writer.close()
-    return typed
-
-
-async def _attempt(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, make: Callable[[], Popup]
-) -> tuple[BaseException | None, str]:
-    """Runs the popup; what went wrong with it, if something did, and what was typed after its end."""
-    popup = make()
-    try:
-        await _run(popup, reader, writer)
-    except Exception as error:  # noqa: BLE001 - a popup's defect is the popup's alone
-        return error, ""
-    return popup.failure, popup.typed.after()
-
-
-async def _say_failed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, failure: BaseException) -> None:
-    """A sentence, until a key."""
-    kind = type(failure).__name__
-    text = f"\r\ntmux-agent: the popup failed ({kind}) and answered nothing more. The log says where. Press a key."
-    writer.write((UNDO + text).encode())
-    try:
-        async with asyncio.timeout(MESSAGE_S):
-            await read_frame(reader)
-    except (Lost, TimeoutError):
-        pass  # nobody reads it

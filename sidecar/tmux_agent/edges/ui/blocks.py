@@ -1,0 +1,78 @@
+"""The texts that an action consists of, each of which is shown whole.
+
+Owns: which texts those are, in which order, and of what kind each is. Must not own: colours, layout.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from tmux_agent.core import wording as action_words
+from tmux_agent.core.model import (
+    Action,
+    Ask,
+    Command,
+    Fetch,
+    File,
+    Mcp,
+    Patch,
+    Shell,
+    Stage,
+    Tmux,
+    Tool,
+)  # fmt: skip
+from tmux_agent.edges.ui import highlight, words
+
+Block = tuple[str, str]  # text, and "diff:PATH", "code:LEXER", "plain" or "prose"
+
+
+def blocks(action: Action, preview: str, folder: str) -> list[Block]:
+    """The texts that are the action, in order; each is shown whole."""
+    match action:
+        case Shell(text=text):
+            return [(text, "code:bash")]
+        case Command(argv=argv, env=env, stdin=stdin):
+            given = [(shlex.join(argv), "code:bash")]
+            given += [(f"with {name}={value}", "plain") for name, value in env.items()]
+            return given + ([(f"stdin:\n{stdin}", "plain")] if stdin is not None else [])
+        case File():
+            return file_blocks(action, preview, folder)
+        case Patch(text=text, changes=changes):
+            return [(text.removesuffix("\n"), f"diff:{changes[0].path if len(changes) == 1 else ''}")]
+        case Tmux():
+            return [
+                (action_words.tmux_line(action), "plain"),
+                *named(options=action.options or None, folder=action.cwd or None),
+            ]
+        case Fetch(url=url, method=method):
+            return [(f"{method} {url}", "plain")]
+        case Mcp(server=server, tool=tool, arguments=arguments):
+            return [(f"{server} {tool}", "plain"), (words.json_text(arguments), "code:json")]
+        case Ask(prompt=prompt, details=details):
+            return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
+        case Stage(pipeline=pipeline, stage=stage):
+            return [(f"stage {stage} of pipeline {pipeline}", "plain")]
+        case Tool(name=name, arguments=arguments):
+            return [(name, "plain"), (words.json_text(arguments), "code:json")]
+
+
+def named(**values: object) -> list[Block]:
+    return [(f"{name}: {words.json_text(value)}", "plain") for name, value in values.items() if value]
+
+
+def file_blocks(action: File, preview: str, folder: str) -> list[Block]:
+    path = action.path
+    head: list[Block] = [(words.file_line(action, folder).removeprefix(f"{action.verb} "), "plain")]
+    flags = ["every occurrence"] * action.replace_all + ["and all below it"] * action.recursive
+    flags += ["over what is there"] * action.overwrite + ["making folders"] * action.create_dirs
+    head += [(", ".join(flags), "plain")] if flags else []
+    if action.verb not in ("write", "edit"):
+        return head
+    if words.diff_counts(preview):
+        hunks = preview[preview.find("\n@@") + 1 :] if preview.startswith("--- ") else preview  # the path stands above
+        return [*head, ("", "plain"), (hunks.removesuffix("\n"), f"diff:{path}")]
+    if action.verb == "write":
+        return [*head, ("", "plain"), (action.content or "", f"code:{highlight.language(path)}")]
+    removed = "\n".join("-" + line for line in (action.old_text or "").split("\n"))
+    added = "\n".join("+" + line for line in (action.new_text or "").split("\n"))
+    return [*head, ("", "plain"), (f"{removed}\n{added}", f"diff:{path}")]
