@@ -12,7 +12,7 @@ import pytest
 from tmux_agent.core.facts import pin
 from tmux_agent.core.model import Decision, File, Origin, Patch, Role, Shell, Stage, Verdict
 from tmux_agent.core.settings import Notify
-from tmux_agent.services import judgement
+from tmux_agent.services import judgement, project_policies
 from tmux_agent.services.grants import Grants
 from tmux_agent.services.guard import Guard
 from tmux_agent.services.judgement import Judgement
@@ -257,7 +257,7 @@ def test_shipped_text_is_the_file() -> None:
 
 def test_what_repositories_make_us_keep_is_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Policies of ever more repositories push out the oldest, errors are told in part, and go with what caused them."""
-    monkeypatch.setattr(judgement, "_PROJECTS", 3)
+    monkeypatch.setattr(project_policies, "PROJECTS", 3)
     place.judgement.load()
 
     def checks(name: str, policy: str) -> None:
@@ -269,7 +269,7 @@ def test_what_repositories_make_us_keep_is_bounded(place: Place, monkeypatch: py
 
     for number in range(6):
         checks(f"r{number}", "rules:\n" + "".join(f"- {{name: n{one}, wrong: 1}}\n" for one in range(100)))
-    assert len(place.judgement.errors) == 3 * judgement._PROJECT_ERRORS
+    assert len(place.judgement.errors) == 3 * project_policies.ERRORS
     for number in range(3, 6):
         for again in range(3):
             checks(f"r{number}", f"secrets: [s{again}]\n")

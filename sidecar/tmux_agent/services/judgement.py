@@ -1,15 +1,13 @@
 """The policy in force, and judging by it: finds and loads the layers, gathers facts in rounds, keeps the
 last good policy.
 
-Owns the roots of an asker, rules that run out, and asking the world until a decision rests on facts. Must not own the
-files (policy_files.py), what a decision is (core/policy.py) or what follows from it (guard.py).
+Owns whose policy counts, and asking the world until a decision rests on facts. Must not own the
+files (policy_files.py), roots (roots.py), what a decision is (core/policy.py) or what follows from it (guard.py).
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -24,7 +22,6 @@ from ..core.config import ConfigError
 from ..core.facts import Fact, HistoryFact, Key, Pins, key_of, seal
 from ..core.in_words import in_words
 from ..core.model import Action, Command, Decision, Grant, Match, Origin, Patch, Shell, Verdict
-from ..core.paths import inside
 from ..core.policy import examine
 from ..core.policy_build import Layer
 from ..core.policy_file import PolicyFile
@@ -33,45 +30,17 @@ from ..core.rules import Asker
 from ..core.situation import Policy, Situation
 from . import worktree as worktrees
 from .foresight import Foresight
-from .moment import Moment, Stamp
+from .moment import Moment
 from .observe import Observer, follow
-from .policy_files import PROJECT_FILE, PolicyFiles, shipped_text
+from .policy_files import PolicyFiles, shipped_text
+from .project_policies import ProjectPolicies
 from .remembered import Name, Remembered
+from .roots import real_roots, whose_worktree
+from .rule_uses import RuleUses
 
 _ROUNDS = 12
 _SPARE = 4000  # entries of folders that are looked through while everybody waits: 10 to 20 ms
-_PROJECTS = 64  # repositories whose own policy is kept; the oldest go
-_PROJECT_ERRORS = 20  # that are told of each
 _REMEMBERED_KEYS = 50
-# Folders too broad to be anybody's worktree, and the home folder besides.
-_TOO_BROAD = frozenset(
-    f"/{name}"
-    for name in (
-        "",
-        "home",
-        "root",
-        "etc",
-        "usr",
-        "bin",
-        "sbin",
-        "lib",
-        "lib64",
-        "var",
-        "opt",
-        "srv",
-        "mnt",
-        "media",
-        "proc",
-        "sys",
-        "dev",
-        "run",
-        "boot",
-        "tmp",
-        "Users",
-    )
-)
-
-
 Left = Callable[[], tuple[str, Any]]
 
 
@@ -85,14 +54,6 @@ class Judged(Struct, frozen=True, kw_only=True):
     decision: Decision
     facts: Mapping[Key, Fact]
     left: tuple[Left, ...] = ()
-
-
-class _Project(Struct, frozen=True):
-    """A repository's own file, as it was with that stamp: the policy with it, and what is wrong with it."""
-
-    stamp: Stamp
-    policy: Policy
-    errors: tuple[ConfigError, ...]
 
 
 class _Last(Struct, frozen=True):
@@ -155,9 +116,9 @@ class Judgement:
         self.loaded_at: datetime | None = None
         self._layers: tuple[Layer, ...] = ()
         self._base: Policy | None = None
-        self._projects: dict[str, _Project] = {}
+        self._projects = ProjectPolicies(self._files, self.home)
         self._observers: dict[int, Observer] = {}
-        self._uses: dict[str, deque[float]] = {}
+        self._uses = RuleUses()
         self._last: Remembered[_Last] = Remembered()
         self._foresight = Foresight()
 
@@ -194,8 +155,7 @@ class Judgement:
     @property
     def errors(self) -> tuple[ConfigError, ...]:
         """What is wrong with the files as last read, those of repositories included."""
-        found = (error for project in self._projects.values() for error in project.errors)
-        return tuple(dict.fromkeys((*self._errors, *found)))
+        return tuple(dict.fromkeys((*self._errors, *self._projects.errors())))
 
     @property
     def file(self) -> str:
@@ -213,34 +173,13 @@ class Judgement:
     # --- repositories' own files ---
 
     def _policy_at(self, worktree: str, moment: Moment) -> Policy:
-        base = self.policy
         if not worktree or not self._own_files:
-            return base
-        path = f"{worktree}/{PROJECT_FILE}"
-        stamp = moment.stamp(follow(path, moment.lstat).real)
-        if not stamp:
-            return base
-        known = self._projects.get(worktree)
-        if known is not None and known.stamp == stamp:
-            return known.policy
-        self._projects.pop(worktree, None)
-        while len(self._projects) >= _PROJECTS:
-            del self._projects[next(iter(self._projects))]
-        made = self._projects[worktree] = self._with_project(Path(path), stamp, base)
-        used = {id(base.secrets), *(id(one.policy.secrets) for one in self._projects.values())}
-        self._observers = {of: one for of, one in self._observers.items() if of in used}
-        return made.policy
-
-    def _with_project(self, path: Path, stamp: Stamp, base: Policy) -> _Project:
-        """The policy with a repository's file on top; without it (and with its errors) where it has some."""
-        layer, found = self._files.project(path)
-        errors = list(found)
-        policy = None
-        if layer is not None:
-            policy, wrong = policy_build.build([*self._layers, layer], self.home, examples=False)
-            errors += wrong
-        policy = policy or msgspec.structs.replace(base, defaults=base.defaults)
-        return _Project(stamp, policy, tuple(errors[:_PROJECT_ERRORS]))
+            return self.policy
+        policy = self._projects.policy_at(worktree, self.policy, self._layers, moment)
+        if policy is not self.policy:
+            used = {id(self.policy.secrets), *(id(one.secrets) for one in self._projects.policies())}
+            self._observers = {of: one for of, one in self._observers.items() if of in used}
+        return policy
 
     def trust(self, path: Path) -> str:
         """Let this repository's policy file allow things, as it is now; gives its hash. Raises OSError.
@@ -268,7 +207,7 @@ class Judgement:
         moment = Moment(_SPARE, walked)
         judged, _ = self._judge_now(action, origin.worktree or origin.cwd, grants, self._asker(action, origin), moment)
         if count and not judged.left and judged.decision.verdict is Verdict.ALLOW:
-            self._count(judged.decision)
+            self._uses.count(judged.decision, self.policy)
         return judged
 
     def foresee(self, action: Action, origin: Origin, grants: Sequence[Grant] = ()) -> Decision | None:
@@ -276,7 +215,7 @@ class Judgement:
         has changed since the same was asked, only what is there is looked at. None: it takes more time."""
         folder = origin.worktree or origin.cwd
         name = _name(action, folder)
-        if name is None or self._uses:
+        if name is None or self._uses.any():
             judged = self.judge(action, origin, grants, count=False)
             return None if judged.left else judged.decision
         rests = (*grants, self.roots, origin.agent, origin.session, origin.place, origin.pane_title, origin.branch)
@@ -301,7 +240,7 @@ class Judgement:
             branch=origin.branch,
             kind=_kind(action),
             now=datetime.now().astimezone(),
-            exhausted=self._exhausted(),
+            exhausted=self._uses.exhausted(self.policy),
         )
 
     def judge_at(
@@ -314,10 +253,10 @@ class Judgement:
         self, action: Action, folder: str, grants: Sequence[Grant], asker: Asker | None, moment: Moment
     ) -> tuple[Judged, bool]:
         """With whether all was as it had been when the same was judged last."""
-        worktree = self._worktree(folder, moment)
+        worktree = whose_worktree(folder, self.home, moment)
         policy = self._policy_at(worktree, moment)
         situation = Situation(
-            roots=self._real_roots(policy, worktree, moment),
+            roots=real_roots(self.roots or policy.roots, worktree, self.home, moment),
             worktree=worktree,
             home=self.home,
             asker=asker or Asker(kind=_kind(action)),
@@ -357,7 +296,7 @@ class Judgement:
         """What is no longer as it was when an action of `origin` was judged (facts.pin), in words; None where nothing
         has changed that says what is run."""
         moment = Moment()
-        worktree = self._worktree(origin.worktree or origin.cwd, moment)
+        worktree = whose_worktree(origin.worktree or origin.cwd, self.home, moment)
         observer = self._observer(self._policy_at(worktree, moment))
         before = {key_of(text): sealed for text, sealed in pins.items()}
         for key, now in observer.gather(before, moment).items():
@@ -373,25 +312,6 @@ class Judgement:
         """The rules in force, in words and as data (command.allowed)."""
         return in_words(self.policy)
 
-    # --- whose roots ---
-
-    def _worktree(self, folder: str, moment: Moment) -> str:
-        if not folder.startswith("/"):
-            return ""
-        real = follow(folder, moment.lstat).real
-        return "" if real in _TOO_BROAD or inside(self.home, (real,)) else real
-
-    def _real_roots(self, policy: Policy, worktree: str, moment: Moment) -> tuple[str, ...]:
-        roots: list[str] = []
-        for text in self.roots or policy.roots:
-            if text == "{worktree}":
-                roots += [worktree] if worktree else []
-            elif text.startswith(("/", "~/")):
-                fact = follow(self.home + text[1:] if text.startswith("~/") else text, moment.lstat)
-                if fact.kind == "folder" and fact.real not in _TOO_BROAD:
-                    roots.append(fact.real)
-        return tuple(dict.fromkeys(roots))
-
     def _observer(self, policy: Policy) -> Observer:
         known = self._observers.get(id(policy.secrets))
         if known is None:
@@ -400,26 +320,6 @@ class Judgement:
             )
             self._observers[id(policy.secrets)] = known
         return known
-
-    # --- rules that run out ---
-
-    def _exhausted(self) -> frozenset[str]:
-        gone = []
-        for rule in self.policy.rules if self._uses else ():
-            limit = rule.file.for_
-            if limit is not None and rule.name in self._uses:
-                uses = self._uses[rule.name]
-                while uses and time.monotonic() - uses[0] > limit.per:
-                    uses.popleft()
-                if len(uses) >= limit.uses:
-                    gone.append(rule.name)
-        return frozenset(gone)
-
-    def _count(self, decision: Decision) -> None:
-        for match in decision.matched:
-            rule = self.policy.named(match.rule)
-            if rule is not None and rule.file.for_ is not None:
-                self._uses.setdefault(match.rule, deque(maxlen=10_000)).append(time.monotonic())
 
 
 def _name(action: Action, worktree: str) -> Name | None:
