@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +10,33 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.edges.adapters.calls import CORPUS, SHOP, VALUES, approval, decision, recordings
 
 from tmux_agent.core.hooks import HookCall, HookKind, HookReply
 from tmux_agent.core.model import (
     Action,
     AgentState,
-    Answer,
-    Approval,
     ApprovalState,
-    Decision,
     File,
     Mcp,
-    Origin,
     Patch,
-    Role,
     Shell,
     Tool,
     Verdict,
-    digest,
 )
 from tmux_agent.edges.adapters import codex
 
-CORPUS = Path(__file__).parents[2] / "corpus" / "hooks" / "codex"
-RECORDED = sorted(CORPUS.glob("*.json"))
-AT = datetime(2026, 11, 20, tzinfo=UTC)
-SHOP = "/home/u/shop"
+RECORDED = recordings("codex")
 AMBIGUOUS = "PreToolUse-apply_patch-ambiguous"
 
 
 def recorded(name: str) -> HookCall:
-    return codex.parse(name.partition("-")[0], (CORPUS / f"{name}.json").read_bytes())
+    return codex.parse(name.partition("-")[0], (CORPUS / "codex" / f"{name}.json").read_bytes())
 
 
 def use(tool: Any, tool_input: Any, event: str = "PreToolUse", **more: Any) -> HookCall:
     given = {"session_id": "s", "turn_id": "t", "cwd": SHOP, "tool_name": tool, "tool_input": tool_input}
     return codex.parse(event, json.dumps(given | more))
-
-
-def decision(verdict: Verdict, *, named: bool = True, reason: str = "because") -> Decision:
-    return Decision(verdict=verdict, rule="a rule", reason=reason, named=named)
-
-
-def approval(call: HookCall, state: ApprovalState, action: Action | None = None, comment: str = "") -> Approval:
-    shown = action or call.action
-    assert shown is not None
-    return Approval(
-        request_id="1",
-        digest=digest(shown),
-        action=shown,
-        origin=Origin(role=Role.AGENT, why="", uid=0, pid=1),
-        created=AT,
-        state=state,
-        note="the agent's turn is over" if state is ApprovalState.WITHDRAWN else "",
-        answer=Answer(approved=state is ApprovalState.APPROVED, at=AT, comment=comment),
-    )
 
 
 def accepted(reply: HookReply) -> bool:
@@ -216,7 +188,7 @@ def test_a_question_to_the_person_is_codexs_own() -> None:
     assert use("request_user_input", {}, permission_mode="plan").state is AgentState.WAITING
 
 
-def test_unknown_members_and_values_are_fine() -> None:
+def test_unknown_members_andVALUES_are_fine() -> None:
     """New fields and new values of a newer Codex do not matter."""
     call = use("Bash", {"command": "ls", "new": [1]}, permission_mode="else", agent_id=None, more={"x": 9})
     assert call.unreadable == ""
@@ -329,28 +301,15 @@ def test_reasons_are_safe_and_bounded() -> None:
 # --- anything at all ---------------------------------------------------------------------------------
 
 
-@given(st.sampled_from([*codex.EVENTS, "", "Else"]), st.binary(max_size=200))
-def test_no_bytes_raise(event: str, data: bytes) -> None:
-    """Any bytes at all give a call."""
-    assert codex.parse(event, data).event == event
-
-
-_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
 @settings(max_examples=300)
 @given(st.sampled_from(RECORDED), st.data())
 def test_mutated_input_is_answered_and_never_let_through(path: Path, data: st.DataObject) -> None:
     """Members of recorded input made other or added: what can be judged is the input's own, else it is a no."""
     raw = json.loads(path.read_bytes())
     for name in data.draw(st.lists(st.sampled_from([*raw, "agent_id", "new"]), max_size=3)):
-        raw[name] = data.draw(_values)
+        raw[name] = data.draw(VALUES)
     if "tool_input" in raw and isinstance(raw["tool_input"], dict) and data.draw(st.booleans()):
-        raw["tool_input"]["command"] = data.draw(_values)
+        raw["tool_input"]["command"] = data.draw(VALUES)
     call = codex.parse(path.stem.partition("-")[0], json.dumps(raw))
     if call.kind is HookKind.JUDGE:
         assert (call.action is None) is bool(call.unreadable) or call.tool == codex.QUESTION

@@ -8,13 +8,12 @@ Must not own: decisions, waiting, states that outlive a call (edges/hooks.py, se
 from __future__ import annotations
 
 import json
-import os.path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from ...core import display, hooks
+from ...core import hooks
 from ...core.hooks import HookCall, HookKind, HookReply
 from ...core.model import (
     Action,
@@ -30,19 +29,10 @@ from ...core.model import (
     Tool,
     Verdict,
 )
+from . import reading
+from .reading import Shape, Told, line, said
 
 AGENT = "claude"
-TEXT = 2000  # characters of a reason; Claude itself cuts at 10 000
-DETAIL = 200
-
-
-class Told(Struct, frozen=True):
-    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
-
-    kind: HookKind
-    state: AgentState | None = None
-    withdraw: Literal["", "over", "turn", "before", "session"] = ""
-    detail: str = ""  # the member that says more
 
 
 EVENTS = {
@@ -68,14 +58,6 @@ NOTIFICATIONS = {
     "elicitation_response": AgentState.WORKING,
     "idle_prompt": AgentState.IDLE,
 }
-
-
-class Shape(Struct, frozen=True):
-    """How a tool's input becomes an action: the action's members by the input's, and members that never change."""
-
-    make: type[Shell | File | Fetch]
-    members: dict[str, str]
-    always: dict[str, Any] = {}
 
 
 TOOLS = {
@@ -118,10 +100,9 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
     """One call of Claude's hook `event`, with what it wrote to the hook's stdin, decoded or not. Never raises."""
     told = EVENTS.get(event, Told(HookKind.STATE))
     try:
-        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
-        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
-        return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=f"the hook's input cannot be read: {why}")
+        raw, common = reading.decode(data, _Common)
+    except ValueError as why:
+        return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=str(why))
     call = HookCall(
         agent=AGENT,
         event=event,
@@ -138,10 +119,13 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         over=_over(common, raw) if told.withdraw == "over" else (),
         withdraw=told.withdraw,
         state=_state(event, told, raw),
-        detail=_line(raw.get(told.detail)),
+        detail=line(raw.get(told.detail)),
         ended=event == "SessionEnd",
     )
-    return call if told.kind is HookKind.STATE else _with_action(call)
+    if told.kind is HookKind.STATE:
+        return call
+    notes = reading.noted(call.tool_input, NOTED)
+    return reading.with_action(call, lambda: _action(reading.tool(call), call.tool_input, call.cwd), notes)
 
 
 def _key(common: _Common, tool: str, tool_input: Any) -> str:
@@ -166,29 +150,12 @@ def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
     return told.state
 
 
-def _line(value: Any) -> str:
-    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
-
-
-def _with_action(call: HookCall) -> HookCall:
-    """The call with the action it is about, or with why there is none."""
-    try:
-        if not call.tool or not os.path.isabs(call.cwd):
-            raise ValueError("tool_name or cwd is missing")
-        action = _action(call.tool, call.tool_input, call.cwd)
-    except ValueError as why:
-        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
-    noted = [f"{name}: {_line(str(call.tool_input[name]))}" for name in NOTED if call.tool_input.get(name)]
-    return msgspec.structs.replace(call, action=action, preview="\n".join(noted))
-
-
 def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
     """What a use of a tool is; None: nothing to judge or answer here. Raises ValueError where it does not fit."""
     if tool == "Monitor" and "command" not in given:
         return Tool(name=tool, arguments=given, cwd=cwd)
     if shape := TOOLS.get(tool):
-        values = {name: given[member] for name, member in shape.members.items() if given.get(member) is not None}
-        values |= shape.always
+        values = shape.values(given)
         if "cwd" in shape.make.__struct_fields__:
             values["cwd"] = cwd
         if tool in ("Grep", "Glob", "LS"):
@@ -198,46 +165,18 @@ def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
         server, _, name = tool.removeprefix("mcp__").partition("__")
         return Mcp(server=server, tool=name, arguments=given)
     if tool == "MultiEdit":
-        return _several_edits(given, cwd)
+        path = msgspec.convert(given.get("file_path"), str)
+        return reading.several_edits(path, cwd, given.get("edits"), "old_string", "new_string")
     if tool == "AskUserQuestion":
-        return _question(given)
+        return reading.question(given.get("questions"), "multiSelect")
     if tool == "ExitPlanMode":
         return Ask(prompt="May it go ahead with its plan?", action_type="plan", details=str(given.get("plan", "")))
     return Tool(name=tool, arguments=given, cwd=cwd)
 
 
 def _searched(tool: str, given: dict[str, Any], cwd: str) -> str:
-    """The folder a search begins in. The pattern of Glob is a path of its own, and may lead out of `path`."""
     path = cwd if given.get("path") in (None, "") else given["path"]
-    pattern = given.get("pattern", "") if tool == "Glob" else ""
-    if not isinstance(path, str) or not isinstance(pattern, str):
-        raise ValueError("path or pattern is no text")
-    parts = pattern.split("/")[:-1]
-    literal = next((at for at, part in enumerate(parts) if set(part) & set("*?[{\\")), len(parts))
-    if ".." in parts[literal:]:
-        raise ValueError("the pattern leads back up behind a wildcard")
-    return os.path.join(path, "/".join(parts[:literal]) or ("/" if pattern.startswith("/") else "")).rstrip("/") or "/"
-
-
-def _several_edits(given: dict[str, Any], cwd: str) -> File:
-    """Several edits of one file as one, its texts one after the other."""
-    edits = msgspec.convert(given.get("edits"), list[dict[str, Any]])
-    olds = msgspec.convert([edit.get("old_string") for edit in edits], list[str])
-    news = msgspec.convert([edit.get("new_string") for edit in edits], list[str])
-    path = msgspec.convert(given.get("file_path"), str)
-    return File(verb="edit", path=path, cwd=cwd, old_text="\n".join(olds), new_text="\n".join(news))
-
-
-def _question(given: dict[str, Any]) -> Ask | None:
-    """Claude asks the person. One question of single choice can be answered here; None: only in its own dialog."""
-    questions = msgspec.convert(given.get("questions"), list[dict[str, Any]])
-    if len(questions) != 1 or questions[0].get("multiSelect"):
-        return None
-    options = msgspec.convert(questions[0].get("options"), list[dict[str, Any]])
-    labels = msgspec.convert([option.get("label") for option in options], tuple[str, ...])
-    details = "\n".join(f"{option['label']}: {option.get('description', '')}" for option in options)
-    prompt = msgspec.convert(questions[0].get("question"), str)
-    return Ask(prompt=prompt, action_type="question", options=labels, details=details)
+    return reading.searched(msgspec.convert(path, str), given.get("pattern", "") if tool == "Glob" else "")
 
 
 # --- answering ---------------------------------------------------------------------------------------
@@ -253,7 +192,7 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
         return HookReply()
     if decision is None:
         return _decided("ask", call.unreadable or "it could not be judged, see: tmux-agent doctor")
-    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
+    why = reading.ruled(decision)
     if decision.verdict is Verdict.DENY:
         return _decided("deny", f"denied by {why}")
     return _decided(decision.verdict.value, why) if decision.named else HookReply()
@@ -261,9 +200,8 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
 
 def answer_approval(call: HookCall, approval: Approval) -> HookReply:
     """What PermissionRequest is told once its approval has ended. Silence leaves Claude's own dialog as it is."""
-    comment = approval.answer.comment if approval.answer else ""
     if approval.state is ApprovalState.DENIED:
-        return _refused(f"a person said no{': ' + comment if comment else ''}")
+        return _refused(reading.refusal(approval))
     if approval.state is not ApprovalState.APPROVED:
         return HookReply()
     try:
@@ -287,18 +225,18 @@ def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
     if isinstance(action, Mcp | Tool):
         given = action.arguments
     elif shape := TOOLS.get(call.tool):
-        given |= {member: getattr(action, name) for name, member in shape.members.items() if member in given}
+        given = shape.put(given, action)
     if _action(call.tool, given, call.cwd) != action:
         raise ValueError(f"only {call.tool}'s own input can be edited")
     return given
 
 
 def _decided(word: str, reason: str) -> HookReply:
-    return _output("PreToolUse", {"permissionDecision": word, "permissionDecisionReason": _said(reason)})
+    return _output("PreToolUse", {"permissionDecision": word, "permissionDecisionReason": said(reason)})
 
 
 def _refused(message: str) -> HookReply:
-    return _permission({"behavior": "deny", "message": _said(message)})
+    return _permission({"behavior": "deny", "message": said(message)})
 
 
 def _permission(decision: dict[str, Any]) -> HookReply:
@@ -307,8 +245,3 @@ def _permission(decision: dict[str, Any]) -> HookReply:
 
 def _output(event: str, members: dict[str, Any]) -> HookReply:
     return HookReply(json.dumps({"hookSpecificOutput": {"hookEventName": event, **members}}) + "\n")
-
-
-def _said(text: str) -> str:
-    """A reason as the model and the person read it: whose it is, made safe, not endless."""
-    return f"tmux-agent: {display.safe(text[:TEXT], newlines=True)}"

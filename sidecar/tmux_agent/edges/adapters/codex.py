@@ -9,31 +9,21 @@ raises. Must not own: decisions, waiting, states that outlive a call (edges/hook
 from __future__ import annotations
 
 import json
-import os.path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from ...core import display, hooks, patch
+from ...core import hooks, patch
 from ...core.hooks import HookCall, HookKind, HookReply
 from ...core.model import Action, AgentState, Approval, ApprovalState, Decision, Mcp, Shell, Tool, Verdict
+from . import reading
+from .reading import Told, line, said
 
 AGENT = "codex"
 PATIENCE = 25.0  # seconds; its JavaScript tool goes on after 31 without the call, and would run it after the turn
-TEXT = 2000  # characters of a reason
-DETAIL = 200
 QUESTION = "request_user_input"  # Codex asks the person, in a dialog of its own; in plan mode only
 NETWORK = "network-access "  # how the reason begins where a program that runs already wants to reach the network
-
-
-class Told(Struct, frozen=True):
-    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
-
-    kind: HookKind
-    state: AgentState | None = None
-    withdraw: Literal["", "over", "turn", "before", "session"] = ""
-    detail: str = ""  # the member that says more
 
 
 EVENTS = {
@@ -68,11 +58,9 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
     """One call of Codex's hook `event`, with what it wrote to the hook's stdin, decoded or not. Never raises."""
     told = EVENTS.get(event, Told(HookKind.STATE))
     try:
-        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
-        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
-        unreadable = f"the hook's input cannot be read: {why}"
-        return HookCall(agent=AGENT, event=event, kind=told.kind, holds="named", unreadable=unreadable)
+        raw, common = reading.decode(data, _Common)
+    except ValueError as why:
+        return HookCall(agent=AGENT, event=event, kind=told.kind, holds="named", unreadable=str(why))
     key = _key(common)
     reason = common.tool_input.get("description") if _runs(common.tool_name) else None
     call = HookCall(
@@ -94,11 +82,13 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         joins=not str(reason or "").startswith(NETWORK),
         patience=PATIENCE,
         state=_state(event, told, common, raw),
-        detail=_line(raw.get(told.detail)),
-        preview=_line(reason),
+        detail=line(raw.get(told.detail)),
+        preview=line(reason),
         ended=event == "SessionEnd",
     )
-    return call if told.kind is HookKind.STATE else _with_action(call)
+    if told.kind is HookKind.STATE:
+        return call
+    return reading.with_action(call, lambda: _action(reading.tool(call), call.tool_input, call.cwd))
 
 
 def _runs(tool: str) -> bool:
@@ -123,21 +113,6 @@ def _state(event: str, told: Told, common: _Common, raw: dict[str, Any]) -> Agen
         return None  # in the middle of its work
     asks = event == "PreToolUse" and common.tool_name == QUESTION and common.permission_mode == "plan"
     return AgentState.WAITING if asks else told.state
-
-
-def _line(value: Any) -> str:
-    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
-
-
-def _with_action(call: HookCall) -> HookCall:
-    """The call with the action it is about, or with why there is none."""
-    try:
-        if not call.tool or not os.path.isabs(call.cwd):
-            raise ValueError("tool_name or cwd is missing")
-        action = _action(call.tool, call.tool_input, call.cwd)
-    except ValueError as why:
-        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
-    return msgspec.structs.replace(call, action=action)
 
 
 def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
@@ -165,7 +140,7 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
     """
     if decision is None:
         return _deny(call, call.unreadable) if call.kind is HookKind.JUDGE and call.unreadable else HookReply()
-    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
+    why = reading.ruled(decision)
     if decision.verdict is Verdict.DENY:
         return _deny(call, f"denied by {why}")
     if not decision.named:
@@ -178,9 +153,8 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
 def answer_approval(call: HookCall, approval: Approval) -> HookReply:
     """What a hook is told that waited for a person. The hook before a tool lets it run with silence, so it says no
     wherever there is no yes; where Codex asks, silence leaves it to Codex's own dialog."""
-    comment = approval.answer.comment if approval.answer else ""
     if approval.state is ApprovalState.DENIED:
-        return _deny(call, f"a person said no{': ' + comment if comment else ''}")
+        return _deny(call, reading.refusal(approval))
     if approval.state is ApprovalState.APPROVED:
         return _allow(call) if approval.action == call.action else _changed(call, approval.action)
     if call.kind is not HookKind.JUDGE:
@@ -204,10 +178,9 @@ def _allow(call: HookCall) -> HookReply:
 
 
 def _deny(call: HookCall, why: str) -> HookReply:
-    said = display.safe(f"tmux-agent: {why}"[:TEXT])
     if call.kind is HookKind.JUDGE:
-        return _output(call, {"permissionDecision": "deny", "permissionDecisionReason": said})
-    return _output(call, {"decision": {"behavior": "deny", "message": said}})
+        return _output(call, {"permissionDecision": "deny", "permissionDecisionReason": said(why)})
+    return _output(call, {"decision": {"behavior": "deny", "message": said(why)}})
 
 
 def _output(call: HookCall, members: dict[str, Any]) -> HookReply:

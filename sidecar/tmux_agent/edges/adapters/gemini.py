@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ...core import display, hooks
+from ...core import hooks
 from ...core.hooks import HookCall, HookKind, HookReply
 from ...core.model import (
     Action,
@@ -32,22 +32,13 @@ from ...core.model import (
     Tool,
     Verdict,
 )
+from . import reading
+from .reading import Told, line, said
 
 AGENT = "gemini"
-TEXT = 2000  # characters of a reason
-DETAIL = 200
 BEFORE = "BeforeTool"  # with ":MARK" behind it in the command line where our rules are in Gemini's policy
 MEMBER = "tmux_agent"  # holds the mark in a tool's input
 FOLDER = "approved-by-tmux-agent-"  # begins the made-up folder that holds the mark for a shell
-
-
-class Told(Struct, frozen=True):
-    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
-
-    kind: HookKind
-    state: AgentState | None = None
-    withdraw: Literal["", "turn", "before", "session"] = ""
-    detail: str = ""  # the member that says more
 
 
 EVENTS = {
@@ -84,10 +75,9 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
     event, _, mark = event.partition(":")
     told = EVENTS.get(event, Told(HookKind.STATE))
     try:
-        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
-        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
-        return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=f"the hook's input cannot be read: {why}")
+        raw, common = reading.decode(data, _Common)
+    except ValueError as why:
+        return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=str(why))
     call = HookCall(
         agent=AGENT,
         event=event,
@@ -100,7 +90,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         key=hooks.key(common.session_id, "", "", common.tool_name, common.tool_input),
         withdraw=told.withdraw,
         state=_state(event, told, raw),
-        detail=_line(raw.get(told.detail)),
+        detail=line(raw.get(told.detail)),
         ended=event == "SessionEnd",
     )
     return call if told.kind is HookKind.STATE else _with_action(call, common.mcp_context)
@@ -114,23 +104,18 @@ def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
     return told.state
 
 
-def _line(value: Any) -> str:
-    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
-
-
 def _with_action(call: HookCall, server: dict[str, Any]) -> HookCall:
     """The call with the action it is about, or with why there is none."""
-    try:
-        if not call.tool or not os.path.isabs(call.cwd):
-            raise ValueError("tool_name or cwd is missing")
-        if call.mark and call.mark in msgspec.json.encode(call.tool_input).decode():
-            raise ValueError("it holds the mark that says a person or a rule approved it, before any did")
-        action = _of_server(call, server) if server else _action(call.tool, call.tool_input, call.cwd)
-    except (ValueError, RecursionError) as why:
-        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
-    noted = [f"{name}: {_line(str(call.tool_input[name]))}" for name in NOTED if call.tool_input.get(name)]
     holds: Literal["any", ""] = "any" if call.mark and call.tool in MARKED and not server else ""
-    return msgspec.structs.replace(call, action=action, preview="\n".join(noted), holds=holds)
+    found = reading.with_action(call, lambda: _used(call, server), reading.noted(call.tool_input, NOTED))
+    return found if found.unreadable else msgspec.structs.replace(found, holds=holds)
+
+
+def _used(call: HookCall, server: dict[str, Any]) -> Action | None:
+    tool = reading.tool(call)
+    if call.mark and call.mark in msgspec.json.encode(call.tool_input).decode():
+        raise ValueError("it holds the mark that says a person or a rule approved it, before any did")
+    return _of_server(call, server) if server else _action(tool, call.tool_input, call.cwd)
 
 
 def _of_server(call: HookCall, server: dict[str, Any]) -> Mcp:
@@ -242,7 +227,7 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
         return HookReply()
     if decision is None:
         return _decided(call, "ask", call.unreadable or "it could not be judged, see: tmux-agent doctor")
-    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
+    why = reading.ruled(decision)
     if decision.verdict is Verdict.DENY:
         return _decided(call, "deny", f"denied by {why}")
     if decision.named and decision.verdict is Verdict.ASK:
@@ -253,9 +238,8 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
 
 def answer_approval(call: HookCall, approval: Approval) -> HookReply:
     """What BeforeTool is told that waited for a person: without a yes or a no Gemini's own dialog asks."""
-    comment = approval.answer.comment if approval.answer else ""
     if approval.state is ApprovalState.DENIED:
-        return _decided(call, "deny", f"a person said no{': ' + comment if comment else ''}")
+        return _decided(call, "deny", reading.refusal(approval))
     if approval.state is not ApprovalState.APPROVED:
         return _decided(call, "ask", f"nobody said yes in the popup: {approval.note or approval.state.value}")
     try:
@@ -300,10 +284,9 @@ def _marked(call: HookCall, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decided(call: HookCall, word: str, reason: str) -> HookReply:
-    said = display.safe(f"tmux-agent: {reason}"[:TEXT], newlines=True)
-    answer: dict[str, Any] = {"decision": word, "reason": said}
+    answer: dict[str, Any] = {"decision": word, "reason": said(reason)}
     if word == "ask":
-        answer["systemMessage"] = said  # stands in its dialog
+        answer["systemMessage"] = said(reason)  # stands in its dialog
     return _output(call, {} if word == "deny" else _pinned(call, call.tool_input), answer)
 
 

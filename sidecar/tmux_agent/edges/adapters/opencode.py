@@ -16,14 +16,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ...core import display, hooks, patch
+from ...core import hooks, patch
 from ...core.hooks import HookCall, HookKind, HookReply
 from ...core.model import (
     Action,
     AgentState,
     Approval,
     ApprovalState,
-    Ask,
     Decision,
     Fetch,
     File,
@@ -32,19 +31,10 @@ from ...core.model import (
     Tool,
     Verdict,
 )
+from . import reading
+from .reading import Shape, Told, line, said
 
 AGENT = "opencode"
-TEXT = 2000  # characters of a reason
-DETAIL = 200
-
-
-class Told(Struct, frozen=True):
-    """What an event tells: how it is answered, the state after it, which open approvals it makes pointless."""
-
-    kind: HookKind
-    state: AgentState | None = None
-    withdraw: Literal["", "over", "turn", "session"] = ""
-    detail: str = ""  # the member that says more
 
 
 EVENTS = {
@@ -58,14 +48,6 @@ EVENTS = {
     "session.deleted": Told(HookKind.STATE, None, "session", "reason"),
 }
 ABORTED = "MessageAbortedError"  # the person pressed Esc
-
-
-class Shape(Struct, frozen=True):
-    """How a tool's input becomes an action: the action's members by the input's, and members that never change."""
-
-    make: type[Shell | File | Fetch]
-    members: dict[str, str]
-    always: dict[str, Any] = {}
 
 
 WRITE = Shape(File, {"path": "filePath", "content": "content"}, {"verb": "write", "create_dirs": True})
@@ -110,13 +92,11 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
     told = EVENTS.get(event, Told(HookKind.STATE))
     holds: Literal["", "named"] = "named" if told.kind is HookKind.JUDGE else ""
     try:
-        raw = data if isinstance(data, dict) else msgspec.json.decode(data)
-        common = msgspec.convert({name: value for name, value in raw.items() if value is not None}, _Common)
+        raw, common = reading.decode(data, _Common)
         state = _state(event, told, raw)
         key = hooks.key(common.sessionID, common.subagent, "", common.tool, common.args)
-    except (msgspec.MsgspecError, ValueError, RecursionError, AttributeError) as why:
-        unreadable = f"the plugin's input cannot be read: {why}"
-        return HookCall(agent=AGENT, event=event, kind=told.kind, holds=holds, unreadable=unreadable)
+    except ValueError as why:
+        return HookCall(agent=AGENT, event=event, kind=told.kind, holds=holds, unreadable=str(why))
     call = HookCall(
         agent=AGENT,
         event=event,
@@ -132,7 +112,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         over=((common.callID[: hooks.KEY_PART], key),) if told.withdraw == "over" else (),
         withdraw="turn" if event == "session.status" and state is AgentState.DONE else told.withdraw,
         state=state,
-        detail=_line(raw.get(told.detail)),
+        detail=line(raw.get(told.detail)),
         ended=event == "session.deleted",
     )
     return call if told.kind is HookKind.STATE else _with_action(call, common, raw)
@@ -148,30 +128,21 @@ def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
     return {"idle": AgentState.DONE, "busy": AgentState.WORKING, "retry": AgentState.WORKING}.get(str(kind))
 
 
-def _line(value: Any) -> str:
-    return value.strip().partition("\n")[0][:DETAIL] if isinstance(value, str) else ""
-
-
 def _with_action(call: HookCall, common: _Common, raw: dict[str, Any]) -> HookCall:
     """The call with the action it is about, or with why there is none."""
-    action: Action | None
-    try:
-        if not os.path.isabs(call.cwd):
-            raise ValueError("directory is missing")
-        if call.event == "question.asked":
-            action = _question(raw)
-        elif call.kind is HookKind.ASK and not common.tool:
-            action = Tool(name=f"permission {common.permission}", arguments=_asked(raw), cwd=call.cwd)
-        elif not call.tool:
-            raise ValueError("tool is missing")
-        else:
-            action = _action(call.tool, call.tool_input, call.cwd, common.servers)
-    except ValueError as why:
-        return msgspec.structs.replace(call, unreadable=f"the input of {call.tool or 'a tool'} cannot be read: {why}")
-    noted = [f"{name}: {_line(str(call.tool_input[name]))}" for name in NOTED if call.tool_input.get(name)]
+    notes = reading.noted(call.tool_input, NOTED)
     if call.kind is HookKind.ASK and common.permission:
-        noted.append(f"opencode asks for: {common.permission}")
-    return msgspec.structs.replace(call, action=action, preview="\n".join(noted))
+        notes.append(f"opencode asks for: {common.permission}")
+    return reading.with_action(call, lambda: _asks_for(call, common, raw), notes)
+
+
+def _asks_for(call: HookCall, common: _Common, raw: dict[str, Any]) -> Action | None:
+    if call.event == "question.asked":
+        asked = reading.question(raw.get("questions"), "multiple")
+        return asked if asked and asked.options else None
+    if call.kind is HookKind.ASK and not common.tool:
+        return Tool(name=f"permission {common.permission}", arguments=_asked(raw), cwd=call.cwd)
+    return _action(reading.tool(call), call.tool_input, call.cwd, common.servers)
 
 
 def _asked(raw: dict[str, Any]) -> dict[str, Any]:
@@ -182,19 +153,20 @@ def _asked(raw: dict[str, Any]) -> dict[str, Any]:
 def _action(tool: str, given: dict[str, Any], cwd: str, servers: list[str]) -> Action | None:
     """What a use of a tool is; None: nothing to judge or answer here. Raises ValueError where it does not fit."""
     if shape := _shape(tool, given):
-        values = {name: given[member] for name, member in shape.members.items() if given.get(member) is not None}
-        values |= shape.always
+        values = shape.values(given)
         if "cwd" in shape.make.__struct_fields__:
             values["cwd"] = _below(cwd, given.get("workdir")) if tool == "bash" else cwd
         if tool in SEARCHES:
-            values["path"] = _searched(tool, given, cwd)
+            pattern = given.get("pattern", "") if tool == "glob" else ""
+            values["path"] = reading.searched(_below(cwd, given.get("path")), pattern)
         elif shape.make is File:
             values["path"] = _below(cwd, values.get("path"))
         return msgspec.convert(values, shape.make)
     if tool in ("patch", "apply_patch"):
         return patch.read(msgspec.convert(given.get("patchText"), str), cwd)
     if tool == "multiedit":
-        return _several_edits(given, cwd)
+        path = _below(cwd, msgspec.convert(given.get("filePath"), str))
+        return reading.several_edits(path, cwd, given.get("edits"), "oldString", "newString")
     if tool == "question":
         return None  # question.asked puts it to the person
     for server in sorted(servers, key=len, reverse=True):
@@ -217,42 +189,6 @@ def _below(cwd: str, path: Any) -> str:
     return os.path.join(cwd, path)
 
 
-def _searched(tool: str, given: dict[str, Any], cwd: str) -> str:
-    """The folder a search begins in. The pattern of glob is a path of its own, and may lead out of `path`."""
-    path = _below(cwd, given.get("path"))
-    pattern = given.get("pattern", "") if tool == "glob" else ""
-    if not isinstance(pattern, str):
-        raise ValueError("pattern is no text")
-    parts = pattern.split("/")[:-1]
-    literal = next((at for at, part in enumerate(parts) if set(part) & set("*?[{\\")), len(parts))
-    if ".." in parts[literal:]:
-        raise ValueError("the pattern leads back up behind a wildcard")
-    return os.path.join(path, "/".join(parts[:literal]) or ("/" if pattern.startswith("/") else "")).rstrip("/") or "/"
-
-
-def _several_edits(given: dict[str, Any], cwd: str) -> File:
-    """Several edits of one file as one, its texts one after the other."""
-    edits = msgspec.convert(given.get("edits"), list[dict[str, Any]])
-    olds = msgspec.convert([edit.get("oldString") for edit in edits], list[str])
-    news = msgspec.convert([edit.get("newString") for edit in edits], list[str])
-    path = _below(cwd, msgspec.convert(given.get("filePath"), str))
-    return File(verb="edit", path=path, cwd=cwd, old_text="\n".join(olds), new_text="\n".join(news))
-
-
-def _question(raw: dict[str, Any]) -> Ask | None:
-    """opencode asks the person. One question of single choice can be answered here; None: only in its own dialog."""
-    questions = msgspec.convert(raw.get("questions"), list[dict[str, Any]])
-    if len(questions) != 1 or questions[0].get("multiple"):
-        return None
-    options = msgspec.convert(questions[0].get("options") or [], list[dict[str, Any]])
-    labels = msgspec.convert([option.get("label") for option in options], tuple[str, ...])
-    if not labels:
-        return None
-    details = "\n".join(f"{option['label']}: {option.get('description', '')}" for option in options)
-    prompt = msgspec.convert(questions[0].get("question"), str)
-    return Ask(prompt=prompt, action_type="question", options=labels, details=details)
-
-
 # --- answering ---------------------------------------------------------------------------------------
 
 
@@ -267,7 +203,7 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
         return HookReply()
     if decision is None:
         return _decided("deny", call.unreadable or "it could not be judged, see: tmux-agent doctor")
-    why = f"rule {decision.rule!r}{': ' if decision.reason else ''}{decision.reason}"
+    why = reading.ruled(decision)
     if decision.verdict is Verdict.DENY:
         return _decided("deny", f"denied by {why}")
     if not decision.named:
@@ -285,9 +221,8 @@ def answer_approval(call: HookCall, approval: Approval) -> HookReply:
         return _answered(approval)
     judging = call.kind is HookKind.JUDGE
     refused = _refused_use if judging else _refused_permission
-    comment = approval.answer.comment if approval.answer else ""
     if approval.state is ApprovalState.DENIED:
-        return refused(f"a person said no{': ' + comment if comment else ''}")
+        return refused(reading.refusal(approval))
     if approval.state is not ApprovalState.APPROVED:
         return refused("nobody answered it") if judging else HookReply()
     try:
@@ -297,7 +232,7 @@ def answer_approval(call: HookCall, approval: Approval) -> HookReply:
     if not judging:
         if changed is None:
             return _reply({"reply": "once"})
-        wanted = json.dumps(changed)[: TEXT // 2]
+        wanted = json.dumps(changed)[: reading.TEXT // 2]
         return refused(f"a person wants it done another way: use {call.tool} again with {wanted}")
     return _decided("allow", "a person said yes", **({} if changed is None else {"args": changed}))
 
@@ -309,7 +244,7 @@ def _answered(approval: Approval) -> HookReply:
         return _reply({"answers": [[answer.choice]]})
     if approval.state is ApprovalState.DENIED:
         comment = f": {answer.comment}" if answer and answer.comment else ""
-        return _reply({"answers": [[_said(f"a person chose none of these{comment}")]]})
+        return _reply({"answers": [[said(f"a person chose none of these{comment}")]]})
     return HookReply()
 
 
@@ -324,7 +259,7 @@ def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
     if isinstance(action, Mcp | Tool):
         given = action.arguments
     elif shape := _shape(call.tool, given):
-        given |= {member: getattr(action, name) for name, member in shape.members.items() if member in given}
+        given = shape.put(given, action)
     if isinstance(action, Mcp):
         servers = [action.server]
     if _action(call.tool, given, call.cwd, servers) != action:
@@ -333,7 +268,7 @@ def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
 
 
 def _decided(word: str, reason: str, **more: Any) -> HookReply:
-    return _reply({"decision": word, "reason": _said(reason), **more})
+    return _reply({"decision": word, "reason": said(reason), **more})
 
 
 def _refused_use(message: str) -> HookReply:
@@ -342,13 +277,8 @@ def _refused_use(message: str) -> HookReply:
 
 def _refused_permission(message: str) -> HookReply:
     """Always with a message: without one opencode ends the turn."""
-    return _reply({"reply": "reject", "message": _said(message)})
+    return _reply({"reply": "reject", "message": said(message)})
 
 
 def _reply(members: dict[str, Any]) -> HookReply:
     return HookReply(json.dumps(members) + "\n")
-
-
-def _said(text: str) -> str:
-    """A reason as the model and the person read it: whose it is, made safe, not endless."""
-    return f"tmux-agent: {display.safe(text[:TEXT], newlines=True)}"
