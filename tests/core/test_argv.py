@@ -288,3 +288,12 @@ def test_nothing_makes_the_readers_raise(words: list[str]) -> None:
         sed.why_not(script)
         awk.why_not(script)
         jq.why_not(script)
+
+
+def test_xargs_says_whether_it_runs_without_names() -> None:
+    """Where nothing comes in, xargs still runs its command once: a recursive reader then takes the whole folder."""
+    for words, empty in ((["grep", "-r", "x"], True), (["-r", "grep"], False), (["-I{}", "cat", "{}"], False)):
+        peeled = wrappers.peel("xargs", words)
+        assert peeled is not None
+        fed = [word for word in wrappers.feed(peeled, Fed(("/w",))) if isinstance(word, Fed)]
+        assert [word.absent for word in fed] == [empty]

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from . import paths
 from .argv import git
-from .argv.options import Arg
+from .argv.options import Arg, Fed
 from .reach import Reach
 
 
@@ -42,4 +42,6 @@ def call_of(argv: Sequence[Arg], folder: str | None, reach: Reach, *, in_shell: 
         if read.folders:
             fact = reach.look.path(place)
             why = why or ("" if fact is None or fact.kind == "folder" else f"{place} is no folder yet")
+            if any(isinstance(word, Fed) for word in args):
+                why = why or "names that are seen from another folder"
     return Invocation(program, word, args, place, piped, in_shell, why)

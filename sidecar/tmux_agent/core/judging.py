@@ -282,6 +282,8 @@ class Judging:
             if peeled.reads_names:
                 names = feed or sources.UNKNOWN
                 argv = wrappers.feed(peeled, names)
+            if peeled.folder:  # there, names mean other files
+                argv = tuple(sources.UNKNOWN if isinstance(word, Fed) else word for word in argv)
             in_shell = call.program in ("command", "builtin", "time") and call.in_shell
             matches += self._run(argv, folder, in_shell=in_shell, piped=call.piped and not peeled.reads_names)
         return matches

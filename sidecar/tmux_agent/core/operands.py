@@ -24,6 +24,7 @@ class Place(Struct):
     reach: Reach
     folder: str
     narrow: Narrow = Narrow()
+    harmless_options: bool = False  # whatever stands where a word is expected, the program does nothing bad
 
 
 Check = Callable[[str, Place], Miss | None]
@@ -267,7 +268,8 @@ def check(kind: str, word: Arg, place: Place) -> Miss | None:
     kind = one(kind)
     if isinstance(word, Fed):
         if kind in _HARMLESS_FED:
-            return None
+            bad = word.loose and not place.harmless_options
+            return Miss("a word that only running will tell, which may be an option", 2) if bad else None
         if kind not in _FED:
             return Miss("an operand that only running will tell", 2)
         if kind == "object" and word.dashed:
@@ -326,7 +328,7 @@ def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool
         if kind != listed and at >= len(words):
             return Miss(f"without {kind}")
         if kind in _MANY:
-            rest = len(words) - at
+            rest = [word for word in words[at:] if not (isinstance(word, Fed) and word.absent)]
             misses += [check(kind, word, place) for word in words[at:]]
             at = len(words)
             if (
@@ -338,6 +340,8 @@ def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool
         elif kind in KINDS or "|" in kind or kind.startswith("="):
             if at < len(words):
                 word = words[at]
+                if isinstance(word, Fed) and word.absent and one(kind) in _DEFAULT_FOLDER:
+                    misses.append(check(kind, ".", place))
                 many = isinstance(word, Fed) and not word.single
                 misses.append(Miss("several names where one is expected", 2) if many else check(kind, word, place))
                 at += 1

@@ -24,6 +24,10 @@ _STOPS = frozenset(
         *("xxd", "uniq", "unzip", "zipinfo"),  # there a further word would be written, or asks for all to be unpacked
     ]
 )
+# Programs that do nothing but print, whatever options they get.
+_PRINTS = frozenset(
+    ("echo", "printf", "test", "[", "true", "false", ":", "basename", "dirname", "yes", "seq", "which", "type", "tr", "id")
+)
 # Programs whose words are all operands, whatever they begin with.
 _NO_OPTIONS = frozenset(("test", "[", "expr", "find", "echo", "printf"))
 _BUILTINS = frozenset(
@@ -92,7 +96,7 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
         return Miss(parsed)
     if rule.any_option and not parsed.names() & rule.any_option:
         return Miss(f"without {' or '.join(rule.when.any_option)}", 0)
-    place = Place(reach, call.folder, operands.narrowed(parsed))
+    place = Place(reach, call.folder, operands.narrowed(parsed), call.program in _PRINTS)
     miss = operands.check_all(rule.operands, parsed, place, piped=call.piped)
     return first(miss, _surroundings(rule, call, reach, parsed))
 

@@ -40,6 +40,12 @@ class Fed(Struct, frozen=True):
     files: bool = False  # holds only if all of `starts` are plain files
     single: bool = False  # one of them at a time
     partial: bool = False  # only a piece of the word is such a name (`-I{} x/{}`)
+    absent: bool = False  # there may be none at all, and the program runs without them
+
+    @property
+    def loose(self) -> bool:
+        """Whether a word of it may be taken for an option."""
+        return self.unknown or self.dashed or self.split
 
 
 Arg = str | Fed

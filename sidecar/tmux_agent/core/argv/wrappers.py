@@ -34,6 +34,7 @@ class Peeled(Struct, frozen=True):
     mark: str = ""
     zero: bool = False
     cuts: bool = False  # xargs divides what it reads at a character of its own
+    runs_empty: bool = False  # xargs runs the command once where it reads no name at all
     why: str = ""  # of what is not plain
 
 
@@ -314,6 +315,7 @@ def _xargs(args: Sequence[Arg]) -> Peeled | None:
         mark=mark,
         zero=zero,
         cuts=cuts,
+        runs_empty="-r" not in values and "--no-run-if-empty" not in values and not mark,
         why="" if plain else "xargs asks, or reads a file",
     )
 
@@ -321,7 +323,7 @@ def _xargs(args: Sequence[Arg]) -> Peeled | None:
 def feed(peeled: Peeled, names: Fed) -> tuple[Arg, ...]:
     """The inner argv of xargs with what it appends in its place."""
     if not peeled.mark:
-        return (*peeled.argv, names)
+        return (*peeled.argv, msgspec.structs.replace(names, absent=peeled.runs_empty))
     return replace(peeled.argv, peeled.mark, msgspec.structs.replace(names, single=True))
 
 
