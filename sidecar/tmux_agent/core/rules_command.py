@@ -26,7 +26,10 @@ _STOPS = frozenset(
 )
 # Programs that do nothing but print, whatever options they get.
 _PRINTS = frozenset(
-    ("echo", "printf", "test", "[", "true", "false", ":", "basename", "dirname", "yes", "seq", "which", "type", "tr", "id")
+    [
+        *("echo", "printf", "test", "[", "true", "false", ":", "basename", "dirname", "yes", "seq", "which", "type"),
+        *("tr", "id"),
+    ]
 )
 # Programs whose words are all operands, whatever they begin with.
 _NO_OPTIONS = frozenset(("test", "[", "expr", "find", "echo", "printf"))
