@@ -1,34 +1,264 @@
-"""What Claude's screen says, on screens that were recorded."""
+"""What an agent's screen says: on recorded screens, on changed ones, and on what only looks like a question."""
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tmux_agent.core.screen_reading import Choice, Look, Seen, read
+from tmux_agent.core.screen_rules import Rules, load
 from tmux_agent.core.screens import Screen, claude
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "screens"
-RECORDED = {
-    "waiting": Screen.DIALOG,
-    "waiting-edit": Screen.DIALOG,
-    "waiting-write": Screen.DIALOG,
-    "working": Screen.WORKING,
-    "prehook-blocking-mid": Screen.WORKING,
-    "idle": Screen.PROMPT,
-    "finished": Screen.PROMPT,
-}
+SHIPPED = Path(__file__).parents[2] / "sidecar" / "tmux_agent" / "defaults" / "screens"
+# What a recorded screen shows, by how its name begins.
+SHOWN = {"waiting": "waiting", "fetch": "waiting", "working": "working", "prehook": "working", "permhook": "working"}
+SHOWN |= {"permhook-36s-turn-over": "idle", "idle": "idle", "finished": "idle", "hooks-review": "unknown"}
+SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+AGENTS = ["claude", "codex", "gemini", "opencode"]
+CAPTURES = sorted(path for path in CORPUS.rglob("*.*") if path.suffix in (".txt", ".ansi"))
 
 
-@pytest.mark.parametrize(("name", "screen"), RECORDED.items())
-def test_recorded_screens(name: str, screen: Screen) -> None:
-    """Each kind of screen of the real program is told from the others."""
-    assert claude((CORPUS / f"claude-{name}.txt").read_text().splitlines()) is screen
+def rules(agent: str) -> Rules:
+    found, wrong = load((SHIPPED / f"{agent}.yaml").read_text(), f"{agent}.yaml")
+    assert not wrong
+    assert found
+    return found
 
 
-def test_every_recorded_screen_is_tried() -> None:
-    """None lies beside the test."""
-    assert {path.stem.removeprefix("claude-") for path in CORPUS.glob("claude-*.txt")} == set(RECORDED)
+def look(path: Path) -> Look:
+    """A recorded screen. The cursor stands behind the last written character, as it does where a line is asked for."""
+    styled = tuple(path.read_text().split("\n"))
+    lines = tuple(SGR.sub("", line).rstrip() for line in styled)
+    row = max((at for at, line in enumerate(lines) if line), default=0)
+    return Look(lines=lines, styled=styled, cursor=(len(lines[row]) + 1, row))
+
+
+def seen(path: Path) -> Seen:
+    return read(rules(path.relative_to(CORPUS).parts[0]), look(path))
+
+
+def recorded(agent: str, name: str) -> Path:
+    (found,) = CORPUS.glob(f"{agent}/*/{name}.*")
+    return found
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: str(path.relative_to(CORPUS)))
+def test_recorded_screens(path: Path) -> None:
+    """Each kind of screen of the real programs is told from the others; whoever waits names what can be answered."""
+    wanted = next(SHOWN[begin] for begin in sorted(SHOWN, key=len, reverse=True) if path.stem.startswith(begin))
+    found = seen(path)
+    assert found.state == wanted
+    assert (found.dialog is not None) is (wanted == "waiting")
+
+
+@pytest.mark.parametrize(
+    ("agent", "name", "question", "choices"),
+    [
+        (
+            "claude",
+            "waiting",
+            "Do you want to proceed?",
+            [
+                Choice("Yes", ("=1",)),
+                Choice("Yes, and always allow access to proj/ from this project", ("=2",)),
+                Choice("No", ("=3",), True),
+            ],
+        ),
+        (
+            "codex",
+            "waiting",
+            "Would you like to run the following command?",
+            [
+                Choice("Yes, proceed", ("=y",)),
+                Choice("No, and tell Codex what to do differently", ("Escape",), True),
+            ],
+        ),
+        (
+            "gemini",
+            "waiting",
+            "Allow execution of [Shell]?",
+            [
+                Choice("Allow once", ("=1",)),
+                Choice("Allow for this session", ("=2",)),
+                Choice("No, suggest changes (esc)", ("=3",), True),
+            ],
+        ),
+        (
+            "opencode",
+            "waiting",
+            "",
+            [
+                Choice("Allow once", ("Enter",)),
+                Choice("Allow always", ("Right", "Enter")),
+                Choice("Reject", ("Right", "Right", "Enter"), True),
+            ],
+        ),
+    ],
+)
+def test_what_a_dialog_names(agent: str, name: str, question: str, choices: list[Choice]) -> None:
+    """The question, the choices, and the keys that the dialog itself names for them."""
+    dialog = seen(recorded(agent, name)).dialog
+    assert dialog
+    assert dialog.question == question
+    assert list(dialog.choices) == choices
+    assert "touch made-by-agent && echo done-shell" in dialog.text
+
+
+def test_the_chosen_button_shows_in_its_background() -> None:
+    """Who has moved to another button sends Enter from there; where no colour tells, there is nothing to press."""
+    path = recorded("opencode", "waiting")
+    plain = look(path)
+    behind = tuple(
+        line.replace("48;5;215m \x1b[38;5;232mAllow once\x1b[38;5;15m ", "48;5;234m Allow once ").replace(
+            "Reject", "\x1b[48;5;215mReject\x1b[48;5;234m"
+        )
+        for line in plain.styled
+    )
+    moved = Look(lines=plain.lines, styled=behind)
+    dialog = read(rules("opencode"), moved).dialog
+    assert dialog
+    assert [one.keys for one in dialog.choices] == [("Left", "Left", "Enter"), ("Left", "Enter"), ("Enter",)]
+    assert read(rules("opencode"), Look(lines=plain.lines)).dialog is None
+
+
+def test_a_choice_that_goes_on_in_the_next_line_is_one_choice() -> None:
+    """In a narrow pane the label wraps."""
+    lines = (
+        "────────────────────",
+        " Bash command",
+        " Do you want to proceed?",
+        " ❯ 1. Yes",
+        "   2. Yes, and always allow",
+        "      access to proj/",
+        "   3. No",
+        "",
+        " Esc to cancel",
+    )
+    dialog = read(rules("claude"), Look(lines=lines)).dialog
+    assert dialog
+    assert [one.label for one in dialog.choices] == ["Yes", "Yes, and always allow access to proj/", "No"]
+
+
+def test_what_stands_in_a_dialog_hides_nothing_above_it() -> None:
+    """An agent's text may look like the beginning of a dialog: the real beginning stays in what is shown."""
+    path = recorded("claude", "waiting")
+    lines = list(look(path).lines)
+    at = next(row for row, line in enumerate(lines) if "scripted command" in line)
+    lines[at:at] = ["─" * 120, " Bash command", "", "   ls"]
+    dialog = read(rules("claude"), Look(lines=tuple(lines))).dialog
+    assert dialog
+    assert "touch made-by-agent" in dialog.text
+
+
+def test_a_dialog_that_begins_above_the_screen_says_so() -> None:
+    """A long change pushes its own beginning away."""
+    lines = look(recorded("claude", "waiting-write")).lines
+    at = next(row for row, line in enumerate(lines) if "2 line two" in line)
+    dialog = read(rules("claude"), Look(lines=lines[at:])).dialog
+    assert dialog
+    assert dialog.cut
+
+
+# --- what is no dialog ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_dialog_that_is_not_at_the_end_is_none(agent: str) -> None:
+    """A README that an agent prints stands above its input box."""
+    asked, rests = look(recorded(agent, "waiting")), look(recorded(agent, "idle"))
+    tail = [row for row, line in enumerate(rests.lines) if line][-6:]
+    lines = (*asked.lines, *(rests.lines[row] for row in tail))
+    styled = (*asked.styled, *(rests.styled[row] for row in tail))
+    assert read(rules(agent), Look(lines=lines, styled=styled)).dialog is None
+
+
+@pytest.mark.parametrize(
+    ("line", "keys"),
+    [
+        ("Continue? [y/N] ", [("=y", "Enter"), ("=n", "Enter")]),
+        ("Continue (y/n)?", [("=y", "Enter"), ("=n", "Enter")]),
+        ("Do you want to continue? [Y/n] ", [("=y", "Enter"), ("=n", "Enter")]),
+        ("Are you sure (yes/no): ", [("=yes", "Enter"), ("=no", "Enter")]),
+        ("継続しますか？ [y/N] ", [("=y", "Enter"), ("=n", "Enter")]),
+    ],
+)
+def test_a_script_that_asks_in_a_line(line: str, keys: list[tuple[str, ...]]) -> None:
+    """The keys are those that the line names, and Enter."""
+    from tmux_agent.core.display import width
+
+    found = read(rules("scripts"), Look(lines=("$ ./deploy.sh", line), cursor=(width(line), 1)))
+    assert found.dialog
+    assert [one.keys for one in found.dialog.choices] == keys
+    assert [one.deny for one in found.dialog.choices] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("lines", "cursor"),
+    [
+        (("Continue? [y/N] y",), (17, 0)),  # somebody types already
+        (("Continue? [y/N]",), (0, 0)),  # the cursor is elsewhere
+        (("Continue? [y/N]", ""), (0, 1)),
+        (("Continue? [y/N]", "done"), (4, 1)),
+        (("Continue? [y/N] $ ",), (18, 0)),  # a README, and the shell behind it
+        (("Use [y/N] to answer",), (19, 0)),
+        (("Password: ",), (10, 0)),
+        ((), (0, 0)),
+    ],
+)
+def test_a_line_that_only_looks_like_a_question(lines: tuple[str, ...], cursor: tuple[int, int]) -> None:
+    """Unknown rather than a guess."""
+    assert read(rules("scripts"), Look(lines=lines, cursor=cursor)) == Seen()
+
+
+@given(st.data())
+def test_a_changed_screen_is_never_an_error(data: st.DataObject) -> None:
+    """Lines dropped, doubled, cut and filled with anything: something is read, keys are sane, nothing raises."""
+    path = data.draw(st.sampled_from(CAPTURES))
+    plain = look(path)
+    lines = list(plain.lines)
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        change = data.draw(st.sampled_from(["drop", "double", "cut", "fill"]))
+        if change == "drop" and len(lines) > 1:
+            del lines[at]
+        elif change == "double":
+            lines.insert(at, lines[at])
+        elif change == "cut":
+            lines[at] = lines[at][: data.draw(st.integers(0, 10))]
+        else:
+            lines[at] = data.draw(st.text(max_size=50))
+    found = read(rules(path.relative_to(CORPUS).parts[0]), Look(lines=tuple(lines), styled=plain.styled))
+    for choice in found.dialog.choices if found.dialog else ():
+        assert choice.keys
+        assert all(key.startswith("=") or key.isalpha() for key in choice.keys)
+
+
+@pytest.mark.parametrize("agent", [path.stem for path in SHIPPED.glob("*.yaml")])
+@pytest.mark.parametrize("piece", ["1. ", "( [y/", "╭─", "Yes ", " ", "a? ", "• (", "esc to ", "┃ ", "…("])
+def test_a_screen_full_of_the_same_takes_no_time(agent: str, piece: str) -> None:
+    """Patterns are searched in lines that an agent fills as it likes."""
+    lines = (piece * 400,) * 200
+    began = time.process_time()
+    read(rules(agent), Look(lines=lines, styled=lines, cursor=(len(lines[-1].rstrip()), 199)))
+    assert time.process_time() - began < 2
+
+
+# --- Claude's, beside its hooks -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "screen"),
+    [("waiting", Screen.DIALOG), ("working", Screen.WORKING), ("idle", Screen.PROMPT), ("finished", Screen.PROMPT)],
+)
+def test_claudes_screen_beside_its_hooks(name: str, screen: Screen) -> None:
+    """Whether its dialog is still there, and whether it still works."""
+    assert claude(look(recorded("claude", name)).lines) is screen
 
 
 def test_words_of_a_dialog_higher_up_are_no_dialog() -> None:
