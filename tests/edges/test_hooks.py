@@ -53,7 +53,9 @@ class Sidecar:
         self.agents = Agents(self.journal)
         defaults = SimpleNamespace(on_unavailable="ask")
         policy = SimpleNamespace(defaults=defaults)
-        self.judgement: Any = SimpleNamespace(judge=self._judge, reading=lambda _: (), policy=policy)
+        self.judgement: Any = SimpleNamespace(
+            judge=self._judge, used=lambda _: None, reading=lambda _: (), policy=policy
+        )
         self.toolbox: Any = SimpleNamespace(preview=self._preview)
         kept = KeptRules(folder)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)

@@ -470,10 +470,13 @@ async def test_settled_ones_are_forgotten_in_time(tmp_path: Path, monkeypatch: p
 
 
 @in_loop
-async def test_without_a_log_nothing_is_opened_answered_or_run(tmp_path: Path) -> None:
-    """Everything is unavailable and stays as it was; afterwards it can all be done."""
+async def test_without_a_log_nothing_is_opened_answered_or_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is unavailable and stays as it was; afterwards it can all be done, and what nobody needs any more
+    ends by itself."""
+    monkeypatch.setattr("tmux_agent.services.approvals.RETRY", 0.01)
     async with sidecar(tmp_path) as approvals:
         one = await approvals.open(question())
+        gone = await approvals.open(question())
         ready = await approvals.open(question())
         await approvals.answer(ready.request_id, ready.digest, True, PERSON)
         (tmp_path / "audit.jsonl").rename(tmp_path / "kept")
@@ -481,17 +484,35 @@ async def test_without_a_log_nothing_is_opened_answered_or_run(tmp_path: Path) -
         tries = [
             approvals.open(question()),
             approvals.answer(one.request_id, one.digest, True, PERSON),
-            approvals.withdraw(one.request_id, ""),
+            approvals.withdraw(gone.request_id, "its hook has ended"),
+            approvals.withdraw(gone.request_id, "its hook has ended"),
             approvals.running(ready.request_id),
         ]
         for each in tries:
             with pytest.raises(Unavailable):
                 await each
-        assert approvals.pending() == (one,)
+        assert approvals.pending() == (one, gone)
         (tmp_path / "audit.jsonl").rmdir()
         (tmp_path / "kept").rename(tmp_path / "audit.jsonl")
+        assert (await approvals.wait(gone.request_id, PATIENCE)).note == "its hook has ended"
         assert await approvals.running(ready.request_id)
         assert (await approvals.answer(one.request_id, one.digest, True, PERSON)).state is ApprovalState.APPROVED
+
+
+@in_loop
+async def test_orphans_end_once_the_log_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first that cannot be withdrawn keeps none of the others."""
+    monkeypatch.setattr("tmux_agent.services.approvals.RETRY", 0.01)
+    async with sidecar(tmp_path) as approvals:
+        orphans = [await approvals.open(question(kind="hook")) for _ in range(3)]
+        (tmp_path / "audit.jsonl").rename(tmp_path / "kept")
+        (tmp_path / "audit.jsonl").mkdir()
+        assert await approvals.withdraw_orphans([one.request_id for one in orphans]) == []
+        (tmp_path / "audit.jsonl").rmdir()
+        (tmp_path / "kept").rename(tmp_path / "audit.jsonl")
+        ended = [await approvals.wait(one.request_id, PATIENCE) for one in orphans]
+        assert {one.state for one in ended} == {ApprovalState.WITHDRAWN}
+    assert kinds(tmp_path).count("approval.withdrawn") == 3
 
 
 @in_loop

@@ -164,7 +164,7 @@ def test_a_change_is_noticed(place: Place, what: str) -> None:
     change(place)
     verdict, looked = place.ask(text)
     assert looked
-    fresh = place.judgement.judge(Shell(text=text, cwd=str(place.tree)), place.origin, count=False)
+    fresh = place.judgement.judge(Shell(text=text, cwd=str(place.tree)), place.origin)
     assert verdict is fresh.decision.verdict
 
 

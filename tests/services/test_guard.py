@@ -176,6 +176,26 @@ def test_a_history_is_read_before_it_is_judged(play: Callable[[Story], World]) -
     play(story)
 
 
+def test_a_rule_that_runs_out_is_used_once_for_each(play: Callable[[Story], World]) -> None:
+    """Also where something had to be read first and it was judged twice; looking uses nothing up."""
+
+    async def story(world: World) -> None:
+        rule = (
+            "rules: [{name: few, when: {command: [git, log], options: [-p]}, verdict: allow, for: {uses: 2, per: 1h}}]"
+        )
+        (world.config / "policy.yaml").write_text(rule)
+        (world.worktree / ".tmuxagent").mkdir()
+        (world.worktree / ".tmuxagent" / "policy.yaml").write_text("rules: []")
+        assert world.judgement.load() == ()
+        patch = world.command("git", "log", "-p")
+        for _ in range(3):
+            assert (await world.guard.checked(patch, world.agent)).verdict is Verdict.ALLOW
+        found = [(await world.guard.judge(world.wish(patch))).verdict for _ in range(3)]
+        assert found == [Verdict.ALLOW, Verdict.ALLOW, Verdict.ASK]
+
+    play(story)
+
+
 def test_what_is_denied_is_recorded_and_not_run(play: Callable[[Story], World]) -> None:
     """The error names the rule and its reason."""
 

@@ -37,6 +37,11 @@ class Place:
     def verdict(self, text: str) -> Verdict:
         return self.judgement.judge(Shell(text=text, cwd=str(self.tree)), self.origin).decision.verdict
 
+    def let_through(self, text: str) -> Verdict:
+        decision = self.judgement.judge(Shell(text=text, cwd=str(self.tree)), self.origin).decision
+        self.judgement.used(decision)
+        return decision.verdict
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -111,6 +116,32 @@ def test_a_repositorys_file_only_tightens_until_it_is_trusted(place: Place) -> N
     assert any("rules" in str(error) for error in place.judgement.errors)
 
 
+def test_a_repositorys_file_is_not_read_while_everybody_waits(place: Place) -> None:
+    """Nothing is allowed before it has been read elsewhere; then it counts, and is not read again while it stays."""
+    place.policy(CATS)
+    place.judgement = Judgement(
+        folder=place.config, state=place.state, home=str(place.home), environ=os.environ, background=True
+    )
+    place.judgement.load()
+    mine = place.tree / ".tmuxagent" / "policy.yaml"
+    mine.write_text("rules:\n- {name: no cats, when: {command: [cat, ...]}, verdict: deny}\n")
+    action = Shell(text="cat a", cwd=str(place.tree))
+    judged = place.judgement.judge(action, place.origin)
+    assert judged.decision.verdict is Verdict.ASK
+    assert len(judged.left) == 1
+    assert place.judgement.foresee(action, place.origin) is None
+    again = place.judgement.judge(action, place.origin, walked=dict(look() for look in judged.left))
+    assert (again.decision.verdict, again.decision.rule, again.left) == (Verdict.DENY, "no cats", ())
+    assert place.verdict("cat a") is Verdict.DENY
+    mine.write_text("rules: []\n# another\n")
+    none: Any = None
+    guard = Guard(place.judgement, none, none, Grants(none), none, none)
+    assert place.verdict("cat a") is Verdict.ASK
+    assert asyncio.run(guard.checked(action, place.origin)).verdict is Verdict.ALLOW
+    place.judgement.load()
+    assert place.verdict("cat a") is Verdict.ASK, "it was built on the policy before"
+
+
 def test_who_is_told_is_the_last_layers_to_say_and_no_repositorys(place: Place) -> None:
     """`notify` in policy.d stands over policy.yaml's; a repository's file with one does not count at all."""
     place.policy("notify: {urls: json://a, after: 5s}\n")
@@ -173,13 +204,16 @@ def test_a_patch_is_judged_by_each_of_its_files(place: Place) -> None:
 
 
 def test_a_rule_with_for_runs_out(place: Place) -> None:
-    """Two uses, then it asks; looking (count=False) uses nothing up."""
+    """Two uses, then it asks; looking uses nothing up, and what was not let through after all counts for nothing."""
     place.policy("rules:\n- {name: m, when: {command: [make, ...]}, verdict: allow, for: {uses: 2, per: 1h}}\n")
     place.judgement.load()
-    action = Shell(text="make x", cwd=str(place.tree))
-    for _ in range(5):
-        assert place.judgement.judge(action, place.origin, count=False).decision.verdict is Verdict.ALLOW
-    assert [place.verdict("make x") for _ in range(3)] == [Verdict.ALLOW, Verdict.ALLOW, Verdict.ASK]
+    assert [place.verdict("make x") for _ in range(5)] == [Verdict.ALLOW] * 5
+    assert place.let_through("make x") is Verdict.ALLOW
+    decision = place.judgement.judge(Shell(text="make x", cwd=str(place.tree)), place.origin).decision
+    place.judgement.used(decision)
+    assert place.verdict("make x") is Verdict.ASK
+    place.judgement.take_back(decision)
+    assert [place.let_through("make x") for _ in range(2)] == [Verdict.ALLOW, Verdict.ASK]
 
 
 def test_what_was_approved_must_still_hold(place: Place) -> None:

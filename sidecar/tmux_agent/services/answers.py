@@ -96,7 +96,7 @@ class Answers:
 
     def proposals(self, approval: Approval) -> tuple[GrantProposal, ...]:
         """What a person may allow ahead, narrowest first; empty where nothing but a yes to this once is possible."""
-        judged = self._judgement.judge(approval.action, approval.origin, (), count=False)
+        judged = self._judgement.judge(approval.action, approval.origin, ())
         return tuple(one for one in self._judgement.proposals(approval.action, judged) if one.scope != "once")
 
     def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
@@ -108,7 +108,7 @@ class Answers:
             raise errors.InvalidParams("the rule: its verdict has to be allow")
         changed = msgspec.structs.replace(proposal, rule=as_data(typed), text=typed.name, matches=(), not_matches=())
         trial = self._prepare(approval, changed, approval.origin)
-        decision = self._judgement.judge(approval.action, approval.origin, (trial,), count=False).decision
+        decision = self._judgement.judge(approval.action, approval.origin, (trial,)).decision
         if decision.verdict is not Verdict.ALLOW:
             raise errors.InvalidParams(f"the rule does not allow this action: {decision.reason}")
         return changed
@@ -155,7 +155,7 @@ class Answers:
             raise errors.Forbidden(f"rule {decision.rule!r} demands a proof for the edited action: have that asked")
 
     def _look(self, action: Action, origin: Origin) -> Judged:
-        return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
+        return self._judgement.judge(action, origin, self._grants.active(origin))
 
 
 async def _ends_well(argv: Sequence[str], secret: str) -> bool:

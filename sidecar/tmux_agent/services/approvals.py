@@ -11,6 +11,7 @@ only if its asker comes back, and the guard looks at the facts again before. One
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
@@ -47,7 +48,7 @@ PENDING_PER_ORIGIN = 200
 RECENT = 128  # settled approvals kept in memory, for get and find
 KEEP_SETTLED = 5000  # and in the database, for human.status after a restart
 FORGET_EVERY = 500  # new approvals between two clean-ups of the database
-RETRY = 1.0  # seconds until an expiry that could not be recorded is tried again: there is no event for a freed disk
+RETRY = 1.0  # seconds until an end that could not be recorded is tried again: there is no event for a freed disk
 
 
 class Approvals:
@@ -72,6 +73,7 @@ class Approvals:
         self._opening: dict[str, int] = {}  # per asker, not committed yet
         self._waiting: dict[str, set[asyncio.Future[Approval]]] = {}
         self._deadlines = Deadlines(self._ring)
+        self._withdrawing: set[str] = set()  # could not be recorded yet
         self._left: list[str] = []  # by an earlier sidecar, without a key: whoever asks the same goes on with it
         self._added = 0  # counted on the writer thread
         self._tasks: set[asyncio.Task[None]] = set()
@@ -266,11 +268,16 @@ class Approvals:
     async def withdraw(self, request_id: str, note: str) -> Approval:
         """End a question that nobody needs answered any more; if it was settled already, that.
 
-        Raises NotFound, Unavailable.
+        Raises NotFound, Unavailable: then it is withdrawn as soon as that can be recorded.
         """
         old = await self.stored(request_id)
-        new = replace(old, state=ApprovalState.WITHDRAWN, note=note)
-        return await self._end(old, new, record("approval.withdrawn", new, digest=old.digest, note=note))
+        try:
+            return await self._withdrawn(old, note)
+        except Unavailable:
+            if old.state is ApprovalState.PENDING and request_id not in self._withdrawing:
+                self._withdrawing.add(request_id)
+                self._later(self._withdraw_again(old, note))
+            raise
 
     async def withdraw_orphans(self, request_ids: Iterable[str], note: str = "its hook is gone") -> list[Approval]:
         """Withdraw those hook approvals among these that nobody waits for (some time after a restart)."""
@@ -279,7 +286,11 @@ class Approvals:
             for request_id in request_ids
             if (one := self._held.waiting.get(request_id)) and one.kind == "hook" and not self._waiting.get(request_id)
         ]
-        return [await self.withdraw(one.request_id, note) for one in orphans]
+        ended = []
+        for one in orphans:
+            with contextlib.suppress(Unavailable):  # it is tried again, and the next may be recorded
+                ended.append(await self.withdraw(one.request_id, note))
+        return ended
 
     async def drop_left(self, note: str = "its asker did not come back after a restart") -> list[Approval]:
         """Withdraw what only an asker that came back could have had run (`adopt`), approved or not. Questions stay:
@@ -289,7 +300,8 @@ class Approvals:
         ended = []
         for one in [one for request_id in left if (one := self._held.get(request_id)) and one.kind == "run"]:
             if one.state is ApprovalState.PENDING:
-                ended.append(await self.withdraw(one.request_id, note))
+                with contextlib.suppress(Unavailable):  # it is tried again
+                    ended.append(await self.withdraw(one.request_id, note))
             elif _resumable(one):
                 new = replace(one, state=ApprovalState.WITHDRAWN, note=f"approved, but not done: {note}")
                 event = record("approval.withdrawn", new, digest=one.digest, note=new.note)
@@ -389,6 +401,20 @@ class Approvals:
             return await self._journal.commit(change, event, then=self._settle)
         except Conflict:
             return await self._journal.read(lambda db: store.approval(db, old.request_id))
+
+    async def _withdrawn(self, old: Approval, note: str) -> Approval:
+        new = replace(old, state=ApprovalState.WITHDRAWN, note=note)
+        return await self._end(old, new, record("approval.withdrawn", new, digest=old.digest, note=note))
+
+    async def _withdraw_again(self, old: Approval, note: str) -> None:
+        """Nobody waits for it any more: what cannot be recorded now must not wait for a person for ever."""
+        try:
+            while self.waits(old.request_id):
+                await asyncio.sleep(RETRY)  # there is no event for a freed disk
+                with contextlib.suppress(Unavailable):
+                    await self._withdrawn(old, note)
+        finally:
+            self._withdrawing.discard(old.request_id)
 
     async def _withdraw_if_there(self, request_id: str) -> None:
         """After a cancelled `open`: its commit is queued before this read, so its row is there by now or never."""

@@ -71,7 +71,7 @@ class Guard:
         return self._look(action, origin).decision
 
     def _look(self, action: Action, origin: Origin) -> Judged:
-        return self._judgement.judge(action, origin, self._grants.active(origin), count=False)
+        return self._judgement.judge(action, origin, self._grants.active(origin))
 
     def foresee(self, action: Action, origin: Origin) -> Decision | None:
         """The same for somebody who only wants to know: nothing may be run on it. None where something takes so long to
@@ -83,12 +83,12 @@ class Guard:
 
     async def checked(self, action: Action, origin: Origin) -> Decision:
         """As `check`, after what takes long to read has been read."""
-        return (await self._judged(action, origin, count=False)).decision
+        return (await self._judged(action, origin)).decision
 
-    async def _judged(self, action: Action, origin: Origin, *, count: bool = True) -> Judged:
+    async def _judged(self, action: Action, origin: Origin) -> Judged:
         """Judge, and again as soon as what takes long to read has been read, by threads."""
         walked: dict[str, Any] = {}
-        judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count)
+        judged = self._look(action, origin)
         for _ in range(_READINGS):
             reading = self._judgement.reading(judged)
             if not reading and not judged.left:
@@ -99,7 +99,7 @@ class Guard:
             if judged.left:
                 async with self._walking:  # one at a time: the next may find that all is as it was
                     walked |= dict([await asyncio.to_thread(look) for look in judged.left])
-            judged = self._judgement.judge(action, origin, self._grants.active(origin), count=count, walked=walked)
+            judged = self._judgement.judge(action, origin, self._grants.active(origin), walked)
         return judged
 
     async def judge(self, wish: Wish) -> Decision:
@@ -109,9 +109,11 @@ class Guard:
         """
         while True:
             decision = (await self._judged(wish.action, wish.origin)).decision
+            self._judgement.used(decision)
             try:
                 await self._grants.used(decision, decided(wish, decision))
             except errors.Conflict:
+                self._judgement.take_back(decision)
                 continue  # a grant it rested on was revoked or used up meanwhile
             return decision
 
@@ -132,6 +134,7 @@ class Guard:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
         if decision.verdict is Verdict.ALLOW and not isinstance(wish.action, Ask):
+            self._judgement.used(decision)
             return await self._run_allowed(wish, judged)
         approval = await self._open(wish, judged)
         return await self._go_on(approval, wish)
@@ -140,7 +143,7 @@ class Guard:
         """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
         if known := self._known(wish):
             return known
-        judged = self._look(wish.action, wish.origin)
+        judged = await self._judged(wish.action, wish.origin)
         decision = judged.decision
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
@@ -209,7 +212,7 @@ class Guard:
         decision = judged.decision
         facts = await self._toolbox.observe(wish.action, wish.origin)
         resolved = self._toolbox.resolved(wish.action, facts)  # bound from here on: links may be swapped meanwhile
-        if resolved is not None and self.check(resolved, wish.origin).verdict is not Verdict.ALLOW:
+        if resolved is not None and (await self.checked(resolved, wish.origin)).verdict is not Verdict.ALLOW:
             raise errors.Conflict("what the path leads to changed while it was judged; nothing was done")
         if wish.resume_key and not only_reads(wish.action):  # sent again, its row makes sure that it is run once
             now = self._now()
@@ -238,7 +241,7 @@ class Guard:
         """Run the STORED action, which is what the person saw, if the facts they saw still hold."""
         changed = await self._toolbox.changed(approval.action, origin, approval.facts)
         changed = changed or self._judgement.still_holds(approval.rests_on, approval.origin)
-        if not changed and self.check(approval.action, origin).verdict is Verdict.DENY:
+        if not changed and (await self.checked(approval.action, origin)).verdict is Verdict.DENY:
             changed = "the policy denies it by now"
         if changed:
             data = {"digest": approval.digest, "why": changed}

@@ -116,7 +116,7 @@ class Judgement:
         self.loaded_at: datetime | None = None
         self._layers: tuple[Layer, ...] = ()
         self._base: Policy | None = None
-        self._projects = ProjectPolicies(self._files, self.home)
+        self._projects = ProjectPolicies(self._files, self.home, background=background)
         self._observers: dict[int, Observer] = {}
         self._uses = RuleUses()
         self._last: Remembered[_Last] = Remembered()
@@ -172,11 +172,12 @@ class Judgement:
 
     # --- repositories' own files ---
 
-    def _policy_at(self, worktree: str, moment: Moment) -> Policy:
+    def _policy_at(self, worktree: str, moment: Moment) -> Policy | None:
+        """None: the repository's own is being read (Moment.left)."""
         if not worktree or not self._own_files:
             return self.policy
         policy = self._projects.policy_at(worktree, self.policy, self._layers, moment)
-        if policy is not self.policy:
+        if policy is not None and policy is not self.policy:
             used = {id(self.policy.secrets), *(id(one.secrets) for one in self._projects.policies())}
             self._observers = {of: one for of, one in self._observers.items() if of in used}
         return policy
@@ -198,17 +199,21 @@ class Judgement:
         action: Action,
         origin: Origin,
         grants: Sequence[Grant] = (),
-        *,
-        count: bool = True,
         walked: Mapping[str, Any] | None = None,
     ) -> Judged:
-        """Decide about `action` of `origin`, looking only as much as the event loop has time for (Judged.left).
-        `count`: an allow by a rule with `for` uses it up (not for policy.check)."""
+        """Decide about `action` of `origin`, looking only as much as the event loop has time for (Judged.left)."""
         moment = Moment(_SPARE, walked)
-        judged, _ = self._judge_now(action, origin.worktree or origin.cwd, grants, self._asker(action, origin), moment)
-        if count and not judged.left and judged.decision.verdict is Verdict.ALLOW:
-            self._uses.count(judged.decision, self.policy)
-        return judged
+        return self._judge_now(action, origin.worktree or origin.cwd, grants, self._asker(action, origin), moment)[0]
+
+    def used(self, decision: Decision) -> None:
+        """An action is let through by this decision: rules with `for` that allowed it are used once more."""
+        if decision.verdict is Verdict.ALLOW:
+            self._uses.count(decision, self.policy)
+
+    def take_back(self, decision: Decision) -> None:
+        """What was just `used` was not let through after all."""
+        if decision.verdict is Verdict.ALLOW:
+            self._uses.take_back(decision, self.policy)
 
     def foresee(self, action: Action, origin: Origin, grants: Sequence[Grant] = ()) -> Decision | None:
         """What `judge` would decide, for answers on which nothing of ours is run: where the kernel says that nothing
@@ -216,7 +221,7 @@ class Judgement:
         folder = origin.worktree or origin.cwd
         name = _name(action, folder)
         if name is None or self._uses.any():
-            judged = self.judge(action, origin, grants, count=False)
+            judged = self.judge(action, origin, grants)
             return None if judged.left else judged.decision
         rests = (*grants, self.roots, origin.agent, origin.session, origin.place, origin.pane_title, origin.branch)
         now = self._foresight.now()
@@ -255,6 +260,8 @@ class Judgement:
         """With whether all was as it had been when the same was judged last."""
         worktree = whose_worktree(folder, self.home, moment)
         policy = self._policy_at(worktree, moment)
+        if policy is None:
+            return Judged(decision=_UNREAD, facts={}, left=tuple(moment.left)), False
         situation = Situation(
             roots=real_roots(self.roots or policy.roots, worktree, self.home, moment),
             worktree=worktree,
@@ -297,7 +304,7 @@ class Judgement:
         has changed that says what is run."""
         moment = Moment()
         worktree = whose_worktree(origin.worktree or origin.cwd, self.home, moment)
-        observer = self._observer(self._policy_at(worktree, moment))
+        observer = self._observer(self._policy_at(worktree, moment) or self.policy)
         before = {key_of(text): sealed for text, sealed in pins.items()}
         for key, now in observer.gather(before, moment).items():
             if seal(now) != before[key]:
@@ -335,6 +342,9 @@ def worktree_of(folder: str) -> str:
     """The top level of the repository around `folder`, else the folder itself: what {worktree} means to
     `policy check`."""
     return worktrees.locate(folder)[0] or folder
+
+
+_UNREAD = Decision(verdict=Verdict.ASK, rule="unmatched", reason="the repository's own policy has to be read first")
 
 
 def _unsettled(decision: Decision) -> Decision:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ..core import config
 from ..core.errors import NotFound, Unavailable
+from .config_file import own_text
 
 NAME = "50-grants.yaml"
 HEAD = '# Rules that were allowed "always" in the popup. Yours to edit; `tmux-agent grants --revoke` takes one out.\n'
@@ -35,11 +36,13 @@ class KeptRules:
     def rules(self) -> tuple[dict[str, Any], ...]:
         """As they are written; none where the file is missing. Raises Unavailable where it cannot be read."""
         try:
-            text = self.file.read_text()
+            text = own_text(self.file)
         except FileNotFoundError:
             return ()
-        except (OSError, UnicodeDecodeError) as why:
-            raise Unavailable(f"{self.file} cannot be read: {why}") from None
+        except OSError as why:
+            raise Unavailable(f"{self.file} cannot be read: {why.strerror}") from None
+        except UnicodeDecodeError as why:
+            raise Unavailable(f"{self.file} cannot be read: it is not UTF-8 at byte {why.start}") from None
         kept, problems = config.load(text, str(self.file), _Kept)
         if kept is None:
             raise Unavailable(f"{problems[0]}: mend the file first")
@@ -63,7 +66,8 @@ class KeptRules:
         fresh = self.file.with_suffix(".new")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(fresh, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+            fresh.unlink(missing_ok=True)  # whatever it is
+            with open(fresh, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
                 out.write(HEAD + config.dump({"version": 1, "rules": rules}))
                 out.flush()
                 os.fsync(out.fileno())

@@ -27,32 +27,52 @@ class _Project(Struct, frozen=True):
     """A repository's own file, as it was with that stamp: the policy with it, and what is wrong with it."""
 
     stamp: Stamp
+    base: Policy
     policy: Policy
     errors: tuple[ConfigError, ...]
 
 
 class ProjectPolicies:
-    """For the thread that judges."""
+    """For the thread that judges. `background`: files are read by others (Moment.left)."""
 
-    def __init__(self, files: PolicyFiles, home: str) -> None:
+    def __init__(self, files: PolicyFiles, home: str, *, background: bool) -> None:
         self._files = files
         self._home = home
+        self._background = background
         self._known: dict[str, _Project] = {}
 
-    def policy_at(self, worktree: str, base: Policy, layers: Sequence[Layer], moment: Moment) -> Policy:
-        """`base`, which is made of `layers`, with what the repository's file adds; `base` itself where it has none."""
+    def policy_at(self, worktree: str, base: Policy, layers: Sequence[Layer], moment: Moment) -> Policy | None:
+        """`base`, which is made of `layers`, with what the repository's file adds; `base` itself where it has none.
+
+        None: its file has to be read first, which takes longer than everybody can wait: it is `moment.left`.
+        """
         path = f"{worktree}/{PROJECT_FILE}"
         stamp = moment.stamp(follow(path, moment.lstat).real)
         if not stamp:
             return base
-        known = self._known.get(worktree)
-        if known is not None and known.stamp == stamp:
-            return known.policy
+        made = self._as_of(worktree, stamp, base)
+        if made is not None:
+            return made.policy
+
+        def read() -> tuple[str, _Project]:
+            there = self._as_of(worktree, stamp, base)
+            return path, there or self._made(Path(path), stamp, base, layers)
+
+        found = moment.walked.get(path)
+        if not isinstance(found, _Project) or found.stamp != stamp or found.base is not base:
+            if self._background and moment.spare is not None:
+                moment.left.append(read)
+                return None
+            _, found = read()
         self._known.pop(worktree, None)
         while len(self._known) >= PROJECTS:
             del self._known[next(iter(self._known))]
-        made = self._known[worktree] = self._made(Path(path), stamp, base, layers)
-        return made.policy
+        self._known[worktree] = found
+        return found.policy
+
+    def _as_of(self, worktree: str, stamp: Stamp, base: Policy) -> _Project | None:
+        known = self._known.get(worktree)
+        return known if known is not None and known.stamp == stamp and known.base is base else None
 
     def _made(self, path: Path, stamp: Stamp, base: Policy, layers: Sequence[Layer]) -> _Project:
         """The policy with a repository's file on top; without it (and with its errors) where it has some."""
@@ -63,7 +83,7 @@ class ProjectPolicies:
             policy, wrong = policy_build.build([*layers, layer], self._home, examples=False)
             errors += wrong
         policy = policy or msgspec.structs.replace(base, defaults=base.defaults)
-        return _Project(stamp, policy, tuple(errors[:ERRORS]))
+        return _Project(stamp, base, policy, tuple(errors[:ERRORS]))
 
     def policies(self) -> Iterator[Policy]:
         """Those that are kept."""

@@ -39,7 +39,17 @@ class RuleUses:
 
     def count(self, decision: Decision, policy: Policy) -> None:
         """An allow that rests on a rule with `for` uses it up."""
-        for match in decision.matched:
-            rule = policy.named(match.rule)
-            if rule is not None and rule.file.for_ is not None:
-                self._uses.setdefault(match.rule, deque(maxlen=_KEPT)).append(time.monotonic())
+        for name in _limited(decision, policy):
+            self._uses.setdefault(name, deque(maxlen=_KEPT)).append(time.monotonic())
+
+    def take_back(self, decision: Decision, policy: Policy) -> None:
+        """One use of each, where there is one."""
+        for name in _limited(decision, policy):
+            if uses := self._uses.get(name):
+                uses.pop()
+
+
+def _limited(decision: Decision, policy: Policy) -> list[str]:
+    """Names of the rules with `for` that it rests on, once for each part of the action that one allows."""
+    rules = [policy.named(match.rule) for match in decision.matched]
+    return [rule.name for rule in rules if rule is not None and rule.file.for_ is not None]

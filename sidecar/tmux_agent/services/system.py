@@ -23,11 +23,11 @@ from ..core import config, display, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
 from ..core.settings import Notify as NotifySettings
-from ..core.settings import Settings, override
 from . import places as places_
 from .agents import Agents
 from .answers import Answers
 from .approvals import Approvals
+from .config_file import read_settings
 from .dialogs import Dialogs
 from .grants import Grants
 from .guard import Guard
@@ -391,25 +391,6 @@ def _windows(server: TmuxServer, agents: tuple[Agent, ...], pending: tuple[Appro
         if window and state in _URGENT and _URGENT.index(state) >= _URGENT.index(found.get(window, "error")):
             found[window] = state
     return found
-
-
-def read_settings(
-    file: Path, environ: Mapping[str, str], last: Settings | None = None
-) -> tuple[Settings, tuple[str, ...]]:
-    """config.yaml with the environment over it, and a sentence for each thing that is wrong with either."""
-    wrong: tuple[str, ...] = ()
-    settings: Settings | None = Settings()
-    try:
-        text = file.read_text()
-    except FileNotFoundError:
-        text = ""
-    except (OSError, UnicodeDecodeError) as why:
-        text, wrong = "", (f"{file}: {why}",)
-    if text.strip():
-        settings, problems = config.load(text, str(file), Settings)
-        wrong = tuple(str(problem) for problem in problems)
-    settings, also = override(settings or last or Settings(), environ)
-    return settings, (*wrong, *also)
 
 
 async def _said(server: TmuxServer, pane: Pane, what: str) -> str:

@@ -87,7 +87,7 @@ def _path(args: argparse.Namespace) -> Path:
         return Path(args.log)
     found, file = places.find(os.environ), os.environ.get("TMUX_AGENT_AUDIT_FILE", "")
     if not file and (found.config / "config.yaml").exists():
-        from ...services.system import read_settings  # slow to import, so only where there is something to read
+        from ...services.config_file import read_settings  # slow to import, so only where there is something to read
 
         settings, _ = read_settings(found.config / "config.yaml", os.environ)
         file = settings.audit.file
