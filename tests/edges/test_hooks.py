@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.patience import PATIENCE
+from tests.services.sidecar_values import question
 
 from tmux_agent.core import protocol as p
 from tmux_agent.core.errors import InvalidParams, Unavailable
@@ -48,9 +49,9 @@ class Sidecar:
     def __init__(self, folder: Path) -> None:
         self.decision = ASK
         self.journal = Journal(folder / "db", folder / "audit.jsonl")
-        self.grants = Grants(self.journal)
-        self.approvals = Approvals(self.journal, self.grants)
         self.agents = Agents(self.journal)
+        self.grants = Grants(self.journal, own=self.agents.own)
+        self.approvals = Approvals(self.journal, self.grants)
         defaults = SimpleNamespace(on_unavailable="ask")
         policy = SimpleNamespace(defaults=defaults)
         self.judgement: Any = SimpleNamespace(
@@ -396,5 +397,52 @@ def test_a_hook_is_never_an_operator(tmp_path: Path) -> None:
         assert approval.origin.role is Role.AGENT
         await sidecar.answer(approval, True)
         await task
+
+    run(tmp_path, test)
+
+
+async def granted(sidecar: Sidecar, origin: Origin, grant_id: str, session: str) -> None:
+    """Somebody gave a permission for "this session" to a call of `origin`."""
+    asked = question(origin=replace(origin, session=session), grants=("exact",))
+    grant = sidecar.grants.prepare(asked, "exact", PERSON)
+    assert grant is not None
+    sidecar.grants.remember(replace(grant, id=grant_id))
+
+
+def test_hooks_and_other_calls_of_one_process_are_one_session(tmp_path: Path) -> None:
+    """A permission given at a hook holds for the MCP or socket calls of the same agent, and the reverse."""
+
+    async def test(sidecar: Sidecar) -> None:
+        sidecar.decision = Decision(verdict=Verdict.ALLOW, rule="reads", reason="", named=True)
+        await sidecar.hook("PreToolUse", **bash())
+        hook = replace(AGENT, session="s", process=AGENT.session, door="hook")
+        await granted(sidecar, hook, "at a hook", "s")
+        await granted(sidecar, AGENT, "at a call", AGENT.session)
+        for asker in (hook, AGENT):
+            assert [one.id for one in sidecar.grants.active(asker)] == ["at a hook", "at a call"]
+        for other in (
+            replace(AGENT, session="888888888:1"),  # another agent
+            replace(hook, process="888888888:1"),  # that claims this one's session
+            replace(hook, process="", agent=None),
+            replace(hook, session="s2"),  # the next session of this one: what was given before it is over
+        ):
+            assert "at a hook" not in [one.id for one in sidecar.grants.active(other)], other
+
+    run(tmp_path, test)
+
+
+def test_of_several_sessions_nobody_knows_which_one_calls(tmp_path: Path) -> None:
+    """A process that works for several sessions (Codex's server): its other calls are none of them."""
+
+    async def test(sidecar: Sidecar) -> None:
+        sidecar.decision = Decision(verdict=Verdict.ALLOW, rule="reads", reason="", named=True)
+        await sidecar.hook("PreToolUse", **bash())
+        hook = replace(AGENT, session="s", process=AGENT.session, door="hook")
+        await granted(sidecar, hook, "at a hook", "s")
+        await sidecar.hook("PreToolUse", **bash(session_id="s2"))
+        assert sidecar.grants.active(AGENT) == ()
+        assert len(sidecar.grants.active(hook)) == 1
+        await sidecar.hook("SessionEnd", session_id="s2")
+        assert len(sidecar.grants.active(AGENT)) == 1
 
     run(tmp_path, test)

@@ -84,6 +84,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""  # what the peer calls itself: a claim, shown in quotes
     agent: str | None = None  # "claude", "codex", …: the process descends from a known agent
     session: str = ""  # the agent's own session id where known, else "pid:started"
+    process: str = ""  # "pid:started" of the agent, as the kernel tells, where `session` is what its hooks claim
     cwd: str = ""  # the peer's own working folder
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
@@ -320,6 +321,7 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: Origin
     agent: str | None = None
     session: str | None = None
+    process: str = ""  # "pid:started" of the agent that `session` is of, where the kernel showed one
     digest: str | None = None  # exact: this action and no other
     rule: dict[str, Any] | None = None  # shape, always: a policy rule (policy.md), as in the YAML file
     bound: dict[str, str] = {}  # path → sha256 of what an interpreter or package script would run

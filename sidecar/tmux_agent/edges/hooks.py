@@ -86,7 +86,9 @@ class Hooks:
         call: HookCall = adapter.parse(params.event, params.input)
         owner = origin.session if origin.agent else family(origin)
         session = self._system.agents.on_hook(call, origin)
-        origin = replace(origin, session=session, role=Role.AGENT, why=f"a hook of {call.agent}", door="hook")
+        process = origin.session if origin.agent else ""
+        why = f"a hook of {call.agent}"
+        origin = replace(origin, session=session, process=process, role=Role.AGENT, why=why, door="hook")
         await self._withdraw(call, owner)
         use = f"{owner} {call.key}"
         said, reply, asks = self._said.pop(use, None), HookReply(), False

@@ -66,6 +66,18 @@ class Agents:
         mine = [session for session, one in self._known.items() if process and one.process == process]
         return mine[-1] if mine else origin.session
 
+    def own(self, origin: Origin) -> frozenset[str]:
+        """What permissions "for this session" may be made out to so that they are this asker's.
+
+        Its own session; and where its process has told of exactly one session by hooks, that one and the process: hooks
+        and MCP or socket calls of one agent are one. Of several sessions nobody can say which one calls.
+        """
+        process = origin.process or _process(origin)
+        told = [one for one, known in self._known.items() if process and known.process == process]
+        told = [one for one in told if not KERNELS.fullmatch(one)]
+        one = len(told) == 1 and (not origin.process or told == [origin.session])
+        return frozenset((origin.session, process, *told)) if one else frozenset((origin.session,))
+
     # --- what is told ---
 
     def on_hook(self, call: HookCall, origin: Origin) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,9 +27,16 @@ MINUTES_30 = timedelta(minutes=30)
 class Grants:
     """Built by the daemon; all methods belong to the event loop. `recover` comes first."""
 
-    def __init__(self, journal: Journal, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        now: Callable[[], datetime] = utc_now,
+        own: Callable[[Origin], Collection[str]] = lambda origin: (origin.session,),
+    ) -> None:
+        """`own`: the names under which an asker's session may have been given a permission (Agents.own)."""
         self._journal = journal
         self._now = now
+        self._own = own
         self._all: dict[str, Grant] = {}
         self._ends: dict[str, float] = {}  # on the monotonic clock: setting the other one back makes none longer
 
@@ -49,8 +56,12 @@ class Grants:
         return tuple(
             grant
             for grant in self.all()
-            if grant.session in (None, origin.session) and grant.agent in (None, origin.agent)
+            if (grant.session is None or self._is_of(grant, origin)) and grant.agent in (None, origin.agent)
         )
+
+    def _is_of(self, grant: Grant, origin: Origin) -> bool:
+        """Whether a grant for one session is this asker's: by the process that the kernel names, where it named one."""
+        return grant.session in self._own(origin) and grant.process in ("", origin.process or origin.session)
 
     def prepare(
         self, approval: Approval, wish: str | dict[str, Any], by: Origin, bound: dict[str, str] | None = None
@@ -73,6 +84,7 @@ class Grants:
         values = {
             "id": new_id(), "scope": scope, "created": now, "by": by, "agent": approval.origin.agent,
             "session": None if scope == "always" else approval.origin.session,
+            "process": "" if scope == "always" else _process(approval.origin),
             "rule": rule if scope != "exact" else None,
             "digest": None if rule and scope != "exact" else approval.digest,
             "bound": bound or {}, "expires": now + MINUTES_30 if scope == "30m" else None,
@@ -149,3 +161,7 @@ class Grants:
 
 def _in_force(grant: Grant, now: datetime) -> bool:
     return (grant.expires is None or grant.created <= now < grant.expires) and grant.uses_left != 0
+
+
+def _process(origin: Origin) -> str:
+    return origin.process or (origin.session if origin.agent else "")

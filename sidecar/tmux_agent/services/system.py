@@ -82,10 +82,10 @@ class System:
             rotate_bytes=self.settings.audit.rotate_bytes,
             health=self.show_badges,
         )
-        self.grants = Grants(self.journal)
+        self.agents = Agents(self.journal)
+        self.grants = Grants(self.journal, own=self.agents.own)
         self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
         self.plans = Plans(self.journal)
-        self.agents = Agents(self.journal)
         self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
         self.notify = Notify(self.journal, self.settings.notify, self.approvals.waits)
         self.judgement = Judgement(

@@ -174,10 +174,13 @@ def test_a_client_that_does_not_read() -> None:
     """It is not read from any further: what it can make us hold is bounded. When it reads, each is answered."""
 
     async def run() -> None:
-        speaking, read = Speaking(), asyncio.Event()
-        hear = speaking.bridge._send
+        speaking, read, full = Speaking(), asyncio.Event(), asyncio.Event()
+        hear, said = speaking.bridge._send, asyncio.Semaphore(0)
 
         async def send(line: bytes) -> None:
+            said.release()
+            if b'"error"' in line:
+                full.set()
             await read.wait()
             await hear(line)
 
@@ -188,12 +191,11 @@ def test_a_client_that_does_not_read() -> None:
             nonlocal taken
             while taken < 10 * bridge_.CALLS:
                 await speaking.request("tools/list", {"_meta": MODERN})
+                await said.acquire()
                 taken += 1
-                await asyncio.sleep(0)
 
         pinging = asyncio.create_task(ping())
-        for _ in range(100 * bridge_.CALLS):
-            await asyncio.sleep(0)
+        await full.wait()
         assert taken == 2 * bridge_.CALLS
         read.set()
         await pinging
@@ -289,8 +291,11 @@ def test_the_end_lets_quick_ones_end() -> None:
     """A client may send, close its side, and read (`… | tmux-agent mcp`)."""
 
     async def run() -> None:
+        begun = asyncio.Event()
+
         async def answer(request: Request[Any]) -> Any:
-            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(begun.set)  # while the end is on its way
+            await begun.wait()
             return {}
 
         speaking = Speaking(answer)
