@@ -8,13 +8,26 @@ from typing import Any
 
 import pytest
 
-from tmux_agent.edges.adapters import ADAPTERS, claude_setup, codex_setup, gemini_setup, opencode, opencode_setup
+from tmux_agent.edges.adapters import (
+    ADAPTERS,
+    claude_setup,
+    codex_setup,
+    cursor_setup,
+    gemini_setup,
+    opencode,
+    opencode_setup,
+)
 from tmux_agent.edges.adapters.json_hooks import Handlers
 from tmux_agent.edges.verbs.setup import SETUPS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "agents.md").read_text()
 SECTIONS = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-HANDLERS = {"claude": claude_setup.handlers, "codex": codex_setup.handlers, "gemini": gemini_setup.handlers}
+HANDLERS = {
+    "claude": claude_setup.handlers,
+    "codex": codex_setup.handlers,
+    "gemini": gemini_setup.handlers,
+    "cursor": cursor_setup.handlers,
+}
 UNITS = {"gemini": 1000}  # of time-outs, in a second
 
 

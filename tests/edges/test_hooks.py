@@ -446,3 +446,40 @@ def test_of_several_sessions_nobody_knows_which_one_calls(tmp_path: Path) -> Non
         assert len(sidecar.grants.active(AGENT)) == 1
 
     run(tmp_path, test)
+
+
+def cursor(event: str, **given: Any) -> p.HookEvent:
+    data = {"conversation_id": "c", "generation_id": "g", "cwd": "/home/u/shop"} | given
+    return p.HookEvent(agent="cursor", event=event, input=json.dumps(data), relay_id=new_id())
+
+
+def test_two_hooks_of_one_use_ask_once(tmp_path: Path) -> None:
+    """Cursor calls a second hook for what its first one was told: the yes counts for it, once; a deny is a deny."""
+
+    async def test(sidecar: Sidecar) -> None:
+        named = Decision(verdict=Verdict.ASK, rule="installs", reason="")
+        sidecar.decision = named
+        shell = {"tool_name": "Shell", "tool_input": {"command": "npm ci"}}
+
+        async def asked(params: p.HookEvent, approved: bool) -> Any:
+            heard = await sidecar.journal.subscribe({"approval.opened"})
+            task = asyncio.ensure_future(sidecar.hooks.handle(params, AGENT, new_id()))
+            async for one in heard:
+                heard.close()
+                await sidecar.answer(sidecar.approvals.get(one.event.request_id), approved)
+                return json.loads((await task).stdout)["permission"]
+            raise AssertionError("the journal ended")
+
+        async def told(params: p.HookEvent) -> Any:
+            return json.loads((await sidecar.hooks.handle(params, AGENT, new_id())).stdout)["permission"]
+
+        assert await asked(cursor("preToolUse", **shell), True) == "allow"
+        assert await told(cursor("beforeShellExecution", command="npm ci")) == "allow"
+        assert await asked(cursor("beforeShellExecution", command="npm ci"), False) == "deny"
+        assert await asked(cursor("beforeShellExecution", command="npm ci"), True) == "allow"
+        assert await asked(cursor("beforeShellExecution", command="npm ci"), True) == "allow"
+        assert await asked(cursor("preToolUse", **shell), True) == "allow"
+        sidecar.decision = Decision(verdict=Verdict.DENY, rule="never", reason="")
+        assert await told(cursor("beforeShellExecution", command="npm ci")) == "deny"
+
+    run(tmp_path, test)

@@ -27,6 +27,7 @@ AGENT_SETTINGS = (
     "**/opencode.json",
     "**/opencode.jsonc",
     "**/.config/opencode/**",
+    "**/opencode/plugins/tmux-agent.js",  # under another XDG_CONFIG_HOME
     "**/.opencode/**",
     "**/.tmuxagent/**",
 )

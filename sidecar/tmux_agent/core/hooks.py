@@ -55,6 +55,8 @@ class HookCall(Struct, frozen=True, kw_only=True):
     holds: Literal["", "named", "any"] = ""
     # A yes to this use when it was about to run, by name or by a person, answers the agent's own question, too.
     joins: bool = False
+    # The agent has asked about this very use before, by another hook: a yes to that one answers where this one asks.
+    again: bool = False
     mark: str = ""  # a secret that lets the agent's own policy pass what carries it
     patience: float | None = None  # seconds that the agent lets a hook wait for a person; None: as long as it takes
     state: AgentState | None = None

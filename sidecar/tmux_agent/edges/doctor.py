@@ -174,7 +174,7 @@ def _plugin(environ: Mapping[str, str], health: dict[str, Any] | str) -> Check:
 
 def _agent(setup: Setup, environ: Mapping[str, str]) -> Iterator[Check]:
     """An agent that is neither here nor connected is passed over, but for the first of them: somebody has to be."""
-    program = shutil.which(setup.program, path=environ.get("PATH"))
+    program = setup.found(environ)
     try:
         wanted = [change for change in setup.changes(environ, False) if change.needed]
         ours = [change for change in setup.changes(environ, True) if change.needed]

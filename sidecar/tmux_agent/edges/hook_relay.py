@@ -13,12 +13,14 @@ ENV, LIMIT, LONG = posix.environ, 32 << 20, (1.5, 86_390.0)  # bytes of input; P
 # Seconds to look for a sidecar that is away, and to wait for its answer: we end before the agent's time-out of a day
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
 PATIENCE |= {"codex PermissionRequest": (10.0, 30.0), "gemini Notification": (0.1, 1.0)}  # its dialog shows after it
-PATIENCE |= {"permission.asked": LONG, "question.asked": LONG}
+CURSOR = ("preToolUse", "beforeShellExecution", "beforeMCPExecution", "beforeReadFile")
+PATIENCE |= dict.fromkeys(("permission.asked", "question.asked", *CURSOR), LONG)
 # What the hook before a tool is told where nobody judged. Some know no "ask": silence leaves it to their own rules
 CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
 CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'
 FORMS = {"claude PreToolUse": CLAUDE, "codex PreToolUse": CLAUDE, "gemini BeforeTool": PLAIN}
-FORMS["opencode tool.before"], RUNS = PLAIN, ("codex PreToolUse", "opencode tool.before")
+FORMS |= {f"cursor {event}": '{"permission":"%s","user_message":"%s"}' for event in CURSOR}
+FORMS["opencode tool.before"], RUNS = PLAIN, ("codex", "opencode", "cursor")  # may run what is not denied
 CONTROLS = bytes.maketrans(bytes(range(32)), b"\x7f" * 9 + b"  \x7f\x7f " + b"\x7f" * 18)  # JSON has only white space
 
 
@@ -57,9 +59,8 @@ def ask_sidecar(line: bytes, look: float, wait: float) -> bytes:
 def give_up(hook: str, why: str, configured: bytes | None = None) -> None:
     """Says why there is no answer, and asks or denies as configured; None: the sidecar, or nobody, had it in hand."""
     posix.write(2, f"tmux-agent: {why}\n".encode())
-    runs = hook in RUNS  # with silence, and knows no "ask": only what nobody had in hand is left to it
-    verdict = "deny" if configured == b"deny" or (runs and configured is None) else "ask"
-    if hook in FORMS and (verdict == "deny" or not runs):  # else silence leaves the agent's own dialog
+    verdict = "deny" if configured == b"deny" or (hook.startswith(RUNS) and configured is None) else "ask"
+    if hook in FORMS and (verdict == "deny" or not hook.startswith(RUNS[:2])):  # else silence leaves its own dialog
         posix.write(1, f"{FORMS[hook] % (verdict, 'tmux-agent: ' + why)}\n".encode())
     posix._exit(0)
 
@@ -75,7 +76,7 @@ def main(agent: str, event: str) -> None:
     line = b'{"jsonrpc":"2.0","id":1,"method":"hook.event","params":{%b%b"}}\n' % (head, text)
     patience = PATIENCE.get(hook) or PATIENCE.get(hook.partition(" ")[2], (0.5, 5.0))
     if (reply := ask_sidecar(line, *patience).decode(errors="replace")) in ("", "gone"):
-        configured = None if reply and hook.startswith(("codex", "opencode")) else from_state(b"on_unavailable")
+        configured = None if reply and hook.startswith(RUNS) else from_state(b"on_unavailable")
         give_up(hook, "the sidecar is away, start it with: tmux-agent sidecar start", configured)
     if '"result":{' not in reply:
         give_up(hook, "the sidecar did not judge this (unreadable input, or no answer in time): tmux-agent doctor")

@@ -49,8 +49,6 @@ NOTES = {
     "before": "the agent has a new prompt",
     "session": "the agent's session is over",
 }
-
-
 _LIVE = (ApprovalState.PENDING, ApprovalState.APPROVED, ApprovalState.DENIED)
 
 
@@ -86,24 +84,24 @@ class Hooks:
         call: HookCall = adapter.parse(params.event, params.input)
         owner = origin.session if origin.agent else family(origin)
         session = self._system.agents.on_hook(call, origin)
-        process = origin.session if origin.agent else ""
-        why = f"a hook of {call.agent}"
-        origin = replace(origin, session=session, process=process, role=Role.AGENT, why=why, door="hook")
+        told = {"session": session, "process": origin.session if origin.agent else ""}
+        origin = replace(origin, **told, role=Role.AGENT, why=f"a hook of {call.agent}", door="hook")
         await self._withdraw(call, owner)
         use = f"{owner} {call.key}"
         said, reply, asks = self._said.pop(use, None), HookReply(), False
         if call.kind is HookKind.JUDGE:
             self._remember(owner, call)
+            earlier = _as_before(adapter, call, said) if call.again else HookReply()
             said = await self._judge(call, origin, request_id)
-            reply = adapter.answer_judgement(call, said)
-            asks = _holds(call, said)
+            asks = _holds(call, said) and not earlier.stdout
+            reply = earlier if _holds(call, said) and not asks else adapter.answer_judgement(call, said)
         elif call.kind is HookKind.ASK:
             reply = _as_before(adapter, call, said)
             asks = call.action is not None and not reply.stdout
         if asks:
             said = await self._ask(call, origin, request_id, f"{use}:{params.relay_id or request_id}")
             reply = adapter.answer_approval(call, said) if said else reply
-        if call.joins and call.kind is HookKind.JUDGE and _is_yes(said):
+        if call.joins and not call.again and call.kind is HookKind.JUDGE and _is_yes(said):
             _put(self._said, use, said)
         return r.HookData(stdout=reply.stdout, stderr=reply.stderr, exit_code=reply.exit_code)
 

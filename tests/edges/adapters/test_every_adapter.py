@@ -46,6 +46,7 @@ YES: dict[str, Callable[[HookCall, HookReply], bool]] = {
             not reply.stdout and call.kind is HookKind.JUDGE
         )
     ),
+    "cursor": _says("permission"),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from ...core.hooks import HookCall, HookReply
 from ...core.model import Approval, Decision
-from . import claude, codex, gemini, opencode
+from . import claude, codex, cursor, gemini, opencode
 
 
 class Adapter(Protocol):
@@ -32,4 +32,5 @@ ADAPTERS: dict[str, Adapter] = {
     codex.AGENT: codex,
     gemini.AGENT: gemini,
     opencode.AGENT: opencode,
+    cursor.AGENT: cursor,
 }

@@ -1,4 +1,4 @@
-"""Hooks in a JSON settings file, in the form that several agents share: `hooks` → event → groups → handlers.
+"""Hooks in a JSON settings file, in the forms that several agents share: `hooks` → event → (groups →) handlers.
 
 Owns putting our handlers into the text and taking them out, and telling them from the person's own. Must not own:
 writing files (settings_file.py), which handlers (claude_setup.py and its kin).
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from ...core import json_text
 from ...core.errors import Failed
 from ..settings_file import SettingsFile
@@ -20,7 +22,17 @@ RELAY = "tmux_agent/edges/hook_relay.py"  # a handler whose command holds this p
 Handlers = Mapping[str, dict[str, Any]]
 
 
-def change(path: Path, wanted: Handlers, uninstall: bool) -> Change:
+class Form(Struct, frozen=True):
+    """`empty`: a file without hooks; `flat`: an event's list holds its handlers themselves, not groups of them."""
+
+    empty: str = "{}\n"
+    flat: bool = False
+
+
+GROUPS = Form()
+
+
+def change(path: Path, wanted: Handlers, uninstall: bool, form: Form = GROUPS) -> Change:
     """What a settings file is to hold with these handlers of ours, or without any.
 
     Raises Failed where what it holds cannot be used, Unavailable where it cannot be read.
@@ -28,27 +40,27 @@ def change(path: Path, wanted: Handlers, uninstall: bool) -> Change:
     file = SettingsFile(path)
     try:
         if uninstall:
-            return Change(file, _without(file))
+            return Change(file, _without(file, form))
         ours = bool(file.text and file.text.strip() and installed(json_text.read(file.text)))
-        return Change(file, install(_or_empty(file.text), wanted), keep=not ours)
+        return Change(file, install(_or_empty(file.text, form), wanted, form), keep=not ours)
     except ValueError as why:
         raise Failed(f"{path} cannot be used, nothing was changed: {why}; mend it and run this again") from None
 
 
-def _without(file: SettingsFile) -> str | None:
+def _without(file: SettingsFile, form: Form) -> str | None:
     """What the file holds without us: its very bytes from before where nothing else changed, None where it was ours."""
     if file.text is None or not file.text.strip():
         return file.text
     handlers = installed(json_text.read(file.text))
     removed = remove(file.text)
     before = file.before()
-    if handlers and before is not None and install(_or_empty(before), handlers) == file.text:
+    if handlers and before is not None and install(_or_empty(before, form), handlers, form) == file.text:
         return before
-    return None if handlers and before is None and removed.strip() == "{}" else removed
+    return None if handlers and before is None and removed.strip() == form.empty.strip() else removed
 
 
-def _or_empty(text: str | None) -> str:
-    return text if text and text.strip() else "{}\n"
+def _or_empty(text: str | None, form: Form) -> str:
+    return text if text and text.strip() else form.empty
 
 
 def installed(settings: Any) -> dict[str, dict[str, Any]]:
@@ -56,7 +68,7 @@ def installed(settings: Any) -> dict[str, dict[str, Any]]:
     return {path[1]: handler for path, handler in _ours(settings)}
 
 
-def install(text: str, wanted: Handlers) -> str:
+def install(text: str, wanted: Handlers, form: Form = GROUPS) -> str:
     """Settings with exactly these handlers of ours; everything else keeps its bytes.
 
     Raises ValueError where the text is no JSON object, or `hooks` in it is not what the agent takes.
@@ -70,7 +82,7 @@ def install(text: str, wanted: Handlers) -> str:
     if "hooks" not in settings:
         text = json_text.put(text, ("hooks",), {}, indent)
     for event, handler in wanted.items():
-        group = {"hooks": [handler]}
+        group = handler if form.flat else {"hooks": [handler]}
         if event in settings.get("hooks", {}):
             text = json_text.put(text, ("hooks", event, 0), group, indent)
         else:
@@ -108,6 +120,8 @@ def _ours(settings: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     hooks = settings.get("hooks") if isinstance(settings, dict) else None
     for event, groups in hooks.items() if isinstance(hooks, dict) else ():
         for at, group in enumerate(groups if isinstance(groups, list) else ()):
+            if isinstance(group, dict) and RELAY in str(group.get("command", "")):
+                yield ("hooks", event, at), group
             listed = group.get("hooks") if isinstance(group, dict) else None
             for number, handler in enumerate(listed if isinstance(listed, list) else ()):
                 if isinstance(handler, dict) and RELAY in str(handler.get("command", "")):

@@ -6,6 +6,7 @@ Owns the shape that every agent's set-up has (claude_setup.py and its kin). Must
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -35,16 +36,18 @@ def _nothing(_: str | None) -> Iterable[str]:
 class Setup(Struct, frozen=True, kw_only=True):
     """How one agent is connected.
 
-    `title` is its name in sentences; `program` what it is called on PATH; `package` where npm has it; `tried` the
-    version that it was tried with. `changes(environ, uninstall)` reads the agent's files: raises Failed or Unavailable
-    where one cannot be used. `warnings(text)` looks at the new text of the first file. `limits` says what this agent
-    cannot do, a line each; `afterwards` what happens next. `finish(environ, uninstall)` is called once all is written,
-    and gives lines to print. `popup_only`: the set-up in which the agent asks nothing by itself, where there is one.
+    `title` is its name in sentences; `program` what it is called on PATH, `others` what else it may be; `package`
+    where npm has it; `tried` the version that it was tried with, () for none. `changes(environ, uninstall)` reads
+    the agent's files: raises Failed or Unavailable where one cannot be used. `warnings(text)` looks at the new text
+    of the first file. `limits` says what this agent cannot do, a line each; `afterwards` what happens next.
+    `finish(environ, uninstall)` is called once all is written, and gives lines to print. `popup_only`: the set-up
+    in which the agent asks nothing by itself, where there is one.
     """
 
     agent: str
     title: str
     program: str
+    others: tuple[str, ...] = ()
     package: str
     tried: tuple[int, ...]
     changes: Callable[[Mapping[str, str], bool], Sequence[Change]]
@@ -53,3 +56,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     afterwards: str
     finish: Callable[[Mapping[str, str], bool], Iterable[str]] | None = None
     popup_only: Setup | None = None
+
+    def found(self, environ: Mapping[str, str]) -> str | None:
+        """The path of its program, None where it is not installed."""
+        paths = (shutil.which(name, path=environ.get("PATH")) for name in (self.program, *self.others))
+        return next((path for path in paths if path), None)

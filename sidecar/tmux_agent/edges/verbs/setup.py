@@ -8,18 +8,18 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
 from ...core.errors import InvalidParams
 from ..adapters.claude_setup import SETUP as CLAUDE
 from ..adapters.codex_setup import SETUP as CODEX
+from ..adapters.cursor_setup import SETUP as CURSOR
 from ..adapters.gemini_setup import SETUP as GEMINI
 from ..adapters.opencode_setup import SETUP as OPENCODE
 from ..adapters.setups import Change, Setup
 
-SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX, GEMINI, OPENCODE)}
+SETUPS: Mapping[str, Setup] = {one.agent: one for one in (CLAUDE, CODEX, GEMINI, OPENCODE, CURSOR)}
 ALL = "all"
 
 
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
     if args.agent != ALL:
         chosen = SETUPS[args.agent]
         return _connect(chosen.popup_only if args.popup_only and chosen.popup_only else chosen, args)
-    present = [one for one in SETUPS.values() if args.uninstall or shutil.which(one.program)]
+    present = [one for one in SETUPS.values() if args.uninstall or one.found(os.environ)]
     if not present:
         print(f"none is on your PATH: {', '.join(one.program for one in SETUPS.values())}", file=sys.stderr)
         return 1
@@ -88,7 +88,7 @@ def _write(change: Change, *, uninstall: bool) -> None:
 
 def _warnings(setup: Setup, text: str | None) -> list[str]:
     found = []
-    if shutil.which(setup.program) is None:
+    if setup.found(os.environ) is None:
         found.append(f"{setup.program} is not on your PATH; the hooks are there for when it is")
     return [*found, *setup.warnings(text)]
 
