@@ -55,7 +55,7 @@ class Sidecar:
         defaults = SimpleNamespace(on_unavailable="ask")
         policy = SimpleNamespace(defaults=defaults)
         self.judgement: Any = SimpleNamespace(
-            judge=self._judge, used=lambda _: None, reading=lambda _: (), policy=policy
+            judge=self._judge, used=lambda _: None, reading=lambda _: (), policy=policy, still_holds=lambda *_: None
         )
         self.toolbox: Any = SimpleNamespace(preview=self._preview)
         kept = KeptRules(folder)
@@ -65,7 +65,7 @@ class Sidecar:
         self.relays = 0
 
     def _judge(self, action: Action, origin: Origin, grants: Any, **_: Any) -> Any:
-        return SimpleNamespace(decision=self.decision, left=())
+        return SimpleNamespace(decision=self.decision, facts={}, left=())
 
     async def _preview(self, action: Action, origin: Origin) -> str:
         return "--- diff"

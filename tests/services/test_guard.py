@@ -538,6 +538,69 @@ def test_a_script_or_repository_that_became_another_is_not_run(play: Callable[[S
     assert "action.started" not in play(story).records()
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("sh", "x.sh"),
+        ("./x.sh",),
+        ("env", "./x.sh"),
+        ("timeout", "9", "sh", "./x.sh"),
+        ("bash", "-o", "pipefail", "x.sh"),
+        ("bash", "-c", "cd sub; sh ../x.sh"),
+        ("bash", "-c", ". ./x.sh"),
+        ("bash", "-c", "sh < x.sh"),
+        ("make", "-f", "x.sh"),
+        ("awk", "-f", "x.sh"),
+    ],
+)
+def test_a_file_that_is_run_is_the_one_that_was_there(play: Callable[[Story], World], argv: tuple[str, ...]) -> None:
+    """A script edited in place, with its time set back, after it was asked for: not done, whatever runs it."""
+
+    async def story(world: World) -> None:
+        (world.worktree / "sub").mkdir()
+        script = world.worktree / "x.sh"
+        script.write_text("#!/bin/sh\n: 1\n")
+        script.chmod(0o755)
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command(*argv))))
+        await world.asked()
+        before = script.stat()
+        script.write_text("#!/bin/sh\n: 2\n")
+        os.utime(script, ns=(before.st_atime_ns, before.st_mtime_ns))
+        await world.answer(True)
+        with pytest.raises(errors.Conflict, match=r"is not what it was|changed meanwhile"):
+            await task
+
+    assert "action.started" not in play(story).records()
+
+
+def test_a_yes_to_what_the_agent_runs_is_to_the_file_that_was_there(play: Callable[[Story], World]) -> None:
+    """A script edited while its hook's question waits cannot be said yes to; a no is taken."""
+
+    async def story(world: World) -> None:
+        script = world.worktree / "x.sh"
+        script.write_text(": shown")
+        wish = world.wish(Shell(text="echo a && sh x.sh", cwd=str(world.worktree)))
+        waiting = await world.guard.put(wish, world.guard.check(wish.action, world.agent))
+        script.write_text(": other")
+        with pytest.raises(errors.Conflict, match=r"x\.sh is not what it was"):
+            await world.answer(True)
+        await world.answer(False, comment="it changed")
+        assert world.approvals.get(waiting.request_id).state is ApprovalState.DENIED
+
+    play(story)
+
+
+def test_more_files_than_a_person_oversees_are_not_run(play: Callable[[Story], World]) -> None:
+    """Scripts beyond the number whose contents are kept in mind are refused, not let through unlooked at."""
+
+    async def story(world: World) -> None:
+        text = "; ".join(f"sh {number}.sh" for number in range(65))
+        with pytest.raises(errors.LimitExceeded, match="smaller parts"):
+            await world.guard.perform(world.wish(world.command("bash", "-c", text)))
+
+    play(story)
+
+
 def test_what_was_asked_before_may_be_done_before(play: Callable[[Story], World]) -> None:
     """Several yeses to what writes the same file: each is done, though the one before made the file, and it grew."""
 

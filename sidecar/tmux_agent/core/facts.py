@@ -117,13 +117,14 @@ class TreeFact(Struct, frozen=True):
 
 
 class HashKey(Struct, frozen=True, tag="hash"):
-    """SHA-256 of a file that an interpreter would run."""
+    """What is in a file that would be run, or read for what to do."""
 
     path: str
 
 
 class HashFact(Struct, frozen=True):
     sha256: str = ""  # "": missing, no regular file, or too large
+    stamp: tuple[int, ...] = ()  # of what is too large: changes with whatever is done to it
 
 
 class PackageKey(Struct, frozen=True, tag="package"):

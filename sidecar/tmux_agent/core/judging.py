@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from . import effects, guardrails, paths, rules, shell
+from . import effects, guardrails, paths, rules, run_files, shell
 from .argv import find, sources, wrappers
 from .argv.options import Arg, Fed
 from .calls import Invocation, call_of
@@ -43,6 +43,7 @@ class Judging:
         self.reach = Reach(look, situation.roots, policy.secrets, situation.home)
         self.protected = Protected(situation.protected, situation.home)
         self._depth = 0
+        self._run_files: dict[str, None] = {}
 
     # --- actions ---
 
@@ -133,7 +134,10 @@ class Judging:
             feed = feed_of(parts, index, places, self.reach)
             piped = part.piped_from is not None or part.joined in ("|", "|&")
             body = any(redirect.op in ("<", "<<", "<<-", "<<<") for redirect in part.redirects)
-            matches += self._run(args, folder, piped=piped, body=body, feed=feed)
+            ran = self._run(args, folder, piped=piped, body=body, feed=feed)
+            if strictest(ran).verdict is not Verdict.ALLOW:
+                self._rest_on(self._given(part, folder))
+            matches += ran
         elif part.assignments:
             matches += self.general()
         return matches
@@ -218,7 +222,24 @@ class Judging:
             matches += self._inside(call, peeled, feed, matches)
         self._depth -= 1
         allowed = not any(match.verdict is not Verdict.ALLOW for match in matches)
+        if not allowed:
+            self._rest_on(run_files.of(call))
         return matches + self._touches(call, allowed=allowed)
+
+    def _rest_on(self, files: Iterable[str]) -> None:
+        """A yes is to be to what is in these files now: their contents are among the facts (wishes.pinned)."""
+        for path in files:
+            if path in self._run_files or len(self._run_files) <= run_files.MOST:  # one more tells that it is too much
+                self._run_files[path] = None
+                self.look.hash(path)
+
+    @staticmethod
+    def _given(part: Simple, folder: str | None) -> Iterable[str]:
+        """Files that a command reads its orders from: `sh < x.sh`."""
+        for redirect in part.redirects:
+            word = redirect.target
+            if redirect.op == "<" and word is not None and word.kind == "literal" and not word.tilde:
+                yield paths.absolute(folder or "/", word.text)
 
     def _ruled(self, call: Invocation, guarded: Sequence[Match]) -> list[Match]:
         """The rules that match one run; the default with the best reason where none does. `guarded`: what the

@@ -196,7 +196,7 @@ class Hooks:
     async def _approval(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval:
         action = call.action
         assert action is not None
-        decision = self._system.guard.check(action, origin)
+        decision, rests_on = self._system.guard.weighed(action, origin)
         preview = call.preview
         if isinstance(action, File):
             try:
@@ -216,6 +216,7 @@ class Hooks:
             risk=decision.risk,
             parts=decision.parts,
             preview=preview,
+            rests_on=rests_on,
             step_up=decision.step_up,
             grants=decision.grants,
             hook_key=hook_key,

@@ -64,8 +64,8 @@ class Answers:
         """A person's answer, bound to the digest that was painted. `grant`: a scope that is offered, or a proposal of
         it with the rule as the person edited it.
 
-        Raises Forbidden (only operators answer), NotFound, Conflict (changed, or answered already), Denied (edited
-        into something that the policy denies).
+        Raises Forbidden (only operators answer), NotFound, Conflict (it, or a file that it runs, has changed; or it was
+        answered already), Denied (edited into something that the policy denies).
         """
         if by.role is not Role.OPERATOR:
             raise errors.Forbidden(f"only an operator can answer: {by.why}")
@@ -76,6 +76,8 @@ class Answers:
                 raise errors.InvalidParams("params.grant: what was edited is approved once; the offer was for another")
         if approved and approval.step_up and (request_id, painted, by.pid) not in self._proved:
             raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
+        if approved and edited is None and approval.kind == "hook":  # who runs it cannot look again: we do
+            self._check_files(approval)
         if isinstance(grant, str):
             grant = self._offered(approval, grant)
         kept = grant.rule if grant and approved and grant.scope == "always" else None
@@ -144,6 +146,10 @@ class Answers:
         if not passed:
             raise errors.Denied(f"the proof was not accepted ({argv[0]})")
         self._proved.add((request_id, painted, by.pid))
+
+    def _check_files(self, approval: Approval) -> None:
+        if changed := self._judgement.still_holds(approval.rests_on, approval.origin):
+            raise errors.Conflict(f"{changed}: look at it, then say no, so that it is asked again")
 
     def _check_edit(self, approval: Approval, edited: Action) -> None:
         if type(edited) is not type(approval.action):

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ..core import errors
+from ..core.facts import HashKey, pin
 from ..core.model import (
     Action,
     Answer,
@@ -72,6 +73,11 @@ class Guard:
 
     def _look(self, action: Action, origin: Origin) -> Judged:
         return self._judgement.judge(action, origin, self._grants.active(origin))
+
+    def weighed(self, action: Action, origin: Origin) -> tuple[Decision, dict[str, str]]:
+        """As `check`, with what a yes rests on where the agent does it by itself: what is in the files that it runs."""
+        judged = self._look(action, origin)
+        return judged.decision, pin({key: fact for key, fact in judged.facts.items() if isinstance(key, HashKey)})
 
     def foresee(self, action: Action, origin: Origin) -> Decision | None:
         """The same for somebody who only wants to know: nothing may be run on it. None where something takes so long to
@@ -154,7 +160,8 @@ class Guard:
         """Put to a person what the agent will do by itself after a yes. Raises LimitExceeded, Unavailable."""
         if wish.resume_key and (known := self._approvals.find(wish.resume_key)):
             return known
-        approval = msgspec.structs.replace(question_of(wish, decision, self._now()), kind="hook")
+        rests_on = self.weighed(wish.action, wish.origin)[1]
+        approval = msgspec.structs.replace(question_of(wish, decision, self._now()), kind="hook", rests_on=rests_on)
         return await self._approvals.open(
             msgspec.structs.replace(approval, preview=await self._toolbox.preview(wish.action, wish.origin))
         )

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ import msgspec
 from ..core import facts as f
 from ..core import globs
 from ..core.paths import Secrets
-from .moment import Moment
+from .moment import Moment, is_settled
 from .observe_detours import Detours, swapped
 from .observe_git import Repositories
 from .observe_history import Histories
@@ -31,7 +32,7 @@ from .observe_tree import Trees
 
 _LINKS = 40  # as the kernel's ELOOP
 _GLOB_LIMIT = 5000
-_HASH_LIMIT = 16 << 20
+_HASH_LIMIT = 1 << 20  # what is larger is told by its times and number
 _PACKAGE_LIMIT = 4 << 20
 _MAGIC = ("/proc", "/dev")
 
@@ -126,7 +127,7 @@ class Observer:
             f.RepoKey: lambda key, moment: self._repositories.look(follow(key.folder, moment.lstat).real, moment),
             f.TreeKey: lambda key, moment: self._trees.look(key.path, moment),
             f.GlobKey: lambda key, moment: glob(key.folder, key.pattern, moment),
-            f.HashKey: lambda key, moment: f.HashFact(_hash(key.path, moment)),
+            f.HashKey: lambda key, moment: _hash(key.path, moment),
             f.PackageKey: lambda key, moment: package(key.folder, key.script, moment),
             f.AboveKey: lambda key, moment: above(key.folder, key.names, moment),
             f.HistoryKey: lambda key, moment: self.histories.look(key.top, moment),
@@ -270,10 +271,16 @@ def read_regular(path: str, limit: int) -> bytes | None:
         os.close(descriptor)
 
 
-def _hash(path: str, moment: Moment) -> str:
-    moment.blind = True
-    data = read_regular(path, _HASH_LIMIT)
-    return "" if data is None else hashlib.sha256(data).hexdigest()
+def _hash(path: str, moment: Moment) -> f.HashFact:
+    real = follow(path, moment.lstat)
+    if real.kind != "file":
+        return f.HashFact()
+    stamp = moment.stamp(real.real)
+    data = read_regular(real.real, _HASH_LIMIT)
+    if data is not None:
+        return f.HashFact(hashlib.sha256(data).hexdigest())
+    now = time.time_ns()
+    return f.HashFact(stamp=stamp if is_settled(stamp, now) else (now,))  # it may be written to this very moment
 
 
 def package(folder: str, script: str, moment: Moment | None = None) -> f.PackageFact:

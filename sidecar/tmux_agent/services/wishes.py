@@ -10,8 +10,8 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from ..core import errors
-from ..core.facts import pin
+from ..core import errors, run_files
+from ..core.facts import HashKey, pin
 from ..core.model import Action, Approval, ApprovalState, Ask, Decision, Event, File, Origin, Outcome, Tmux, digest
 from .judgement import Judged
 
@@ -90,6 +90,9 @@ def pinned(judged: Judged) -> dict[str, str]:
     """Raises LimitExceeded where it is more than can be looked at again and again."""
     if len(judged.facts) > PINS:
         raise errors.LimitExceeded(f"it touches over {PINS} places: a person cannot oversee it; ask in smaller parts")
+    if sum(isinstance(key, HashKey) for key in judged.facts) > run_files.MOST:
+        most = run_files.MOST
+        raise errors.LimitExceeded(f"it runs over {most} files: a person cannot oversee it; ask in smaller parts")
     return pin(judged.facts)
 
 

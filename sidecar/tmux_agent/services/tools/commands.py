@@ -37,6 +37,7 @@ class CommandFacts(Struct, frozen=True, kw_only=True):
     dev: int
     size: int
     mtime_ns: int
+    ctime_ns: int = 0  # unlike mtime it cannot be set back; 0: kept by a version that did not look
     cwd: str
     cwd_ino: int
     cwd_dev: int
@@ -57,7 +58,7 @@ def observe(action: Command) -> CommandFacts:
     found = os.stat(program)
     return CommandFacts(
         program=program, real=os.path.realpath(program), ino=found.st_ino, dev=found.st_dev, size=found.st_size,
-        mtime_ns=found.st_mtime_ns, cwd=cwd, cwd_ino=folder.st_ino, cwd_dev=folder.st_dev,
+        mtime_ns=found.st_mtime_ns, ctime_ns=found.st_ctime_ns, cwd=cwd, cwd_ino=folder.st_ino, cwd_dev=folder.st_dev,
     )  # fmt: skip
 
 
