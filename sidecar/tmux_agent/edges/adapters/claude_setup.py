@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .. import hook_command
-from . import claude, json_hooks
+from . import claude, json_hooks, mcp_server
 from .json_hooks import Handlers
-from .setups import Setup
+from .setups import Change, Setup
 
 DAY = 86_400
 # Seconds. Claude goes on as if we had no opinion when they are over, so the relay is always the first to give up. All
@@ -39,6 +39,16 @@ def settings(environ: Mapping[str, str]) -> Path:
     return (Path(folder) if folder else Path.home() / ".claude") / "settings.json"
 
 
+def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
+    """The servers of all projects, which `claude mcp add --scope user` writes."""
+    folder = environ.get("CLAUDE_CONFIG_DIR")
+    program, *arguments = mcp_server.command(environ)
+    entry = {"type": "stdio", "command": program, "args": arguments, "env": {}}
+    return mcp_server.in_json(
+        (Path(folder) if folder else Path.home()) / ".claude.json", "mcpServers", entry, uninstall
+    )
+
+
 def _warnings(text: str | None) -> Iterator[str]:
     if text and json.loads(text).get("disableAllHooks"):
         yield 'the settings say "disableAllHooks": true, so Claude Code runs none of them: take it out'
@@ -54,5 +64,6 @@ SETUP = Setup(
         json_hooks.change(settings(environ), handlers(hook_command.interpreter(), hook_command.relay()), uninstall)
     ],
     warnings=_warnings,
+    mcp=_mcp,
     afterwards="running sessions of Claude Code notice within seconds",
 )

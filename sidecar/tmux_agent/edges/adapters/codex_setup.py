@@ -16,7 +16,7 @@ from ...core import json_text
 from ...core.errors import Failed, Unavailable
 from .. import hook_command
 from ..settings_file import SettingsFile
-from . import codex, codex_config, codex_trust, json_hooks
+from . import codex, codex_config, codex_trust, json_hooks, mcp_server
 from .json_hooks import RELAY, Handlers
 from .setups import Change, Setup
 
@@ -86,6 +86,29 @@ def untrusted(environ: Mapping[str, str]) -> list[str]:
     return [key for key in keys(SettingsFile(hooks).text, hooks) if key not in known]
 
 
+def _unfinished(environ: Mapping[str, str]) -> str:
+    """Raises Unavailable."""
+    try:
+        left = untrusted(environ)
+    except ValueError:
+        return ""
+    return f"Codex does not trust {len(left)} of these hooks yet, and runs none that it does not trust" if left else ""
+
+
+def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
+    """Codex gives its servers nothing of its environment but what is named here."""
+    program, *arguments = mcp_server.command(environ)
+    named = ["TMUX", "TMUX_PANE", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMUX_AGENT_SOCKET", "TMUX_AGENT_STATE_DIR"]
+    entry = {
+        "command": program,
+        "args": arguments,
+        "env_vars": named,
+        "tool_timeout_sec": 3600,
+        "default_tools_approval_mode": "approve",
+    }
+    return mcp_server.in_toml(home(environ) / "config.toml", entry, uninstall)
+
+
 def _finish(environ: Mapping[str, str], uninstall: bool) -> Iterator[str]:
     """Codex runs a hook only once a person trusts it: their yes to these very lines is what we pass on."""
     program = shutil.which(SETUP.program, path=environ.get("PATH"))
@@ -110,6 +133,8 @@ SETUP = Setup(
     package="@openai/codex",
     tried=(0, 169, 0),
     changes=_changes,
+    mcp=_mcp,
+    unfinished=_unfinished,
     limits=(
         "the hook before a tool can only deny: what a rule asks about is held there for 25 s, then Codex is told to try"
         " again; what nothing matches is Codex's own to ask or to run in its sandbox",

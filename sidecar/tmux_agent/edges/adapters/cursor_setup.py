@@ -6,13 +6,14 @@ writing (edges/verbs/setup.py), what the hooks say (cursor.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...core.hooks import HookKind
 from .. import hook_command
-from . import cursor, json_hooks
+from . import cursor, json_hooks, mcp_server
 from .json_hooks import Form, Handlers
-from .setups import Setup
+from .setups import Change, Setup
 
 # Seconds. Hooks before a tool wait for a person. When their time is over, or they fail, Cursor blocks the tool
 # (failClosed), whatever it allows its hooks at most.
@@ -37,6 +38,12 @@ def settings() -> Path:
     return Path.home() / ".cursor" / "hooks.json"
 
 
+def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
+    program, *arguments = mcp_server.command(environ)
+    entry = {"command": program, "args": arguments}
+    return mcp_server.in_json(settings().with_name("mcp.json"), "mcpServers", entry, uninstall)
+
+
 SETUP = Setup(
     agent=cursor.AGENT,
     title="Cursor",
@@ -47,6 +54,7 @@ SETUP = Setup(
     changes=lambda _, uninstall: [
         json_hooks.change(settings(), handlers(hook_command.interpreter(), hook_command.relay()), uninstall, FORM)
     ],
+    mcp=_mcp,
     limits=(
         "this was written after Cursor's documentation and never tried with the real program: look whether it does"
         " what it should",

@@ -15,7 +15,7 @@ from pathlib import Path
 from ...core.errors import Failed
 from .. import hook_command
 from ..settings_file import SettingsFile
-from . import gemini, json_hooks
+from . import gemini, json_hooks, mcp_server
 from .json_hooks import Handlers
 from .setups import Change, Setup
 
@@ -85,6 +85,12 @@ def _changes(environ: Mapping[str, str], uninstall: bool, *, popup_only: bool = 
     ]
 
 
+def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
+    program, *arguments = mcp_server.command(environ)
+    entry = {"command": program, "args": arguments, "timeout": 3_600_000, "trust": True}
+    return mcp_server.in_json(home(environ) / "settings.json", "mcpServers", entry, uninstall, shared=True)
+
+
 def _warnings(text: str | None) -> Iterator[str]:
     said = json.loads(text).get("hooksConfig") if text else None
     if not isinstance(said, dict):
@@ -107,6 +113,7 @@ POPUP_ONLY = Setup(
     package="@google/gemini-cli",
     tried=(0, 61, 0),
     changes=lambda environ, uninstall: _changes(environ, uninstall, popup_only=True),
+    mcp=_mcp,
     warnings=_warnings,
     limits=(
         "commands, edits and fetches are asked about in the popup alone; Gemini still asks by itself about build files"
@@ -122,6 +129,7 @@ SETUP = Setup(
     package="@google/gemini-cli",
     tried=(0, 61, 0),
     changes=_changes,
+    mcp=_mcp,
     warnings=_warnings,
     limits=(
         "hooks of Gemini cannot approve past its own prompt: the policy denies and asks, the rest is asked in Gemini's"

@@ -1,7 +1,7 @@
 """Our plugin file for opencode, and what a person should know of it.
 
 Owns where it is put and what is filled into it. Must not own: what it does (opencode_plugin.js), asking and writing
-(edges/verbs/setup.py), what is answered (opencode.py). opencode.json is never touched.
+(edges/verbs/setup.py), what is answered (opencode.py). opencode.json is touched for the MCP bridge alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import hook_command
 from ..settings_file import SettingsFile
-from . import opencode
+from . import mcp_server, opencode
 from .setups import Change, Setup
 
 SOURCE = Path(__file__).with_name("opencode_plugin.js")
@@ -45,6 +45,16 @@ def changes(environ: Mapping[str, str], uninstall: bool) -> Sequence[Change]:
     return [Change(file, plugin(hook_command.interpreter(), hook_command.relay()), keep=not ours)]
 
 
+def settings(environ: Mapping[str, str]) -> Path:
+    """opencode's own settings, for every project."""
+    return path(environ).parents[1] / "opencode.json"
+
+
+def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
+    entry = {"type": "local", "command": mcp_server.command(environ), "enabled": True, "timeout": 3_600_000}
+    return mcp_server.in_json(settings(environ), "mcp", entry, uninstall)
+
+
 SETUP = Setup(
     agent=opencode.AGENT,
     title="opencode",
@@ -52,6 +62,7 @@ SETUP = Setup(
     package="opencode-ai",
     tried=(1, 18, 33),
     changes=changes,
+    mcp=_mcp,
     limits=(
         "opencode runs what no rule names without asking, unless its own configuration says otherwise:"
         ' "permission": {"bash": "ask", "edit": "ask"} in opencode.json brings every such question into the popup',

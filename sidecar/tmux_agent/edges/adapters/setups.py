@@ -17,12 +17,14 @@ from ..settings_file import SettingsFile
 class Change(Struct, frozen=True):
     """A file of the agent's and what it is to hold: None: it is removed, as nothing but ours was in it.
 
-    `keep`: what it holds now goes to the backup, as nothing of ours is in it yet.
+    `keep`: what it holds now goes to the backup, as nothing of ours is in it yet. `shared`: another change of ours to
+    this file has the backup.
     """
 
     file: SettingsFile
     new: str | None
     keep: bool = False
+    shared: bool = False
 
     @property
     def needed(self) -> bool:
@@ -41,7 +43,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     the agent's files: raises Failed or Unavailable where one cannot be used. `warnings(text)` looks at the new text
     of the first file. `limits` says what this agent cannot do, a line each; `afterwards` what happens next.
     `finish(environ, uninstall)` is called once all is written, and gives lines to print. `popup_only`: the set-up
-    in which the agent asks nothing by itself, where there is one.
+    in which the agent asks nothing by itself, where there is one. `mcp(environ, uninstall)` is the entry of the
+    bridge, as `changes`. `unfinished(environ)` says what `finish` has left to do, "" for nothing.
     """
 
     agent: str
@@ -51,10 +54,12 @@ class Setup(Struct, frozen=True, kw_only=True):
     package: str
     tried: tuple[int, ...]
     changes: Callable[[Mapping[str, str], bool], Sequence[Change]]
+    mcp: Callable[[Mapping[str, str], bool], Change]
     warnings: Callable[[str | None], Iterable[str]] = _nothing
     limits: tuple[str, ...] = ()
     afterwards: str
     finish: Callable[[Mapping[str, str], bool], Iterable[str]] | None = None
+    unfinished: Callable[[Mapping[str, str]], str] | None = None
     popup_only: Setup | None = None
 
     def found(self, environ: Mapping[str, str]) -> str | None:
