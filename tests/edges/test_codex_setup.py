@@ -130,6 +130,22 @@ def test_again_is_the_same_as_once(installed: Path, capsys: pytest.CaptureFixtur
     assert {file.name: file.read_text() for file in installed.iterdir()} == once
 
 
+def test_trust_that_is_missing_is_asked_for_again(installed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Somebody said no to Codex, or took its records out: the hooks are there and do nothing."""
+    run("--yes")
+    config = installed / "config.toml"
+    text = config.read_text()
+    config.write_text(text[: text.index("[hooks.state")])
+    capsys.readouterr()
+    assert run() == 1  # nobody to ask
+    assert run("--dry-run") == 0
+    assert f"Codex does not trust {len(codex.EVENTS)} of these hooks yet" in capsys.readouterr().out
+    assert len(codex_setup.untrusted(dict(os.environ))) == len(codex.EVENTS)
+    assert run("--yes") == 0
+    assert "Codex trusts these hooks now" in capsys.readouterr().out
+    assert codex_setup.untrusted(dict(os.environ)) == []
+
+
 def test_without_codex_a_person_is_told_to_trust(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is trusted behind anybody's back; the doctor would say so."""
     assert run("--yes") == 0

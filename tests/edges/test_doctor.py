@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from tmux_agent import cli
 from tmux_agent.core.errors import Forbidden, Unavailable
-from tmux_agent.edges import doctor
+from tmux_agent.edges import doctor_agents
 from tmux_agent.edges.adapters import codex_setup
-from tmux_agent.edges.doctor import Check
+from tmux_agent.edges.checks import Check
+from tmux_agent.edges.verbs import setup
 
+ROOT = Path(__file__).parents[2]
 HEALTH: dict[str, Any] = {
     "pid": 7,
     "version": "0.1.0",
@@ -52,7 +55,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setattr("tmux_agent.client.Client", FakeClient)
     monkeypatch.setattr(FakeClient, "replies", Unavailable("away"))
-    monkeypatch.setattr(doctor, "MANAGED", tmp_path / "managed.json")
+    monkeypatch.setattr(doctor_agents, "MANAGED", tmp_path / "managed.json")
     return folder
 
 
@@ -91,10 +94,17 @@ def test_tmux(programs: Path, capsys: pytest.CaptureFixture[str], says: str, mar
 
 
 @pytest.mark.parametrize(
-    ("says", "mark"), [("2.1.197 (Claude Code)", "ok"), ("3.0 (Claude Code)", "ok"), ("1.0.1", "warning"), ("", "ok")]
+    ("says", "mark"),
+    [
+        ("2.1.197 (Claude Code)", "ok"),
+        ("2.1.300 (Claude Code)", "ok"),
+        ("3.0 (Claude Code)", "warning"),
+        ("1.0.1", "warning"),
+        ("", "warning"),
+    ],
 )
 def test_claude(programs: Path, capsys: pytest.CaptureFixture[str], says: str, mark: str) -> None:
-    """Older than any that was tried is a warning."""
+    """Older than any that was tried is a warning, and so is what is unknown."""
     program(programs, "claude", says)
     assert marks(found(capsys)["claude"]) == [mark]
 
@@ -127,7 +137,6 @@ def test_a_sidecar_that_is_unwell(
     areas = found(capsys)
     assert areas["policy"][0].mend == "tmux-agent policy lint"
     assert marks(areas["sidecar"]) == ["ok", "warning"]
-    assert marks(areas["heard"]) == ["warning"]
     monkeypatch.setattr(FakeClient, "replies", Forbidden("not yours"))
     assert found(capsys)["sidecar"][0].what == "not yours"
 
@@ -147,7 +156,7 @@ def test_hooks(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pat
     settings.write_text("{,}")
     assert "line 1" in found(capsys)["hooks"][0].what
     settings.write_text(text)
-    doctor.MANAGED.write_text('{"allowManagedHooksOnly": true}')
+    doctor_agents.MANAGED.write_text('{"allowManagedHooksOnly": true}')
     assert marks(found(capsys)["hooks"]) == ["wrong", "ok"]
 
 
@@ -165,6 +174,65 @@ def test_hooks_of_codex(programs: Path, capsys: pytest.CaptureFixture[str], tmp_
     assert marks(found(capsys)["hooks"])[1:] == ["ok"]
     config.write_text("]")
     assert "config.toml cannot be used" in found(capsys)["hooks"][1].what
+
+
+def test_who_was_heard_of(programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each agent that is connected and here: its newest hook, or that there was none."""
+    for agent, says in (("claude", "2.1.197"), ("gemini", "0.61.0"), ("codex", "codex-cli 0.169.0")):
+        program(programs, agent, says)
+    for agent in ("claude", "gemini"):
+        cli.main(["setup", agent, "--yes"])
+    agents = [
+        {"kind": "claude", "since": "2026-11-20T10:00:00Z", "why": "hook Stop", "place": "shop:1"},
+        {"kind": "claude", "since": "2026-11-20T11:00:00Z", "why": "hook PreToolUse", "place": "shop:2"},
+        {"kind": "claude", "since": "2026-11-20T12:00:00Z", "why": "registered", "place": "shop:3"},
+    ]
+    monkeypatch.setattr(FakeClient, "replies", {"health": HEALTH, "agent.list": {"agents": agents}})
+    heard = found(capsys)["heard"]
+    assert [(check.mark, check.what) for check in heard] == [
+        ("ok", "Claude Code in shop:2, hook PreToolUse, 2026-11-20T11:00:00"),
+        ("warning", "no hook of Gemini CLI was heard of since the sidecar runs"),
+    ]
+
+
+def test_the_bridge(programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where an agent was given it: its program is started, and has to answer as ours."""
+    python = f'exec {sys.executable} -P -m tmux_agent "$@"'
+    (programs / "tmux-agent").write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT / 'sidecar'}\n{python}\n")
+    (programs / "tmux-agent").chmod(0o755)
+    assert "mcp" not in found(capsys)
+    for agent in setup.SETUPS:
+        cli.main(["setup", agent, "--yes", "--mcp"])
+    assert marks(found(capsys)["mcp"]) == ["ok"] * len(setup.SETUPS)
+    (programs / "tmux-agent").write_text("#!/bin/sh\necho '{}'\n")
+    checks = found(capsys)["mcp"]
+    assert marks(checks) == ["wrong"] * len(setup.SETUPS)
+    assert checks[0].mend == "tmux-agent setup claude --mcp"
+    (programs / "tmux-agent").unlink()
+    assert "does not answer" in found(capsys)["mcp"][0].what
+
+
+def test_opencode_alone(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """While the sidecar is away it runs everything, unless its own settings ask or ours deny then."""
+    program(programs, "opencode", "1.18.33")
+    assert marks(found(capsys)["opencode"]) == ["ok", "warning"]
+    settings = tmp_path / "home" / ".config" / "opencode" / "opencode.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"permission": {"bash": {"*": "ask"}, "edit": "ask"}}')
+    assert marks(found(capsys)["opencode"]) == ["ok"]
+    settings.write_text('{"permission": {"bash": "ask"}}')
+    assert marks(found(capsys)["opencode"]) == ["ok", "warning"]
+    state = tmp_path / "home" / ".local" / "state" / "tmux-agent"
+    state.mkdir(parents=True, mode=0o700)
+    (state / "on_unavailable").write_text("deny\n")
+    assert marks(found(capsys)["opencode"]) == ["ok"]
+
+
+def test_an_agent_that_was_never_tried(programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said as long as it is so."""
+    program(programs, "cursor", "3.14.7")
+    (check,) = found(capsys)["cursor"]
+    assert (check.mark, "never tried" in check.what) == ("warning", True)
 
 
 def test_a_broken_audit_log(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tmux_agent import cli
-from tmux_agent.edges import doctor, hook_command
+from tmux_agent.edges import doctor_agents, hook_command
 from tmux_agent.edges.adapters import gemini, gemini_setup, json_hooks
 
 ODD = '{\n  "ui": {"hideTips": true},\n  "hooks": {"BeforeTool": [{"matcher": "x", "hooks": []}]}\n}'
@@ -87,7 +87,7 @@ def test_the_mark_stays(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert run("--yes") == 0
     assert files(folder) == once
     assert "nothing to change" in capsys.readouterr().out
-    checks = [one for one in doctor._agent(gemini_setup.SETUP, os.environ) if one.area == "hooks"]
+    checks = [one for one in doctor_agents.checks(gemini_setup.SETUP, os.environ, None) if one.area == "hooks"]
     assert [one.mark for one in checks] == ["ok"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tmux_agent import cli
-from tmux_agent.edges import doctor, hook_command
+from tmux_agent.edges import doctor_agents, hook_command
 from tmux_agent.edges.adapters import opencode_setup
 
 
@@ -135,7 +135,7 @@ def test_the_doctor_looks_at_it(plugin: Path) -> None:
     def mark() -> str:
         wanted = [change for change in setup.changes(os.environ, False) if change.needed]
         ours = [change for change in setup.changes(os.environ, True) if change.needed]
-        return doctor._hooks(setup, wanted, ours).what
+        return doctor_agents.hooks(setup, wanted, ours).what
 
     text = plugin.read_text()
     assert "opencode: all in" in mark()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -88,6 +87,8 @@ def untrusted(environ: Mapping[str, str]) -> list[str]:
 
 def _unfinished(environ: Mapping[str, str]) -> str:
     """Raises Unavailable."""
+    if SETUP.found(environ) is None:
+        return ""
     try:
         left = untrusted(environ)
     except ValueError:
@@ -111,7 +112,7 @@ def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
 
 def _finish(environ: Mapping[str, str], uninstall: bool) -> Iterator[str]:
     """Codex runs a hook only once a person trusts it: their yes to these very lines is what we pass on."""
-    program = shutil.which(SETUP.program, path=environ.get("PATH"))
+    program = SETUP.found(environ)
     if uninstall or program is None:
         return
     hooks = home(environ) / "hooks.json"

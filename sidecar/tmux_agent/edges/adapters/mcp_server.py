@@ -52,6 +52,18 @@ def in_toml(path: Path, entry: Mapping[str, Any], uninstall: bool) -> Change:
     return _change(SettingsFile(path), lambda text: _with_table(text, entry), _without_table, uninstall, True)
 
 
+def named(change: Change) -> list[str]:
+    """The command of our entry in a file, [] where there is none; of a change that would take it out."""
+    text = change.file.text
+    if not text or not change.needed:
+        return []
+    said = tomllib.loads(text) if change.file.path.suffix == ".toml" else json_text.read(text)
+    servers = next(said[name] for name in ("mcp_servers", "mcpServers", "mcp") if NAME in said.get(name, ()))
+    entry = servers[NAME]
+    command, arguments = entry.get("command"), entry.get("args", [])
+    return [str(word) for word in (command if isinstance(command, list) else [command, *arguments])]
+
+
 def _change(
     file: SettingsFile, put: Callable[[str], str], cut: Callable[[str], str], uninstall: bool, shared: bool
 ) -> Change:
