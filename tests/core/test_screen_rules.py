@@ -53,7 +53,7 @@ def test_a_persons_file() -> None:
         (("(?P<name>", "("), 0, ""),
         (("\\?", "("), 5, "is no pattern"),
         (("(?P<resets>.+)", ".+"), 11, "lacks the group"),
-        (("state: limit", "state: waiting"), 11, "needs one of choice, buttons, ask"),
+        (("    answers:", "    buttons: [A, B]\n    answers:"), 5, "stands beside another"),
         (("version: 1", "version: 2"), 1, "version 1"),
         (("    state: waiting\n", "    state: idle\n"), 5, "has to be waiting"),
         (("agent: deploy\n", ""), 1, "lacks the key agent"),

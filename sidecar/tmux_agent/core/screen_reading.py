@@ -90,7 +90,7 @@ def _fits(rule: Rule, screen: _Screen) -> Seen | None:
         if found is None:
             return None
         resets = display.safe((found["resets"] or "").strip())
-    if rule.state != "waiting":
+    if not (rule.choice or rule.buttons or rule.ask):
         return Seen(state=rule.state, rule=rule.name, resets=resets)
     dialog = _asked(rule, screen, start) if rule.ask else _listed(rule, screen, start, cut)
     return Seen(state=rule.state, rule=rule.name, dialog=dialog) if dialog else None

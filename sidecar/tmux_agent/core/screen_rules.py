@@ -36,7 +36,8 @@ class AnswerFile(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
-    """One rule. It fits where all that it names is found; the first of a file that fits counts.
+    """One rule. It fits where all that it names is found; the first of a file that fits counts. A rule for `waiting`
+    without choice, buttons and ask notices that somebody is waited for; it is answered in the pane alone.
 
     `foot` stands in one of the last written lines, `sign` anywhere in the live region. That ends with the last written
     line and begins at the first line with `top`, or is all lines at the end that have `block` in them (the edge of a
@@ -152,8 +153,8 @@ class _Builder:
         self._check_groups("resets", patterns["resets"], ("resets",))
         if not any((rule.foot, rule.sign, rule.ask, rule.resets)):
             self._error("foot", "is missing: a rule needs foot, sign, ask or resets, or it would fit every screen")
-        if rule.state == "waiting" and sum(map(bool, (rule.choice, rule.buttons, rule.ask))) != 1:
-            self._error("choice", "a rule for `waiting` needs one of choice, buttons, ask: there its keys stand")
+        if sum(map(bool, (rule.choice, rule.buttons, rule.ask))) > 1:
+            self._error("choice", "stands beside another of choice, buttons and ask: a rule has one of them")
         if rule.state != "waiting" and (rule.choice or rule.buttons or rule.ask):
             self._error("state", f"has to be waiting where there is something to answer, not {rule.state}")
         if bool(rule.ask) != bool(rule.answers):
