@@ -96,6 +96,7 @@ class Sidecar:
             self._watch()
             system.spawn(system.journal.publish(_started(self._socket)))  # without a log it serves on, and says so
             system.spawn(server.hooks.drop_orphans())
+            system.spawn(system.screens.drop_orphans())
             if tmux:
                 system.spawn(system.attach_tmux(tmux))
             self._ready()
@@ -168,6 +169,7 @@ class Sidecar:
             (
                 Watch(config, None, self._reload),
                 Watch(config / "policy.d", None, self._reload),
+                Watch(config / "screens", None, self._reload),
                 Watch(config.parent, frozenset((config.name,)), self._reload),
                 Watch(wanted.parent, frozenset((wanted.name,)), look),
                 Watch(wanted.parent.parent, frozenset((wanted.parent.name,)), look),

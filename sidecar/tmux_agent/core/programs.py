@@ -7,6 +7,7 @@ to deceive; docs/security.md says so. Names are compared whole, after `base`, ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -126,6 +127,13 @@ def script(argv: Sequence[str]) -> str:
         if not word.startswith("-"):
             return word
     return ""
+
+
+def runs_script(exe: str, argv: Sequence[str]) -> bool:
+    """Whether this is an interpreter that runs a script or text that it was given, not one that a person types to."""
+    if not (is_interpreter(exe) or (argv and is_interpreter(argv[0]))):
+        return False
+    return bool(script(argv)) or any(re.fullmatch(r"-[A-Za-z]*[ce]|--eval", word) for word in argv[1:])
 
 
 def tmux_socket(argv: Sequence[str], environ: Mapping[str, str], uid: int) -> str:

@@ -6,6 +6,7 @@ Owns nothing but the binding. Each answer asks again whether the client is still
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ import msgspec
 from ..core import config, errors, proposals
 from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role
 from ..services.ledger import Heard
+from ..services.screens import DOOR
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from .ui.desk import Finished, GrantProposal
@@ -107,16 +109,27 @@ class ServiceDesk:
         if against:
             self._system.refused(msgspec.structs.replace(origin, why=against), "human.respond", request_id)
             raise errors.Forbidden(f"this popup may not answer any more: {against}")
-        return await self._system.answers.answer(
-            request_id,
-            digest,
-            approved,
-            origin,
-            comment=comment,
-            edited=edited,
-            choice=choice,
-            grant=_meant(grant) if grant else None,
-        )
+        try:
+            return await self._system.answers.answer(
+                request_id,
+                digest,
+                approved,
+                origin,
+                comment=comment,
+                edited=edited,
+                choice=choice,
+                grant=_meant(grant) if grant else None,
+            )
+        except (errors.Conflict, errors.Failed, errors.InvalidParams):
+            await self._show_pane(request_id)
+            raise
+
+    async def _show_pane(self, request_id: str) -> None:
+        """A dialog in a pane that could not be answered from here: the person is taken there."""
+        approval = self.find(request_id)
+        if approval is not None and approval.origin.door == DOOR:
+            with contextlib.suppress(errors.TmuxAgentError):  # the pane is gone: what is told says so
+                await self.jump(approval)
 
     async def check(self, approval: Approval, edited: Action) -> Decision:
         return self._system.guard.check(edited, approval.origin)

@@ -115,6 +115,12 @@ class Agents:
         if known and known.base is not state:
             self._show(known, state, why="its screen")
 
+    def on_screen(self, origin: Origin, state: AgentState, detail: str) -> None:
+        """What the screen of an agent shows that tells by no hook. `origin.agent` is known."""
+        known = self._meet(self.session_of(origin), origin, origin.agent or "", origin.cwd)
+        if known.base is not state:
+            self._show(known, state, detail, "its screen")
+
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""
         known = self._meet(self.session_of(origin), origin, kind or origin.agent or "", origin.cwd)

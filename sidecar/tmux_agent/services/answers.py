@@ -23,6 +23,8 @@ from .grants import Grants
 from .journal import Journal
 from .judgement import Judged, Judgement
 from .kept_rules import KeptRules
+from .screen_answers import ScreenAnswers
+from .screens import DOOR
 from .toolbox import Toolbox
 from .wishes import pinned
 
@@ -40,6 +42,7 @@ class Answers:
         grants: Grants,
         toolbox: Toolbox,
         kept: KeptRules,
+        screens: ScreenAnswers | None = None,
     ) -> None:
         self._judgement = judgement
         self._journal = journal
@@ -47,6 +50,7 @@ class Answers:
         self._grants = grants
         self._toolbox = toolbox
         self._kept = kept
+        self._screens = screens
         self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
 
     async def answer(
@@ -65,11 +69,15 @@ class Answers:
         it with the rule as the person edited it.
 
         Raises Forbidden (only operators answer), NotFound, Conflict (it, or a file that it runs, has changed; or it was
-        answered already), Denied (edited into something that the policy denies).
+        answered already; of a dialog in a pane: nothing was pressed), Denied (edited into something that the policy
+        denies), Failed (pressed in vain).
         """
         if by.role is not Role.OPERATOR:
             raise errors.Forbidden(f"only an operator can answer: {by.why}")
         approval = self._approvals.get(request_id)
+        screens = self._screens if approval.origin.door == DOOR else None
+        if screens is not None and edited is not None:
+            raise errors.InvalidParams("params.edited: a dialog in a pane cannot be edited: answer it there")
         if edited is not None and approved:
             self._check_edit(approval, edited)
             if grant is not None:
@@ -78,6 +86,8 @@ class Answers:
             raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
         if approved and edited is None and approval.kind == "hook":  # who runs it cannot look again: we do
             self._check_files(approval)
+        if screens is not None:
+            await screens.check(approval, approved, choice)
         if isinstance(grant, str):
             grant = self._offered(approval, grant)
         kept = grant.rule if grant and approved and grant.scope == "always" else None
@@ -92,6 +102,8 @@ class Answers:
         self._proved = {one for one in self._proved if one[0] != request_id}
         if kept is not None:
             await self._keep(kept, answered, by)
+        if screens is not None:
+            await screens.press(answered)
         return answered
 
     # --- allow again ---

@@ -35,6 +35,7 @@ class Process(Struct, frozen=True):
     sid: int = 0
     tty: str | None = None  # path of the controlling terminal
     ended: bool = False  # a zombie
+    group: int = 0  # its process group
 
 
 class Ancestry(Struct, frozen=True):
@@ -61,6 +62,9 @@ class Processes(Protocol):
     def holds_terminal(self, pid: int, tty: str) -> bool | None: ...  # has the master side open; None: cannot be known
     def listens(self, pid: int) -> frozenset[str]: ...  # paths of the Unix sockets that it has open by name
     def connected(self, pid: int, other: int) -> bool | None: ...  # by a Unix socket; None: cannot be known
+    def foreground(self, pid: int) -> int: ...  # process group in front of its terminal; 0: cannot be known
+    def children(self, pid: int) -> tuple[int, ...]: ...
+    def sleeps_in(self, pid: int) -> str: ...  # function of the kernel; "" while it runs, or cannot be known
     def typed(self, tty: str) -> float | None: ...  # time.time() of the last key, to 8 s; None: cannot be known
     def now(self) -> int: ...  # in the unit of Process.started
 
@@ -84,6 +88,7 @@ class LinuxProcesses:
             int(fields[3]),
             _tty_path(int(fields[4])),
             fields[0] in (b"Z", b"X", b"x"),
+            int(fields[2]),
         )
 
     def exe(self, pid: int) -> str:
@@ -140,6 +145,20 @@ class LinuxProcesses:
         theirs, others = unix_peers.peers(_sockets(pid)), _sockets(other)
         return not theirs.isdisjoint(others) if theirs and others else None
 
+    def foreground(self, pid: int) -> int:
+        data = _bytes(f"/proc/{pid}/stat", 4096) or b""
+        fields = data[data.rfind(b")") + 2 :].split()
+        return max(0, int(fields[5])) if len(fields) > 5 else 0
+
+    def children(self, pid: int) -> tuple[int, ...]:
+        """Of its first thread, where the kernel lists them (CONFIG_PROC_CHILDREN)."""
+        data = _bytes(f"/proc/{pid}/task/{pid}/children", 1 << 16) or b""
+        return tuple(map(int, data.split()))
+
+    def sleeps_in(self, pid: int) -> str:
+        where = _text(_bytes(f"/proc/{pid}/wchan", 256) or b"")
+        return "" if where == "0" else where
+
     def typed(self, tty: str) -> float | None:
         """Linux notes on a terminal when its program last read from it, in steps of 8 s (tty_update_time)."""
         try:
@@ -173,7 +192,8 @@ class PsutilProcesses:
                 ended = process.status() == self._psutil.STATUS_ZOMBIE
                 sid = 0 if ended else os.getsid(pid)
                 started = int(process.create_time() * TICKS)
-                return Process(pid, process.ppid(), started, process.name(), sid, process.terminal(), ended)
+                group = 0 if ended else os.getpgid(pid)
+                return Process(pid, process.ppid(), started, process.name(), sid, process.terminal(), ended, group)
         except (self._psutil.Error, OSError):
             return None
 
@@ -209,6 +229,22 @@ class PsutilProcesses:
 
     def connected(self, pid: int, other: int) -> bool | None:  # noqa: ARG002 (cannot be known here)
         return None
+
+    def foreground(self, pid: int) -> int:
+        """Of the processes with its terminal, the group of the youngest."""
+        tty = self._ask(pid, "terminal")
+        try:
+            found = self._psutil.process_iter(["terminal", "create_time"])
+            there = [one for one in found if tty and one.info["terminal"] == tty]
+            return os.getpgid(max(there, key=lambda one: one.info["create_time"]).pid) if there else 0
+        except (self._psutil.Error, OSError):
+            return 0
+
+    def children(self, pid: int) -> tuple[int, ...]:
+        return tuple(one.pid for one in self._ask(pid, "children") or ())
+
+    def sleeps_in(self, pid: int) -> str:  # noqa: ARG002 (cannot be known here)
+        return ""
 
     def typed(self, tty: str) -> float | None:  # noqa: ARG002 (not known to hold here)
         return None

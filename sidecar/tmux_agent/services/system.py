@@ -38,6 +38,9 @@ from .kept_rules import KeptRules
 from .ledger import Heard
 from .notify import Notify
 from .plans import Plans
+from .screen_answers import ScreenAnswers
+from .screen_files import ScreenFiles
+from .screens import Screens
 from .tmux import badge
 from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
@@ -102,9 +105,14 @@ class System:
         self.toolbox = Toolbox(self.judgement, self.servers, self.settings, places.backups)
         self.kept = KeptRules(places.config)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
-        self.answers = Answers(
-            self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept
+        self.screen_files = ScreenFiles(places.config / "screens")
+        self.screens = Screens(
+            self.screen_files, self.agents, self.approvals, self.guard, self.identity, self.servers.refresh, self.spawn
         )
+        self.answers = Answers(
+            self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept,
+            ScreenAnswers(self.screens, self.journal),
+        )  # fmt: skip
         self.popups: Popups | None = None  # once it is known where we listen
 
     def _protected(self) -> tuple[str, ...]:
@@ -124,6 +132,8 @@ class System:
             await system.guard.recover()
             await system.plans.recover()
             system._told_of_policy(system.judgement.load())
+            system.screen_files.load()
+            system.screens.start()
             system.notify.wanted = system._notified()
             heard = await system.journal.subscribe(limit=EVENTS)
         except BaseException:
@@ -153,6 +163,7 @@ class System:
         await self.servers.close()
         await self.notify.close()
         self.agents.close()
+        self.screens.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -181,6 +192,7 @@ class System:
         """One short sentence for each thing that is wrong; empty when all is well."""
         found = [f"policy: {error}" for error in self.judgement.errors]
         found += [f"config: {wrong}" for wrong in self.settings_wrong]
+        found += [f"screens: {wrong}" for wrong in self.screen_files.errors]
         if self.journal.unwell:
             found.append(f"audit: {self.journal.unwell}")
         found += [f"audit: {warning}" for warning in self.journal.warnings]
@@ -217,7 +229,9 @@ class System:
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
-        found = tuple(str(one) for one in (*problems, *wrong))
+        unread = self.screen_files.load()
+        self.screens.look_again()
+        found = tuple(str(one) for one in (*problems, *wrong, *unread))
         return ReloadData(errors=found, rules=len(self.judgement.policy.rules))
 
     def _notified(self) -> NotifySettings:
@@ -246,6 +260,7 @@ class System:
                 ).forget()
                 self.dialogs.forget(server)
                 self.dialogs.changed(server)
+                self.screens.changed(server)
                 self.show_badges()
             case Pressed(client=client):
                 self._pressed(server, client)
@@ -255,12 +270,14 @@ class System:
                 self._badges.pop(server.socket, None)
                 self.dialogs.forget(server)
                 self.agents.pane_gone(server.socket)
+                self.screens.lost(server)
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
             case Dropped() | Covered():
                 pass
             case _:
                 self._drop_closed_panes(server)
+                self.screens.changed(server)
 
     def _drop_closed_panes(self, server: TmuxServer) -> None:
         alive = {pane.id for pane in server.panes if not pane.dead}

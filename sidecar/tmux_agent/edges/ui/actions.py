@@ -163,6 +163,8 @@ def deny(popup: Popup) -> None:
         _send(popup, targets, False, "denied", comment=reason)
 
     text = "The reason goes to the agent; it may be empty."
+    if any(row.approval.origin.door == "screen" for row, _ in targets):
+        text = "Nothing is typed to an agent that is in a dialog: the reason is kept in the log alone."
     popup.open(Ask(heading("deny", targets), text, "deny", take))
 
 

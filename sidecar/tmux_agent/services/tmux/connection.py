@@ -46,10 +46,11 @@ def _die_with_us() -> None:
 class _Pending:
     """A line that was written: how many answers it still gets, and where they go."""
 
-    __slots__ = ("answers", "commands", "future")
+    __slots__ = ("answers", "commands", "count", "future")
 
-    def __init__(self, commands: list[Argv], future: asyncio.Future[list[list[str]]]) -> None:
+    def __init__(self, commands: list[Argv], future: asyncio.Future[list[list[str]]], inner: int) -> None:
         self.commands = commands
+        self.count = len(commands) + inner
         self.future = future
         self.answers: list[list[str]] = []
 
@@ -97,14 +98,17 @@ class Connection:
         done = self._attached.done() and not self._attached.cancelled()
         return str(self._attached.exception()) if done else "no answer"
 
-    async def line(self, commands: Sequence[Argv], *, timeout: float | None = ANSWER_SECONDS) -> list[list[str]]:
-        """Runs `commands` as one line: nothing of anybody else comes between them.
+    async def line(
+        self, commands: Sequence[Argv], *, timeout: float | None = ANSWER_SECONDS, inner: int = 0
+    ) -> list[list[str]]:
+        """Runs `commands` as one line: nothing of anybody else comes between them. `inner`: how many an if-shell among
+        them runs, each of which is answered, too.
 
         Returns the lines that each printed. Raises errors.Failed with tmux's words for the first that fails (those
         before it have run, those after it not), errors.Unavailable when the connection ends first: it may have
         run, or not.
         """
-        future = self._write([list(argv) for argv in commands])
+        future = self._write([list(argv) for argv in commands], inner)
         try:
             async with asyncio.timeout(timeout):
                 return await future
@@ -125,37 +129,36 @@ class Connection:
             return [errors.Unavailable(f"tmux did not answer {argv[0]} in {timeout} s") for argv in commands]
         return [_one(answer) for answer in done]
 
-    async def foreign(self, argv: Argv) -> list[str]:
-        """Runs a command whose answer holds other people's text, such as a capture, and makes sure where it ends.
+    async def foreign(self, *commands: Argv) -> list[list[str]]:
+        """Runs commands, as one line, whose answers hold other people's text, and makes sure where it ends.
 
         A pane may guess the guard that ends an answer and forge those that follow. What follows here is a number that
         it cannot know; where anything else comes the connection is dropped (errors.Unavailable).
         """
         seal = secrets.token_hex(16)
-        answer = self._write([argv])
+        answer = self._write(list(commands))
         sealed = self._write([["display-message", "-p", seal]])
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 text, end = await asyncio.gather(answer, sealed, return_exceptions=True)
         except TimeoutError:
             await self.close()
-            raise errors.Unavailable(f"tmux did not answer {argv[0]} in {ANSWER_SECONDS} s") from None
+            raise errors.Unavailable(f"tmux did not answer {commands[0][0]} in {ANSWER_SECONDS} s") from None
         if end != [[seal]]:
             await self.close()
             raise errors.Unavailable("a tmux answer did not end where it should have: connection dropped")
-        lines = _one(text)
-        if isinstance(lines, errors.TmuxAgentError):
-            raise lines
-        return lines
+        if isinstance(text, BaseException):
+            raise text
+        return text
 
-    def _write(self, commands: list[Argv]) -> asyncio.Future[list[list[str]]]:
+    def _write(self, commands: list[Argv], inner: int = 0) -> asyncio.Future[list[list[str]]]:
         if self.closed.is_set() or self._process.stdin is None:
             raise errors.Unavailable("the connection to tmux is closed")
         line = control_mode.line(commands)
         future: asyncio.Future[list[list[str]]] = asyncio.get_running_loop().create_future()
         # Someone may have stopped waiting; the answer still has to be taken off the queue.
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._pending.append(_Pending(commands, future))
+        self._pending.append(_Pending(commands, future, inner))
         self._process.stdin.write(line)
         return future
 
@@ -192,7 +195,7 @@ class Connection:
         pending = self._pending[0]
         if block.ok:
             pending.answers.append([line.decode("utf-8", "replace") for line in block.lines])
-            if len(pending.answers) < len(pending.commands):
+            if len(pending.answers) < pending.count:
                 return
         self._pending.popleft()
         if pending.future.done():

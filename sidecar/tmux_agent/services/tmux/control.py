@@ -393,7 +393,19 @@ class TmuxServer:
 
     async def foreign(self, *argv: str) -> list[str]:
         """As command(), for an answer that holds other people's text: a capture, a folder, a program's name."""
-        return await self._connection().foreign(argv)
+        return (await self._connection().foreign(argv))[0]
+
+    async def foreign_line(self, commands: Sequence[Argv]) -> list[list[str]]:
+        """As line(), for such answers."""
+        return await self._connection().foreign(*commands)
+
+    async def choice(self, pane: str, condition: str, yes: Sequence[Argv], no: Sequence[Argv]) -> list[list[str]]:
+        """Runs `yes` where the format `condition` holds of the pane, else `no`: with nothing between the look and what
+        follows, not a byte that a program writes. Both have to be the same number of commands, as tmux answers each.
+        """
+        assert len(yes) == len(no)
+        look = ("if-shell", "-F", "-t", pane, condition, signals.text(yes), signals.text(no))
+        return (await self._connection().line([look], inner=len(yes)))[1:]
 
     # --- asking ------------------------------------------------------------------------------------
 

@@ -1,0 +1,330 @@
+"""Agents without hooks: what they wait for is read from their panes, asked here, and answered by the keys they name.
+
+Owns when a pane is looked at (its program wrote to its terminal, or read from it, and a moment has passed:
+tty_watch.py; nothing polls), the approvals that come of it (door "screen"), and that they go when their dialog does.
+Hooks come first: a pane whose agent tells by hooks, or has asked in another way, is asked about once. Must not own:
+what a screen says (core/screen_reading.py), pressing (screen_answers.py), states (agents.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..core import errors
+from ..core.model import AgentState, Approval, Ask, Origin, Risk, Role, digest
+from ..core.screen_reading import Choice, Dialog, Seen, read
+from .agents import KERNELS, Agents
+from .approvals import Approvals
+from .foreground import Program, foreground
+from .guard import Guard
+from .identity import Identity
+from .ids import new_id
+from .processes import Processes, processes_here
+from .screen_files import ScreenFiles
+from .tmux.control import TmuxServer
+from .tmux.keystrokes import Shot, shoot
+from .tmux.snapshot import Pane
+from .tty_watch import TtyWatch
+
+log = logging.getLogger(__name__)
+
+DOOR = "screen"
+SETTLE_SECONDS = 0.15  # after something was written: what is drawn in several writes is whole by then
+LEAST_SECONDS = 0.6  # between two looks at a pane that goes on writing
+STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": AgentState.IDLE}
+GONE = "its dialog has left the pane"
+ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
+
+Place = tuple[str, str]  # server socket and pane id
+
+
+class View(Struct, frozen=True):
+    """What was found in a pane at one moment."""
+
+    shot: Shot
+    program: Program
+    agent: str  # as the rules call it
+    seen: Seen
+
+    def asks(self) -> tuple[str, str] | None:
+        """Names the question: who asks, and what stands on the screen."""
+        dialog = self.seen.dialog
+        return (self.program.session, digest(action(dialog, self.agent))) if dialog else None
+
+
+class _Watched:
+    """A pane, and when it was looked at."""
+
+    __slots__ = ("asked", "last", "pressing", "timer", "tty")
+
+    def __init__(self, tty: str) -> None:
+        self.tty = tty
+        self.last = 0.0
+        self.timer: asyncio.TimerHandle | None = None
+        self.asked: tuple[str, str] | None = None  # the question of the last look: asked once it stands still
+        self.pressing = False
+
+
+class Screens:
+    """Built by the system; used in the event loop only."""
+
+    def __init__(
+        self,
+        files: ScreenFiles,
+        agents: Agents,
+        approvals: Approvals,
+        guard: Guard,
+        identity: Identity,
+        refresh: Callable[[TmuxServer], Coroutine[Any, Any, None]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        table: Processes | None = None,
+    ) -> None:
+        self._files = files
+        self._agents = agents
+        self._approvals = approvals
+        self._guard = guard
+        self._identity = identity
+        self._refresh = refresh
+        self._spawn = spawn
+        self._table = table or processes_here()
+        self._tty = TtyWatch(self._wrote)
+        self._servers: dict[str, TmuxServer] = {}
+        self._panes: dict[Place, _Watched] = {}
+
+    def start(self) -> None:
+        self._tty.start()
+
+    def close(self) -> None:
+        self._tty.close()
+        for watched in self._panes.values():
+            if watched.timer:
+                watched.timer.cancel()
+        self._panes.clear()
+
+    # --- which panes ---
+
+    def changed(self, server: TmuxServer) -> None:
+        """Its panes may be others: each is looked at that is new, or has another program."""
+        self._servers[server.socket] = server
+        here = {pane.id: pane for pane in server.panes if not pane.dead}
+        for place in [place for place in self._panes if place[0] == server.socket and place[1] not in here]:
+            self._leave(place)
+        for pane in here.values():
+            place = (server.socket, pane.id)
+            watched = self._panes.get(place)
+            if watched is None or watched.tty != pane.tty:
+                if watched is not None:
+                    self._leave(place)
+                self._panes[place] = _Watched(pane.tty)
+                self._soon(place)
+
+    def lost(self, server: TmuxServer) -> None:
+        """The server is gone."""
+        self._servers.pop(server.socket, None)
+        for place in [place for place in self._panes if place[0] == server.socket]:
+            self._leave(place)
+
+    def look_again(self) -> None:
+        """The rules may be others."""
+        for place in self._panes:
+            self._soon(place)
+
+    async def drop_orphans(self) -> None:
+        """Withdraw what an earlier sidecar asked for a tmux server that has not come back since."""
+        await asyncio.sleep(ORPHANED)
+        for one in self._approvals.pending():
+            if one.origin.door == DOOR and one.origin.server not in self._servers:
+                await self._approvals.withdraw(one.request_id, "its tmux server is gone")
+
+    def _leave(self, place: Place) -> None:
+        watched = self._panes.pop(place)
+        if watched.timer:
+            watched.timer.cancel()
+        self._tty.disarm(watched.tty)
+        self._spawn(self._withdraw(place, "its pane is gone"))
+
+    # --- when ---
+
+    def _wrote(self, tty: str, gone: bool) -> None:
+        for (socket, pane), watched in self._panes.items():
+            if watched.tty == tty and gone:
+                self._spawn(self._refreshed(self._servers[socket]))
+            elif watched.tty == tty:
+                self._soon((socket, pane))
+
+    async def _refreshed(self, server: TmuxServer) -> None:
+        """respawn-pane gives a pane another terminal, and tells nobody."""
+        await self._refresh(server)
+        self.changed(server)
+
+    def _soon(self, place: Place) -> None:
+        watched = self._panes[place]
+        if watched.timer is None:
+            loop = asyncio.get_running_loop()
+            wait = max(SETTLE_SECONDS, watched.last + LEAST_SECONDS - loop.time())
+            watched.timer = loop.call_later(wait, self._due, place)
+
+    def _due(self, place: Place) -> None:
+        watched = self._panes[place]
+        watched.timer, watched.last = None, asyncio.get_running_loop().time()
+        self._tty.arm(watched.tty)  # before it is looked at: what is written from here on tells again
+        self._spawn(self._look(place))
+
+    # --- what ---
+
+    async def view(self, place: Place) -> View | None:
+        """What there is in a pane now; None where no rules are about its program, or it is gone."""
+        server = self._servers.get(place[0])
+        try:
+            pane = server.pane(place[1]) if server else None
+        except errors.NotFound:
+            return None
+        program = foreground(self._table, pane.pid) if pane else None
+        rules = self._files.of(program.names, script=program.script and program.reads) if program else None
+        if server is None or pane is None or program is None or rules is None:
+            return None
+        try:
+            shot = await shoot(server, pane.id, styled=rules.styled)
+        except errors.TmuxAgentError:
+            return None
+        after = foreground(self._table, pane.pid)
+        if shot.pid != pane.pid or after is None or after.session != program.session:
+            return None
+        return View(shot, program, program.agent or rules.agent, read(rules, shot.look))
+
+    async def _look(self, place: Place) -> None:
+        view = await self.view(place)
+        watched = self._panes.get(place)
+        if watched is None or watched.pressing:
+            return
+        asks = view.asks() if view else None
+        open_ = self._open(place)
+        for one in open_:
+            if (one.origin.session, one.digest) != asks:
+                await self._approvals.withdraw(one.request_id, GONE)
+        before, watched.asked = watched.asked, asks
+        hooked = self._hooked(place)
+        if view and view.seen.state in STATES and view.program.agent and not hooked:
+            self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], view.seen.rule)
+        if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in open_):
+            return
+        if asks != before:
+            self._soon(place)  # it may still be drawn
+        elif not self._asked_elsewhere(place):
+            await self._ask(place, view)
+
+    def _open(self, place: Place) -> list[Approval]:
+        return [one for one in self._approvals.pending() if one.origin.door == DOOR and place_of(one.origin) == place]
+
+    def _asked_elsewhere(self, place: Place) -> bool:
+        """Whether something in this pane has asked by a hook or over the socket: that is the question."""
+        return any(one.origin.door != DOOR and place_of(one.origin) == place for one in self._approvals.pending())
+
+    def _hooked(self, place: Place) -> bool:
+        """Whether the agent there tells by hooks: sessions of its own naming come from nowhere else."""
+        there = (one for one in self._agents.list() if (one.server, one.pane) == place)
+        return any(not KERNELS.fullmatch(one.session) for one in there)
+
+    async def _ask(self, place: Place, view: View) -> None:
+        assert view.seen.dialog
+        origin = self._origin(place, view)
+        asked = action(view.seen.dialog, view.agent)
+        decision = self._guard.check(asked, origin)
+        approval = Approval(
+            request_id=new_id(),
+            digest=digest(asked),
+            action=asked,
+            origin=origin,
+            created=datetime.now(UTC),
+            kind="question",
+            rule=DOOR,
+            reason=presses(view.seen.dialog),
+            risk=max(decision.risk, Risk.MEDIUM, key=lambda risk: risk.rank),
+            step_up=decision.step_up,
+        )
+        try:
+            await self._approvals.open(approval)
+        except (errors.LimitExceeded, errors.Unavailable) as why:
+            log.warning("a dialog in pane %s is not asked about: %s", place[1], why.message)
+
+    def _origin(self, place: Place, view: View) -> Origin:
+        """Who asks: the program in the foreground, in the pane where it was seen."""
+        pane: Pane = self._servers[place[0]].pane(place[1])
+        found = self._identity.identify(view.program.process.pid, os.getuid(), door=DOOR)
+        return replace(
+            found,
+            role=Role.AGENT,
+            why=f"its screen, by rule {view.seen.rule!r} for {view.agent}",
+            server=place[0],
+            pane=place[1],
+            place=pane.place,
+            agent=view.program.agent,
+            name="" if view.program.agent else view.program.names[0],
+            session=view.program.session,
+        )
+
+    async def _withdraw(self, place: Place, note: str) -> None:
+        for one in self._open(place):
+            await self._approvals.withdraw(one.request_id, note)
+
+    # --- for whoever answers ---
+
+    def hold(self, place: Place, *, on: bool) -> None:
+        """While keys are pressed there, its dialog is not asked about anew."""
+        watched = self._panes.get(place)
+        if watched is not None:
+            watched.pressing, watched.asked = on, None
+            if not on:
+                self._soon(place)
+
+    def server(self, place: Place) -> TmuxServer:
+        """Raises errors.Conflict where it is gone."""
+        if place[0] not in self._servers:
+            raise errors.Conflict("its tmux server is gone")
+        return self._servers[place[0]]
+
+    async def stale(self, approval: Approval) -> None:
+        """What it asks about is no longer there."""
+        if self._approvals.waits(approval.request_id):
+            await self._approvals.withdraw(approval.request_id, GONE)
+
+
+def place_of(origin: Origin) -> Place:
+    """Where somebody is."""
+    return (origin.server or "", origin.pane or "")
+
+
+def action(dialog: Dialog, agent: str) -> Ask:
+    """A dialog as a question to a person. What may be chosen besides a plain yes are its options."""
+    yes = [one for one in dialog.choices if not one.deny]
+    begun = "" if not dialog.cut else "(it begins above the screen: look at the pane)\n"
+    return Ask(
+        prompt=dialog.question or f"{agent} waits for an answer",
+        action_type=DOOR,
+        details=begun + dialog.text,
+        options=tuple(one.label for one in yes) if len(yes) > 1 else (),
+    )
+
+
+def presses(dialog: Dialog) -> str:
+    """What an answer presses, in words."""
+    told = [f"{one.label!r} presses {' '.join(map(_named, one.keys))}" for one in dialog.choices]
+    return f"read from its screen; {', '.join(told)}"
+
+
+def _named(key: str) -> str:
+    return key.removeprefix("=")
+
+
+def chosen(dialog: Dialog, approved: bool, choice: str | None) -> Choice | None:
+    """The choice that an answer means; None where the dialog names none for it."""
+    fitting = (one for one in dialog.choices if one.deny is not approved and choice in (None, one.label))
+    return next(fitting, None)
