@@ -88,8 +88,9 @@ class OpencodeWorld(Whole):
         self.person = self.server.attach(columns=120, rows=40)
         self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
         self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
-        done = self.run("setup", "opencode", "--yes")
-        assert done.returncode == 0, done.stderr
+        if self.hooks:
+            done = self.run("setup", "opencode", "--yes")
+            assert done.returncode == 0, done.stderr
         assert PROGRAM
         command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), PROGRAM, *arguments)
         self.pane = self.server.run(*command)
