@@ -265,3 +265,17 @@ def test_who_makes_up_sessions_makes_room_for_itself() -> None:
     assert len(known) == KEEP
     assert "victim" in known
     assert not [one for one in notes.events if "gone" in one.data and one.data["agent"]["session"] == "victim"]
+
+
+def test_what_a_screen_told_is_the_same_agent_once_hooks_tell() -> None:
+    """An agent without hooks is listed by its screen; its first hook takes its place, and another's does not."""
+    agents, notes = made()
+    origin = replace(ORIGIN, agent="claude", session="999999999:1")
+    agents.on_screen(origin, S.WAITING, "dialog")
+    agents.on_screen(origin, S.WAITING, "dialog")
+    assert state(agents) is S.WAITING
+    assert len(notes.events) == 1
+    agents.on_hook(call("SessionStart", S.IDLE, session="other"), replace(ORIGIN, pane="%2"))
+    assert len(agents.list()) == 2
+    agents.on_hook(call("SessionStart", S.IDLE), replace(ORIGIN, session="888888888:1"))
+    assert {one.session for one in agents.list()} == {"other", "s"}

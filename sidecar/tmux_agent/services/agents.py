@@ -23,6 +23,7 @@ from .journal import Journal, utc_now
 
 KEEP = 500  # agents; of the process that has the most of them the longest silent makes room
 DETAIL = 256  # characters
+SCREEN = "its screen"  # what told of an agent without hooks
 KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session): not to be claimed
 
 
@@ -87,6 +88,7 @@ class Agents:
             self.forget(session, call.detail)
             return session
         known = self._meet(session, origin, call.agent, call.cwd)
+        self._forget_screen(known)
         if call.state is not None and not self._late(known, call):
             stays = call.state is AgentState.IDLE and known.base in (AgentState.DONE, AgentState.ERROR)
             self._show(known, known.base if stays else call.state, call.detail, f"hook {call.event}")
@@ -119,7 +121,7 @@ class Agents:
         """What the screen of an agent shows that tells by no hook. `origin.agent` is known."""
         known = self._meet(self.session_of(origin), origin, origin.agent or "", origin.cwd)
         if known.base is not state:
-            self._show(known, state, detail, "its screen")
+            self._show(known, state, detail, SCREEN)
 
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""
@@ -178,6 +180,16 @@ class Agents:
         )
         self._watch(process)
         return known
+
+    def _forget_screen(self, known: _Known) -> None:
+        """Its hooks tell by now: what only its screen told before is the same agent."""
+        agent = known.agent
+        for session, one in list(self._known.items()):
+            there = one.agent.pane and (one.agent.server, one.agent.pane, one.agent.kind) == (
+                agent.server, agent.pane, agent.kind
+            )  # fmt: skip
+            if there and KERNELS.fullmatch(session) and one is not known and one.agent.why == SCREEN:
+                self.forget(session, "its hooks tell now")
 
     def _make_room(self) -> None:
         """Whoever makes up sessions makes room for itself: others' are forgotten, and their questions ended, last."""

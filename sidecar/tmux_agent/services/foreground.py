@@ -42,9 +42,11 @@ def foreground(table: Processes, pane_pid: int) -> Program | None:
     if leader is None:
         return None
     group = [leader, *_others(table, leader)]
-    for process in group:
-        if agent := agent_of(table, process):
-            return Program(process, agent, (agent,), script=False, reads=True)
+    kinds = [agent_of(table, process) for process in group]
+    if agent := next(filter(None, kinds), None):
+        # The innermost: agents start themselves again, and hooks are children of that one.
+        process = [one for one, kind in zip(group, kinds, strict=True) if kind == agent][-1]
+        return Program(process, agent, (agent,), script=False, reads=True)
     sleeps = [table.sleeps_in(process.pid) for process in group]
     readers = [process for process, where in zip(group, sleeps, strict=True) if where.startswith(_INPUT)]
     # Who reads is who asks: `cat` in a script is not the script. Where the kernel does not say: the last one started.
