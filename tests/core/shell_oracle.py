@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from tmux_agent.core.shell import Simple, Word, parse, runs_of
+from tmux_agent.core.shell_parts import Given
 
 # One write for each command (bash writes at every new line), so that commands at the same time do not mix.
 HOOK = r"""
@@ -47,27 +48,30 @@ def bash_runs(text: str, folder: Path, answer: int) -> list[tuple[str, ...]]:
     return [tuple(record.split("\x1f")[:-1]) for record in records]
 
 
-def claimed(text: str) -> list[tuple[str, ...]] | None:
+def claimed(text: str, given: Given = ()) -> list[tuple[str, ...]] | None:
     """The argument lists that our reading says will run; None where it does not claim to know."""
     commands: list[tuple[str, ...]] = []
-    parts = parse(text)
+    parts = parse(text, "bash", given)
+    if re.search(r"\b(while|until)\b", text):
+        return None  # their turns are not ours to count
     writes = any(isinstance(part, Simple) and part.redirects for part in parts)
     for part in parts:
         if not isinstance(part, Simple):
             return None
-        for text in runs_of(part):
-            inner = claimed(text)
+        for run in runs_of(part):
+            inner = claimed(run.text, run.given)
             if inner is None:
                 return None
             commands += inner
         words = [_value(word) for word in part.words]
         printed = _only_prints(part)  # of what it prints nobody claims the words; bash runs it itself, unseen
-        values = [a.value for a in part.assignments] + [r.target for r in part.redirects if r.target is not None]
-        if (None in words and not printed) or any(word.kind in ("opaque", "varying") for word in values):
+        targets = [r.target for r in part.redirects if r.target is not None]
+        if (None in words and not printed) or any(word.kind in ("opaque", "varying") for word in targets):
+            return None
+        if any(assignment.value.kind == "opaque" for assignment in part.assignments):
             return None
         if writes and any(word.kind == "glob" for word in part.words):
             return None  # might match what was just written
-        targets = [r.target for r in part.redirects if r.target is not None]
         if any(target.tilde or "/" in target.text not in ("/dev/null", "/dev/fd/0") for target in targets):
             return None  # nothing outside the throw-away folder
         if part.words and part.words[0].source == "time":

@@ -28,6 +28,7 @@ _HELPERS = {
     "git": {"sh", "basename", "sed", "uname", "dirname", "cat", "printf", "expr", "gettext", "envsubst"},
     "zcat": {"sh", "gzip"},
     "bzcat": {"sh", "bzip2"},
+    "zgrep": {"sh", "gzip", "grep", "sed"},
     "gunzip": {"sh", "gzip"},
     "diff3": {"diff"},
     "sdiff": {"diff"},

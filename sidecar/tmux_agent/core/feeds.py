@@ -1,6 +1,6 @@
-"""Which file names reach a part of a pipeline through its standard input.
+"""Which file names reach a part of a pipeline through its standard input, or a word through a substitution.
 
-Owns following a pipe backwards, from xargs to what prints the names. Must not own what each program prints
+Owns following a pipe backwards, from who takes the names to what prints them. Must not own what each program prints
 (argv/sources.py).
 """
 
@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from . import shell
 from .argv import sources, wrappers
 from .argv.options import Fed
 from .calls import call_of
-from .folders import Folders
+from .folders import Folders, folders_of
 from .reach import Reach
-from .shell_parts import Part, Simple
-from .words import arguments
+from .shell_parts import Part, Simple, Source
+from .words import Names, arguments
 
 _DEPTH = 8
 
@@ -35,6 +36,21 @@ def feed_of(parts: Sequence[Part], index: int, places: Sequence[Folders], reach:
     return msgspec.structs.replace(names, split=not (zero and peeled.zero))
 
 
+def names_in(reach: Reach) -> Names:
+    """Which files what a text prints names, in the folder in which it runs."""
+
+    def named(source: Source, folder: str) -> Fed:
+        parts = shell.parse(source.text, "bash", source.given)
+        piped = all(isinstance(part, Simple) and part.joined in ("", "|") for part in parts)
+        if not parts or not piped:
+            return sources.UNKNOWN
+        places = folders_of(parts, source.text, (folder,), reach.home, reach.look)
+        names, zero = _printed(parts, len(parts) - 1, places, reach, 0)
+        return sources.UNKNOWN if zero else msgspec.structs.replace(names, globbed=source.globbed)
+
+    return named
+
+
 def _printed(
     parts: Sequence[Part], index: int, places: Sequence[Folders], reach: Reach, depth: int
 ) -> tuple[Fed, bool]:
@@ -42,7 +58,7 @@ def _printed(
     part, folder = parts[index], places[index][0]
     if depth > _DEPTH or not isinstance(part, Simple) or len(places[index]) != 1 or folder is None:
         return sources.UNKNOWN, False
-    args, doubts = arguments(part.words, folder, reach)
+    args, doubts = arguments(part.words, folder, reach, lambda _, __: sources.UNKNOWN)
     if doubts or not args or any(word.kind == "varying" or word.runs for word in part.words):
         return sources.UNKNOWN, False
     feed = None if part.piped_from is None else _printed(parts, part.piped_from, places, reach, depth + 1)[0]

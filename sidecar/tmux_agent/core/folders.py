@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import paths
+from . import paths, printed
 from .facts import Lookup
 from .shell_parts import Opaque, Part, Simple, Word
 
@@ -32,7 +32,7 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
             mover = parts[move]
             if isinstance(part, Simple) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
                 continue
-            after = _after(mover, found[move], home)
+            after = _after(mover, found[move], home, look)
             alone = straight and _stands_alone(parts[move]) and not _shares_doubt(parts, move, index)
             certain = _follows(parts, move, index) or (alone and _exist(after, look))
             before = () if certain else folders
@@ -46,10 +46,12 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
 
 
 def _words(part: Simple) -> Sequence[Word]:
-    """The words of a command, without `command` and `builtin` in front."""
+    """The words of a command, without `command`, `builtin` and `time` in front."""
     words = part.words
-    while len(words) > 1 and words[0].text in ("command", "builtin"):
+    while len(words) > 1 and words[0].text in ("command", "builtin", "time"):
         words = words[1:]
+        while len(words) > 1 and words[0].text in ("-p", "--"):
+            words = words[1:]
     return words
 
 
@@ -61,7 +63,7 @@ def _target(part: Part) -> Sequence[Word] | None:
     return words[1:] if words and words[0].text in ("cd", "chdir", "pushd", "popd") else None
 
 
-def _after(mover: Part, folders: Folders, home: str) -> Folders:
+def _after(mover: Part, folders: Folders, home: str, look: Lookup) -> Folders:
     """Where a cd leads from each of the folders it may run in."""
     if isinstance(mover, Opaque):
         return (*folders, None) if _mentions_cd(mover) else folders
@@ -71,6 +73,9 @@ def _after(mover: Part, folders: Folders, home: str) -> Folders:
     if not target:
         return (home,)
     word = target[0]
+    if len(target) == 1 and word.hole is not None and word.around == ("", ""):
+        tops = [printed.exactly(word.hole, folder, look) if folder else None for folder in folders]
+        return tuple(top or None for top in tops)
     if len(target) > 1 or word.kind != "literal" or word.text.startswith(("-", "+")) or not word.text:
         return (None,)
     path = word.text

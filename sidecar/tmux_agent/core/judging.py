@@ -7,14 +7,17 @@ round of one decision.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from . import effects, guardrails, paths, rules, run_files, shell
 from .argv import find, sources, wrappers
 from .argv.options import Arg, Fed
 from .calls import Invocation, call_of
 from .facts import Lookup
-from .feeds import feed_of
+from .feeds import feed_of, names_in
 from .folders import Folders, folders_of
 from .guardrails import Protected
 from .judging_other import other
@@ -23,12 +26,13 @@ from .reach import Miss, Reach
 from .rules import Rule, Touch
 from .rules_command import match_command, program_miss
 from .shell_names import is_local
-from .shell_parts import Opaque, Part, Redirect, Simple
+from .shell_parts import Given, Opaque, Part, Redirect, Run, Simple, Word
 from .situation import Finding, Policy, Situation, strictest
 from .words import arguments, has_showy_comment
 
 _DEPTH = 8
-_WORDS = 20_000
+_SETTING = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_LOOPS = 4  # over patterns, one within another
 _OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>", "<>"))
 
 
@@ -41,6 +45,7 @@ class Judging:
         self.look = look
         self.granted = tuple(granted)
         self.reach = Reach(look, situation.roots, policy.secrets, situation.home)
+        self._names = names_in(self.reach)
         self.protected = Protected(situation.protected, situation.home)
         self._depth = 0
         self._run_files: dict[str, None] = {}
@@ -80,8 +85,8 @@ class Judging:
 
     # --- shell text ---
 
-    def _text(self, text: str, start: Sequence[str | None], dialect: str) -> list[Finding]:
-        parts = shell.parse(text, dialect)
+    def _text(self, text: str, start: Sequence[str | None], dialect: str, given: Given = ()) -> list[Finding]:
+        parts = self._parts(text, start, dialect, given)
         if not parts:
             return [Finding(text, (self._nothing(),))]
         if has_showy_comment(parts, text):
@@ -89,6 +94,26 @@ class Judging:
             return [Finding(text, (unknown, *self.general()))]
         places = folders_of(parts, text, start, self.situation.home, self.look)
         return [self._part(parts, index, places) for index in range(len(parts))]
+
+    def _parts(self, text: str, start: Sequence[str | None], dialect: str, given: Given) -> Sequence[Part]:
+        """The parts of a text. Patterns that for loops go through become names here: only the world knows those."""
+        parts = shell.parse(text, dialect, given)
+        turns: dict[tuple[int, tuple[str, ...]], tuple[str, ...]] = {}
+        for _ in range(_LOOPS):
+            known = len(turns)
+            places: Sequence[Folders] = ()
+            for index, part in enumerate(parts):
+                if isinstance(part, Opaque) and part.turns:
+                    places = places or folders_of(parts, text, start, self.situation.home, self.look)
+                    words = (Word(":", ":"), *part.turns)
+                    args, doubts = arguments(words, places[index][0], self.reach, self._names)
+                    if len(places[index]) == 1 and not doubts:
+                        key = (part.start, tuple(word.text for word in part.turns))
+                        turns[key] = tuple(arg for arg in args[1:] if isinstance(arg, str))
+            if len(turns) == known:
+                break
+            parts = shell.parse(text, dialect, given, turns)
+        return parts
 
     def _nothing(self) -> Match:
         return Match(
@@ -118,17 +143,21 @@ class Judging:
         assert isinstance(part, Simple)
         matches: list[Match] = []
         for assignment in part.assignments:
-            value = assignment.value
-            if value.kind != "literal" or value.tilde or assignment.append:
+            value, alone = assignment.value, not part.words
+            if value.kind == "varying" and not assignment.append and alone and is_local(assignment.name):
+                matches.append(Match(rule="variables of the text", verdict=Verdict.ALLOW, where="environment"))
+            elif assignment.name == "IFS" and value.kind == "literal" and _reads_lines(part):
+                continue  # for this one `read` alone
+            elif value.kind != "literal" or value.tilde or assignment.append:
                 matches.append(self.unmatched(f"sets {assignment.name} to something that only running will tell"))
             else:
-                matches += self._environment([(assignment.name, value.text)], alone=not part.words)
+                matches += self._environment([(assignment.name, value.text)], alone=alone)
         for redirect in part.redirects:
             matches += self._redirect(redirect, folder)
-        for text in shell.runs_of(part):
-            matches += self._substituted(text, folder)
+        for run in shell.runs_of(part):
+            matches += self._substituted(run, folder)
         if part.words:
-            args, doubts = arguments(part.words, folder, self.reach)
+            args, doubts = arguments(part.words, folder, self.reach, self._names)
             for why, source in doubts:
                 matches += [self.unmatched(why), *guardrails.unread(source)]
             feed = feed_of(parts, index, places, self.reach)
@@ -140,14 +169,16 @@ class Judging:
             matches += ran
         elif part.assignments:
             matches += self.general()
+        elif not matches:
+            matches.append(Match(rule="redirections", verdict=Verdict.ALLOW, where="environment"))
         return matches
 
-    def _substituted(self, text: str, folder: str | None) -> list[Match]:
+    def _substituted(self, run: Run, folder: str | None) -> list[Match]:
         """What runs in a shell of its own before the command that gets what it prints."""
         if self._depth > _DEPTH:
             return [self.unmatched("substitutions nested too deeply", Risk.MEDIUM)]
         self._depth += 1
-        findings = self._text(text, (folder,), "bash")
+        findings = self._text(run.text, (folder,), "bash", run.given)
         self._depth -= 1
         return [match for finding in findings for match in finding.matches]
 
@@ -156,11 +187,16 @@ class Judging:
     def _redirect(self, redirect: Redirect, folder: str | None) -> list[Match]:
         word = redirect.target
         if redirect.body is not None or redirect.op in ("<<", "<<-", "<<<"):
-            if word is not None and word.kind in ("opaque", "varying"):
+            if word is not None and word.kind == "opaque":
                 return [self.unmatched("its input is known only when it runs"), *guardrails.unread(word.source)]
             return []
         if word is None or (redirect.op in (">&", "<&") and (word.text.rstrip("-").isdigit() or word.text == "-")):
             return []
+        writes = redirect.op in _OUTPUTS or redirect.op == ">&"
+        if word.hole is not None and redirect.op == "<" and folder is not None:
+            names = self._names(word.hole, folder) if word.around == ("", "") else sources.UNKNOWN
+            miss = self.reach.fed(msgspec.structs.replace(names, split=True, globbed=word.splits or names.globbed))
+            return [self._asked_about(miss)] if miss is not None else []
         if word.kind != "literal" or (word.tilde and word.text[1:2] not in ("", "/")):
             return [
                 self.unmatched(f"{redirect.op}{word.source} is known only when it runs"),
@@ -169,7 +205,6 @@ class Judging:
         path = self.situation.home + word.text[1:] if word.tilde else word.text
         if paths.is_network_device(path):
             return [guardrails.network_redirect()]
-        writes = redirect.op in _OUTPUTS or redirect.op == ">&"
         if path in (paths.WRITABLE_DEVICES if writes else paths.READABLE_DEVICES):
             return []
         if folder is None and not path.startswith("/"):
@@ -179,8 +214,11 @@ class Judging:
         miss = self.reach.content(path, folder or "/")
         return [self._asked_about(miss)] if miss is not None else []
 
-    def _environment(self, pairs: Iterable[tuple[str, str]], *, alone: bool = False) -> list[Match]:
-        """Variables that a command sets: only those that the policy lists, with values that fit."""
+    def _environment(
+        self, pairs: Iterable[tuple[str, str]], *, alone: bool = False, exported: bool = False
+    ) -> list[Match]:
+        """Variables that a command sets: only those that the policy lists, with values that fit. `alone`: no command
+        follows on them; `exported`: for all that follow."""
         matches = []
         for name, value in pairs:
             fits = self.policy.environment.get(name)
@@ -188,7 +226,7 @@ class Judging:
                 matches.append(Match(rule="variables of the text", verdict=Verdict.ALLOW, where="environment"))
             elif fits is None or not fits.fullmatch(value):
                 matches.append(self.unmatched(f"sets {name}, which may change what the command does", Risk.MEDIUM))
-            elif alone:
+            elif alone or exported:
                 matches.append(Match(rule="harmless variables", verdict=Verdict.ALLOW, where="environment"))
         return matches
 
@@ -217,7 +255,7 @@ class Judging:
         peeled = wrappers.peel(call.program, call.args)
         self._depth += 1
         if peeled is None:
-            matches += self._ruled(call, matches) + self._inside_find(call)
+            matches += self._exported(call, self._ruled(call, matches)) + self._inside_find(call)
         else:
             matches += self._inside(call, peeled, feed, matches)
         self._depth -= 1
@@ -240,6 +278,13 @@ class Judging:
             word = redirect.target
             if redirect.op == "<" and word is not None and word.kind == "literal" and not word.tilde:
                 yield paths.absolute(folder or "/", word.text)
+
+    def _exported(self, call: Invocation, ruled: list[Match]) -> list[Match]:
+        """What rules say of a run; in place of the default, of `export NAME=value` what is said of the variables."""
+        pairs = _settings(call.args) if call.word == "export" and call.in_shell else []
+        if not pairs:
+            return ruled
+        return [*(m for m in ruled if m.where != "default"), *self._environment(pairs, exported=True)]
 
     def _ruled(self, call: Invocation, guarded: Sequence[Match]) -> list[Match]:
         """The rules that match one run; the default with the best reason where none does. `guarded`: what the
@@ -423,6 +468,16 @@ class Judging:
     def _says(self, argv: Sequence[str], folder: str) -> str:
         call = call_of(argv, folder, self.reach, in_shell=True, piped=False)
         return effects.describe(call, self.look, self.situation.roots)[0]
+
+
+def _settings(words: Sequence[Arg]) -> list[tuple[str, str]]:
+    """NAME=value of each of the words; [] where one is something else."""
+    found = [_SETTING.fullmatch(word) if isinstance(word, str) else None for word in words]
+    return [(match[1], match[2]) for match in found if match] if all(found) else []
+
+
+def _reads_lines(part: Simple) -> bool:
+    return part.words[:1] != () and (part.words[0].kind, part.words[0].text) == ("literal", "read")
 
 
 def _grade(touch: Touch) -> Risk:

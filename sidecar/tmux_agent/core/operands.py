@@ -16,6 +16,7 @@ from . import paths
 from .argv import awk, git, jq, sed
 from .argv.options import Arg, Fed, Parsed
 from .reach import PENDING, Miss, Narrow, Reach, first
+from .shell_names import is_local
 
 
 class Place(Struct):
@@ -50,6 +51,8 @@ _PACKED = (
 
 
 def _packed(word: str, place: Place) -> Miss | None:
+    if "\n" in word:
+        return Miss("a name over several lines, which zgrep and its kin take for commands of sed")
     return None if word == "-" else first(*(place.reach.content(word + end, place.folder) for end in _PACKED))
 
 
@@ -146,6 +149,10 @@ def _condition(word: str, place: Place) -> Miss | None:
     return place.reach.name(word, place.folder) if "/" in word else None
 
 
+def _local(word: str, _: Place) -> Miss | None:
+    return None if is_local(word) else Miss(f"{word} may mean something to the shell or to programs")
+
+
 _YQ_WORDS = frozenset(("e", "ea", "eval", "eval-all", "completion", "shell-completion", "help"))
 
 
@@ -195,7 +202,10 @@ KINDS: dict[str, tuple[str, Check]] = {
     "unignored_tree": ("like tree, for programs that skip what .gitignore names", _unignored_tree),
     "followed_tree": ("like tree, for programs that follow the links beneath", _followed_tree),
     "digits": ("a whole number without a unit", _like(r"[0-9]+", "a whole number")),
-    "word": ("like text, but not @FILE, from which some programs take options", _like(r"(?!@).*", "plain")),
+    "word": (
+        "like text, but no option, nor @FILE, from which some programs take options",
+        _like(r"(?![@-]).*", "plain"),
+    ),
     "sort_key": (
         "a key that git sorts by: no signatures, which would run gpg",
         _like(r"(?!.*signature).*", "without signatures"),
@@ -229,6 +239,7 @@ KINDS: dict[str, tuple[str, Check]] = {
         _like(r"(?:[^#]|#\{[a-z_@]+\})*", "a format of plain variables"),
     ),
     "condition": ("a word of test(1): what looks like a path has to be inside the roots", _condition),
+    "local": ("the name of a variable that means nothing to the shell and to programs", _local),
     "format": ("printf's format: neither -v nor %n, which set variables", _format),
     "inert": (
         "a word without $( or a backtick, which some shells would compute, and without %n",
@@ -245,7 +256,19 @@ _MANY = {kind + "s": kind for kind in KINDS if kind != "any"} | {
 }
 _SUPPLIED = {"pattern": ("pattern", "pattern_file"), "sed": ("sed",), "awk": ("awk",), "jq": ("jq",)}
 _FED = frozenset(
-    ("packed", "path", "tree", "visible_tree", "unignored_tree", "followed_tree", "name", "pathspec", "object", "entry")
+    (
+        "condition",
+        "packed",
+        "path",
+        "tree",
+        "visible_tree",
+        "unignored_tree",
+        "followed_tree",
+        "name",
+        "pathspec",
+        "object",
+        "entry",
+    )
 )
 _HARMLESS_FED = frozenset(("text",))
 _DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "unignored_tree", "followed_tree"))
@@ -269,12 +292,14 @@ def check(kind: str, word: Arg, place: Place) -> Miss | None:
     if isinstance(word, Fed):
         if kind in _HARMLESS_FED:
             bad = word.loose and not place.harmless_options
-            return Miss("a word that only running will tell, which may be an option", 2) if bad else None
+            if bad:
+                return Miss("a word that only running will tell, which may be an option", 2)
+            return place.reach.fed(word, contents=False) if word.globbed else None
         if kind not in _FED:
             return Miss("an operand that only running will tell", 2)
         if kind == "object" and word.dashed:
             return Miss("an operand that only running will tell", 2)
-        return place.reach.fed(word, contents=kind not in ("name", "entry"))
+        return place.reach.fed(word, contents=kind not in ("name", "entry", "condition"))
     if kind.startswith("="):
         return None if word == kind[1:] else Miss(f"{word} is not {kind[1:]}")
     if kind in KINDS:

@@ -17,6 +17,7 @@ from .argv.options import Fed
 from .facts import Danger, Lookup, PathFact, TreeFact
 from .paths import Secrets
 
+_GLOBS = re.compile(r"[*?\[]")
 _PLAIN_PIECES = re.compile(r"[^\s'\"\\]+( [A-Za-z0-9_][^\s'\"\\]*)*")
 
 
@@ -44,6 +45,7 @@ class Narrow(Struct, frozen=True):
     through_links: bool = False  # and their pieces could lead out through links
     tracked: bool = False  # only what git tracks
     contents: bool = True  # not only names are shown
+    globbed: bool = False  # names are taken for patterns on the way
     dashed: bool = False  # names that begin with a dash are taken for options
 
 
@@ -167,6 +169,7 @@ class Reach:
             bad = (narrow.split and (narrow.through_links or not self._falls_well(danger.path))) or (
                 narrow.dashed and danger.path.startswith("-")
             )
+            bad = bad or (narrow.globbed and _GLOBS.search(danger.path) is not None)
             bad = bad and (danger.path.endswith("/") or _is_read(danger.path, narrow))
             bad = bad and self._is_printed(where, narrow, "odd")
             return Miss(f"{where} has a name that would fall apart on the way", 2) if bad else None
@@ -212,6 +215,7 @@ class Reach:
             follow=fed.links,
             split=fed.split,
             dashed=fed.dashed,
+            globbed=fed.globbed,
             tracked=fed.tracked,
             ignores=fed.ignores,
             contents=contents,

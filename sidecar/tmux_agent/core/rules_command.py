@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import operands, paths, rules_git
-from .argv import find
+from .argv import conditions, find
 from .argv.options import Arg, Fed, Parsed, mentions, parse
 from .calls import Invocation
 from .model import Verdict
 from .operands import Place
-from .reach import PENDING, Miss, Reach, first
+from .reach import PENDING, Miss, Narrow, Reach, first
 from .rules import Rule, expand_roots
 
 # Programs that take no options behind their first operand.
@@ -32,7 +32,8 @@ _PRINTS = frozenset(
     ]
 )
 # Programs whose words are all operands, whatever they begin with.
-_NO_OPTIONS = frozenset(("test", "[", "expr", "find", "echo", "printf"))
+_NO_OPTIONS = frozenset(("test", "[", "[[", "expr", "find", "echo", "printf"))
+_TESTS = frozenset(("test", "[", "[["))
 _BUILTINS = frozenset(
     [
         "cd",
@@ -43,6 +44,7 @@ _BUILTINS = frozenset(
         "printf",
         "test",
         "[",
+        "[[",
         "pwd",
         "true",
         "false",
@@ -67,6 +69,8 @@ _BUILTINS = frozenset(
         "let",
         "local",
         "read",
+        "break",
+        "continue",
         "return",
         "shift",
         "trap",
@@ -91,6 +95,11 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
         return first(miss, _surroundings(rule, call, reach, None))
     if rule.operands == ("find",):
         return first(_match_find(rest, call, reach), _surroundings(rule, call, reach, None))
+    if call.program in _TESTS:
+        settled = conditions.known(call.program, rest)
+        if settled is None:
+            return Miss("a test of a word that only running will tell", 2)
+        rest = tuple(settled)
     if call.program in _NO_OPTIONS:
         parsed: Parsed | str = Parsed((), tuple(rest), len(rest))
     else:
@@ -110,8 +119,14 @@ def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | N
         return Miss("find with starts that only running will tell", 2)
     if search.why:
         return Miss(f"find with {search.why}")
-    place = Place(reach, call.folder)
-    return first(*(operands.check("name", word, place) for word in (*(search.starts or (".",)), *search.references)))
+    place = Place(reach, call.folder, Narrow(follow=True, contents=False))
+    if search.follows and not all(isinstance(word, str) for word in search.starts):
+        return Miss("find through links from where only running will tell", 2)
+    followed = [reach.tree(str(word), call.folder, place.narrow) for word in search.starts or (".",)]
+    return first(
+        *(followed if search.follows else ()),
+        *(operands.check("name", word, place) for word in (*(search.starts or (".",)), *search.references)),
+    )
 
 
 def _surroundings(rule: Rule, call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:

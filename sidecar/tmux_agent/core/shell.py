@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from . import shell_tree
-from .shell_grammar import Grammar
+from .shell_grammar import Grammar, Turns
 from .shell_lex import Lexer, Token
-from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Word
+from .shell_parts import Assignment, Given, Opaque, Part, Redirect, Run, Simple, Word
 from .shell_word import WordDraft
 
 __all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse", "runs_of"]
@@ -31,6 +31,7 @@ _FISH_RESERVED = frozenset(
     {"begin", "end", "if", "for", "while", "switch", "case", "function", "and", "or", "not", "else", "!", "time"}
 )
 _FISH_OPERATORS = frozenset({"&&", "||", "|", ";", ">", ">>", "<", ">&"})
+_NOT_IN_SH = frozenset({"[[", "time", "pushd", "popd", "source"})
 _POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
 _META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
 _MOVES = frozenset({"cd", "chdir", "pushd", "popd"})
@@ -38,16 +39,20 @@ _SUBSTITUTIONS = 4  # within one
 _CACHED_LENGTH = 4096  # characters; longer texts are rare, and a cache of them would be an agent's to fill
 
 
-def parse(text: str, dialect: str = "bash") -> tuple[Part, ...]:
+def parse(text: str, dialect: str = "bash", given: Given = (), turns: Turns | None = None) -> tuple[Part, ...]:
     """The commands of `text` in order, as a shell of that dialect would run them.
 
     The result accounts for every character: what is neither part, separator, comment nor blank is covered by an Opaque.
-    A text whose parts hold no Opaque and no opaque word is exactly what its parts say. Never raises.
+    A text whose parts hold no Opaque and no opaque word is exactly what its parts say. Never raises. `given`: variables
+    that the text sees. `turns`: what patterns in the headers of for loops become, by the loop's Opaque (`start`, and
+    the texts of its `turns`).
     """
-    return _remembered(text, dialect) if len(text) <= _CACHED_LENGTH else _read(text, dialect)
+    if turns or len(text) > _CACHED_LENGTH:
+        return _read(text, dialect, given, turns)
+    return _remembered(text, dialect, given)
 
 
-def _read(text: str, dialect: str) -> tuple[Part, ...]:
+def _read(text: str, dialect: str, given: Given = (), turns: Turns | None = None) -> tuple[Part, ...]:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return (Opaque("too long to read (over 256 KiB)", text[:200], 0, len(text)),)
     if dialect not in _DIALECTS:
@@ -56,7 +61,7 @@ def _read(text: str, dialect: str) -> tuple[Part, ...]:
         return (Opaque("a NUL character", text, 0, len(text)),)
     lexer = Lexer(text, ansi_quotes=dialect == "bash")
     tokens = lexer.run()
-    grammar = Grammar(text, tokens)
+    grammar = Grammar(text, tokens, given, turns)
     parts = grammar.run()
     if not all(_is_plain(part) for part in parts):
         return parts
@@ -81,20 +86,22 @@ def _is_plain(part: Part) -> bool:
     )
 
 
-def runs_of(part: Simple) -> Iterable[str]:
+def runs_of(part: Simple) -> Iterable[Run]:
     """The texts that run in shells of their own before one command does."""
     targets = (redirect.target for redirect in part.redirects if redirect.target is not None)
-    return (text for word in (*part.words, *targets) for text in word.runs)
+    values = (assignment.value for assignment in part.assignments)
+    return (run for word in (*part.words, *targets, *values) for run in word.runs)
 
 
 def _unread(parts: Iterable[Part], dialect: str) -> str:
     """Why a substitution may be something else than was taken for it, or "". One that is read whole, without comments
     and here-documents, ends where its bracket is closed."""
     for part in parts:
-        for text in runs_of(part) if isinstance(part, Simple) else ():
+        for run in runs_of(part) if isinstance(part, Simple) else ():
+            text = run.text
             if text.count("$(") + text.count("`") + text.count("<(") > _SUBSTITUTIONS:
                 return "substitutions nested too deeply"
-            inner = () if "#" in text or "<<" in text else parse(text, dialect)
+            inner = () if "#" in text or "<<" in text else parse(text, dialect, run.given)
             if not inner or not all(_is_plain(part) for part in inner):
                 return "a substitution that cannot be read before it runs"
     return ""
@@ -118,6 +125,10 @@ def _foreign(text: str, tokens: Iterable[Token], parts: Iterable[Part], dialect:
         return _foreign_to_zsh(text, tokens, parts)
     if dialect == "fish":
         return _foreign_to_fish(text, tokens)
+    if any(isinstance(part, Simple) and part.words and part.words[0].text in _NOT_IN_SH for part in parts):
+        return f"a command that is none in {dialect}"
+    if any(token.draft is not None and "[^" in token.draft.bare for token in tokens):
+        return f"a pattern that {dialect} reads otherwise"
     lacking = next((token.text for token in tokens if token.kind == "op" and token.text in _POSIX_LACKS), "")
     return f"{lacking} means something else in {dialect}" if lacking else ""
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from . import shell_tests
 from .shell_lex import REDIRECTS, Lost, Token
-from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Word
+from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Value, Word
 from .shell_word import ASSIGNED
 
 CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}", "]]"})
@@ -25,7 +26,6 @@ UNMODELLED = {
 LOOPS = frozenset({"for", "while", "until"})
 _RESERVED = frozenset({"if", "[[", "{", "!", "time"}) | LOOPS | UNMODELLED.keys() | CLOSERS
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[")
-_FILE_TESTS = frozenset({f"-{letter}" for letter in "abcdefghknprstuwxzGLNOS"})
 _MOST_MADE = 2000
 _STDIN = frozenset({"<", "<>", "<<", "<<<", "<&"})
 
@@ -37,6 +37,7 @@ class Draft:
     start: int
     end: int
     why: str = ""  # set: opaque
+    turns: tuple[Word, ...] = ()
     words: tuple[Word, ...] = ()
     assignments: tuple[Assignment, ...] = ()
     redirects: tuple[Redirect, ...] = ()
@@ -49,7 +50,7 @@ class Draft:
     def part(self, text: str) -> Part:
         source = text[self.start : self.end]
         if self.why:
-            return Opaque(self.why, source, self.start, self.end)
+            return Opaque(self.why, source, self.start, self.end, self.turns)
         return Simple(
             self.words,
             self.assignments,
@@ -76,7 +77,7 @@ class CommandReader:
         self._text = text
         self._tokens = [token for token in tokens if token.kind != "comment"]
         self._index = 0
-        self._known: dict[str, str] = {}  # values of variables, where they are certain
+        self._known: dict[str, Value] = {}  # values of variables, where they are certain
         self._made = 0  # words that braces have added
         self.command_starts: set[int] = set()
 
@@ -120,7 +121,7 @@ class CommandReader:
     # --- commands ---------------------------------------------------------------------------------
 
     def _double_bracket(self, joined: str) -> Draft:
-        """`[[ -f word ]]` is `[ -f word ]` where the word is plain; any other form compares patterns or computes."""
+        """`[[ … ]]` as a command of its words, where these can mean only one thing: shell_tests says which."""
         opened = self._take()
         inner: list[Token] = []
         while self._keyword() != "]]":
@@ -128,13 +129,12 @@ class CommandReader:
                 self._stop("a test [[…]]", opened.start)
             inner.append(self._take())
         closed = self._take()
-        words = [token.word(self._text, self._known) for token in inner if token.kind == "word"]
         draft = Draft(opened.start, closed.end, joined=joined)
-        plain = len(words) == len(inner) == 2 and all(w.kind == "literal" and not w.tilde for w in words)
-        if plain and words[0].source in _FILE_TESTS:
-            draft.words = (Word("[", "[["), *words, Word("]", "]]"))
-        else:
+        tested = shell_tests.words(inner, self._text, self._known)
+        if tested is None:
             draft.why = "a test [[…]]"
+        else:
+            draft.words = (Word("[[", "[["), *tested, Word("]]", "]]"))
         self.command_starts.add(opened.start)
         if self._token.kind == "word" or self._operator(REDIRECTS):
             self._stop("a redirection of a test [[…]]")
@@ -191,11 +191,12 @@ class CommandReader:
                 return
 
     def _assignment(self, token: Token) -> Assignment | None:
-        draft = token.draft
-        assert draft is not None
-        match = draft.assigned()
-        if match is None:
+        assert token.draft is not None
+        if token.draft.assigned() is None:
             return None
+        draft = token.draft.resolved(self._known)
+        match = draft.assigned()
+        assert match is not None
         if draft.continued:
             draft.doubt("an assignment over two lines")
         value = draft.finish(self._text[token.start + match.end() : token.end], skip=match.end())

@@ -6,13 +6,15 @@ visible and the rest is one Opaque. Must not own characters (shell_lex) nor know
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from .shell_command import CLOSERS, LOOPS, UNMODELLED, CommandReader, Draft, takes_input
 from .shell_lex import REDIRECTS, Lost, Token
 from .shell_names import followed
-from .shell_parts import Part, Redirect
+from .shell_parts import Given, Part, Redirect, Source, Value, Word
+from .shell_word import seen
 
 MAX_DEPTH = 40
 MAX_TURNS = 100  # of one loop
@@ -20,16 +22,44 @@ MAX_PARTS = 400  # of one text, once turns of loops are counted each
 MAX_READ = 4000  # tokens that loops read again
 _OPENERS = REDIRECTS | {"("}
 # What changes the folder for later commands; inside an `if` it may or may not happen.
-_MOVES = frozenset({"cd", "pushd", "popd", "builtin", "command"})
+_FOLDERS = frozenset({"cd", "chdir", "pushd", "popd"})
+_IN_FRONT = frozenset({"builtin", "command", "time"})  # of a cd
+# Of the commands in a loop these leave the lines alone that it reads.
+_READS_NO_LINE = frozenset(
+    {"echo", "printf", "test", "[", "[[", "true", "false", ":", "break", "continue", "date", "pwd"}
+)
+_INPUTS = frozenset({"<", "<<", "<<-", "<<<", "<>", "<&"})
+_COUNTED = re.compile(r" *seq +(?:(0|[1-9][0-9]{0,5}) +)?(0|[1-9][0-9]{0,5}) *")
+Turns = Mapping[tuple[int, tuple[str, ...]], tuple[str, ...]]  # (where a for loop begins, its words) → its values
+
+
+def _moves(draft: Draft) -> bool:
+    words = [word.text for word in draft.words]
+    return any(word in _FOLDERS for word in (words if words and words[0] in _IN_FRONT else words[:1]))
+
+
+def _leaves_lines(draft: Draft) -> bool:
+    """Whether a command in a loop takes nothing from the lines that the loop reads."""
+    program = draft.words[0].text if draft.words else ":"
+    return draft.own_input or program in _READS_NO_LINE or any(word.kind == "varying" for word in draft.words)
 
 
 class Grammar(CommandReader):
     """Reads one list of tokens once."""
 
-    def __init__(self, text: str, tokens: list[Token]) -> None:
+    def __init__(self, text: str, tokens: list[Token], given: Given = (), turns: Turns | None = None) -> None:
         super().__init__(text, tokens)
         self._drafts: list[Draft] = []
-        self._assigned_once, self._looped = followed(tokens)
+        self._names = followed(tokens)
+        self._turns: Turns = turns or {}
+        self._moves = any(token.draft is not None and token.draft.plain in _FOLDERS for token in tokens)
+        mentioned = {token.draft.plain for token in tokens if token.draft is not None} | self._names.set
+        self._known = {
+            name: None if self._moves and isinstance(value, Source) else value
+            for name, value in given
+            if name not in mentioned
+        }
+        self._feeder: Source | None = None  # what the pipe in front of the next command prints
         self._depth = 0
         self._read_again = 0
         self._scopes = 0
@@ -51,7 +81,7 @@ class Grammar(CommandReader):
         self._newlines()
         first = len(self._drafts)
         while self._begins():
-            start = len(self._drafts)
+            start, kept = len(self._drafts), dict(self._known)
             self._and_or(joined)
             joined = ";"
             token = self._token
@@ -59,7 +89,7 @@ class Grammar(CommandReader):
                 self._take()
                 if token.text == "&":
                     self._enclose(start, len(self._drafts))
-                    self._forget(start)
+                    self._known = kept  # what ran in the background has set nothing
                     joined = "&"
             elif token.kind != "newline":
                 break
@@ -85,39 +115,50 @@ class Grammar(CommandReader):
             certain = certain and operator == "&&" and self._learn(start)
 
     def _learn(self, start: int) -> bool:
-        """Notes what the last pipeline, which begins with this draft, sets for certain; False where it does no more
-        than that for certain. Inside groups, loops and conditions nothing is."""
-        if self._depth or len(self._drafts) != start + 1:
+        """Notes what the last pipeline, which begins with this draft, sets for certain; False where it is not certain
+        that it succeeds."""
+        if len(self._drafts) != start + 1:
             return False
         draft = self._drafts[start]
         if draft.why or draft.words or draft.redirects or draft.negated or draft.scope or not draft.assignments:
             return False
+        certain = True
         for assignment in draft.assignments:
             value = assignment.value
-            if value.kind != "literal" or value.tilde or assignment.append:
+            if value.kind not in ("literal", "varying") or value.tilde or assignment.append:
                 return False
-            if assignment.name in self._assigned_once:
-                self._known[assignment.name] = value.text
-        return True
+            certain = certain and not value.runs
+            self._sets(assignment.name, value)
+        return certain
 
-    def _forget(self, start: int) -> None:
-        """What ran in the background has set nothing."""
-        for draft in self._drafts[start:]:
-            for assignment in draft.assignments:
-                self._known.pop(assignment.name, None)
+    def _sets(self, name: str, value: Word) -> None:
+        if name not in self._names.set:
+            return
+        if name not in self._names.once:
+            self._known[name] = None
+        elif value.kind == "literal":
+            self._known[name] = value.text
+        else:
+            alone = value.hole is not None and value.around == ("", "") and not self._moves
+            self._known[name] = Source(value.hole.text, value.hole.given) if alone and value.hole else None
 
     def _pipeline(self, joined: str) -> None:
         negated = False
         while self._keyword() == "!":
             self._take()
             negated = not negated
+        kept, opened = dict(self._known), self._token.start
         ranges = [self._element(joined, negated)]
         while self._operator({"|", "|&"}):
-            operator = self._take().text
+            self._known = dict(kept)  # each of them runs in a shell of its own
+            operator, before = self._take().text, self._text[opened : self._end]
             self._newlines()
+            plain = operator == "|" and not re.search(r"#|<<|\n", before[:-1])
+            self._feeder = Source(before[:-1], seen(before, kept)) if plain else None
             ranges.append(self._element(operator, negated))
         if len(ranges) == 1:
             return
+        self._known = kept
         for start, end in ranges:
             self._enclose(start, end)
         for (start, end), (into, past) in pairwise(ranges):
@@ -149,6 +190,7 @@ class Grammar(CommandReader):
 
     def _command(self, joined: str) -> None:
         keyword, token = self._keyword(), self._token
+        feeder, self._feeder = self._feeder, None
         if self._operator({"("}):
             if self._text.startswith("((", token.start):
                 self._stop("arithmetic ((…))")
@@ -157,8 +199,10 @@ class Grammar(CommandReader):
             self._group(joined, "}")
         elif keyword == "if":
             self._compound(joined, self._if)
+        elif keyword == "for":
+            self._compound(joined, self._for)
         elif keyword in LOOPS:
-            self._compound(joined, self._loop)
+            self._compound(joined, lambda joined: self._while(joined, feeder))
         elif keyword == "[[":
             self._drafts.append(self._double_bracket(joined))
         elif keyword in UNMODELLED:
@@ -187,8 +231,9 @@ class Grammar(CommandReader):
         self._depth += 1
         if self._depth > MAX_DEPTH:
             self._stop("commands nested too deeply")
-        start = len(self._drafts)
+        start, kept = len(self._drafts), dict(self._known)
         body(joined)
+        self._known = kept  # some of it may not have run
         self._depth -= 1
         opened = self._token.start
         redirects: list[Redirect] = []
@@ -218,77 +263,160 @@ class Grammar(CommandReader):
         opened = self._take().start
         self._list(joined)
         self._expect("then")
+        kept = dict(self._known)
         self._list("&&")
         while self._keyword() == "elif":
             self._take()
+            self._known = dict(kept)
             self._list("||")
             self._expect("then")
             self._list("&&")
         if self._keyword() == "else":
             self._take()
+            self._known = dict(kept)
             self._list("||")
         self._expect("fi")
-        moved = any(word.text in _MOVES for draft in self._drafts[start:] for word in draft.words)
-        if moved:
-            self._drafts.append(Draft(opened, self._end, "a folder changed inside an if"))
+        self._mind_moves(start, opened, "a folder changed inside an if")
 
-    def _loop(self, joined: str) -> None:
-        token = self._take()
-        keyword = token.draft.keyword() if token.draft else ""
-        if keyword == "for" and self._for_each(joined, token.start):
-            return
-        mark = Draft(token.start, token.end, f"a {keyword} loop", joined=joined)
-        self._drafts.append(mark)
-        if keyword == "for":
-            self._for_header()
-        else:
-            self._list(";")
+    def _mind_moves(self, start: int, opened: int, why: str) -> None:
+        """Whether a cd in these drafts happens, and how often, nobody knows."""
+        if any(_moves(draft) for draft in self._drafts[start:]):
+            self._drafts.append(Draft(opened, self._end, why))
+
+    # --- loops -------------------------------------------------------------------------------------
+
+    def _while(self, joined: str, feeder: Source | None) -> None:
+        """Reads the body once, with a variable that `read` sets standing for any line."""
+        opened, first, start = self._take(), self._index, len(self._drafts)
+        keyword = opened.draft.keyword() if opened.draft else ""
+        self._turn_of_while(joined, keyword, feeder)
+        lines = self._redirected(feeder)
+        if lines is not None and not all(map(_leaves_lines, self._drafts[start + 1 :])):
+            lines = None
+        if lines != feeder:
+            del self._drafts[start:]
+            self._read_again += self._index - first
+            self._index = first
+            self._turn_of_while(joined, keyword, lines)
+        if len(self._drafts) > MAX_PARTS or self._read_again > MAX_READ:
+            self._stop("more loops than are read", opened.start)
+        self._mind_moves(start, opened.start, "a folder changed inside a loop")
+
+    def _redirected(self, feeder: Source | None) -> Source | None:
+        """What feeds the loop that was just read: a pipe, unless its redirections put something else in place."""
+        tokens, at, inputs = self._tokens, self._index, 0
+        while tokens[at].kind == "op" and tokens[at].text in REDIRECTS and tokens[at + 1].kind == "word":
+            if tokens[at].text in _INPUTS or tokens[at].fd == 0:
+                draft, inputs, feeder = tokens[at + 1].draft, inputs + 1, None
+                if tokens[at].text == "<" and tokens[at].fd in (None, 0) and draft is not None and inputs == 1:
+                    run = draft.resolved(self._known).pipe
+                    alone = not draft.quotes and draft.plain == "\0"
+                    feeder = Source(run.text, run.given) if run is not None and alone else None
+            at += 2
+        return feeder
+
+    def _turn_of_while(self, joined: str, keyword: str, feeder: Source | None) -> None:
+        start = len(self._drafts)
+        kept = dict(self._known)
+        self._list(joined)
+        if keyword == "while" and len(self._drafts) == start + 1:
+            self._known |= self._lines(self._drafts[start], feeder)
         self._expect("do")
         self._list("&&")
         self._expect("done")
-        mark.end = self._end
+        self._known = kept
 
-    def _for_each(self, joined: str, opened: int) -> bool:
-        """Reads a for loop over literal words: its body once for each of them. False, and nothing is read, for any
-        other."""
-        header = self._index
+    def _lines(self, draft: Draft, feeder: Source | None) -> dict[str, Value]:
+        """The variables that a `read` sets each time that it succeeds."""
+        words = [word.text for word in draft.words if word.kind == "literal"]
+        if draft.why or draft.negated or draft.redirects or words[:1] != ["read"] or len(words) != len(draft.words):
+            return {}
+        names = [word for word in words[1:] if not word.startswith("-")]
+        if not all(name in self._names.set for name in names) or set(words[1:]) - {"-r", *names}:
+            return {}
+        separators = [assignment.value.text for assignment in draft.assignments]
+        whole = len(names) == 1 and separators in ([], [""])
+        return dict.fromkeys(names, feeder if whole else None)
+
+    def _for(self, joined: str) -> None:
+        """`for NAME in WORDS`: the body once for each of them, or once for what all of them are."""
+        opened = self._take().start
         name = self._keyword()
-        values = self._values() if name in self._looped else []
-        if not values or name in self._known or self._keyword() != "do":
-            self._index = header
-            return False
+        words = self._header() if name in self._names.looped and name not in self._known else []
+        start = len(self._drafts)
+        values = self._values(opened, words)
+        if values and any(word.runs for word in words):
+            self._drafts.append(Draft(opened, self._end, words=(Word(":", ":"), *words), joined=joined))
+        if values:
+            self._unrolled(joined, opened, name, values)
+        elif words and all(word.kind in ("literal", "varying") and not word.tilde for word in words):
+            header = Draft(opened, self._end, words=(Word(":", ":"), *words), joined=joined)
+            self._drafts.append(header)
+            told = words[0].hole if len(words) == 1 and words[0].around == ("", "") else None
+            self._known[name] = told
+            self._take()
+            self._list("&&")
+            self._expect("done")
+        else:
+            self._unread_for(joined, opened, tuple(words))
+        self._mind_moves(start, opened, "a folder changed inside a loop")
+
+    def _header(self) -> list[Word]:
+        """The words of a for loop's header; [] and back where it is anything else. Stands at `do` behind it."""
+        place = self._index
         self._take()
-        body, start = self._index, len(self._drafts)
+        words: list[Word] = []
+        if self._keyword() == "in":
+            self._take()
+            while self._token.kind == "word":
+                words += self._further(self._take())
+            if self._operator({";"}) or self._token.kind == "newline":
+                self._take()
+                self._newlines()
+                if self._keyword() == "do":
+                    return words
+        self._index = place
+        return []
+
+    def _values(self, opened: int, words: list[Word]) -> tuple[str, ...]:
+        """What the words of a for loop's header become, where that is certain."""
+        if words and all(word.kind == "literal" and not word.tilde and not word.runs for word in words):
+            values = tuple(word.text for word in words)
+        elif len(words) == 1 and words[0].hole is not None and words[0].around == ("", "") and words[0].runs:
+            counted = _COUNTED.fullmatch(words[0].hole.text)
+            values = (
+                tuple(map(str, range(int(counted[1] or 1), int(counted[2]) + 1)[: MAX_TURNS + 1])) if counted else ()
+            )
+        else:
+            values = self._turns.get((opened, tuple(word.text for word in words)), ())
+        return values if len(values) <= MAX_TURNS else ()
+
+    def _unrolled(self, joined: str, opened: int, name: str, values: tuple[str, ...]) -> None:
+        self._take()
+        body = self._index
         for value in values:
-            self._index, self._known[name] = body, value
+            self._index, kept = body, dict(self._known)
+            self._known[name] = value
             self._list(joined)
+            self._known = kept
             joined = ";"
             self._read_again += self._index - body
             if len(self._drafts) > MAX_PARTS or self._read_again > MAX_READ:
                 self._stop("a loop of more turns than are read", opened)
-        del self._known[name]
         self._expect("done")
-        if any(word.text in _MOVES for draft in self._drafts[start:] for word in draft.words):
-            self._drafts.append(Draft(opened, self._end, "a folder changed inside a loop"))
-        return True
 
-    def _values(self) -> list[str]:
-        """The words of a for loop's header, where all are literal and what stands behind is as it should be."""
-        self._take()
-        if self._keyword() != "in":
-            return []
-        self._take()
-        values: list[str] = []
-        while self._token.kind == "word":
-            for word in self._further(self._take()):
-                if word.kind != "literal" or word.tilde or word.runs:
-                    return []
-                values.append(word.text)
-        if not self._operator({";"}) and self._token.kind != "newline":
-            return []
-        self._take()
-        self._newlines()
-        return values if len(values) <= MAX_TURNS else []
+    def _unread_for(self, joined: str, opened: int, words: tuple[Word, ...]) -> None:
+        """A for loop over what nobody knows. `words`: of its header, where only patterns are not known of them."""
+        mark = Draft(opened, self._end, "a for loop", joined=joined)
+        if words and all(word.kind in ("literal", "glob") for word in words):
+            mark.turns = words
+        self._drafts.append(mark)
+        if not words:
+            self._for_header()
+        self._expect("do")
+        self._list("&&")
+        self._expect("done")
+        mark.end = self._end
 
     def _for_header(self) -> None:
         if self._token.kind != "word":

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from .shell_parts import Word
+from .shell_parts import Run, Value, Word
 from .shell_word import WordDraft
 
 _PLAIN = re.compile(r"[^\s'\"\\$`|&;()<>]+|[^\S \t\n]+")
@@ -32,8 +32,13 @@ _ANSI_SIMPLE = dict(zip("abeEfnrtv\\'\"?", "\a\b\x1b\x1b\f\n\r\t\v\\'\"?", stric
 MAX_TOKENS = 2000
 MAX_ENDS = 200
 REDIRECTS = frozenset({"<", ">", ">>", ">|", "<>", "&>", "&>>", "<&", ">&", "<<", "<<-", "<<<"})
-_NOTHING: Mapping[str, str] = {}
+_NOTHING: Mapping[str, Value] = {}
 _IN_BRACES = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# A value made of a variable's: its length, another one where it is empty, without an ending or a beginning.
+_MADE = re.compile(
+    r"\$\{(?:#([A-Za-z_][A-Za-z0-9_]*)"
+    r"|([A-Za-z_][A-Za-z0-9_]*)(?::?[-+][A-Za-z0-9_./ -]*|(?:%%?|##?)[A-Za-z0-9_.*/-]*))\}"
+)
 
 
 class Lost(Exception):
@@ -68,12 +73,12 @@ class Token:
     fd: int | None = None
     heredoc: Heredoc | None = None
 
-    def word(self, source: str, known: Mapping[str, str] = _NOTHING) -> Word:
+    def word(self, source: str, known: Mapping[str, Value] = _NOTHING) -> Word:
         """The finished word of a word token. `known`: values of variables."""
         assert self.draft is not None
         return self.draft.resolved(known).finish(source[self.start : self.end])
 
-    def words(self, source: str, known: Mapping[str, str]) -> list[Word]:
+    def words(self, source: str, known: Mapping[str, Value]) -> list[Word]:
         """What a word token becomes among the words of a command."""
         assert self.draft is not None
         return self.draft.resolved(known).words(source[self.start : self.end])
@@ -208,7 +213,7 @@ class Lexer:
                     break
                 opened = self.at
                 self.at = self._balanced(opened + 1)
-                draft.pipe = text[opened + 2 : self.at - 1] if char == "<" and opened == start else None
+                draft.pipe = Run(text[opened + 2 : self.at - 1]) if char == "<" and opened == start else None
                 draft.doubt(f"process substitution {char}(…)")
             else:
                 self._quoted_or_expanded(char, draft)
@@ -246,8 +251,7 @@ class Lexer:
         elif char == '"':
             self._double(draft)
         elif char == "`":
-            draft.doubt("command substitution `…`")
-            self.at = self._backtick(at)
+            self._backtick(draft, quoted=False)
         else:
             self._dollar(draft, quoted=False)
 
@@ -269,8 +273,7 @@ class Lexer:
                     draft.add_quoted(follows if follows in '$`"\\' else "\\" + follows)
                 self.at += 2
             elif char == "`":
-                draft.doubt("command substitution `…`")
-                self.at = self._backtick(self.at)
+                self._backtick(draft, quoted=True)
             else:
                 self._dollar(draft, quoted=True)
         raise Lost("a quote that is not closed", opened)
@@ -283,17 +286,13 @@ class Lexer:
         if follows == "(":
             self._substitution(draft, quoted=quoted)
         elif follows in {"{", "["}:
-            shown = _SHOWN_BRACES.match(text, at)
-            if named := _IN_BRACES.match(text, at):
-                draft.use(named[1], quoted=quoted)
-            draft.doubt("expansion ${…}" if follows == "{" else "arithmetic $[…]", varies=shown is not None)
-            self.at = self._balanced(at + 1)
+            self._braced(draft, quoted=quoted)
         elif follows and _EXPANDS.match(follows):
             name = _NAME.match(text, at + 1)
             assert name is not None
-            if name[0].isidentifier() and name[0].isascii():
-                draft.use(name[0], quoted=quoted)
-            draft.doubt(f"expansion ${name[0]}", varies=_SHOWN.fullmatch(name[0]) is not None)
+            shown, named = _SHOWN.fullmatch(name[0]) is not None, name[0].isidentifier() and name[0].isascii()
+            own = name[0] if named and not shown else ""
+            draft.expands(f"expansion ${name[0]}", quoted=quoted, shown=shown, name=own, exact=named)
             self.at = name.end()
         elif follows == "'" and not quoted:
             self._ansi(draft)
@@ -307,18 +306,30 @@ class Lexer:
             draft.add("$")
             self.at = at + 1
 
+    def _braced(self, draft: WordDraft, *, quoted: bool) -> None:
+        """`${…}` and `$[…]`."""
+        text, at = self.text, self.at
+        self.at = self._balanced(at + 1)
+        plain, made = _IN_BRACES.match(text, at), _MADE.match(text, at)
+        if text[at + 1] == "[" or not (plain or made or _SHOWN_BRACES.match(text, at)):
+            draft.doubt("arithmetic $[…]" if text[at + 1] == "[" else "expansion ${…}")
+            return
+        name = plain[1] if plain else made[1] or made[2] if made else ""
+        shown = _SHOWN_BRACES.match(text, at) is not None or _SHOWN.fullmatch(name) is not None
+        draft.expands("expansion ${…}", quoted=quoted, shown=shown, name="" if shown else name, exact=plain is not None)
+
     def _substitution(self, draft: WordDraft, *, quoted: bool) -> None:
         """`$(…)` between quotes is one word whatever it prints; without them that falls apart and may be a pattern."""
         at = self.at
         if numbers := _NUMBERS.match(self.text, at):
-            draft.doubt("arithmetic $((…))", varies=True)
+            draft.expands("arithmetic $((…))", quoted=quoted, shown=True)
             self.at = numbers.end()
             return
-        computes = self.text.startswith("((", at + 1)
         self.at = self._balanced(at + 1)
-        draft.doubt("arithmetic $((…))" if computes else "command substitution $(…)", varies=quoted and not computes)
-        if quoted and not computes:
-            draft.runs.append(self.text[at + 2 : self.at - 1])
+        if self.text.startswith("((", at + 1):
+            draft.doubt("arithmetic $((…))")
+        else:
+            draft.substitutes("command substitution $(…)", self.text[at + 2 : self.at - 1], quoted=quoted)
 
     def _ansi(self, draft: WordDraft) -> None:
         opened = self.at
@@ -334,11 +345,16 @@ class Lexer:
 
     # --- what is skipped because it makes its word opaque ---------------------------------------------
 
-    def _backtick(self, at: int) -> int:
+    def _backtick(self, draft: WordDraft, *, quoted: bool) -> None:
+        at = self.at
         close = re.compile(r"(?:[^\\`]|\\.)*`", re.DOTALL).match(self.text, at + 1)
         if close is None:
             raise Lost("a backtick that is not closed", at)
-        return close.end()
+        self.at = close.end()
+        if "\\" in close[0]:
+            draft.doubt("command substitution `…` with a backslash")
+        else:
+            draft.substitutes("command substitution `…`", close[0][:-1], quoted=quoted)
 
     def _balanced(self, at: int) -> int:
         """End of the bracketed text that opens at `at`. May err on odd text: what it skips is opaque anyway."""

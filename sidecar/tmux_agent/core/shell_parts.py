@@ -12,16 +12,41 @@ from typing import Literal
 from msgspec import Struct
 
 
+class Source(Struct, frozen=True):
+    """What a shell text prints, as the value of a variable or a substitution. `given`: variables that it sees.
+
+    `globbed`: the shell takes each of its words for a pattern once more, and puts what matches in its place.
+    """
+
+    text: str
+    given: Given = ()
+    globbed: bool = False
+
+
+class Run(Struct, frozen=True):
+    """A text that runs in a shell of its own before the command. `given`: variables that it sees."""
+
+    text: str
+    given: Given = ()
+
+
+# What is certain of a variable: its text; or what it is printed by; or (None) only that the text itself has set it, to
+# what it may show. Sorted by name.
+Value = str | Source | None
+Given = tuple[tuple[str, Value], ...]
+
+
 class Word(Struct, frozen=True):
     """One word of a command.
 
     `literal`: `text` is exactly what the program gets. `glob`: `text` is the pattern; glob characters that were quoted
     (and backslashes) stand there behind a backslash, and without a match the program gets the pattern with those
-    backslashes removed. `varying`: text around variables that hold no secret, nothing else in it expands; only for what
-    prints its words. `opaque`: nobody knows before it runs; `text` is the source and `why` says what is in it.
-    `runs`: texts that run before the command, each in a shell of its own: the `$(…)` of a varying word, or the `<(…)`
-    that a word is; the program reads that from a pipe, and `text` is standard input's name, which stands for one.
-    `tilde`: the shell replaces the leading ~ or ~user, which `text` still has.
+    backslashes removed. `varying`: text around variables and substitutions that hold no secret, nothing else in it
+    expands; `splits` where that falls apart into words, each a pattern. With one such hole alone `hole` tells of it,
+    and `around` what stands before and behind it. `opaque`: nobody knows before it runs; `text` is the source and `why`
+    says what is in it. `runs`: the `$(…)` of a varying word, or the `<(…)` that a word is; the program reads that from
+    a pipe, and `text` is standard input's name, which stands for one. `tilde`: the shell replaces the leading ~ or
+    ~user, which `text` still has.
     """
 
     text: str
@@ -29,7 +54,10 @@ class Word(Struct, frozen=True):
     kind: Literal["literal", "glob", "varying", "opaque"] = "literal"
     why: str = ""
     tilde: bool = False
-    runs: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = ()
+    splits: bool = False
+    hole: Source | None = None
+    around: tuple[str, str] = ("", "")
 
 
 class Redirect(Struct, frozen=True):
@@ -75,12 +103,16 @@ class Simple(Struct, frozen=True):
 
 
 class Opaque(Struct, frozen=True):
-    """Text whose effect is not modelled. `why` is a phrase for people."""
+    """Text whose effect is not modelled. `why` is a phrase for people.
+
+    `turns`: it is a for loop over these words, with patterns among them. Once it is known what they become, `parse`
+    reads it."""
 
     why: str
     source: str
     start: int
     end: int
+    turns: tuple[Word, ...] = ()
 
 
 Part = Simple | Opaque

@@ -23,14 +23,16 @@ _WORDS = frozenset(
     {"word", "number", "string", "raw_string", "ansi_c_string", "concatenation", "command_name", "test_operator"}
     | {"variable_assignment", "variable_name", "special_variable_name", "regex", "extglob_pattern"}
     | {"simple_expansion", "expansion", "brace_expression", "process_substitution", "arithmetic_expansion"}
+    | {"command_substitution"}
 )
 _INNER = _COMMANDS | frozenset(
     {"program", "list", "pipeline", "redirected_statement", "negated_command", "subshell", "compound_statement"}
     | {"file_redirect", "herestring_redirect", "if_statement", "elif_clause", "else_clause"}
-    | {"for_statement", "do_group"}
+    | {"for_statement", "while_statement", "do_group"}
     | {"unary_expression", "binary_expression", "parenthesized_expression"}
 )
 _OPERATORS = frozenset({"&&", "||", "|", "|&", "&", ";", "(", ")"}) | REDIRECTS
+_CLOSING = frozenset({">&-", "<&-"})  # our lexer sees the - as a word
 
 MAX_CHECKED = 8 * 1024  # characters; where tree-sitter mends errors its time grows with the square of the length
 
@@ -104,6 +106,9 @@ class _Seen:
                     return kind
             elif kind in _OPERATORS:
                 self.operators.add(node.end_byte)
+            elif kind in _CLOSING:
+                self.operators.add(node.end_byte - 1)
+                self.words.add((node.end_byte - 1, node.end_byte))
             else:
                 self.words.add((node.start_byte, node.end_byte))
         return ""

@@ -9,12 +9,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from . import shell_braces
-from .shell_parts import Word
+from .shell_parts import Given, Run, Source, Value, Word
 
 _GLOB_ESCAPED = frozenset("*?[]\\")
 ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
+_COUNT = re.compile(
+    r"[^;&|#\\\n(){}]+(?:\|[^;&|#\\\n(){}]+)*\| *(?:wc -[lwcm]|grep -c [\w.-]+) *"
+    r"| *wc -[lwcm] *< *[\w./$\"{}-]+ *| *git rev-list --count [\w./ -]+ *"
+)
+_NAMES = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMED = re.compile(r"[A-Za-z_]")
 _INNER_TILDE = re.compile(r"[=:]~")
 # Values that stay one word although they are not quoted.
@@ -25,10 +31,29 @@ _UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
 _UNSAFE_BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
 
 
+@dataclass(slots=True, frozen=True)
+class Hole:
+    """An expansion in a word. `at`: which piece. It is a variable (`name`; `exact`: nothing but its value) or a
+    substitution (`run`). `shown`: what comes there holds no secret, as far as the text itself goes."""
+
+    at: int
+    why: str
+    quoted: bool
+    shown: bool = False
+    name: str = ""
+    exact: bool = False
+    run: Run | None = None
+    source: Source | None = None
+
+    @property
+    def splits(self) -> bool:
+        return not self.quoted and (self.run is not None or self.source is not None or self.name != "")
+
+
 class WordDraft:
     """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
 
-    __slots__ = ("_bare", "_text", "continued", "length", "pipe", "quotes", "runs", "start", "uses", "varies", "why")
+    __slots__ = ("_bare", "_text", "continued", "holes", "length", "pipe", "quotes", "start", "why")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -37,10 +62,8 @@ class WordDraft:
         self.length = 0
         self.quotes: list[int] = []  # positions in the text at which something was quoted, if only nothing
         self.why = ""
-        self.varies = False  # all that is not known in it are harmless variables, and what `runs` print
-        self.uses: list[tuple[int, str, bool]] = []  # pieces that are variables: which, its name, quoted?
-        self.runs: list[str] = []  # the texts of quoted command substitutions
-        self.pipe: str | None = None  # the text of a process substitution that the word is
+        self.holes: list[Hole] = []
+        self.pipe: Run | None = None  # the text of a process substitution that the word is
         self.continued = False  # a backslash-newline was inside
 
     def add(self, text: str) -> None:
@@ -60,28 +83,47 @@ class WordDraft:
         self._bare.append("\0" * len(text))
         self.length += len(text)
 
-    def doubt(self, why: str, *, varies: bool = False) -> None:
-        """The word is opaque; the first reason is kept. `varies`: because of a variable that may be shown."""
-        self.varies = varies and (self.varies or not self.why)
+    def doubt(self, why: str) -> None:
+        """The word is opaque; the first reason is kept."""
         self.why = self.why or why
+        self._nothing()
+
+    def expands(self, why: str, *, quoted: bool, shown: bool = False, name: str = "", exact: bool = False) -> None:
+        """A variable comes here, or what is made of it."""
+        self.holes.append(Hole(len(self._text), why, quoted, shown, name, exact))
+        self._nothing()
+
+    def substitutes(self, why: str, text: str, *, quoted: bool) -> None:
+        """What a text prints comes here."""
+        self.holes.append(Hole(len(self._text), why, quoted, shown=True, run=Run(text)))
+        self._nothing()
+
+    def _nothing(self) -> None:
         self._text.append("\0")  # stands for what nobody knows, so that the rest is not taken for the whole
         self._bare.append("\0")
+        self.length += 1
 
-    def use(self, name: str, *, quoted: bool) -> None:
-        """A variable comes here; what it holds may be known later. Goes with a doubt."""
-        self.uses.append((len(self._text), name, quoted))
-
-    def resolved(self, known: Mapping[str, str]) -> WordDraft:
-        """The word with the values of variables in it, where all that is not known of it is in `known`."""
-        if not self.uses or len(self.uses) != self._text.count("\0"):
+    def resolved(self, known: Mapping[str, Value]) -> WordDraft:
+        """The word with what is known of the variables in it."""
+        if not (self.holes or self.pipe) or not known:
             return self
         draft = WordDraft(self.start)
-        draft._text, draft._bare, draft.quotes = list(self._text), list(self._bare), [0]
-        for at, name, quoted in self.uses:
-            value = known.get(name)
-            if value is None or not (quoted or _WHOLE.fullmatch(value)):
-                return self
-            draft._text[at], draft._bare[at] = value, "\0" * len(value)
+        draft._text, draft._bare, draft.quotes = list(self._text), list(self._bare), list(self.quotes)
+        draft.why, draft.continued = self.why, self.continued
+        draft.pipe = self.pipe and Run(self.pipe.text, seen(self.pipe.text, known))
+        match = self.assigned()
+        marked = [*self.quotes, match.end() if match else 0]  # what comes in place of a variable is as if quoted
+        for hole in self.holes:
+            value = known.get(hole.name)
+            if isinstance(value, str) and hole.exact and (hole.quoted or _WHOLE.fullmatch(value)):
+                draft._text[hole.at], draft._bare[hole.at], draft.quotes = value, "\0" * len(value), marked
+            elif hole.name in known:
+                source = value if hole.exact and isinstance(value, Source) else None
+                draft.holes.append(replace(hole, shown=True, source=source))
+            elif hole.run is not None:
+                draft.holes.append(replace(hole, run=Run(hole.run.text, seen(hole.run.text, known))))
+            else:
+                draft.holes.append(hole)
         return draft
 
     def _check_bare(self, text: str) -> None:
@@ -105,12 +147,12 @@ class WordDraft:
 
     def keyword(self) -> str:
         """The word if no character of it is quoted, else "": only such a word can be a reserved word."""
-        return "" if self.quotes or self.why else "".join(self._text)
+        return "" if self.quotes or self.why or self.holes else "".join(self._text)
 
     def words(self, source: str) -> list[Word]:
         """What the word becomes among those of a command: several where it has braces that are certain."""
         text, bare = "".join(self._text), self.bare
-        if self.why or "{" not in bare or "}" not in bare or not self._expansion(text, bare, 0):
+        if self.why or self.holes or "{" not in bare or "}" not in bare or not self._expansion(text, bare, 0):
             return [self.finish(source)]
         if _NAMED.match(bare) and "=" in bare.partition("{")[0]:
             return [self.finish(source)]  # bash leaves braces in assignments alone
@@ -129,8 +171,8 @@ class WordDraft:
         """The word, or what follows its first `skip` characters (the value of an assignment)."""
         text, bare = "".join(self._text), "".join(self._bare)
         why = self.why
-        if self.varies and not skip and not _SPECIAL.search(bare):
-            return Word(source, source, "varying", why, runs=tuple(self.runs))
+        if self.holes and not why:
+            return self._varying(source, text[skip:], bare[skip:])
         if self.pipe is not None and not skip and text == "\0" and not self.quotes:
             return Word("/dev/fd/0", source, runs=(self.pipe,))
         if not why and not _SPECIAL.search(bare):
@@ -150,6 +192,22 @@ class WordDraft:
             return Word(source, source, "opaque", "quotes inside a pattern in brackets")
         return Word(_pattern(text, bare), source, "glob", tilde=tilde)
 
+    def _varying(self, source: str, text: str, bare: str) -> Word:
+        """A word with expansions in it: how far it is known."""
+        hidden = next((hole for hole in self.holes if not hole.shown), None)
+        if hidden is not None or _SPECIAL.search(bare):
+            return Word(source, source, "opaque", (hidden or self.holes[0]).why)
+        runs = tuple(hole.run for hole in self.holes if hole.run is not None)
+        splits = any(hole.splits for hole in self.holes)
+        hole = self.holes[0]
+        told = hole.source or (Source(hole.run.text, hole.run.given) if hole.run is not None else None)
+        if told is None or len(self.holes) > 1:
+            return Word(source, source, "varying", hole.why, runs=runs, splits=splits)
+        before, _, behind = text.partition("\0")
+        splits = splits and not is_count(told)
+        told = Source(told.text, told.given, told.globbed or splits)
+        return Word(source, source, "varying", hole.why, False, runs, splits, told, (before, behind))
+
     @staticmethod
     def _expansion(text: str, bare: str, skip: int) -> str:
         if not skip and "{" in bare and "}" in bare:
@@ -160,6 +218,16 @@ class WordDraft:
         if _NAMED.match(bare) and _INNER_TILDE.search(bare, skip):
             return "a ~ that expands inside the word"
         return ""
+
+
+def is_count(source: Source) -> bool:
+    """Whether a text prints one number and nothing else."""
+    return _COUNT.fullmatch(source.text) is not None
+
+
+def seen(text: str, known: Mapping[str, Value]) -> Given:
+    """Of the variables those that a text may mention."""
+    return tuple((name, known[name]) for name in sorted(set(_NAMES.findall(text)) & known.keys()))
 
 
 def _is_glob(bare: str) -> bool:

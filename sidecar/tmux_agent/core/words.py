@@ -6,27 +6,36 @@ Owns what the shell does to a word that was read (shell_parts.Word). Must not ow
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import msgspec
+
+from . import printed
 from .argv.options import Arg, Fed
 from .reach import Reach
-from .shell_parts import Part, Word
+from .shell_parts import Part, Source, Word
 
 _MOST = 20_000
 _UNKNOWN = Fed(unknown=True)
+_WHOLE = re.compile(r"[A-Za-z0-9_./:@%+,-]+")
 _ONLY_TEXT = re.compile(r"(?!-)(?:[^%]|%%|%-?[0-9]{0,4}s)*", re.DOTALL)
 _SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
+Names = Callable[[Source, str], Fed]
 Doubts = list[tuple[str, str]]  # (why a word is not known, its source)
 
 
-def arguments(words: Sequence[Word], folder: str | None, reach: Reach) -> tuple[list[Arg], Doubts]:
-    """The arguments that the words become in `folder`, and what stands against knowing them."""
+def arguments(words: Sequence[Word], folder: str | None, reach: Reach, names: Names) -> tuple[list[Arg], Doubts]:
+    """The arguments that the words become in `folder`, and what stands against knowing them. `names`: which files are
+    named by what a text prints."""
     args: list[Arg] = []
     doubts: Doubts = []
     printed_from = _printed_from(words)
     for index, word in enumerate(words):
-        if word.kind == "varying" and index >= printed_from:
+        if word.kind == "varying" and index >= printed_from and not word.splits:
             args.append(_UNKNOWN if printed_from == 1 else "varying")
+            continue
+        if word.kind == "varying" and index and folder is not None:
+            args += _printed(word, words, folder, reach, names)
             continue
         found = _argument(word, folder, reach, first=index == 0)
         if isinstance(found, str):
@@ -44,6 +53,26 @@ def _printed_from(words: Sequence[Word]) -> int:
     if program == "printf" and len(words) > 1 and words[1].kind == "literal" and not words[1].tilde:
         return 2 if _ONLY_TEXT.fullmatch(words[1].text) else len(words)
     return 1 if program == "echo" else len(words)
+
+
+def _printed(word: Word, words: Sequence[Word], folder: str, reach: Reach, names: Names) -> Sequence[Arg]:
+    """What a word with an expansion in it is for a program: one text, names of files, or nobody knows."""
+    source, (before, behind) = word.hole, word.around
+    if source is None:
+        return (msgspec.structs.replace(_UNKNOWN, single=not word.splits, globbed=word.splits),)
+    exact = printed.exactly(source, folder, reach.look)
+    if exact is not None and (not word.splits or _WHOLE.fullmatch(exact)):
+        return (before + exact + behind,) if exact else ()
+    of_git = words[0].text == "git" and words[0].kind == "literal" and not before.startswith("-")
+    if of_git and not any(w.text == "-C" for w in words):
+        revision = printed.revision(source, behind=before != "")
+        if revision is not None:
+            return (before + revision + behind,)
+    if printed.is_inert(source):
+        return (msgspec.structs.replace(_UNKNOWN, single=True),)
+    fed = names(source, folder) if not (before or behind) else msgspec.structs.replace(_UNKNOWN, partial=True)
+    globbed = fed.globbed or source.globbed
+    return (msgspec.structs.replace(fed, single=not word.splits, split=True, globbed=globbed, absent=word.splits),)
 
 
 def _argument(word: Word, folder: str | None, reach: Reach, *, first: bool) -> Sequence[Arg] | str:

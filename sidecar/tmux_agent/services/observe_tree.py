@@ -23,7 +23,7 @@ _ENTRIES = 500_000
 _DANGERS = 2000
 _ODD_NAMES = 200  # of more than that nothing new is learnt
 _CACHED = 64
-_ODD = re.compile(r"[\s'\"\\]|^-")
+_ODD = re.compile(r"[\s'\"\\*?\[]|^-")
 _STORES = ("node_modules", ".git", ".venv", "site-packages")
 _PROBES = (".env", "id_rsa", "x.pem")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from .options import Arg, Fed
@@ -21,6 +22,7 @@ _FLAGS = frozenset(
         "-xdev",
         "-x",
         "-noleaf",
+        "-follow",
         "-warn",
         "-nowarn",
         "-ignore_readdir_race",
@@ -99,18 +101,21 @@ class Search(Struct, frozen=True):
     files: bool = False
     formatted: bool = False  # -printf or -ls: what it prints is not a list of paths
     why: str = ""  # not empty: it does more than look
+    follows: bool = False  # symbolic links, also to folders
 
 
 def read(args: Sequence[Arg]) -> Search:
     """What this find does. Never raises; what is not known comes back as `why`."""
-    index = 0
-    while index < len(args) and args[index] in ("-P", "-H", "-O0", "-O1", "-O2", "-O3"):
+    index, follows = 0, False
+    while index < len(args) and args[index] in ("-P", "-H", "-L", "-O0", "-O1", "-O2", "-O3"):
+        follows = follows or args[index] == "-L"
         index += 1
     starts: list[Arg] = []
     while index < len(args) and not _begins_expression(args[index]):
         starts.append(args[index])
         index += 1
-    return _Expression(args[index:], tuple(starts)).read()
+    search = _Expression(args[index:], tuple(starts)).read()
+    return msgspec.structs.replace(search, follows=True) if follows or "-follow" in args else search
 
 
 def _begins_expression(word: Arg) -> bool:

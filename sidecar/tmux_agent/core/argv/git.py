@@ -76,6 +76,8 @@ def read(args: Sequence[Arg]) -> Call:
         elif word == "-c" and isinstance(value, str):
             why = why or _setting(value)
             index += 1
+        elif word in ("--git-dir=.git", "--work-tree=."):
+            pass  # what git finds by itself, where it is there
         elif word in (
             "--git-dir",
             "--work-tree",

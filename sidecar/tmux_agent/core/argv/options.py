@@ -40,6 +40,7 @@ class Fed(Struct, frozen=True):
     files: bool = False  # holds only if all of `starts` are plain files
     single: bool = False  # one of them at a time
     partial: bool = False  # only a piece of the word is such a name (`-I{} x/{}`)
+    globbed: bool = False  # a shell takes them for patterns on the way
     absent: bool = False  # there may be none at all, and the program runs without them
 
     @property
