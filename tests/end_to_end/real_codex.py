@@ -83,7 +83,7 @@ class CodexWorld(Whole):
         (codex / "rules").mkdir(parents=True)
         (codex / "rules" / "test.rules").write_text(RULES)
         (codex / "config.toml").write_text(CONFIG.format(url=self._url, project=self.project))
-        (self.folder / "config" / "policy.d").mkdir()
+        (self.folder / "config" / "policy.d").mkdir(exist_ok=True)
         (self.folder / "config" / "policy.d" / "10-test.yaml").write_text(POLICY)
 
     def start(self, *arguments: str) -> None:

@@ -71,7 +71,7 @@ class OpencodeWorld(Whole):
         }
         (folder / "opencode.json").write_text(json.dumps(settings))
         self._write_types(folder)
-        (self.folder / "config" / "policy.d").mkdir()
+        (self.folder / "config" / "policy.d").mkdir(exist_ok=True)
         (self.folder / "config" / "policy.d" / "10-test.yaml").write_text(POLICY)
 
     def _write_types(self, folder: Path) -> None:

@@ -196,10 +196,10 @@ class Whole:
         """Keys to Claude itself."""
         self.server.run("send-keys", "-t", self.pane, *keys)
 
-    def popup(self, shows: str) -> None:
-        """Prefix + A at the person's terminal."""
-        there = lambda screen: "1 waiting" in screen and shows in screen  # noqa: E731
-        self.person.press_until((PREFIX, "A"), there, f"a popup with {shows!r}")
+    def popup(self, shows: str, waiting: int = 1) -> str:
+        """Prefix + A at the person's terminal; what it shows then."""
+        there = lambda screen: f"{waiting} waiting" in screen and shows in screen  # noqa: E731
+        return self.person.press_until((PREFIX, "A"), there, f"a popup with {shows!r}")
 
     def answer(self, key: str, then: str) -> None:
         """Presses `key` in the popup until it is taken: what has just moved under the finger is not answered."""
