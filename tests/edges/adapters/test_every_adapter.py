@@ -4,6 +4,7 @@ up. What each agent takes for a yes is told once, in YES."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.edges.adapters.calls import VALUES, approval, decision, event_of, rec
 
 from tmux_agent.core.hooks import HookCall, HookKind, HookReply
 from tmux_agent.core.model import ApprovalState, Verdict
-from tmux_agent.edges.adapters import ADAPTERS
+from tmux_agent.edges.adapters import ADAPTERS, gemini
 
 MEGABYTES_10 = 10 << 20
 ALL = [(agent, path) for agent in ADAPTERS for path in recordings(agent)]
@@ -40,7 +41,9 @@ YES: dict[str, Callable[[HookCall, HookReply], bool]] = {
     "codex": lambda call, reply: "deny" not in decided(reply).values() and (
         call.kind is HookKind.JUDGE or "allow" in decided(reply).values()
     ),
-    "gemini": lambda call, reply: bool(decided(reply).get("tool_input", {}).get("tmux_agent")),
+    "gemini": lambda call, reply: bool(
+        {gemini.MEMBER, gemini.FOLDER} & set(re.findall(r"tmux_agent|approved-by-tmux-agent-", reply.stdout))
+    ),
     "opencode": lambda call, reply: bool(
         decided(reply).get("reply") == "once" or decided(reply).get("decision") == "allow" or (
             not reply.stdout and call.kind is HookKind.JUDGE
