@@ -1,5 +1,5 @@
 #!/bin/sh
-# What tmux runs to load the plugin (TPM, or run-shell). Owns the key; the rest is started in the background.
+# What tmux runs to load the plugin (TPM, or run-shell). Owns the keys; the rest is started in the background.
 
 PLUGIN_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 # shellcheck source=scripts/variables.sh
@@ -7,15 +7,15 @@ PLUGIN_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
 # shellcheck source=scripts/helpers.sh
 . "${PLUGIN_DIR}/scripts/helpers.sh"
 
-# Internal commands only: pressing the key starts no process. The words are those of signals.py.
-append='set-environment -gFh TMUX_AGENT_EVENTS "#{=-2000:TMUX_AGENT_EVENTS} press:popup:#{client_name}"'
+# Internal commands only: pressing a key starts no process. The words are those of signals.py.
 wake="if-shell -F '#{m:* ${hidden_session} *, #{S:#{session_name} }}' { send-keys -t '=${hidden_session}:' Enter }"
-press="if-shell -F '#{TMUX_AGENT_EVENTS}' { ${append} } { ${append} ; ${wake} }"
 start="display-message -d 5000 'tmux-agent: the sidecar is not running; starting it, press again in a moment'
 	run-shell -b '#{q:TMUX_AGENT_ENSURE} key'"
 
-is_ours() {
-	case "$1" in *TMUX_AGENT_EVENTS*) true ;; *) false ;; esac
+# pressing WORD: the commands that tell the sidecar that the key of that name was pressed at this client.
+pressing() {
+	append='set-environment -gFh TMUX_AGENT_EVENTS "#{=-2000:TMUX_AGENT_EVENTS} press:'"$1"':#{client_name}"'
+	printf '%s' "if-shell -F '#{TMUX_AGENT_EVENTS}' { ${append} } { ${append} ; ${wake} }"
 }
 
 # A throwaway server knows what this version binds by itself.
@@ -25,25 +25,65 @@ is_default() {
 	[ "$1" = "${default}" ]
 }
 
-free_former_key() {
-	former=$(tmux show-environment -gh TMUX_AGENT_KEY 2>/dev/null | sed 's/^TMUX_AGENT_KEY=//')
-	[ -n "${former}" ] && [ "${former}" != "$1" ] || return 0
-	if is_ours "$(tmux list-keys -T prefix "${former}" 2>/dev/null)"; then
-		tmux unbind-key -T prefix "${former}"
-	fi
+# chosen_keys: as bound_keys prints them, what the person wants.
+chosen_keys() {
+	set_options=$(tmux show-options -g | sed -n 's/^\(@tmux-agent-key-[a-z]*\).*/ \1 /p')
+	for name in ${our_keys}; do
+		option="" key=""
+		eval "option=\${option_key_${name}} key=\${default_key_${name}}"
+		case "${set_options}" in *" ${option} "*) key=$(tmux show-options -gqv "${option}") ;; *) ;; esac
+		[ -z "${key}" ] || printf '%s=%s ' "${name}" "${key}"
+	done
 }
 
-bind_popup_key() {
-	key=$(get_tmux_option "${option_key_popup}" "${default_key_popup}")
-	free_former_key "${key}"
-	[ -n "${key}" ] || return 0
-	bound=$(tmux list-keys -T prefix "${key}" 2>/dev/null)
-	if [ -n "${bound}" ] && ! is_ours "${bound}" && ! is_default "${bound}" "${key}"; then
-		tell "prefix + ${key} is bound to something of yours; choose another key: set -g ${option_key_popup} KEY"
+# free_former_keys FORMER KEYS: unbinds those that are others by now, where they still are ours.
+free_former_keys() {
+	for name in ${our_keys}; do
+		former=$(key_of "$1" "${name}")
+		if [ -z "${former}" ] || [ "${former}" = "$(key_of "$2" "${name}")" ]; then continue; fi
+		if is_ours "$(tmux list-keys -T prefix "${former}" 2>/dev/null)" "${name}:"; then
+			tmux unbind-key -T prefix "${former}"
+		fi
+	done
+}
+
+# can_bind NAME KEY: whether the key is free, or ours for that; says so where not.
+can_bind() {
+	bound=$(tmux list-keys -T prefix "$2" 2>/dev/null)
+	[ -n "${bound}" ] && ! is_ours "${bound}" "$1:" || return 0
+	owner="something of yours"
+	if is_ours "${bound}"; then
+		owner="another key of tmux-agent"
+	elif is_default "${bound}" "$2"; then
 		return 0
 	fi
-	tmux set-environment -gh TMUX_AGENT_KEY "${key}" \; bind-key -T prefix -N 'tmux-agent: what waits for you' \
-		"${key}" if-shell -F '#{TMUX_AGENT_ALIVE}' "${press}" "${start}"
+	tell "prefix + $2 is bound to ${owner}; choose another key: set -g @tmux-agent-key-$1 KEY"
+	return 1
+}
+
+about_key() {
+	case "$1" in
+	popup) printf 'what waits for you' ;;
+	next) printf 'the next agent that waits' ;;
+	menu) printf 'menu' ;;
+	agent) printf 'menu of the agent in this pane' ;;
+	*) printf 'what waits, as a menu' ;;
+	esac
+}
+
+bind_keys() {
+	former=$(bound_keys)
+	keys=$(chosen_keys)
+	free_former_keys "${former}" "${keys}"
+	ours="" popup=""
+	for name in ${our_keys}; do
+		key=$(key_of "${keys}" "${name}")
+		if [ -z "${key}" ] || ! can_bind "${name}" "${key}"; then continue; fi
+		tmux bind-key -T prefix -N "tmux-agent: $(about_key "${name}")" \
+			"${key}" if-shell -F '#{TMUX_AGENT_ALIVE}' "$(pressing "${name}")" "${start}"
+		if [ "${name}" = popup ]; then popup=${key}; else ours="${ours}${name}=${key} "; fi
+	done
+	tmux set-environment -gh TMUX_AGENT_KEY "${popup}" \; set-environment -gh TMUX_AGENT_KEYS "${ours}"
 }
 
 can_run() {
@@ -60,7 +100,7 @@ can_run() {
 
 main() {
 	can_run || return 0
-	bind_popup_key
+	bind_keys
 	tmux set-environment -gh TMUX_AGENT_ENSURE "${PLUGIN_DIR}/scripts/ensure_sidecar.sh" \; \
 		run-shell -b '#{q:TMUX_AGENT_ENSURE} plugin'
 }

@@ -10,6 +10,23 @@ get_tmux_option() {
 	fi
 }
 
+# bound_keys: what was bound at the last load, as "popup=A next=N", from one look.
+bound_keys() {
+	tmux show-environment -gh | sed -n 's/^TMUX_AGENT_KEY=\(..*\)/popup=\1/p; s/^TMUX_AGENT_KEYS=//p' | tr '\n' ' '
+}
+
+# key_of KEYS NAME: the key of that name in what bound_keys printed; nothing where there is none.
+key_of() {
+	case " $1" in *" $2="*) ;; *) return ;; esac
+	rest=${1#*"$2="}
+	printf '%s' "${rest%% *}"
+}
+
+# is_ours BINDING [NAME]: whether we bound it, to the key of that name.
+is_ours() {
+	case "$1" in *TMUX_AGENT_EVENTS*"press:${2:-}"*) true ;; *) false ;; esac
+}
+
 # version_ok HAVE WANTED: whether HAVE ("3.3a", "next-3.5", "3.11.7") is WANTED ("3.2") or newer.
 version_ok() {
 	have=$(printf '%s' "$1" | sed -n 's/^[^0-9]*\([0-9][0-9]*\)\.\([0-9][0-9]*\).*/\1 \2/p')

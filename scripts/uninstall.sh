@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes out of tmux, and off the disk with --all, what the plugin put there, and nothing else. Run inside tmux.
-#   uninstall.sh        stops the sidecar; key, hooks (of tmux, of agents), variables and hidden session go
+#   uninstall.sh        stops the sidecar; keys, hooks (of tmux, of agents), variables and hidden session go
 #   uninstall.sh --all  the plugin's own Python environment too (state, audit log and configuration stay)
 
 SCRIPTS_DIR=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
@@ -22,13 +22,15 @@ disconnect_agents() {
 	fi
 }
 
-free_key() {
-	key=$(tmux show-environment -gh TMUX_AGENT_KEY 2>/dev/null | sed 's/^TMUX_AGENT_KEY=//')
-	[ -n "${key}" ] || return 0
-	case "$(tmux list-keys -T prefix "${key}" 2>/dev/null)" in
-	*TMUX_AGENT_EVENTS*) tmux unbind-key -T prefix "${key}" ;;
-	*) ;; # the person's by now
-	esac
+free_keys() {
+	keys=$(bound_keys)
+	for name in ${our_keys}; do
+		key=$(key_of "${keys}" "${name}")
+		[ -n "${key}" ] || continue
+		if is_ours "$(tmux list-keys -T prefix "${key}" 2>/dev/null)"; then # else it is the person's by now
+			tmux unbind-key -T prefix "${key}"
+		fi
+	done
 }
 
 remove_hooks() {
@@ -55,7 +57,7 @@ remove_environment() {
 main() {
 	stop_sidecar
 	disconnect_agents
-	free_key
+	free_keys
 	remove_hooks
 	remove_variables
 	tmux kill-session -t "=${hidden_session}" 2>/dev/null

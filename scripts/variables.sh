@@ -2,8 +2,22 @@
 # Every option of the plugin with its default, and the names that the plugin takes in tmux. Sourced, never run.
 # Set an option before the plugin is loaded: set -g @tmux-agent-key-popup 'a'
 
+our_keys="popup next menu agent pending" # each with option_key_… and default_key_…
+
 option_key_popup="@tmux-agent-key-popup" # key after the prefix that opens the popup; empty: none
 default_key_popup="A"
+
+option_key_next="@tmux-agent-key-next" # key after the prefix that goes to the next agent that waits; empty: none
+default_key_next="N"
+
+option_key_menu="@tmux-agent-key-menu" # key after the prefix that opens the main menu; empty: none
+default_key_menu="G"
+
+option_key_agent="@tmux-agent-key-agent" # key after the prefix that opens the menu of the agent in this pane; empty: none
+default_key_agent=""
+
+option_key_pending="@tmux-agent-key-pending" # key after the prefix that opens what waits as a menu; empty: none
+default_key_pending=""
 
 option_command="@tmux-agent-command" # an installed tmux-agent to use (pipx, uv tool); empty: the plugin installs its own
 default_command=""
@@ -27,4 +41,4 @@ our_hooks="client-attached client-detached client-session-changed session-create
 window-linked window-unlinked window-renamed window-layout-changed pane-exited pane-died
 after-split-window after-new-window after-kill-pane pane-title-changed"
 our_variables="tmux_agent tmux_agent_pending TMUX_AGENT_STATUS TMUX_AGENT_PENDING
-TMUX_AGENT_EVENTS TMUX_AGENT_ALIVE TMUX_AGENT_TITLES TMUX_AGENT_ENSURE TMUX_AGENT_KEY"
+TMUX_AGENT_EVENTS TMUX_AGENT_ALIVE TMUX_AGENT_TITLES TMUX_AGENT_ENSURE TMUX_AGENT_KEY TMUX_AGENT_KEYS"

@@ -24,6 +24,8 @@ ENTRY = PLUGIN / "tmux-agent.tmux"
 FAKE = '#!/bin/sh\necho "$*" >>"$HOME/calls"\n[ ! -e "$HOME/broken" ] || { echo "no luck"; exit 1; }\n'
 FAKE += '[ "$1" != setup ] || exit 0\n'
 
+NAMES = ("popup", "next", "menu", "agent", "pending")
+
 
 class World:
     """A home folder, a PATH whose tmux is the one under test, and a tmux server in it."""
@@ -189,9 +191,29 @@ def test_empty_key_disables_and_a_changed_key_moves(world: World) -> None:
     world.load()
     assert signals.EVENTS in binding(world.server, "C-a")
     assert signals.EVENTS not in binding(world.server, "A")
-    world.server.run("set-option", "-g", "@tmux-agent-key-popup", "")
+    for name in NAMES:
+        world.server.run("set-option", "-g", f"@tmux-agent-key-{name}", "")
     world.load()
     assert signals.EVENTS not in world.server.run("list-keys")
+
+
+def test_every_key_is_an_option(world: World) -> None:
+    """Each name has its key, and signals with that name; two keys may change places; one key is not given twice."""
+    for number, name in enumerate(NAMES, 5):
+        world.server.run("set-option", "-g", f"@tmux-agent-key-{name}", f"F{number}")
+    world.load()
+    for number, name in enumerate(NAMES, 5):
+        assert f"press:{name}:#{{client_name}}" in binding(world.server, f"F{number}")
+    assert signals.EVENTS not in binding(world.server, "A") + binding(world.server, "N") + binding(world.server, "G")
+    world.server.run("set-option", "-g", "@tmux-agent-key-popup", "F6")
+    world.server.run("set-option", "-g", "@tmux-agent-key-next", "F5")
+    terminal = world.server.attach(columns=120)
+    world.server.run("set-option", "-g", "@tmux-agent-key-menu", "F5")
+    world.load()
+    assert "press:popup:" in binding(world.server, "F6")
+    assert "press:next:" in binding(world.server, "F5")
+    assert not binding(world.server, "F7")
+    terminal.wait_for("prefix + F5 is bound to another key of tmux-agent")
 
 
 @pytest.mark.parametrize("version", ["2.9a", "3.0", "3.1c", "next-3.1"])
