@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -280,6 +281,42 @@ def test_a_guessed_nonce_opens_nothing(scene: Scene) -> None:
     scene.holds()
 
 
+MENUS = {
+    "a forged key press for a menu": "{press}",
+    "a forged choice from the person's menu": "{choose}",
+    "a menu on an own client, and its choice": "{own}",
+}
+
+
+@pytest.mark.parametrize("road", MENUS)
+def test_a_menu_answers_nothing(scene: Scene, road: str) -> None:
+    """Keys of menus and choices can be forged. They lead to a menu or a popup; what a popup does, it does for the
+    person in front of it alone."""
+    tmux = f"env -u TMUX tmux -S {scene.server.socket}"
+    out, before = scene.out(), len(scene.refusals())
+    if road == "a forged key press for a menu":
+        scene.in_pane(forged_press(scene.server.socket, scene.person.tty).replace("press:popup:", "press:menu:"))
+        scene.person.wait_for("what waits (1)")
+        scene.person.press("q")
+        scene.person.wait_gone("what waits (1)")
+    elif road == "a forged choice from the person's menu":
+        scene.person.press_until((PREFIX, "G"), lambda text: "what waits (1)" in text)
+        number = next(one for words in arguments() for one in re.findall(r"chosen:(\w+):0", " ".join(words)))
+        scene.person.press("q")
+        scene.person.wait_gone("what waits (1)")
+        say = f"{tmux} set-environment -gh TMUX_AGENT_EVENTS chosen:{number}:0"
+        scene.in_pane(f"{say}; {tmux} send-keys -t =_tmux-agent: Enter")
+        scene.person.wait_for("May I delete everything?")
+        close(scene.person)
+    else:
+        keys = shlex.join(["\\x02G", "a", "a", "y"])
+        scene.in_pane(f"{PY} {out} press {scene.server.socket} {keys}")
+        scene.heard(out)
+        until(lambda: len(scene.refusals()) > before)
+        assert scene.refusals()[before]["data"]["method"] == "popup.attach"
+    scene.holds()
+
+
 STOLEN = {
     "a stolen nonce in a window": "tmux new-window -d 'RELAY'",
     "a stolen nonce by run-shell": "tmux run-shell -b '{pty} RELAY'",
@@ -442,4 +479,4 @@ def test_the_docs_name_every_road() -> None:
     text = (ROOT / "docs/security.md").read_text()
     table = text.partition("<!-- roads -->")[2].partition("<!-- /roads -->")[0]
     named = {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")} - {"road", "---"}
-    assert named == {*ROADS, *OWN_CLIENTS, *OPENS_ONLY, *STOLEN}
+    assert named == {*ROADS, *OWN_CLIENTS, *OPENS_ONLY, *MENUS, *STOLEN}

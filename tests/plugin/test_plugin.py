@@ -101,7 +101,7 @@ def test_sourcing_twice_is_once(world: World) -> None:
 def test_loading_waits_for_no_sidecar(world: World) -> None:
     """The entry returns while the sidecar has not started yet, however long that takes."""
     os.mkfifo(world.home / "go")
-    world.script("fake-agent", f"#!/bin/sh\nread x <\"$HOME/go\"\nexec {TMUX} wait-for -S called\n")
+    world.script("fake-agent", f'#!/bin/sh\nread x <"$HOME/go"\nexec {TMUX} wait-for -S called\n')
     world.load()
     (world.home / "go").write_text("go\n")
     world.server.run("wait-for", "called")

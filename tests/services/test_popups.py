@@ -14,7 +14,7 @@ from tests.plugin.terminal import Server
 from tmux_agent.core import errors
 from tmux_agent.services.tmux import popups
 from tmux_agent.services.tmux.control import Connected, TmuxServer
-from tmux_agent.services.tmux.popups import Popups
+from tmux_agent.services.tmux.popups import Popups, Wanted
 from tmux_agent.services.tmux.signals import Covered
 
 # Stands for the relay: shows how it was called, ends on a key.
@@ -45,7 +45,7 @@ def test_opens_on_the_client_and_closes_with_the_relay(tmux: Server) -> None:
         async with serving(tmux) as (server, events):
             await ready(server, events, 2)
             shown = Popups(RELAY, now)
-            assert shown.open(server, one.tty, at="01K")
+            assert shown.open(server, one.tty, Wanted(at="01K"))
             await asyncio.to_thread(one.wait_for, "a=a b'\\;#{pid}")
             (nonce,) = shown._out
             assert len(nonce) >= 32

@@ -135,9 +135,7 @@ def verify(blocks: Iterable[bytes], start: Head | None = None) -> Verified:
         records = _exact(block)
         if records is None or not _linked(block, records, head):
             found = _by_line(block, head)
-            return found._replace(
-                records=done + found.records, first_bad=found.first_bad and done + found.first_bad
-            )
+            return found._replace(records=done + found.records, first_bad=found.first_bad and done + found.first_bad)
         if records:
             head, done = Head(records[-1].seq, records[-1].hash), done + len(records)
     return Verified(True, done, head)

@@ -22,9 +22,7 @@ StepStatus = Literal["pending", "in_progress", "completed", "failed", "skipped"]
 _ENDED = ("completed", "failed", "skipped")
 
 
-def create(
-    plan_id: str, name: str, steps: Sequence[str], description: str, owner: Origin, now: datetime
-) -> Plan:
+def create(plan_id: str, name: str, steps: Sequence[str], description: str, owner: Origin, now: datetime) -> Plan:
     """A new plan whose first step is in progress. Raises InvalidParams (no name, no steps), LimitExceeded (sizes)."""
     if not name.strip() or not steps:
         raise InvalidParams("a plan needs a name and at least one step")

@@ -9,13 +9,19 @@ import shlex
 
 import msgspec
 
-from .model import Action, Ask, Command, Fetch, File, Mcp, Patch, Shell, Stage, Tmux, Tool
+from .model import Action, Ask, Command, Fetch, File, Mcp, Origin, Patch, Shell, Stage, Tmux, Tool
 
 
 def tilde(path: str, home: str) -> str:
     """A path with the home folder as ~."""
     inside = home not in ("", "/") and (path == home or path.startswith(home + "/"))
     return "~" + path[len(home) :] if inside else path
+
+
+def who(origin: Origin) -> str:
+    """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
+    claimed = f"“{origin.name}”" if origin.name else ""
+    return origin.agent or claimed or origin.exe.rpartition("/")[2] or f"pid {origin.pid}"
 
 
 def beneath(path: str, folder: str, home: str = "") -> str:

@@ -6,6 +6,7 @@ Owns nothing but the binding. Each answer asks again whether the client is still
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -14,11 +15,16 @@ from typing import Any
 import msgspec
 
 from ..core import config, errors, proposals
-from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role
+from ..core.menus import Page
+from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role, Tmux
+from ..services.audit_log import AuditLog, Filter
+from ..services.ids import new_id
 from ..services.ledger import Heard
 from ..services.screens import DOOR
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
+from ..services.wishes import Wish
+from . import audit_lines
 from .ui.desk import Finished, GrantProposal
 
 
@@ -102,13 +108,7 @@ class ServiceDesk:
         choice: str | None = None,
         grant: GrantProposal | None = None,
     ) -> Approval:
-        origin = self._origin
-        against = self._system.popups.in_doubt(self._nonce) if self._system.popups else None
-        identity, client = self._system.identity, (origin.server or "", origin.client or "")
-        against = against or identity.client_is_persons(*client) or identity.nobody_types(*client)
-        if against:
-            self._system.refused(msgspec.structs.replace(origin, why=against), "human.respond", request_id)
-            raise errors.Forbidden(f"this popup may not answer any more: {against}")
+        origin = self._still_persons("human.respond", request_id)
         try:
             return await self._system.answers.answer(
                 request_id,
@@ -131,6 +131,17 @@ class ServiceDesk:
             with contextlib.suppress(errors.TmuxAgentError):  # the pane is gone: what is told says so
                 await self.jump(approval)
 
+    def _still_persons(self, method: str, request_id: str) -> Origin:
+        """Who answers, looked at again. Raises Forbidden, on record."""
+        origin = self._origin
+        against = self._system.popups.in_doubt(self._nonce) if self._system.popups else None
+        identity, client = self._system.identity, (origin.server or "", origin.client or "")
+        against = against or identity.client_is_persons(*client) or identity.nobody_types(*client)
+        if against:
+            self._system.refused(msgspec.structs.replace(origin, why=against), method, request_id)
+            raise errors.Forbidden(f"this popup may not answer any more: {against}")
+        return origin
+
     async def check(self, approval: Approval, edited: Action) -> Decision:
         return self._system.guard.check(edited, approval.origin)
 
@@ -150,11 +161,7 @@ class ServiceDesk:
         await server.command("switch-client", "-c", self._origin.client or "", "-t", pane)
 
     async def peek(self, approval: Approval, count: int) -> list[str]:
-        server, pane = self._pane(approval)
-        lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
-        while lines and not lines[-1].strip():
-            lines.pop()
-        return lines[-count:]
+        return await _last_lines(*self._pane(approval), count)
 
     def _pane(self, approval: Approval) -> tuple[TmuxServer, str]:
         pane = approval.origin.pane
@@ -163,6 +170,44 @@ class ServiceDesk:
             raise errors.NotFound("it is not known in which pane this asker runs")
         server.pane(pane)
         return server, pane
+
+    # --- pages of menus ---
+
+    async def read(self, page: Page, count: int) -> list[str]:
+        return await _last_lines(*self._placed(page), count)
+
+    def _placed(self, page: Page) -> tuple[TmuxServer, str]:
+        server = self._system.servers.get(page.server)
+        if server is None:
+            raise errors.NotFound(f"the tmux server at {page.server} is gone")
+        return server, server.pane(page.pane).id
+
+    async def log(self, page: Page, count: int) -> list[str]:
+        wanted = Filter(server=page.server, pane=page.pane)
+        log = AuditLog(self._system.journal.audit)
+        return [audit_lines.plain(one) for one in reversed(await asyncio.to_thread(log.newest, wanted, None, count))]
+
+    def interrupts_with(self, page: Page) -> tuple[str, ...]:
+        return INTERRUPTS.get(page.kind, ("C-c",))
+
+    async def tell(self, page: Page) -> None:
+        request_id = new_id()
+        origin = self._still_persons("tmux", request_id)
+        server, pane = self._placed(page)
+        keys = self.interrupts_with(page) if page.what == "interrupt" else ()
+        verb = "send_keys" if keys else "kill_pane"
+        action = Tmux(verb=verb, target=pane, keys=keys, server=server.socket)
+        await self._system.guard.told(Wish(action=action, origin=origin, request_id=request_id))
+
+
+INTERRUPTS = dict.fromkeys(("claude", "codex", "gemini", "opencode"), ("Escape",))  # others: Ctrl-C
+
+
+async def _last_lines(server: TmuxServer, pane: str, count: int) -> list[str]:
+    lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines[-count:]
 
 
 def _name(origin: Origin) -> str:

@@ -58,7 +58,8 @@ class Openings:
         attach = _placed(told, opening, said.columns, said.rows)
         desk, popup = self._ahead.pop(opening.nonce, (ServiceDesk(self._system), None))
         desk.bind(operator, opening.nonce)
-        asyncio.get_running_loop().call_later(SPARE_S, self._make_spare, attach)
+        plain = msgspec.structs.replace(attach, at=None, page=None, unbidden=False)
+        asyncio.get_running_loop().call_later(SPARE_S, self._make_spare, plain)
         if popup is not None and popup.attach != attach:
             popup.drop()
             popup = None
@@ -81,4 +82,12 @@ class Openings:
 
 def _placed(attach: Attach, opening: Opening, columns: int, rows: int) -> Attach:
     border = "native" if opening.bordered else ""
-    return msgspec.structs.replace(attach, columns=columns, rows=rows, at=opening.at, border=border)
+    return msgspec.structs.replace(
+        attach,
+        columns=columns,
+        rows=rows,
+        at=opening.at,
+        page=opening.page,
+        unbidden=opening.unbidden,
+        border=border,
+    )

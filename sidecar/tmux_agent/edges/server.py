@@ -24,7 +24,7 @@ from ..core.rate import Bucket
 from ..core.settings import Limits
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
-from ..services.tmux.popups import Claim
+from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
@@ -284,7 +284,7 @@ class Server:
         if params.request_id:
             await self._system.approvals.stored(params.request_id)
         server, client = self._system.client_for(origin)
-        self._system.open_popup(server, client, params.request_id)
+        self._system.open_popup(server, client, Wanted(at=params.request_id))
         return r.Nothing()
 
 

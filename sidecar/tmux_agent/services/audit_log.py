@@ -42,6 +42,8 @@ class Filter(Struct, frozen=True, kw_only=True):
     types: frozenset[str] = frozenset()  # exact, or a whole family: "approval." fits every approval.…
     request_id: str = ""
     agent: str = ""
+    server: str = ""  # tmux socket
+    pane: str = ""
     since: str = ""
     until: str = ""
 
@@ -51,6 +53,8 @@ class Filter(Struct, frozen=True, kw_only=True):
             (not self.types or record.type in self.types or family in self.types)
             and self.request_id in ("", record.request_id)
             and (not self.agent or record.origin.get("agent") == self.agent)
+            and (not self.server or record.origin.get("server") == self.server)
+            and (not self.pane or record.origin.get("pane") == self.pane)
             and (not self.since or record.timestamp >= self.since)
             and (not self.until or record.timestamp < self.until)
         )

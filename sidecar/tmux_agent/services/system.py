@@ -7,19 +7,18 @@ warnings. Must not own: anything that one service can do by itself.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..core import config, display, errors, guardrails
+from ..core import config, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
 from ..core.settings import Notify as NotifySettings
@@ -44,11 +43,13 @@ from .screens import Screens
 from .tmux import badge
 from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
-from .tmux.popups import Opening, Popups
+from .tmux.messages import say
+from .tmux.popups import Opening, Popups, Wanted
 from .tmux.servers import Servers
-from .tmux.signals import Covered, Pressed
+from .tmux.signals import Chosen, Covered, Pressed
 from .tmux.snapshot import Pane
 from .toolbox import Toolbox
+from .wayfinder import Wayfinder
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,6 @@ RECENT = 50
 EVENTS = 10_000  # that may come in one turn of the loop: all that one group of the journal holds
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
 SAYS = (3, 3)  # first version of tmux that shows a message to the client that we name
-SAID_MS = "8000"  # how long a message stays over the status line
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
 
 
@@ -114,6 +114,7 @@ class System:
             ScreenAnswers(self.screens, self.journal),
         )  # fmt: skip
         self.popups: Popups | None = None  # once it is known where we listen
+        self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
 
     def _protected(self) -> tuple[str, ...]:
         """What nobody but the person may change, besides policy and state: the log, the socket, the plugin itself."""
@@ -159,6 +160,7 @@ class System:
         self.approvals.stopping = True
         if self.popups is not None:
             await self.popups.close()
+        await self.wayfinder.close()
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         await self.servers.close()
         await self.notify.close()
@@ -255,20 +257,23 @@ class System:
     def _on_tmux(self, server: TmuxServer, event: TmuxEvent) -> None:
         match event:
             case Connected():
-                self._badges.setdefault(
-                    server.socket, badge.Badge(server, ascii_only=not _utf8(self.environ))
-                ).forget()
+                self._badges.setdefault(server.socket, badge.Badge(server, ascii_only=not _utf8(self.environ))).forget()
                 self.dialogs.forget(server)
                 self.dialogs.changed(server)
                 self.screens.changed(server)
                 self.show_badges()
-            case Pressed(client=client):
+            case Pressed(key="popup", client=client):
                 self._pressed(server, client)
+            case Pressed(key=key, client=client):
+                self.spawn(self.wayfinder.pressed(server, key, client))
+            case Chosen():
+                self.spawn(self.wayfinder.chosen(server, event))
             case Covered(number=number) if self.popups is not None:
                 self.popups.covered(server, number)
             case Lost():
                 self._badges.pop(server.socket, None)
                 self.dialogs.forget(server)
+                self.wayfinder.forget(server)
                 self.agents.pane_gone(server.socket)
                 self.screens.lost(server)
             case Compared(value=value):
@@ -293,18 +298,18 @@ class System:
         around = self.identity.around(server.socket, client)
         if around and server.version >= SAYS:  # else the popup comes, and says why nobody answers in it
             text = f"this tmux runs in a pane ({around}), where agents can type: press the prefix of the tmux around it"
-            self.spawn(_say(server, [client], text))
+            self.spawn(say(server, [client], text))
             return
         try:
             self.popups.pressed(server, client)
         except errors.NotFound as why:
             log.warning("no popup: %s", why)
 
-    def open_popup(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
+    def open_popup(self, server: TmuxServer, client: str, wanted: Wanted) -> bool:
         """Open the popup on a client; False where it is open there. Raises NotFound."""
         if self.popups is None:
             raise errors.Unavailable("the sidecar does not listen yet: try again")
-        return self.popups.open(server, client, at)
+        return self.popups.open(server, client, wanted)
 
     async def panes(self, server: TmuxServer) -> list[dict[str, Any]]:
         """The panes of a server with the agent and its state where one runs there."""
@@ -364,7 +369,7 @@ class System:
 
     async def _say_to_all(self, text: str) -> None:
         for server in self.servers.all():
-            await _say(server, [one.name for one in server.clients if not one.control], text)
+            await say(server, [one.name for one in server.clients if not one.control], text)
 
     def show_badges(self) -> None:
         """Put what there is to say on every status line."""
@@ -381,13 +386,6 @@ class System:
         for server in self.servers.all():
             if one := self._badges.get(server.socket):
                 one.show(counts, _windows(server, agents, pending))
-
-
-async def _say(server: TmuxServer, clients: Sequence[str], text: str) -> None:
-    """Tell people over their status lines, for some seconds."""
-    message = display.for_tmux_message(f"tmux-agent: {text}", 200)
-    with contextlib.suppress(errors.Unavailable):  # who is not there cannot be told; the log has it
-        await server.each([("display-message", "-d", SAID_MS, "-c", name, message) for name in clients])
 
 
 def _whom(origin: Origin) -> str:

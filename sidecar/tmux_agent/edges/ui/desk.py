@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from tmux_agent.core.menus import Page
 from tmux_agent.core.model import Action, Agent, Approval, Decision, Event, Plan
 
 
@@ -95,3 +96,17 @@ class Desk(Protocol):
 
     async def peek(self, approval: Approval, count: int) -> list[str]:
         """The last `count` lines of the asker's pane. Raises errors.NotFound where there is none."""
+
+    # --- pages of menus ---
+
+    async def read(self, page: Page, count: int) -> list[str]:
+        """The last `count` lines of the page's pane. Raises errors.NotFound where it is gone."""
+
+    async def log(self, page: Page, count: int) -> list[str]:
+        """The last `count` audit records of who runs in the page's pane, a line each, oldest first."""
+
+    def interrupts_with(self, page: Page) -> tuple[str, ...]:
+        """The keys, by tmux's names, that interrupt who runs in the page's pane."""
+
+    async def tell(self, page: Page) -> None:
+        """Interrupts or kills, as the page asked. Raises errors.Forbidden, Denied, NotFound, Conflict, Unavailable."""

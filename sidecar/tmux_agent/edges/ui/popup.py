@@ -18,7 +18,7 @@ from prompt_toolkit.input.typeahead import clear_typeahead
 
 from tmux_agent.core import display
 from tmux_agent.core.errors import TmuxAgentError
-from tmux_agent.edges.ui import actions, changes, view
+from tmux_agent.edges.ui import actions, agent_pages, changes, view
 from tmux_agent.edges.ui.board import Board
 from tmux_agent.edges.ui.desk import Desk
 from tmux_agent.edges.ui.detail import FOLDED
@@ -27,6 +27,8 @@ from tmux_agent.edges.ui.pages import Spot
 from tmux_agent.edges.ui.styles import STYLE, Lines
 from tmux_agent.edges.ui.wire import Attach, Drain, Typed, clamp, output
 
+QUIET_S = 1.0  # without a key, before an unbidden popup takes one
+LEAVING = (b"q", b"\x1b", b"\x03")
 CLOSING_S = 5.0  # answers that are on their way when the popup closes get this long
 
 
@@ -44,7 +46,7 @@ class Popup:
         self.lines = Lines(attach.utf8)
         self.board = Board(desk, start_at=attach.at or "")
         self.dialog: Dialog | None = None
-        self.whole = False  # the detail takes the list's place
+        self.whole = attach.page is not None  # the detail takes the list's place
         self.top: Spot = FOLDED
         self.flash: tuple[str, str] = ("", "")  # style, safe text
         self.drafts: dict[str, str] = {}  # request id → text of an editor that was left
@@ -70,6 +72,9 @@ class Popup:
         self.app.after_render += lambda _: self.guarded(self._after_render)
 
         self._main: asyncio.Task[None] | None = None
+        self._quiet_from: float | None = None  # of an unbidden popup: its first paint, or a key that came too soon
+        if attach.page:
+            agent_pages.begin(self, attach.page)
 
     # --- life ---
 
@@ -89,6 +94,8 @@ class Popup:
         self.drain.connect(writer)
         self._shown()
         asyncio.get_running_loop().call_soon(self._catch_up)  # events are heard by then: nothing falls between
+        if self.attach.page:
+            self.spawn(agent_pages.fill(self, self.attach.page))
 
     def _catch_up(self) -> None:
         if self.board.behind():
@@ -163,6 +170,8 @@ class Popup:
         """Only what was sent can have been seen."""
         if not self.drain.flows:
             return
+        if self._quiet_from is None:
+            self._quiet_from = self.now()
         visible, detail = self.canvas.visible, self.canvas.detailed
         self.board.painted(visible, self.now(), detail)
         if self.dialog:
@@ -183,11 +192,26 @@ class Popup:
         view.focus(self)
 
     def leave(self) -> None:
-        """Back to the list; an editor's text is kept for the next time."""
+        """Back to the list; an editor's text is kept for the next time. A page of a menu has no list behind it."""
+        if self.attach.page:
+            self.close()
+            return
         self.dialog = None
         view.focus(self)
 
     # --- keys ---
+
+    def feed(self, data: bytes) -> None:
+        """Typed bytes. A popup that came by itself takes none but those that close it until its person has seen it:
+        whoever was typing when it came types on, without a pause."""
+        if self.attach.unbidden and data not in LEAVING:
+            now, since = self.now(), self._quiet_from
+            if since is None or now - since < QUIET_S:
+                self._quiet_from = now
+                self.say("this came by itself: look, then press again", "class:medium")
+                return
+            self._quiet_from = 0.0
+        self.typed.feed(data)
 
     def press(self, key: str) -> None:
         """One key that no editor takes."""

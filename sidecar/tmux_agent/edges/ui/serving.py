@@ -28,7 +28,7 @@ async def _frames(popup: Popup, reader: asyncio.StreamReader) -> None:
     while frame := await read_frame(reader):
         kind, data = frame
         if kind == b"d":
-            popup.guarded(lambda data=data: popup.typed.feed(data))  # type: ignore[misc]
+            popup.guarded(lambda data=data: popup.feed(data))  # type: ignore[misc]
         elif len(data) == 4:
             popup.resize(clamp(int.from_bytes(data[:2], "big"), int.from_bytes(data[2:], "big")))
 

@@ -266,7 +266,7 @@ def bindings(popup: Popup) -> KeyBindings:
         def _(_event: KeyPressEvent, name: str = name) -> None:
             send(name)
 
-    for char in "adegopqjk? 123456789":
+    for char in "adegopqjky? 123456789":
 
         @keys.add(char, filter=~editing, eager=True)
         def _(_event: KeyPressEvent, char: str = char) -> None:

@@ -23,6 +23,7 @@ from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from tmux_agent.core import display
+from tmux_agent.core.menus import Page
 
 FRAME_LIMIT = 1 << 20  # bytes; a paste comes in frames of 4 KiB
 UNREAD_LIMIT = 1 << 20  # bytes that a relay may leave unread; a full screen is about 30 KiB
@@ -50,6 +51,8 @@ class Attach(Struct, frozen=True, kw_only=True):
     utf8: bool = True
     no_color: bool = False
     at: str | None = None  # the request to start at
+    page: Page | None = None  # what is shown instead of requests
+    unbidden: bool = False  # no key called for it
     border: str = ""  # "native": tmux draws the border (popups of tmux before 3.3 have no -B)
 
 

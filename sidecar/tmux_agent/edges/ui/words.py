@@ -44,8 +44,7 @@ def tilde(path: str) -> str:
 
 def who(origin: Origin) -> str:
     """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
-    claimed = f"“{origin.name}”" if origin.name else ""
-    return origin.agent or claimed or os.path.basename(origin.exe) or f"pid {origin.pid}"
+    return wording.who(origin)
 
 
 def person(origin: Origin) -> str:

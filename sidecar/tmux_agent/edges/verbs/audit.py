@@ -11,19 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-STYLES = {  # by the word that a record ends in, else by its type
-    "approval.opened": "pending",
-    "approval.expired": "denied",
-    "approval.unknown": "error",
-    "action.skipped": "ask",
-    "action.unknown": "error",
-    "audit.damaged": "error",
-    "refused": "denied",
-    "policy.error": "error",
-    "notify.failed": "error",
-    "sidecar.recovered": "ask",
-}
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     under = parser.add_subparsers(dest="audit", metavar="verify|tail|show|export", required=True)
@@ -197,49 +184,15 @@ def _print(record: Any, as_json: bool) -> None:
 
     from ...core.display import cut, safe, width
     from .. import out
+    from ..audit_lines import in_words, when_of
 
     if as_json:
         print(msgspec.json.encode(record).decode(), flush=True)
         return
-    when = record.timestamp
-    try:
-        when = datetime.fromisoformat(when).astimezone().strftime("%m-%d %H:%M:%S")
-    except ValueError:
-        when = safe(when)  # a log that somebody wrote into is shown too
+    when = when_of(record)
     who = cut(safe(str(record.origin.get("agent") or record.origin.get("door") or "–")), 8)
     kind = safe(record.type)
     columns = f"{record.seq:>7}  {when}  {who}{' ' * (8 - width(who))}  {kind:<18}"
-    style, words = _words(record)
+    style, words = in_words(record)
     request = out.paint(f"{safe(record.request_id[-6:]) or '–':<6}", "dim")
     print(f"{out.paint(columns, style)}  {request}  {words}".rstrip(), flush=True)
-
-
-def _words(record: Any) -> tuple[str, str]:
-    """The style of a record and what it says in one line."""
-    from ...core.display import middle, safe
-
-    data = record.data
-    verdict = str(data.get("verdict") or "")
-    if "approved" in data:
-        verdict = "approved" if data["approved"] else "denied"
-    outcome = data.get("outcome")
-    if isinstance(outcome, dict):
-        verdict = "done" if outcome.get("ok") else "error"
-        said = [verdict, outcome.get("summary") or outcome.get("error") or ""]
-    else:
-        more = (str(data.get(key, "")) for key in ("rule", "comment", "note", "why"))
-        said = [verdict, _action(data.get("action")), *more]
-    style = verdict or STYLES.get(record.type, "")
-    return style, middle(safe(" · ".join(str(part) for part in said if part)), 160)
-
-
-def _action(action: Any) -> str:
-    """An action of a record in few words; its members are not trusted to be what they should."""
-    if not isinstance(action, dict):
-        return ""
-    argv = action.get("argv")
-    if isinstance(argv, list) and argv:
-        return " ".join(str(word) for word in argv)
-    names = ("verb", "text", "prompt", "path", "target", "url", "tool", "name")
-    parts = (str(action.get(name) or "") for name in names)
-    return " ".join(part for part in parts if part)

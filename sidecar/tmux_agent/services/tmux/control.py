@@ -29,7 +29,7 @@ from tmux_agent.core import control_mode, errors
 from tmux_agent.services.tmux import signals, snapshot
 from tmux_agent.services.tmux.comparison import Comparison
 from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment, said
-from tmux_agent.services.tmux.signals import Changed, Covered, Pressed, Retitled
+from tmux_agent.services.tmux.signals import Changed, Chosen, Covered, Pressed, Retitled
 from tmux_agent.services.tmux.snapshot import Client, Pane, Session, Window
 
 OLDEST = (3, 2)
@@ -59,7 +59,7 @@ class Compared(Struct, frozen=True):
     value: str
 
 
-Event = Connected | Dropped | Lost | Pressed | Covered | Changed | Compared
+Event = Connected | Dropped | Lost | Pressed | Chosen | Covered | Changed | Compared
 
 
 class TmuxServer:
@@ -304,7 +304,7 @@ class TmuxServer:
                     await self._refresh()
                 if first and isinstance(event, Pressed) and not self._waits(event.client):
                     continue
-                if not isinstance(event, Pressed | Covered):
+                if not isinstance(event, Pressed | Chosen | Covered):
                     comparison.look()
                 if not isinstance(event, Retitled):
                     self._emit(event)

@@ -23,6 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from tmux_agent.core import errors
+from tmux_agent.core.menus import Page
 from tmux_agent.services.tmux import keys, signals
 from tmux_agent.services.tmux.connection import environment, said
 from tmux_agent.services.tmux.control import TmuxServer
@@ -50,17 +51,28 @@ class Terminal(Struct, frozen=True, kw_only=True):
 
 
 class Opening(Struct, frozen=True, kw_only=True):
-    """A popup on its way. `at`: the request to show first, None for the oldest. `columns` and `rows` are what its relay
-    will find, if tmux reckons as we do. `bordered`: tmux draws the frame.
+    """A popup on its way. `at`: the request to show first, None for the oldest; `page`: what to show instead of any.
+    `columns` and `rows` are what its relay will find, if tmux reckons as we do. `bordered`: tmux draws the frame.
+    `unbidden`: no key called for it.
     """
 
     nonce: str
     server: str
     at: str | None
+    page: Page | None = None
+    unbidden: bool = False
     columns: int
     rows: int
     bordered: bool
     terminal: Terminal = Terminal()  # a guess, of a server's first popup only
+
+
+class Wanted(Struct, frozen=True):
+    """What a popup is to show, as Opening says it."""
+
+    at: str | None = None
+    page: Page | None = None
+    unbidden: bool = False
 
 
 class _Open(Struct):
@@ -104,7 +116,7 @@ class Popups:
     def is_open(self, server: TmuxServer, client: str) -> bool:
         return (server.socket, client) in self._open
 
-    def open(self, server: TmuxServer, client: str, at: str | None = None) -> bool:
+    def open(self, server: TmuxServer, client: str, wanted: Wanted = Wanted()) -> bool:  # noqa: B008 - frozen
         """Opens a popup on `client`; False where ours is open there already. Returns at once.
 
         Raises errors.NotFound where the server has no such client of a person.
@@ -116,7 +128,7 @@ class Popups:
         if seen is None:
             raise errors.NotFound(f"no client {client!r} is attached to tmux at {server.socket}")
         number = next(self._numbers)
-        task = asyncio.get_running_loop().create_task(self._run(server, seen, number, at))
+        task = asyncio.get_running_loop().create_task(self._run(server, seen, number, wanted))
         self._open[key] = _Open(task, number)
         return True
 
@@ -194,10 +206,10 @@ class Popups:
         # Where we died under it, its relay closes it once another sidecar is there, and that one hears of a press.
         return [server.tmux, "-N", "-u", "-S", server.socket, *shown, ";", *signals.press_for_successor(client)]
 
-    async def _run(self, server: TmuxServer, client: Client, number: int, at: str | None) -> None:
+    async def _run(self, server: TmuxServer, client: Client, number: int, wanted: Wanted) -> None:
         try:
             size = await _size(server, client)
-            opening = _opening(server, client, size, at)
+            opening = _opening(server, client, size, wanted)
             if server.socket not in self._known:
                 self._known.add(server.socket)
                 opening = msgspec.structs.replace(opening, terminal=await _terminal(server))
@@ -236,15 +248,16 @@ class Popups:
                 await process.wait()
 
 
-def _opening(server: TmuxServer, client: Client, size: tuple[str, str], at: str | None) -> Opening:
+def _opening(server: TmuxServer, client: Client, size: tuple[str, str], wanted: Wanted) -> Opening:
     bordered = server.version < BORDERLESS
     columns, rows = (
         min(_cells(wanted, room), room) - 2 * bordered
         for wanted, room in zip(size, (client.width, client.height), strict=True)
     )
     return Opening(
-        nonce=secrets.token_hex(16), server=server.socket, at=at, columns=columns, rows=rows, bordered=bordered
-    )
+        nonce=secrets.token_hex(16), server=server.socket, at=wanted.at, page=wanted.page, unbidden=wanted.unbidden,
+        columns=columns, rows=rows, bordered=bordered,
+    )  # fmt: skip
 
 
 def _cells(wanted: str, room: int) -> int:

@@ -53,6 +53,13 @@ class Covered(Struct, frozen=True):
     number: int
 
 
+class Chosen(Struct, frozen=True):
+    """Item `index` of the menu of that number (menus.py) was chosen, by whomever: nothing is answered by it."""
+
+    menu: str
+    index: int
+
+
 class Changed(Struct, frozen=True):
     """Clients, sessions, windows or panes are not what they were."""
 
@@ -77,6 +84,11 @@ def _push(word: str, *wake: str) -> Argv:
 def covering(number: int) -> Argv:
     """The command that goes before the `display-popup` of that number, in one line with it: tells Covered."""
     return _push(f"covered:{number}")
+
+
+def choosing(menu: str, index: int) -> str:
+    """The tmux commands of a menu's item that tell Chosen. tmux expands a menu's commands once when it is opened."""
+    return push(f"chosen:{menu}:{index}").replace("#", "##")
 
 
 def press_for_successor(client: str) -> Argv:
@@ -166,8 +178,8 @@ def take() -> list[Argv]:
     return [("show-environment", "-gh", EVENTS), ("set-environment", "-gh", EVENTS, "")]
 
 
-def parse(line: str) -> Iterator[Pressed | Covered | Changed | Retitled]:
-    """The events in what take() read, presses and popups in tmux's order; a word that was cut in half is dropped."""
+def parse(line: str) -> Iterator[Pressed | Chosen | Covered | Changed | Retitled]:
+    """The events in what take() read, keys, choices and popups in tmux's order; a word cut in half is dropped."""
     words = line.partition("=")[2].split()
     if "changed" in words:
         yield Changed()
@@ -177,5 +189,7 @@ def parse(line: str) -> Iterator[Pressed | Covered | Changed | Retitled]:
         match word.split(":", 2):
             case ["press", key, client]:
                 yield Pressed(key, client)
+            case ["chosen", menu, index] if index.isascii() and index.isdecimal() and len(index) < 4:
+                yield Chosen(menu, int(index))
             case ["covered", number] if number.isdecimal():
                 yield Covered(int(number))

@@ -1,0 +1,73 @@
+"""A popup about one pane, opened from a menu: its last lines, its log, whether to interrupt or kill what runs there.
+
+Owns: what these pages say and their keys. Must not own: requests, whether it may be done (the Desk decides). Leaving a
+page closes its popup, and leaving one does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from tmux_agent.core import display
+from tmux_agent.core.menus import Page
+from tmux_agent.edges.ui.dialogs import Dialog, Text
+from tmux_agent.edges.ui.text import Line, literal, wrap_words
+
+if TYPE_CHECKING:
+    from tmux_agent.edges.ui.popup import Popup
+
+LINES = 500
+SETTLED_S = 0.3  # after it was painted, when its person has read rather than typed
+
+_ASKED = {
+    "interrupt": ("interrupt", "It gets {keys}, as if you pressed that in its pane. What it has begun stays as it is."),
+    "kill": ("kill", "Its pane is closed, and what runs in it ends at once."),
+}
+
+
+class Sure(Dialog):
+    """Whether to do something that cannot be taken back. Only y does it, and not at once."""
+
+    def __init__(self, heading: Line, text: str, now: Callable[[], float], do: Callable[[], None]) -> None:
+        self.heading = heading
+        self.keys = [("y", "do it"), ("Esc", "leave it")]
+        self._text = text
+        self._now = now
+        self._do = do
+        self._painted: float | None = None
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        self._painted = self._now() if self._painted is None else self._painted
+        return [[], *wrap_words(self._text, width, "")][:height]
+
+    def press(self, key: str) -> None:
+        if key == "y" and self._painted is not None and self._now() - self._painted > SETTLED_S:
+            self._do()
+
+
+def begin(popup: Popup, page: Page) -> None:
+    """Shows the page before the first paint; what has to be read comes after it."""
+    where = display.safe(f"{page.who} ({page.pane})")
+    if page.what in _ASKED:
+        verb, text = _ASKED[page.what]
+        heading: Line = [("class:title", verb), ("", f"  {where}")]
+        keys = " ".join(popup.desk.interrupts_with(page))
+        popup.open(Sure(heading, text.format(keys=keys), popup.now, lambda: popup.spawn(_do(popup, page))))
+    else:
+        about = "its last lines" if page.what == "read" else "its last records in the audit log"
+        popup.open(Text([("class:title", where), ("", f"  {about}")], [[("class:faint", "reading …")]], at_end=True))
+
+
+async def fill(popup: Popup, page: Page) -> None:
+    """Reads what the page shows. Raises what the Desk raises."""
+    reads: dict[str, Callable[[Page, int], Awaitable[list[str]]]] = {"read": popup.desk.read, "log": popup.desk.log}
+    if page.what not in reads or popup.dialog is None:
+        return
+    content = [literal(line[:2000]) for line in await reads[page.what](page, LINES)]
+    popup.open(Text(popup.dialog.heading, content or [[("class:faint", "There is nothing.")]], at_end=True))
+
+
+async def _do(popup: Popup, page: Page) -> None:
+    await popup.desk.tell(page)
+    popup.close()
