@@ -86,6 +86,21 @@ bind_keys() {
 	tmux set-environment -gh TMUX_AGENT_KEY "${popup}" \; set-environment -gh TMUX_AGENT_KEYS "${ours}"
 }
 
+# check_attention: says which of the words nobody knows, and which this tmux cannot do.
+check_attention() {
+	words=$(get_tmux_option "${option_attention}" "${default_attention}" | tr ',' ' ')
+	for word in ${words}; do
+		case "${word}" in
+		popup | message)
+			version_ok "$(tmux display-message -p '#{version}')" 3.3 ||
+				tell "${option_attention}: ${word} needs tmux 3.3 or newer"
+			;;
+		bell | osc9 | osc777) ;;
+		*) tell "${option_attention}: ${word} is not known; known are popup message bell osc9 osc777" ;;
+		esac
+	done
+}
+
 can_run() {
 	if ! supported_tmux; then
 		tell "this tmux is older than ${oldest_tmux}; the plugin was not loaded"
@@ -101,6 +116,7 @@ can_run() {
 main() {
 	can_run || return 0
 	bind_keys
+	check_attention
 	tmux set-environment -gh TMUX_AGENT_ENSURE "${PLUGIN_DIR}/scripts/ensure_sidecar.sh" \; \
 		run-shell -b '#{q:TMUX_AGENT_ENSURE} plugin'
 }

@@ -19,6 +19,9 @@ default_key_agent=""
 option_key_pending="@tmux-agent-key-pending" # key after the prefix that opens what waits as a menu; empty: none
 default_key_pending=""
 
+option_attention="@tmux-agent-attention" # how new requests are told, several of: popup message bell osc9 osc777
+default_attention=""
+
 option_command="@tmux-agent-command" # an installed tmux-agent to use (pipx, uv tool); empty: the plugin installs its own
 default_command=""
 
@@ -27,6 +30,7 @@ default_python="python3"
 
 # Read by the sidecar, with the same defaults there:
 #   @tmux-agent-popup-width   90%      @tmux-agent-popup-height  80%
+#   @tmux-agent-attention-idle 3
 #   @tmux-agent-style-working fg=green @tmux-agent-style-waiting fg=red,bold  @tmux-agent-style-done fg=blue
 #   @tmux-agent-style-error   fg=red   @tmux-agent-style-warning fg=yellow,bold
 

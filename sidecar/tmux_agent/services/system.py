@@ -26,6 +26,7 @@ from . import places as places_
 from .agents import Agents
 from .answers import Answers
 from .approvals import Approvals
+from .attention import Attention
 from .config_file import read_settings
 from .dialogs import Dialogs
 from .grants import Grants
@@ -115,6 +116,7 @@ class System:
         )  # fmt: skip
         self.popups: Popups | None = None  # once it is known where we listen
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
+        self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
 
     def _protected(self) -> tuple[str, ...]:
         """What nobody but the person may change, besides policy and state: the log, the socket, the plugin itself."""
@@ -161,6 +163,7 @@ class System:
         if self.popups is not None:
             await self.popups.close()
         await self.wayfinder.close()
+        self.attention.close()
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         await self.servers.close()
         await self.notify.close()
@@ -255,6 +258,8 @@ class System:
         await self.servers.attach(socket)
 
     def _on_tmux(self, server: TmuxServer, event: TmuxEvent) -> None:
+        if isinstance(event, Pressed):
+            self.attention.looked()
         match event:
             case Connected():
                 self._badges.setdefault(server.socket, badge.Badge(server, ascii_only=not _utf8(self.environ))).forget()
@@ -283,6 +288,7 @@ class System:
             case _:
                 self._drop_closed_panes(server)
                 self.screens.changed(server)
+                self.attention.changed()
 
     def _drop_closed_panes(self, server: TmuxServer) -> None:
         alive = {pane.id for pane in server.panes if not pane.dead}
@@ -310,6 +316,9 @@ class System:
         if self.popups is None:
             raise errors.Unavailable("the sidecar does not listen yet: try again")
         return self.popups.open(server, client, wanted)
+
+    def _shows_popup(self, server: TmuxServer, client: str) -> bool:
+        return self.popups is not None and self.popups.is_open(server, client)
 
     async def panes(self, server: TmuxServer) -> list[dict[str, Any]]:
         """The panes of a server with the agent and its state where one runs there."""
@@ -352,7 +361,9 @@ class System:
             self.recent.append(heard)
         if event.type == "approval.opened":
             try:
-                self.notify.told(self.approvals.get(event.request_id))
+                approval = self.approvals.get(event.request_id)
+                self.notify.told(approval)
+                self.attention.opened(approval)
             except errors.NotFound:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
         if gone := event.data.get("gone"):

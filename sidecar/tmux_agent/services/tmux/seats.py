@@ -33,6 +33,7 @@ class Seat(Struct, frozen=True, kw_only=True):
     in_mode: bool  # copy mode and its kin
     pressing: bool  # the prefix was pressed, or another key of a table
     term: str  # TERM of its terminal
+    utf8: bool
 
 
 async def seats(server: TmuxServer) -> tuple[Seat, ...]:
@@ -53,6 +54,7 @@ async def seats(server: TmuxServer) -> tuple[Seat, ...]:
                 in_mode=mode not in ("", "0"),
                 pressing=prefix == "1" or root != "1",
                 term=term,
+                utf8="UTF-8" in flags.split(","),
             )
         )
     return tuple(found)
