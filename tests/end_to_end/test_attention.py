@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,6 +15,7 @@ from tests.plugin.terminal import Server, Terminal
 from tests.sidecar import until
 
 HELD = 3.0  # seconds for which something that is held back is waited for in vain: it would come after two
+ATTACK = ROOT / "tests/end_to_end/attack.py"
 BEL, OSC9, OSC777 = b"\a", b"\x1b]9;", b"\x1b]777;notify;tmux-agent;"
 
 
@@ -180,8 +183,7 @@ COVERS = {
 }
 
 
-@pytest.mark.parametrize("way", ["popup", "message"])
-@pytest.mark.parametrize("cover", COVERS)
+@pytest.mark.parametrize(("way", "cover"), [("popup", "another popup"), ("popup", "a menu"), ("message", "a menu")])
 def test_never_over_what_covers(world: World, way: str, cover: str) -> None:
     """A popup or menu of somebody else's stays as it is; the request is told once that is closed."""
     stage = Stage(world, way)
@@ -201,16 +203,21 @@ def test_never_over_what_covers(world: World, way: str, cover: str) -> None:
     process.wait(PATIENCE)
 
 
-@pytest.mark.parametrize("way", ["popup", "message"])
-@pytest.mark.parametrize(
-    ("keys", "sign", "leave"), [((":",), ":", "\x1b"), (("x",), "(y/n)", "n"), (("[",), "[0/", "q")]
-)
-def test_never_over_a_prompt_or_copy_mode(world: World, way: str, keys: tuple[str, ...], sign: str, leave: str) -> None:
+PROMPTS = [
+    ("popup", ":", ":", "\x1b"),
+    ("popup", "x", "(y/n)", "n"),
+    ("message", "x", "(y/n)", "n"),
+    ("popup", "[", "[0/", "q"),
+]
+
+
+@pytest.mark.parametrize(("way", "key", "sign", "leave"), PROMPTS)
+def test_never_over_a_prompt_or_copy_mode(world: World, way: str, key: str, sign: str, leave: str) -> None:
     """command-prompt, confirm-before and copy mode keep the keys and the screen; afterwards the request is told."""
     stage = Stage(world, way)
     if not needs(stage, (3, 3)):
         return
-    stage.person.press_until((PREFIX, *keys), lambda text: any(sign in line for line in marks(text)))
+    stage.person.press_until((PREFIX, key), lambda text: any(sign in line for line in marks(text)))
     stage.ask()
     stage.opened()
     sees_nothing(stage.person, lambda text: "Deploy now?" in text)
@@ -282,12 +289,12 @@ def test_who_comes_later_is_told(world: World) -> None:
 def test_an_agents_own_client_is_not_the_one_in_use(world: World) -> None:
     """Keys on a client that an agent attached draw nothing away from the person's."""
     stage = Stage(world, "osc9")
-    loop = "while :; do sleep 0.2; tmux refresh-client 2>/dev/null; done"
-    shell = f"env -u TMUX script -qec 'tmux -S {stage.server.socket} attach' /dev/null"
-    stage.server.run("new-window", "-d", "-t", "work:", f"({loop}) | {shell}")
+    words = [sys.executable, "-I", "-S", str(ATTACK), str(world.folder / "out"), "press", stage.server.socket]
+    stage.server.run("new-window", "-d", "-t", "work:", f"{shlex.join(words)} {'x ' * 40}; exec cat")
     until(lambda: stage.server.run("list-clients", "-F", "#{client_tty}").count("/dev/") == 2)
     stage.ask()
     gets(stage.person, OSC9)
+    assert not (world.folder / "out").exists(), "it still presses keys"
 
 
 def test_unknown_words_are_told(world: World) -> None:
