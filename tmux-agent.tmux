@@ -86,19 +86,20 @@ bind_keys() {
 	tmux set-environment -gh TMUX_AGENT_KEY "${popup}" \; set-environment -gh TMUX_AGENT_KEYS "${ours}"
 }
 
-# check_attention: says which of the words nobody knows, and which this tmux cannot do.
+# check_attention: says which of its words nobody knows, and which this tmux cannot do.
 check_attention() {
-	words=$(get_tmux_option "${option_attention}" "${default_attention}" | tr ',' ' ')
-	for word in ${words}; do
+	unknown="" early=""
+	for word in $(get_tmux_option "${option_attention}" "${default_attention}" | tr ',' ' '); do
 		case "${word}" in
 		popup | message)
-			version_ok "$(tmux display-message -p '#{version}')" 3.3 ||
-				tell "${option_attention}: ${word} needs tmux 3.3 or newer"
+			version_ok "$(tmux display-message -p '#{version}')" 3.3 || early="; before tmux 3.3 there is no ${word}"
 			;;
 		bell | osc9 | osc777) ;;
-		*) tell "${option_attention}: ${word} is not known; known are popup message bell osc9 osc777" ;;
+		*) unknown="${unknown} ${word}" ;;
 		esac
 	done
+	[ -z "${unknown}" ] || early=": known are popup message bell osc9 osc777, not${unknown}${early}"
+	[ -z "${early}" ] || tell "${option_attention}${early}"
 }
 
 can_run() {

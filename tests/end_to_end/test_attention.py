@@ -300,4 +300,4 @@ def test_an_agents_own_client_is_not_the_one_in_use(world: World) -> None:
 def test_unknown_words_are_told(world: World) -> None:
     """A word that nobody knows is named when the plugin is loaded."""
     server = world.server("set -g @tmux-agent-attention 'bel message'\n")
-    server.attach(columns=120).wait_for("bel is not known; known are popup message bell osc9 osc777")
+    server.attach(columns=120).wait_for("known are popup message bell osc9 osc777, not bel")
