@@ -172,6 +172,7 @@ CHANGES: dict[str, Callable[[Approval], Approval]] = {
         for name, value in {
             "agent": "codex", "session": "t", "pane": "%8", "server": "/tmp/u", "worktree": "/home/ana",
             "cwd": "/home/ana/shop/x", "branch": "dev", "uid": 1, "door": "hook", "name": "x",
+            "process": "8:1",
         }.items()
     },
 }  # fmt: skip
@@ -186,7 +187,8 @@ def test_another_asker_or_judgement_is_another_shape(what: str) -> None:
 
 
 def test_some_are_answered_alone() -> None:
-    """What wants a proof of the person, or a choice."""
+    """What wants a proof of the person, or a choice, or keys in a pane."""
+    assert shape(asked(run("touch", "a"), origin=replace(AGENT, door="screen"))) is None
     assert shape(asked(run("touch", "a"), step_up=("true",))) is None
     assert shape(asked(Ask(prompt="Which?", options=("a", "b")), kind="question")) is None
 

@@ -65,12 +65,12 @@ _URL = re.compile(r"(https?://)([A-Za-z0-9.-]+(?::[0-9]+)?)(?:[/?#].*)?")
 
 def shape(approval: Approval) -> Shape | None:
     """Equal for requests that may be approved together. None: this one is answered alone, whatever else waits."""
-    if approval.step_up or (isinstance(approval.action, Ask) and approval.action.options):
-        return None
     origin = approval.origin
+    if approval.step_up or origin.door == "screen" or (isinstance(approval.action, Ask) and approval.action.options):
+        return None
     asker = (
-        *(origin.uid, origin.session or (origin.pid, origin.started), origin.agent, origin.name, origin.door),
-        *(origin.server, origin.pane, origin.cwd, origin.worktree, origin.branch),
+        *(origin.uid, origin.session or (origin.pid, origin.started), origin.process, origin.agent, origin.name),
+        *(origin.door, origin.server, origin.pane, origin.cwd, origin.worktree, origin.branch),
     )
     judgement = (approval.rule, approval.where, approval.risk, approval.on_timeout, approval.grants)
     parts = tuple((part.verdict, part.rule, part.risk) for part in approval.parts)

@@ -509,16 +509,16 @@ def test_no_color_sends_no_colour() -> None:
 
 def test_two_hundred_requests_scroll() -> None:
     """A long queue: the selected row is always in sight, End and Home jump."""
-    desk = ScriptedDesk([shell(f"echo number {n}", n) for n in range(200)])
+    desk = ScriptedDesk([shell(f"make number {n}", n) for n in range(200)])
 
     async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
         await terminal.until("200 waiting")
         terminal.type("j" * 120)
-        await terminal.until("▌  claude  shop:1  feat/login  echo number 120")
+        await terminal.until("▌  claude  shop:1  feat/login  make number 120")
         terminal.type("\x1b[F")
-        await terminal.until("▌  claude  shop:1  feat/login  echo number 199")
+        await terminal.until("▌  claude  shop:1  feat/login  make number 199")
         terminal.type("\x1b[H")
-        await terminal.until("▌  claude  shop:1  feat/login  echo number 0")
+        await terminal.until("▌  claude  shop:1  feat/login  make number 0")
 
     play(scene, desk)
 

@@ -6,6 +6,7 @@ drawing, whether an answer is allowed (the Desk decides).
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tmux_agent.core import display
@@ -13,15 +14,13 @@ from tmux_agent.core.errors import TmuxAgentError
 from tmux_agent.core.model import Approval
 from tmux_agent.core.model import Ask as Question
 from tmux_agent.edges.ui import words
-from tmux_agent.edges.ui.board import Row
+from tmux_agent.edges.ui.board import Target
 from tmux_agent.edges.ui.detail import FOLDED
 from tmux_agent.edges.ui.dialogs import Ask, Text, help_lines
 from tmux_agent.edges.ui.text import Line, literal
 
 if TYPE_CHECKING:
     from tmux_agent.edges.ui.popup import Popup
-
-Target = tuple[Row, str]  # a row and the digest that was painted
 
 PEEK_LINES = 200
 
@@ -36,10 +35,10 @@ def heading(verb: str, targets: list[Target]) -> Line:
     return [("class:title", verb), ("", f"  {what}")]
 
 
-def _targets(popup: Popup) -> list[Target]:
+def _unsent(popup: Popup, targets: list[Target]) -> list[Target]:
     """What is answered now; says why where that is nothing."""
     board = popup.board
-    targets = [(row, painted) for row, painted in board.targets() if row.id not in board.sending]
+    targets = [(request, painted) for request, painted in targets if request.id not in board.sending]
     if targets:
         return targets
     row = board.current()
@@ -47,6 +46,9 @@ def _targets(popup: Popup) -> list[Target]:
         popup.say("no marked request is on the screen as it was marked", "class:medium")
     elif row and row.ended:
         popup.say(f"nothing to answer: {row.ended}", "class:medium")
+    elif row and row.several:
+        board.looked()
+        popup.say("none of them was shown whole yet: PgDn scrolls, Enter gives them all the room", "class:medium")
     return []
 
 
@@ -56,29 +58,39 @@ def selected(popup: Popup) -> Target | None:
     if row is None or row.ended or row.id in popup.board.sending:
         popup.say(f"nothing to answer: {row.ended}" if row and row.ended else "", "class:medium")
         return None
-    return row, popup.board.digest()
+    if row.several:
+        popup.say(f"that is for one request: x shows these {len(row.requests)} one by one", "class:medium")
+        return None
+    return row.requests[0], popup.board.digest()
 
 
 async def _answer(popup: Popup, targets: list[Target], approved: bool, done: str, **more: Any) -> None:
-    """Sends one answer per target, each with its own painted digest. What was refused stays in the list."""
-    board = popup.board
-    board.sending |= {row.id for row, _ in targets}
-    refused = ""
-    count = 0
-    for row, painted in targets:
+    """Sends one answer per target, each with its own painted digest, oldest first and all at once: they are recorded
+    together. What was refused stays in the list."""
+    board, row = popup.board, popup.board.current()
+    board.sending |= {request.id for request, _ in targets}
+
+    async def send(target: Target) -> str:
+        request, painted = target
         try:
-            await popup.desk.answer(row.id, painted, approved, **more)
+            await popup.desk.answer(request.id, painted, approved, **more)
         except TmuxAgentError as error:
-            refused = error.message
-        else:
-            count += 1
-            board.answered(row.id)
+            return error.message
         finally:
-            board.sending.discard(row.id)
-    popup.top = FOLDED
+            board.sending.discard(request.id)
+        board.answered(request.id)
+        return ""
+
+    refused = [why for why in await asyncio.gather(*map(send, targets)) if why]
+    if popup.board.current() is not row:
+        popup.top = FOLDED
+    count = len(targets) - len(refused)
     name = _name(targets[0][0].approval) if len(targets) == 1 else f"{count} requests"
-    if refused:
-        popup.say(f"not answered: {refused}" if not count else f"{done} {count}; one was not: {refused}", "class:warn")
+    left = f"; {len(refused)} not, the first: {refused[0]}" if refused else ""
+    if not count:
+        popup.say(f"not answered: {refused[0]}", "class:warn")
+    elif refused:
+        popup.say(f"{done}  {name}{left}", "class:warn")
     else:
         popup.say(f"{done}  {name}", "class:good" if approved else "class:bad")
 
@@ -108,13 +120,11 @@ def send_yes(popup: Popup, targets: list[Target], done: str, **more: Any) -> Non
 
 
 def approve(popup: Popup) -> None:
-    targets = _targets(popup)
-    if len(targets) > 1:
-        alone = [row for row, _ in targets if row.approval.step_up or options_of(row.approval)]
-        if alone:
-            popup.say(f"{len(alone)} of the marked need an answer of their own: unmark them with space", "class:medium")
-            return
+    targets = _unsent(popup, popup.board.targets())
     if not targets:
+        return
+    if len(targets) > 1 and (why := _unlike(targets)):
+        popup.say(why, "class:medium")
         return
     options = options_of(targets[0][0].approval)
     if len(targets) == 1 and options:
@@ -124,6 +134,17 @@ def approve(popup: Popup) -> None:
             _ask_number(popup, targets[0])
         return
     send_yes(popup, targets, "approved")
+
+
+def _unlike(targets: list[Target]) -> str:
+    """Why these may not be approved with one key; empty where they may: their actions have one shape."""
+    shapes = {request.shape for request, _ in targets}
+    if None in shapes:
+        alone = sum(request.shape is None for request, _ in targets)
+        return f"{alone} of the marked need an answer of their own: unmark them with space"
+    if len(shapes) > 1:
+        return f"only alike requests are approved together, and {len(shapes)} kinds are marked (d denies them all)"
+    return ""
 
 
 def options_of(approval: Approval) -> tuple[str, ...]:
@@ -155,7 +176,7 @@ def choose(popup: Popup, number: int) -> None:
 
 
 def deny(popup: Popup) -> None:
-    targets = _targets(popup)
+    targets = _unsent(popup, popup.board.refusable())
     if not targets:
         return
 
@@ -163,13 +184,21 @@ def deny(popup: Popup) -> None:
         _send(popup, targets, False, "denied", comment=reason)
 
     text = "The reason goes to the agent; it may be empty."
-    if any(row.approval.origin.door == "screen" for row, _ in targets):
+    if len(targets) > 1:
+        text = f"The reason goes to the agent for each of the {len(targets)}; it may be empty."
+    if any(request.approval.origin.door == "screen" for request, _ in targets):
         text = "Nothing is typed to an agent that is in a dialog: the reason is kept in the log alone."
     popup.open(Ask(heading("deny", targets), text, "deny", take))
 
 
 def mark(popup: Popup) -> None:
     popup.board.toggle_mark()
+
+
+def regroup(popup: Popup) -> None:
+    if popup.board.rows and not popup.board.regroup():
+        popup.say("nothing else that waits is like this", "class:medium")
+    popup.top = FOLDED
 
 
 # --- looking elsewhere ---

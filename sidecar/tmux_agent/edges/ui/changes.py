@@ -15,8 +15,8 @@ from tmux_agent.core.model import Action, Approval, Decision, digest
 from tmux_agent.core.model import Ask as Question
 from tmux_agent.edges.ui import edit as editing
 from tmux_agent.edges.ui import words
-from tmux_agent.edges.ui.actions import Target, heading, options_of, selected, send_yes
-from tmux_agent.edges.ui.board import Row
+from tmux_agent.edges.ui.actions import heading, options_of, selected, send_yes
+from tmux_agent.edges.ui.board import Request, Target
 from tmux_agent.edges.ui.desk import GrantProposal
 from tmux_agent.edges.ui.detail import Detail
 from tmux_agent.edges.ui.dialogs import Ask, Edit, Grant, Judged
@@ -81,7 +81,7 @@ async def _judge(popup: Popup, target: Target, action: Action, text: str) -> Non
     if popup.dialog is not opened_from:
         return  # left meanwhile
     looked_at = _as_judged(approval, action, decision)
-    shown: Target = (Row(looked_at), target[1])  # the answer is for the digest that the person saw in the list
+    shown: Target = (Request(looked_at), target[1])  # the answer is for the digest that the person saw in the list
 
     def lay_out(width: int) -> Detail:
         return Detail(looked_at, width, popup.lines, None)
@@ -137,7 +137,7 @@ def allow_again(popup: Popup) -> None:
 
 async def _propose(popup: Popup, target: Target) -> None:
     proposals = await popup.desk.grant_proposals(target[0].approval)
-    if popup.dialog is not None or popup.board.current() is not target[0]:
+    if popup.dialog is not None or popup.board.selected != target[0].id:
         return  # the person went on meanwhile
     if not proposals:
         popup.say("this is not offered for allowing again; a rule in policy.yaml can", "class:medium")

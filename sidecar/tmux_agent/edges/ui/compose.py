@@ -36,11 +36,6 @@ class Plan:
     def inner(self) -> int:
         return self.columns - 4 if self.framed else self.columns
 
-    @property
-    def detail_top(self) -> int:
-        """Line that the detail begins on, and where its column begins if framed: 2, else 0."""
-        return 1 + (self.list_rows + 1 if self.wide and self.list_rows else 0)
-
 
 def plan(columns: int, rows: int, waiting: int, native: bool, whole: bool) -> Plan:
     """`native`: tmux draws the border. `whole`: the detail takes the list's place."""
@@ -124,7 +119,7 @@ def list_lines(board: Board, shape: Plan, lines: Lines, now: datetime, top: int)
 
 
 def _state(row: Row, board: Board, lines: Lines) -> Fragment:
-    if row.id in board.marks:
+    if any(one.id in board.marks for one in row.requests):
         return ("class:key", f"{lines.mark} ")
     return ("class:faint", f"{lines.no if row.ended else ' '} ")
 
@@ -133,7 +128,17 @@ def _what(row: Row, room: int, strong: str) -> Line:
     if row.ended:
         was = literal(words.one_line(row.approval.action)[:200], "class:gone")
         return [("class:warn", display.safe(row.ended)), ("", "  "), *was]
+    if row.several:
+        return _alike(row, room, strong)
     return [(f"{strong} {style}".strip(), text) for style, text in words.summary(row.approval, room)]
+
+
+def _alike(row: Row, room: int, strong: str) -> Line:
+    """How many, and what they have in common."""
+    waiting = [one.approval for one in row.requests if not one.ended]
+    lines = [words.one_line(one.action, one.origin.cwd)[: words.SUMMARY_LIMIT] for one in waiting]
+    count: Line = [("class:key", f"{len(waiting)}× "), ("", " ")]
+    return [*count, (strong, display.middle(display.safe(words.in_common(lines)), room - cells(count)))]
 
 
 def _risk(row: Row) -> Line:

@@ -15,7 +15,7 @@ import msgspec
 from tmux_agent.core import display
 from tmux_agent.core.model import Approval, Ask, File, JudgedPart, Plan, Verdict
 from tmux_agent.edges.ui import highlight, words
-from tmux_agent.edges.ui.blocks import blocks
+from tmux_agent.edges.ui.blocks import Block, blocks
 from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
 from tmux_agent.edges.ui.styles import Lines, risk_style
 from tmux_agent.edges.ui.text import Fragment, Line, cut, cut_start, fit, literal, shown, wrap, wrap_words
@@ -25,6 +25,42 @@ TINY = 30  # columns; below, a part is shown without its reason
 PARTS_FOLDED = 4  # parts shown beside a folded action; all of them are below it
 PARTS_CHUNK = 100
 FOLDED: Spot = (-1, 0)  # the position before the first line: what matters most of all of it
+
+
+def asker_line(approval: Approval, width: int, more: str = "") -> Line:
+    """Who wants what where; `more` stands behind what is wanted."""
+    origin = approval.origin
+    if width < NARROW:
+        at = [literal(words.who(origin), "bold"), literal(origin.place), literal(origin.branch, "class:accent")]
+        at = [[("bold", more.strip(" ()"))], *at] if more else at
+        return cut([piece for part in at if part for piece in (*part, ("", "  "))], width)
+    folder = getattr(approval.action, "cwd", "") or origin.cwd
+    where: Line = []
+    if folder:
+        where = [("class:faint", "   in "), *literal(words.tilde(folder))]
+    facts = [f"worktree {origin.branch}"] if origin.branch else []
+    pane = " ".join(filter(None, [origin.place, origin.pane]))
+    facts += [f"pane {pane}"] if pane else ["pane unknown"] if origin.door == "hook" else []
+    if facts:
+        where += literal(f"   ({', '.join(facts)})", "class:faint")
+    if approval.kind == "question":
+        where = []
+    return cut([*literal(words.person(origin), "bold"), ("bold", f" {words.verb(approval)}{more}"), *where], width)
+
+
+def block_lines(block: Block, room: int, gutter: str = "", onward: str = "", *, inside: bool = False) -> list[Line]:
+    """One of an action's texts in lines of `room` cells, coloured. `inside`: it begins in the middle of a line."""
+    text, how = block
+    kind, _, name = how.partition(":")
+    if kind == "prose":
+        return [[("", gutter), *line] for line in wrap_words(text, room - len(gutter))]
+    if kind == "diff":
+        content = highlight.diff(text, name)
+    elif kind == "code":
+        content = highlight.code(text, name)
+    else:
+        content = shown(text)
+    return wrap(content, room, gutter, onward, inside)
 
 
 class Detail:
@@ -49,23 +85,8 @@ class Detail:
 
     def head(self) -> list[Line]:
         """Who wants what where."""
-        origin = self.approval.origin
-        if self._narrow:
-            at = [literal(words.who(origin), "bold"), literal(origin.place), literal(origin.branch, "class:accent")]
-            return [cut([piece for part in at if part for piece in (*part, ("", "  "))], self.width)]
-        folder = getattr(self.approval.action, "cwd", "") or origin.cwd
-        where: Line = []
-        if folder:
-            where = [("class:faint", "   in "), *literal(words.tilde(folder))]
-        facts = [f"worktree {origin.branch}"] if origin.branch else []
-        pane = " ".join(filter(None, [origin.place, origin.pane]))
-        facts += [f"pane {pane}"] if pane else ["pane unknown"] if origin.door == "hook" else []
-        if facts:
-            where += literal(f"   ({', '.join(facts)})", "class:faint")
-        if self.approval.kind == "question":
-            where = []
-        person = literal(words.person(origin), "bold")
-        return [cut([*person, ("bold", f" {words.verb(self.approval)}"), *where], self.width), []]
+        line = asker_line(self.approval, self.width)
+        return [line] if self._narrow else [line, []]
 
     def _body_chunks(self) -> list[Callable[[], list[Line]]]:
         return [
@@ -75,18 +96,9 @@ class Detail:
         ]
 
     def _body_lines(self, text: str, how: str, inside: bool) -> list[Line]:
-        kind, _, name = how.partition(":")
-        room = self.width
-        gutter, onward = ("", "") if self._narrow else ("  ", f"{self._lines.onward} ")
-        if kind == "prose":
-            return [[("", gutter), *line] for line in wrap_words(text, room - len(gutter))]
-        if kind == "diff":
-            content = highlight.diff(text, name)
-        elif kind == "code":
-            content = highlight.code(text, name)
-        else:
-            content = shown(text)
-        return wrap(content, room, gutter, onward, inside)
+        if self._narrow:
+            return block_lines((text, how), self.width, inside=inside)
+        return block_lines((text, how), self.width, "  ", f"{self._lines.onward} ", inside=inside)
 
     def _parts_chunks(self, parts: tuple[JudgedPart, ...]) -> list[Callable[[], list[Line]]]:
         groups = [parts[at : at + PARTS_CHUNK] for at in range(0, len(parts), PARTS_CHUNK)]

@@ -18,7 +18,7 @@ from prompt_toolkit.input.typeahead import clear_typeahead
 
 from tmux_agent.core import display
 from tmux_agent.core.errors import TmuxAgentError
-from tmux_agent.edges.ui import actions, agent_pages, changes, view
+from tmux_agent.edges.ui import actions, agent_pages, changes, keyboard, view
 from tmux_agent.edges.ui.board import Board
 from tmux_agent.edges.ui.desk import Desk
 from tmux_agent.edges.ui.detail import FOLDED
@@ -59,7 +59,7 @@ class Popup:
         self.canvas = view.Canvas(self)
         self.app: Application[None] = Application(
             layout=view.layout(self),
-            key_bindings=view.bindings(self),
+            key_bindings=keyboard.bindings(self),
             style=STYLE,
             include_default_pygments_style=False,
             full_screen=True,
@@ -172,8 +172,7 @@ class Popup:
             return
         if self._quiet_from is None:
             self._quiet_from = self.now()
-        visible, detail = self.canvas.visible, self.canvas.detailed
-        self.board.painted(visible, self.now(), detail)
+        self.canvas.painted()
         if self.dialog:
             self.dialog.seen = True
 
@@ -236,6 +235,8 @@ class Popup:
             self._move(key)
         elif key in ANSWERS or key.isdigit():
             self._press_answer(key)
+        elif key == "x":
+            actions.regroup(self)
         elif key == "o":
             actions.jump(self)
         elif key == "p":
@@ -257,6 +258,7 @@ class Popup:
     def scroll(self, delta: int) -> None:
         if self.canvas.detail:
             self.top = self.canvas.detail.move(self.top, delta, self.clock())
+            self.board.looked()
 
     def _press_answer(self, key: str) -> None:
         if not self.board.rows:

@@ -22,6 +22,7 @@ STYLE = Style.from_dict(
         "cursor": "ansicyan bold",
         "chosen": "bold",
         "gone": "dim strike",
+        "differs": "ansicyan underline",
         "high": "ansired bold",
         "medium": "ansiyellow",
         "low": "ansigreen",

@@ -1,25 +1,23 @@
-"""The popup as prompt_toolkit sees it: one canvas that is drawn line by line, an editor laid over it, and the keys.
+"""The popup as prompt_toolkit sees it: one canvas that is drawn line by line, and an editor laid over it.
 
-Owns: the layout tree, key names, what is drawn for the popup's present state. Must not own: what a key does, wording.
+Owns: the layout tree, what is drawn for the popup's present state. Must not own: keys (keyboard.py), wording.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prompt_toolkit.filters import Condition
-from prompt_toolkit.key_binding import KeyBindings
-from prompt_toolkit.key_binding.key_processor import KeyPressEvent
-from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout import Float, FloatContainer, Layout
 from prompt_toolkit.layout.containers import DynamicContainer, Window
 from prompt_toolkit.layout.controls import UIContent, UIControl
 
 from tmux_agent.core import display
-from tmux_agent.core.model import AgentState, Approval, Plan
+from tmux_agent.core.model import AgentState
 from tmux_agent.edges.ui import compose, words
+from tmux_agent.edges.ui.board import Row
 from tmux_agent.edges.ui.detail import FOLDED, Detail
 from tmux_agent.edges.ui.text import Line, cells, cut, fit, literal
+from tmux_agent.edges.ui.together import Together
 
 if TYPE_CHECKING:
     from tmux_agent.edges.ui.popup import Popup
@@ -39,13 +37,13 @@ class Canvas(UIControl):
 
     def __init__(self, popup: Popup) -> None:
         self._popup = popup
-        self.visible: list[str] = []  # request ids of the rows that were drawn
-        self.detailed = ""  # request id whose action was drawn
-        self.detail: Detail | None = None
+        self.visible: list[str] = []  # names of the rows that were drawn
+        self.detailed = ""  # name of the row whose action was drawn
+        self.detail: Detail | Together | None = None
         self.detail_height = 1
         self.inner = 1  # columns of the detail
         self.editor_at: tuple[int, int, int, int] = (0, 0, 1, 1)  # top, left, width, height
-        self._made_of: tuple[Approval, int, Plan | None] | None = None
+        self._made_of: tuple[object, ...] = ()
         self._list_top = 0
 
     def is_focusable(self) -> bool:
@@ -94,7 +92,9 @@ class Canvas(UIControl):
             age = (popup.clock() - row.approval.created).total_seconds()
             word = ("class:warn", "ended") if row.ended else words.risk_word(row.approval)
             right = [word, ("class:faint", f" {display.ago(age)}")]
-            if row.id in popup.board.marks:
+            if row.several:
+                left.append(("class:key", f"  {len(row.requests)}×"))
+            if any(one.id in popup.board.marks for one in row.requests):
                 left.append(("class:key", f" {popup.lines.mark}"))
         if warnings:
             more = f" and {len(warnings) - 1} more" if len(warnings) > 1 else ""
@@ -138,8 +138,8 @@ class Canvas(UIControl):
         if popup.dialog:
             content = self._dialog(frame, height)
         elif row := popup.board.current():
-            content = self._request(frame, height)
-            if row.ended:
+            content = self._request(row, frame, height)
+            if row.ended and not row.several:
                 told: Line = [("class:warn", display.safe(row.ended)), ("class:faint", "  nothing to answer")]
                 content = [told, *content][:height]
             self.detailed = row.id
@@ -150,16 +150,30 @@ class Canvas(UIControl):
         content += [[] for _ in range(height - len(content))]
         return [frame.row(line) for line in content]
 
-    def _request(self, frame: compose.Frame, height: int) -> list[Line]:
-        popup = self._popup
-        row = popup.board.current()
-        assert row is not None
-        plan = popup.desk.plan_for(row.approval)
-        made_of = (row.approval, frame.shape.inner, plan)
-        if self.detail is None or self._made_of != made_of:
-            self.detail = Detail(row.approval, frame.shape.inner, popup.lines, plan)
-            self._made_of = made_of
+    def _request(self, row: Row, frame: compose.Frame, height: int) -> list[Line]:
+        popup, width = self._popup, frame.shape.inner
+        if row.several:
+            self._make_together(row, width)
+        else:
+            plan = popup.desk.plan_for(row.approval)
+            made_of = (row.approval, width, plan)
+            if self._made_of != made_of:
+                self.detail = Detail(row.approval, width, popup.lines, plan)
+                self._made_of = made_of
+        assert self.detail is not None
         return self.detail.view(popup.top, height, popup.clock())
+
+    def _make_together(self, row: Row, width: int) -> None:
+        marked = [one.id for one in row.requests if one.id in self._popup.board.marks]
+        made_of = (width, *marked, *((one.id, one.approval.digest, one.ended) for one in row.requests))
+        if self._made_of != made_of:
+            self.detail = Together(row.requests, width, self._popup.lines, marked)
+            self._made_of = made_of
+
+    def painted(self) -> None:
+        """What was drawn last is on the screen now."""
+        whole = self.detail.drawn() if isinstance(self.detail, Together) and self.detailed else None
+        self._popup.board.painted(self.visible, self._popup.now(), self.detailed, whole)
 
     def _dialog(self, frame: compose.Frame, height: int) -> list[Line]:
         dialog = self._popup.dialog
@@ -175,23 +189,38 @@ class Canvas(UIControl):
 
     # --- keys ---
 
-    def _keys(self) -> compose.Keys:
+    def _keys(self, wide: bool) -> compose.Keys:
         popup = self._popup
         if popup.dialog:
             return popup.dialog.keys
         row = popup.board.current()
         if row is None:
             return IDLE_KEYS
+        if row.several:
+            return self._several_keys(row, wide)
         if row.approval.kind == "question":
             count = len(getattr(row.approval.action, "options", ()))
             return [(f"1-{min(count, 9)}", "choose"), ("d", "refuse"), *LIST_KEYS[4:]] if count else QUESTION_KEYS
         return LIST_KEYS
 
+    def _several_keys(self, row: Row, wide: bool) -> compose.Keys:
+        """They say how many each would answer: only what was shown is approved."""
+        board = self._popup.board
+        waiting = sum(not one.ended for one in row.requests)
+        no = sum(not one.ended and not one.joined for one in row.requests)
+        yes = len(board.shown(self.detail.coming() if isinstance(self.detail, Together) else None))
+        shown = f"{yes} of {waiting}" if yes < waiting else f"all {waiting}"
+        if board.marks:
+            shown, no = f"{len(board.targets())} marked", len(board.targets())
+        if not wide:
+            return [("a", f"yes to {shown}"), ("d", "no"), ("x", "each"), *NARROW_KEYS[3:]]
+        return [("a", f"approve {shown}"), ("d", f"deny {no}"), ("x", "one by one"), *LIST_KEYS[4:]]
+
     def _bottom(self, frame: compose.Frame) -> list[Line]:
         popup, shape = self._popup, frame.shape
         style, said = popup.flash
         flash: Line = [(style, said)] if said else []
-        keys = self._keys()
+        keys = self._keys(shape.wide)
         if not shape.wide and popup.dialog is None and keys is LIST_KEYS:
             keys = NARROW_KEYS
         if shape.wide:
@@ -243,52 +272,3 @@ def focus(popup: Popup) -> None:
     """Keys go to the editor where there is one."""
     target = popup.dialog.editor.window if popup.dialog and popup.dialog.editor else popup.canvas
     popup.app.layout.focus(target)
-
-
-_NAMED = {
-    "enter": Keys.Enter, "escape": Keys.Escape, "down": Keys.Down, "up": Keys.Up, "home": Keys.Home, "end": Keys.End,
-    "pageup": Keys.PageUp, "pagedown": Keys.PageDown, "c-c": Keys.ControlC,
-}  # fmt: skip
-
-
-def bindings(popup: Popup) -> KeyBindings:
-    """Every key goes to popup.press; an editor keeps what it needs for editing."""
-    keys = KeyBindings()
-    editing = Condition(lambda: popup.dialog is not None and popup.dialog.editor is not None)
-    one_line = Condition(lambda: bool(popup.dialog and popup.dialog.editor and not popup.dialog.editor.multiline))
-
-    def send(name: str) -> None:
-        popup.guarded(lambda: popup.press(name))
-
-    for name, key in _NAMED.items():
-
-        @keys.add(key, filter=~editing, eager=True)
-        def _(_event: KeyPressEvent, name: str = name) -> None:
-            send(name)
-
-    for char in "adegopqjky? 123456789":
-
-        @keys.add(char, filter=~editing, eager=True)
-        def _(_event: KeyPressEvent, char: str = char) -> None:
-            send(char)
-
-    @keys.add(Keys.Any, filter=~editing, eager=True)
-    def _(_event: KeyPressEvent) -> None:
-        """Any other key does nothing."""
-
-    @keys.add(Keys.Enter, filter=editing & one_line, eager=True)
-    def _(_event: KeyPressEvent) -> None:
-        send("enter")
-
-    for name in ("c-s", "f10"):
-
-        @keys.add(name, filter=editing, eager=True)
-        def _(_event: KeyPressEvent, name: str = name) -> None:
-            send(name)
-
-    @keys.add(Keys.Escape, filter=editing, eager=True)
-    @keys.add(Keys.ControlC, filter=editing, eager=True)
-    def _(_event: KeyPressEvent) -> None:
-        send("escape")
-
-    return keys

@@ -6,6 +6,7 @@ Owns: the popup's wording of actions, places and times. Must not own: colours be
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -63,6 +64,31 @@ def file_line(action: File, folder: str) -> str:
 def one_line(action: Action, folder: str = "") -> str:
     """The action in one line of raw text; the caller makes it safe."""
     return wording.one_line(action, folder, HOME)
+
+
+def in_common(lines: Sequence[str]) -> str:
+    """What stands in each of these lines, … for what differs; of names the folders that all of them begin with."""
+    rows = [line.split() for line in lines]
+    if len({len(row) for row in rows}) == 1:
+        return " ".join(_beginning(column) for column in zip(*rows, strict=True))
+    same = set(rows[0]).intersection(*rows)
+    out: list[str] = []
+    for word in (word if word in same else "…" for word in rows[0]):
+        if word != "…" or out[-1:] != ["…"]:
+            out.append(word)
+    return " ".join(out)
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """The same word where it is one, else the folders that all of them begin with, and …"""
+    if len(set(names)) == 1:
+        return names[0]
+    shared: list[str] = []
+    for level in zip(*(name.split("/")[:-1] for name in names), strict=False):
+        if len(set(level)) > 1:
+            break
+        shared.append(level[0])
+    return "/".join([*shared, "…"])
 
 
 def diff_counts(preview: str) -> tuple[int, int] | None:
