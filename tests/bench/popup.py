@@ -1,4 +1,5 @@
-"""What a person feels: prefix + A to the first paint beside a popup that prints, key to next row, answer to agent."""
+"""What a person feels: prefix + A to the first paint beside a popup that prints, key to next row, answer to agent; the
+same where 200 requests wait, and one key that approves many."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ FIRST, SECOND, NEWEST = "abcdefgh", "stuvwxyz", "klmnopqr"
 PAINTED = "? more"  # the end of its last line
 QUIET = 0.03  # seconds
 LOOK = 0.005  # seconds between two looks at whether a popup's process has ended
+CROWD = 200  # requests that wait: as many as one asker may have waiting
+ALIKE = 20  # that fit on the screen
 
 
 def rows(quick: bool) -> list[Row]:
@@ -38,10 +41,18 @@ def rows(quick: bool) -> list[Row]:
             floors.append(floor_paint(terminal))
             paints.append(first_paint(world, terminal, moves))
         answers = [answer(world, terminal) for _ in range(max(5, rounds // 3))]
+        together = [approve_alike(world, terminal) for _ in range(max(3, rounds // 10))]
+        before = psutil.Process(world.pid).memory_info().rss
+        crowd_paints, crowd_moves = crowded(world, terminal, rounds)
+        grown = psutil.Process(world.pid).memory_info().rss - before
     return [
         against("prefix + A → first paint", middle(floors), middle(paints), 3),
         felt("popup: key → next row", middle(moves)),
         felt("popup: answer → the agent goes on", middle(answers)),
+        felt(f"popup: one key → {ALIKE} alike requests are answered", middle(together)),
+        against(f"prefix + A → first paint, {CROWD} wait, vs 2", middle(paints), middle(crowd_paints), 1.5),
+        against(f"popup: key → next row, {CROWD} wait, vs 2", middle(moves), middle(crowd_moves), 1.5),
+        Row(name=f"sidecar: memory for {CROWD} that wait and their popup", ours=f"{grown / 2**20:.1f} MB"),
     ]
 
 
@@ -73,6 +84,41 @@ def first_paint(world: World, terminal: Terminal, moves: list[float]) -> float:
     moves.append(press_until(terminal, SECOND, "j"))
     press_until(terminal, FIRST, "k")
     close(world, terminal)
+    return took
+
+
+def crowded(world: World, terminal: Terminal, rounds: int) -> tuple[list[float], list[float]]:
+    """First paints and moves where `CROWD` requests wait, no two alike; the two that are looked at are the oldest."""
+    moves: list[float] = []
+    with world.asker() as others:
+        for number in range(CROWD - 2):
+            others.put(f"one of many, {number}")
+            others.when()
+        terminal.wait_for(f"⏸{CROWD}]")
+        paints = [first_paint(world, terminal, moves) for _ in range(rounds)]
+    return paints, moves
+
+
+def approve_alike(world: World, terminal: Terminal) -> float:
+    """Seconds from `a` on a row of alike requests to the popup saying that all are answered."""
+    with world.asker() as asker:
+        for _ in range(ALIKE):
+            asker.put(NEWEST)
+            asker.when()
+        terminal.wait_for(f"⏸{ALIKE + 2}]")
+        press_until(terminal, FIRST, PREFIX, "A")
+        painted(terminal)
+        terminal.press("\x1b[F")  # it is the last row
+        terminal.wait_for(f"{ALIKE}×")
+        terminal.wait(lambda text: NEWEST in text.partition("├")[2], what="its detail")
+        terminal.press("\r")
+        terminal.wait_for(f"approve all {ALIKE}")
+        start = time.perf_counter()
+        terminal.press("a")
+        terminal.wait_for(f"{ALIKE} requests")
+        took = time.perf_counter() - start
+        close(world, terminal)
+        terminal.wait_for("⏸2]")
     return took
 
 
