@@ -167,6 +167,8 @@ class Judging:
             if strictest(ran).verdict is not Verdict.ALLOW:
                 self._rest_on(self._given(part, folder))
             matches += ran
+            if not _makes_sense(parts, index):
+                matches.append(self.unmatched(f"{part.words[0].text} without what belongs to it"))
         elif part.assignments:
             matches += self.general()
         elif not matches:
@@ -474,6 +476,17 @@ def _settings(words: Sequence[Arg]) -> list[tuple[str, str]]:
     """NAME=value of each of the words; [] where one is something else."""
     found = [_SETTING.fullmatch(word) if isinstance(word, str) else None for word in words]
     return [(match[1], match[2]) for match in found if match] if all(found) else []
+
+
+def _makes_sense(parts: Sequence[Part], index: int) -> bool:
+    """Whether a `read` has an input, or something that follows on it; a `popd` a folder to come back from."""
+    part = parts[index]
+    program = part.words[0].text if isinstance(part, Simple) else ""
+    if program == "read" and isinstance(part, Simple) and not part.redirects:
+        behind = parts[index + 1] if index + 1 < len(parts) else None
+        return isinstance(behind, Simple) and behind.joined == "&&"
+    before = [one.words[0].text for one in parts[:index] if isinstance(one, Simple) and one.words]
+    return program != "popd" or "pushd" in before
 
 
 def _reads_lines(part: Simple) -> bool:

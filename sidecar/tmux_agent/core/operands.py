@@ -144,7 +144,7 @@ def _object(word: str, place: Place) -> Miss | None:
 
 
 def _condition(word: str, place: Place) -> Miss | None:
-    if re.fullmatch(r"-[vRo]", word) or re.search(r"\$[({\[]|`", word):
+    if re.fullmatch(r"-[vR]", word) or re.search(r"\$[({\[]|`", word):
         return Miss(f"{word} may be computed by the shell")
     return place.reach.name(word, place.folder) if "/" in word else None
 

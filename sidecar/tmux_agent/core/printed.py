@@ -18,10 +18,18 @@ _HERE = re.compile(r" *pwd *")
 _REV = r"[A-Za-z0-9_][A-Za-z0-9_./@{}^~-]*"
 _MEANT = re.compile(rf" *git rev-parse (?:--verify |-q |--quiet |--short )*({_REV})( 2>/dev/null)? *")
 _BASE = re.compile(rf" *git merge-base ({_REV}) ({_REV})( 2>/dev/null)? *")
-_LAST = re.compile(
-    r" *git (?:log (?:-1|-n 1) (?:--format|--pretty=format:|--pretty|--format=format:)=?\"?\'?%[Hh]\"?\'?"
-    r"|rev-list (?:-1|-n 1|--max-count=1|--max-parents=0) HEAD)(?: HEAD)? *"
+_PLAIN = (
+    r"(?: -[0-9]+| -n ?[0-9]+| --max-count=[0-9]+| --reverse| --no-merges| --merges| --first-parent"
+    r"| --max-parents=0)*"
 )
+_HASH = r" (?:--format=|--pretty=)(?:format:)?(?:%[Hh]|'%[Hh]'|\"%[Hh]\")"
+_COMMITS = re.compile(
+    rf" *git (?:log{_PLAIN}{_HASH}{_PLAIN}(?: HEAD)?|rev-list{_PLAIN} HEAD)(?: -- [\w./-]+)?( 2>/dev/null)? *"
+)
+_NAMES = re.compile(
+    r" *git (?:branch --format='?%\(refname:short\)'?|tag(?: -l| --list)?|remote)(?: \| (?:head|tail) -[0-9]+)? *"
+)
+_PATHS = re.compile(r" *(?:realpath|readlink -f|dirname|basename) [\w./-]+(?: \.\w+)? *")
 _BRANCH = re.compile(r" *git (?:branch --show-current|rev-parse --abbrev-ref HEAD|symbolic-ref --short HEAD) *")
 _INERT = re.compile(
     r" *(?:seq(?: [0-9]+){1,3}|date(?: -u)?(?: \+[\w%:.,/-]*)?|nproc|whoami|hostname|arch"
@@ -44,7 +52,7 @@ def exactly(source: Source, folder: str, look: Lookup) -> str | None:
 
 def is_inert(source: Source) -> bool:
     """Whether what is printed holds nothing that a shell takes for a pattern, and names no file."""
-    known = _INERT.fullmatch(source.text) is not None or is_count(source)
+    known = any(form.fullmatch(source.text) for form in (_INERT, _NAMES, _PATHS)) or is_count(source)
     return known or revision(source, behind=True) is not None
 
 
@@ -55,6 +63,6 @@ def revision(source: Source, *, behind: bool) -> str | None:
         return None if git.is_elsewhere(meant[1]) else meant[1]
     if base := _BASE.fullmatch(source.text):
         return None if ":" in base[1] or ".." in base[1] else base[1] + _FAR
-    if _LAST.fullmatch(source.text) or (behind and _BRANCH.fullmatch(source.text)):
+    if _COMMITS.fullmatch(source.text) or (behind and _BRANCH.fullmatch(source.text)):
         return "HEAD" + _FAR
     return None

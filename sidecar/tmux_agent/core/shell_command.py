@@ -18,13 +18,12 @@ from .shell_word import ASSIGNED
 
 CLOSERS = frozenset({"then", "elif", "else", "fi", "do", "done", "esac", "}", "]]"})
 UNMODELLED = {
-    "case": "a case statement",
     "select": "a select loop",
     "function": "a function",
     "coproc": "a coprocess",
 }
 LOOPS = frozenset({"for", "while", "until"})
-_RESERVED = frozenset({"if", "[[", "{", "!", "time"}) | LOOPS | UNMODELLED.keys() | CLOSERS
+_RESERVED = frozenset({"if", "case", "[[", "{", "!", "time"}) | LOOPS | UNMODELLED.keys() | CLOSERS
 _SUBSCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\[")
 _MOST_MADE = 2000
 _STDIN = frozenset({"<", "<>", "<<", "<<<", "<&"})

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
+from . import shell_tests
 from .shell_command import CLOSERS, LOOPS, UNMODELLED, CommandReader, Draft, takes_input
 from .shell_lex import REDIRECTS, Lost, Token
 from .shell_names import followed
@@ -28,6 +29,7 @@ _IN_FRONT = frozenset({"builtin", "command", "time"})  # of a cd
 _READS_NO_LINE = frozenset(
     {"echo", "printf", "test", "[", "[[", "true", "false", ":", "break", "continue", "date", "pwd"}
 )
+_BRANCH_ENDS = frozenset({";;", ";&", ";;&"})
 _INPUTS = frozenset({"<", "<<", "<<-", "<<<", "<>", "<&"})
 _COUNTED = re.compile(r" *seq +(?:(0|[1-9][0-9]{0,5}) +)?(0|[1-9][0-9]{0,5}) *")
 Turns = Mapping[tuple[int, tuple[str, ...]], tuple[str, ...]]  # (where a for loop begins, its words) → its values
@@ -201,6 +203,8 @@ class Grammar(CommandReader):
             self._compound(joined, self._if)
         elif keyword == "for":
             self._compound(joined, self._for)
+        elif keyword == "case":
+            self._compound(joined, self._case)
         elif keyword in LOOPS:
             self._compound(joined, lambda joined: self._while(joined, feeder))
         elif keyword == "[[":
@@ -282,6 +286,46 @@ class Grammar(CommandReader):
         """Whether a cd in these drafts happens, and how often, nobody knows."""
         if any(_moves(draft) for draft in self._drafts[start:]):
             self._drafts.append(Draft(opened, self._end, why))
+
+    def _case(self, joined: str) -> None:
+        """Every branch as if it ran. The word and the patterns are only compared, and nothing falls apart there."""
+        start, opened = len(self._drafts), self._take().start
+        if self._token.kind != "word":
+            self._stop("a syntax error in a case", opened)
+        word = shell_tests.whole(self._take().word(self._text, self._known))
+        self._drafts.append(Draft(opened, self._end, words=(Word(":", ":"), word), joined=joined))
+        self._newlines()
+        self._expect("in")
+        self._newlines()
+        kept = dict(self._known)
+        while self._keyword() != "esac":
+            self._patterns(opened)
+            self._known = dict(kept)
+            self._newlines()
+            if self._begins():
+                self._list("&&")
+            if self._operator(_BRANCH_ENDS):
+                self._take()
+                self._newlines()
+            elif self._keyword() != "esac":
+                self._stop("a syntax error in a case", opened)
+        self._take()
+        self._mind_moves(start, opened, "a folder changed inside a case")
+
+    def _patterns(self, opened: int) -> None:
+        """The patterns of one branch, up to the bracket behind them."""
+        if self._operator({"("}):
+            self._take()
+        while True:
+            word = self._take().word(self._text) if self._token.kind == "word" else None
+            if word is None or word.kind not in ("literal", "glob") or word.runs:
+                self._stop("a pattern of a case that is known only when it runs", opened)
+            if not self._operator({"|"}):
+                break
+            self._take()
+        if not self._operator({")"}):
+            self._stop("a syntax error in a case", opened)
+        self._take()
 
     # --- loops -------------------------------------------------------------------------------------
 

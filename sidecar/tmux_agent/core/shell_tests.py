@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from .shell_lex import Token
 from .shell_parts import Value, Word
 from .shell_word import is_count
@@ -17,6 +19,7 @@ from .shell_word import is_count
 FILE_TESTS = frozenset({f"-{letter}" for letter in "abcdefghkprstuwxGLNOS"})
 TEXT_TESTS = frozenset({"-n", "-z"})
 COMPARED = frozenset({"=", "==", "!=", "=~"})
+FILES_COMPARED = frozenset({"-nt", "-ot", "-ef"})
 NUMBERS = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
 _NUMBER = re.compile(r"[+-]?(0|[1-9][0-9]{0,15})")
 _COUNTS = re.compile(r"\$[?#]|\$\{[?#]\}|\"\$[?#]\"")
@@ -57,7 +60,7 @@ def _clause(tokens: list[Token], source: str, known: Mapping[str, Value]) -> lis
     if len(tokens) == 2 and texts[0] in FILE_TESTS | TEXT_TESTS:
         tested = _tested(tokens[1], source, known)
         return None if tested is None else [*before, Word(texts[0], texts[0]), tested]
-    if len(tokens) != 3 or texts[1] not in COMPARED | NUMBERS:
+    if len(tokens) != 3 or texts[1] not in COMPARED | NUMBERS | FILES_COMPARED:
         return None
     left, right = _tested(tokens[0], source, known), _tested(tokens[2], source, known, pattern=texts[1] in COMPARED)
     if left is None or right is None:
@@ -76,7 +79,12 @@ def _tested(token: Token, source: str, known: Mapping[str, Value], *, pattern: b
         return Word(word.source, word.source) if pattern else None
     if word.kind == "literal" and (word.text.startswith("-") or word.text in COMPARED):
         return None
-    return Word(**{**{name: getattr(word, name) for name in Word.__struct_fields__}, "splits": False})
+    return whole(word)
+
+
+def whole(word: Word) -> Word:
+    """A word where nothing falls apart."""
+    return msgspec.structs.replace(word, splits=False) if word.splits else word
 
 
 def _is_number(word: Word) -> bool:

@@ -28,10 +28,10 @@ _WORDS = frozenset(
 _INNER = _COMMANDS | frozenset(
     {"program", "list", "pipeline", "redirected_statement", "negated_command", "subshell", "compound_statement"}
     | {"file_redirect", "herestring_redirect", "if_statement", "elif_clause", "else_clause"}
-    | {"for_statement", "while_statement", "do_group"}
+    | {"for_statement", "while_statement", "do_group", "case_statement", "case_item"}
     | {"unary_expression", "binary_expression", "parenthesized_expression"}
 )
-_OPERATORS = frozenset({"&&", "||", "|", "|&", "&", ";", "(", ")"}) | REDIRECTS
+_OPERATORS = frozenset({"&&", "||", "|", "|&", "&", ";", "(", ")", ";;", ";&", ";;&"}) | REDIRECTS
 _CLOSING = frozenset({">&-", "<&-"})  # our lexer sees the - as a word
 
 MAX_CHECKED = 8 * 1024  # characters; where tree-sitter mends errors its time grows with the square of the length

@@ -121,7 +121,7 @@ _SHELLS = {
     "mksh": "ksh",
     "fish": "fish",
 }
-_PLAIN_SHELLS = frozenset(("bash", "sh", "dash"))
+_PLAIN_SHELLS = frozenset(("bash",))
 _XARGS = specs(
     [
         "-0",
