@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tmux_agent.core.programs import agent_mark, agent_of, base, kind_of, script, serves_others, tmux_socket
+from tmux_agent.core.programs import (
+    agent_mark,
+    agent_of,
+    base,
+    kind_of,
+    runs_script,
+    script,
+    serves_others,
+    tmux_socket,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +113,23 @@ def test_the_script_of_an_interpreter() -> None:
 def test_the_socket_of_a_tmux_client(line: str, environ: dict[str, str], path: str) -> None:
     """As tmux(1) finds it: -S, -L, TMUX, TMUX_TMPDIR; options after the command are the command's."""
     assert tmux_socket(line.split(" "), environ, 7) == path
+
+
+@pytest.mark.parametrize(
+    ("argv", "runs"),
+    [
+        (["/bin/sh", "deploy.sh"], True),
+        (["bash", "-c", "read x"], True),
+        (["bash", "-lc", "read x"], True),
+        (["python3", "-m", "aider"], True),
+        (["node", "--eval", "1"], True),
+        (["-bash"], False),
+        (["bash", "-l"], False),
+        (["python3"], False),
+        (["cat", "deploy.sh"], False),
+        ([], False),
+    ],
+)
+def test_who_runs_a_script(argv: list[str], runs: bool) -> None:
+    """Not the interpreter that a person types to, and not another program that has a script among its arguments."""
+    assert runs_script(argv[0].lstrip("-") if argv else "", argv) is runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,18 @@ def test_what_we_ship_is_right(path: Path) -> None:
     assert load(path.read_text(), path.name)[1] == ()
 
 
+def test_the_example_of_the_page() -> None:
+    """What docs/agents.md shows is a file that loads, and its table names every agent that rules are shipped for."""
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page.partition("### A rule file of your own")[2], re.DOTALL)
+    assert load(example, "deploy.yaml")[1] == ()
+    listed = re.findall(r"^\| `(\w+)` \|", page.partition("## Agents without hooks")[2].partition("| works |")[0], re.M)
+    shipped = [load(path.read_text(), path.name)[0] for path in SHIPPED.glob("*.yaml")]
+    assert sorted(listed) == sorted(rules.agent for rules in shipped if rules)
+
+
 def test_a_persons_file() -> None:
-    """The example of docs/agents.md: a script that asks, and one that has reached a limit."""
+    """A script that asks, and one that has reached a limit."""
     rules, wrong = load(OWN, "deploy.yaml")
     assert wrong == ()
     assert rules

@@ -44,8 +44,7 @@ def seen(path: Path) -> Seen:
 
 
 def recorded(agent: str, name: str) -> Path:
-    (found,) = CORPUS.glob(f"{agent}/*/{name}.*")
-    return found
+    return sorted(CORPUS.glob(f"{agent}/*/{name}.*"))[-1]
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: str(path.relative_to(CORPUS)))
@@ -77,6 +76,16 @@ def test_recorded_screens(path: Path) -> None:
             ],
         ),
         (
+            "claude",
+            "waiting-shell",
+            "Do you want to proceed?",
+            [
+                Choice("Yes", ("=1",)),
+                Choice("Yes, and don't ask again for touch made-by-agent commands in /home/dev/src/proj", ("=2",)),
+                Choice("No, and tell Claude what to do differently (esc)", ("=3",), True),
+            ],
+        ),
+        (
             "codex",
             "waiting",
             "Would you like to run the following command?",
@@ -98,7 +107,7 @@ def test_recorded_screens(path: Path) -> None:
         (
             "opencode",
             "waiting",
-            "",
+            "Permission required",
             [
                 Choice("Allow once", ("Enter",)),
                 Choice("Allow always", ("Right", "Enter")),
@@ -114,6 +123,8 @@ def test_what_a_dialog_names(agent: str, name: str, question: str, choices: list
     assert dialog.question == question
     assert list(dialog.choices) == choices
     assert "touch made-by-agent && echo done-shell" in dialog.text
+    assert "touch made-by-agent && echo done-shell" in dialog.about
+    assert "────" not in dialog.text
 
 
 def test_the_chosen_button_shows_in_its_background() -> None:

@@ -24,8 +24,12 @@ COLUMNS = 1000  # characters of a line
 FOOT = 4  # written lines at the end that may hold the keys' help
 ABOVE = 12  # lines above a question that belong to it, where nothing says where it begins
 CHOICES = 12
+ABOUT = 3  # lines
+_ABOUT_CELLS = 200
 _EDGES = "│┃║ \t"  # of the boxes that dialogs are drawn in
 _BOTTOM = re.compile(r"[╰└┗╚╹][─━═▀]*[╯┘┛╝]?")
+_FRAMED = re.compile(r"^\s*[│┃║] ?(.*?)(?: *[│┃║])?$")
+_RULER = re.compile(r"\s*[╭╰┌└┏┗╹]?[─━═╌▀]{18,}[╮╯┐┘┓┛]?")  # nothing but drawn, and long
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[^\[\]]|[\x0e\x0f]")
 
 
@@ -52,6 +56,7 @@ class Dialog(Struct, frozen=True, kw_only=True):
     """A question on the screen. `text`: its live region as it stands there; `rows`: the first and last row of that."""
 
     question: str
+    about: str  # the lines above its answers, in one: what it asks about, for lists
     text: str
     choices: tuple[Choice, ...]
     rows: tuple[int, int]
@@ -124,11 +129,18 @@ class _Screen:
         found = next((row for row in self.written if rule.top.search(self.lines[row])), None)
         return (first, True) if found is None else (found, False)
 
-    def text(self, start: int) -> str:
+    def about(self, start: int, end: int, question: str) -> str:
+        """The last lines between two rows but the question itself."""
+        lines = [line for line in self.plain[start:end] if not _RULER.fullmatch(line) and question != line]
+        return display.cut(" · ".join([line for line in lines if line][-ABOUT:]), _ABOUT_CELLS)
+
+    def text(self, rule: Rule, start: int) -> str:
+        """The region as it stands there, without the box around it."""
         lines = self.lines[start : self.end + 1]
-        while lines and not lines[0]:
-            lines = lines[1:]
-        return "\n".join(lines)
+        for _ in range(2 if rule.block else 0):  # boxes stand in boxes
+            lines = [_FRAMED.sub(r"\1", line).rstrip() for line in lines]
+        lines = ["" if _RULER.fullmatch(line) else line for line in lines]
+        return "\n".join(lines).strip("\n")
 
 
 # --- a question in a line, with the cursor behind it ---------------------------------------------
@@ -147,7 +159,8 @@ def _asked(rule: Rule, screen: _Screen, start: int) -> Dialog | None:
     if not any(not one.deny for one in choices):
         return None
     question = found.groupdict().get("question") or screen.plain[screen.end]
-    return Dialog(question=question.strip(), text=screen.text(start), choices=choices, rows=(start, screen.end))
+    text, about = screen.text(rule, start), screen.about(start, screen.end, question)
+    return Dialog(question=question.strip(), about=about, text=text, choices=choices, rows=(start, screen.end))
 
 
 # --- choices below each other, or side by side ----------------------------------------------------
@@ -161,10 +174,9 @@ def _listed(rule: Rule, screen: _Screen, start: int, cut: bool) -> Dialog | None
     asked = _last(rule.question, screen.plain[start:row]) if rule.question else None
     if rule.question and asked is None:
         return None
-    words = asked.groupdict().get("question") or asked[0] if asked else ""
-    return Dialog(
-        question=words.strip(), text=screen.text(start), choices=choices, rows=(start, screen.end), cut=cut
-    )  # fmt: skip
+    words = (asked.groupdict().get("question") or asked[0]).strip() if asked else ""
+    text, about = screen.text(rule, start), screen.about(start, row, words)
+    return Dialog(question=words, about=about, text=text, choices=choices, rows=(start, screen.end), cut=cut)
 
 
 def _choices(rule: Rule, screen: _Screen, start: int) -> tuple[int, tuple[Choice, ...]] | None:

@@ -17,10 +17,10 @@ import msgspec
 from ..core import config, errors, proposals
 from ..core.menus import Page
 from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role, Tmux
+from ..core.screen_question import DOOR
 from ..services.audit_log import AuditLog, Filter
 from ..services.ids import new_id
 from ..services.ledger import Heard
-from ..services.screens import DOOR
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.wishes import Wish

@@ -18,13 +18,13 @@ from ..core import config, errors
 from ..core.model import Action, Approval, Event, Grant, Origin, Role, Verdict
 from ..core.policy_file import RuleFile, as_data
 from ..core.proposals import GrantProposal
+from ..core.screen_question import DOOR
 from .approvals import Approvals
 from .grants import Grants
 from .journal import Journal
 from .judgement import Judged, Judgement
 from .kept_rules import KeptRules
 from .screen_answers import ScreenAnswers
-from .screens import DOOR
 from .toolbox import Toolbox
 from .wishes import pinned
 

@@ -64,7 +64,7 @@ class Processes(Protocol):
     def connected(self, pid: int, other: int) -> bool | None: ...  # by a Unix socket; None: cannot be known
     def foreground(self, pid: int) -> int: ...  # process group in front of its terminal; 0: cannot be known
     def children(self, pid: int) -> tuple[int, ...]: ...
-    def sleeps_in(self, pid: int) -> str: ...  # function of the kernel; "" while it runs, or cannot be known
+    def sleeps_in(self, pid: int) -> str: ...  # function of the kernel, "running", or "": cannot be known
     def typed(self, tty: str) -> float | None: ...  # time.time() of the last key, to 8 s; None: cannot be known
     def now(self) -> int: ...  # in the unit of Process.started
 
@@ -157,7 +157,10 @@ class LinuxProcesses:
 
     def sleeps_in(self, pid: int) -> str:
         where = _text(_bytes(f"/proc/{pid}/wchan", 256) or b"")
-        return "" if where == "0" else where
+        if where not in ("", "0"):
+            return where
+        data = _bytes(f"/proc/{pid}/stat", 4096) or b""
+        return "running" if data[data.rfind(b")") + 2 :][:1] == b"R" else ""
 
     def typed(self, tty: str) -> float | None:
         """Linux notes on a terminal when its program last read from it, in steps of 8 s (tty_update_time)."""

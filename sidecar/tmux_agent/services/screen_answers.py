@@ -11,9 +11,10 @@ from typing import Any
 
 from ..core import errors
 from ..core.model import Approval, Event
+from ..core.screen_question import chosen
 from ..core.screen_reading import Choice, Dialog
 from .journal import Journal
-from .screens import Screens, View, chosen, place_of
+from .screens import Screens, View, place_of
 from .tmux.keystrokes import press
 
 TRIES = 4  # a screen that is drawn at this very moment is compared again

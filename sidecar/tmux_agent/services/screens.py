@@ -19,8 +19,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core import errors
-from ..core.model import AgentState, Approval, Ask, Origin, Risk, Role, digest
-from ..core.screen_reading import Choice, Dialog, Seen, read
+from ..core.model import AgentState, Approval, Origin, Risk, Role, digest
+from ..core.rate import Bucket
+from ..core.screen_question import DOOR, presses, question
+from ..core.screen_reading import Seen, read
 from .agents import KERNELS, Agents
 from .approvals import Approvals
 from .foreground import Program, foreground
@@ -36,10 +38,10 @@ from .tty_watch import TtyWatch
 
 log = logging.getLogger(__name__)
 
-DOOR = "screen"
 SETTLE_SECONDS = 0.15  # after something was written: what is drawn in several writes is whole by then
 LEAST_SECONDS = 0.6  # between two looks at a pane that goes on writing
 STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": AgentState.IDLE}
+QUESTIONS, QUESTIONS_A_SECOND = 20, 0.1  # of one pane at once, and in the long run: people read slowly
 GONE = "its dialog has left the pane"
 ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
 
@@ -57,13 +59,13 @@ class View(Struct, frozen=True):
     def asks(self) -> tuple[str, str] | None:
         """Names the question: who asks, and what stands on the screen."""
         dialog = self.seen.dialog
-        return (self.program.session, digest(action(dialog, self.agent))) if dialog else None
+        return (self.program.session, digest(question(dialog, self.agent))) if dialog else None
 
 
 class _Watched:
     """A pane, and when it was looked at."""
 
-    __slots__ = ("asked", "last", "pressing", "timer", "tty")
+    __slots__ = ("asked", "last", "pressing", "rate", "timer", "tty")
 
     def __init__(self, tty: str) -> None:
         self.tty = tty
@@ -71,6 +73,7 @@ class _Watched:
         self.timer: asyncio.TimerHandle | None = None
         self.asked: tuple[str, str] | None = None  # the question of the last look: asked once it stands still
         self.pressing = False
+        self.rate = Bucket(QUESTIONS, QUESTIONS_A_SECOND, 0.0)
 
 
 class Screens:
@@ -218,7 +221,7 @@ class Screens:
             return
         if asks != before:
             self._soon(place)  # it may still be drawn
-        elif not self._asked_elsewhere(place):
+        elif not self._asked_elsewhere(place) and watched.rate.take(asyncio.get_running_loop().time()):
             await self._ask(place, view)
 
     def _open(self, place: Place) -> list[Approval]:
@@ -236,7 +239,7 @@ class Screens:
     async def _ask(self, place: Place, view: View) -> None:
         assert view.seen.dialog
         origin = self._origin(place, view)
-        asked = action(view.seen.dialog, view.agent)
+        asked = question(view.seen.dialog, view.agent)
         decision = self._guard.check(asked, origin)
         approval = Approval(
             request_id=new_id(),
@@ -300,31 +303,3 @@ class Screens:
 def place_of(origin: Origin) -> Place:
     """Where somebody is."""
     return (origin.server or "", origin.pane or "")
-
-
-def action(dialog: Dialog, agent: str) -> Ask:
-    """A dialog as a question to a person. What may be chosen besides a plain yes are its options."""
-    yes = [one for one in dialog.choices if not one.deny]
-    begun = "" if not dialog.cut else "(it begins above the screen: look at the pane)\n"
-    return Ask(
-        prompt=dialog.question or f"{agent} waits for an answer",
-        action_type=DOOR,
-        details=begun + dialog.text,
-        options=tuple(one.label for one in yes) if len(yes) > 1 else (),
-    )
-
-
-def presses(dialog: Dialog) -> str:
-    """What an answer presses, in words."""
-    told = [f"{one.label!r} presses {' '.join(map(_named, one.keys))}" for one in dialog.choices]
-    return f"read from its screen; {', '.join(told)}"
-
-
-def _named(key: str) -> str:
-    return key.removeprefix("=")
-
-
-def chosen(dialog: Dialog, approved: bool, choice: str | None) -> Choice | None:
-    """The choice that an answer means; None where the dialog names none for it."""
-    fitting = (one for one in dialog.choices if one.deny is not approved and choice in (None, one.label))
-    return next(fitting, None)

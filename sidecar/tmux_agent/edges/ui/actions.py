@@ -13,6 +13,7 @@ from tmux_agent.core import display
 from tmux_agent.core.errors import TmuxAgentError
 from tmux_agent.core.model import Approval
 from tmux_agent.core.model import Ask as Question
+from tmux_agent.core.screen_question import DOOR
 from tmux_agent.edges.ui import words
 from tmux_agent.edges.ui.board import Target
 from tmux_agent.edges.ui.detail import FOLDED
@@ -186,7 +187,7 @@ def deny(popup: Popup) -> None:
     text = "The reason goes to the agent; it may be empty."
     if len(targets) > 1:
         text = f"The reason goes to the agent for each of the {len(targets)}; it may be empty."
-    if any(request.approval.origin.door == "screen" for request, _ in targets):
+    if any(request.approval.origin.door == DOOR for request, _ in targets):
         text = "Nothing is typed to an agent that is in a dialog: the reason is kept in the log alone."
     popup.open(Ask(heading("deny", targets), text, "deny", take))
 

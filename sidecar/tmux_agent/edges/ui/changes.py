@@ -13,6 +13,7 @@ from tmux_agent.core import display
 from tmux_agent.core.errors import TmuxAgentError
 from tmux_agent.core.model import Action, Approval, Decision, digest
 from tmux_agent.core.model import Ask as Question
+from tmux_agent.core.screen_question import DOOR
 from tmux_agent.edges.ui import edit as editing
 from tmux_agent.edges.ui import words
 from tmux_agent.edges.ui.actions import heading, options_of, selected, send_yes
@@ -34,6 +35,9 @@ def edit(popup: Popup) -> None:
     if target is None:
         return
     approval = target[0].approval
+    if approval.origin.door == DOOR:
+        popup.say("no text goes to an agent that is in a dialog: answer it, or o to go there", "class:medium")
+        return
     if isinstance(approval.action, Question):
         _answer_in_words(popup, target)
         return

@@ -13,6 +13,7 @@ from prompt_toolkit.layout.controls import UIContent, UIControl
 
 from tmux_agent.core import display
 from tmux_agent.core.model import AgentState
+from tmux_agent.core.screen_question import DOOR
 from tmux_agent.edges.ui import compose, words
 from tmux_agent.edges.ui.board import Row
 from tmux_agent.edges.ui.detail import FOLDED, Detail
@@ -200,7 +201,8 @@ class Canvas(UIControl):
             return self._several_keys(row, wide)
         if row.approval.kind == "question":
             count = len(getattr(row.approval.action, "options", ()))
-            return [(f"1-{min(count, 9)}", "choose"), ("d", "refuse"), *LIST_KEYS[4:]] if count else QUESTION_KEYS
+            plain = QUESTION_KEYS[:2] + QUESTION_KEYS[3:] if row.approval.origin.door == DOOR else QUESTION_KEYS
+            return [(f"1-{min(count, 9)}", "choose"), ("d", "refuse"), *LIST_KEYS[4:]] if count else plain
         return LIST_KEYS
 
     def _several_keys(self, row: Row, wide: bool) -> compose.Keys:

@@ -40,8 +40,8 @@ class Shot(Struct, frozen=True):
         return self._number("pane_pid")
 
     def moved(self, before: Shot) -> bool:
-        """Whether the screen has scrolled, or the cursor is elsewhere."""
-        return any(self._number(name) != before._number(name) for name in ("history_size", "cursor_x", "cursor_y"))
+        """Whether the screen has scrolled, or the cursor is in another line."""
+        return any(self._number(name) != before._number(name) for name in ("history_size", "cursor_y"))
 
     def hinders(self) -> str:
         """Why keys would not reach the program, or not it alone; "" where they would."""
