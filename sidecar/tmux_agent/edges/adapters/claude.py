@@ -11,7 +11,6 @@ import json
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from ...core import hooks
 from ...core.hooks import HookCall, HookKind, HookReply
@@ -30,7 +29,7 @@ from ...core.model import (
     Verdict,
 )
 from . import reading
-from .reading import Shape, Told, line, said
+from .reading import Shape, Told, said
 
 AGENT = "claude"
 
@@ -83,17 +82,8 @@ NOTED = ("pattern", "glob", "run_in_background", "dangerouslyDisableSandbox", "e
 # --- reading -----------------------------------------------------------------------------------------
 
 
-class _Common(Struct, frozen=True):
-    """What every event may carry. Anything else is ignored."""
-
-    session_id: str = ""
+class _Common(reading.Common, frozen=True):
     prompt_id: str = ""
-    agent_id: str = ""
-    cwd: str = ""
-    permission_mode: str = ""
-    tool_name: str = ""
-    tool_use_id: str = ""
-    tool_input: dict[str, Any] = {}
 
 
 def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
@@ -103,25 +93,13 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         raw, common = reading.decode(data, _Common)
     except ValueError as why:
         return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=str(why))
-    call = HookCall(
-        agent=AGENT,
-        event=event,
-        kind=told.kind,
-        session=common.session_id[: hooks.KEY_PART],
-        subagent=common.agent_id[: hooks.KEY_PART],
-        prompt=common.prompt_id[: hooks.KEY_PART],
-        tool=common.tool_name,
-        tool_use=common.tool_use_id[: hooks.KEY_PART],
-        tool_input=common.tool_input,
-        cwd=common.cwd,
-        mode=common.permission_mode,
+    call = reading.common_call(
+        AGENT, event, told, raw, common,
+        prompt=common.prompt_id,
         key=_key(common, common.tool_name, common.tool_input),
         over=_over(common, raw) if told.withdraw == "over" else (),
-        withdraw=told.withdraw,
         state=_state(event, told, raw),
-        detail=line(raw.get(told.detail)),
-        ended=event == "SessionEnd",
-    )
+    )  # fmt: skip
     if told.kind is HookKind.STATE:
         return call
     notes = reading.noted(call.tool_input, NOTED)

@@ -12,7 +12,6 @@ import json
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from ...core import hooks, patch
 from ...core.hooks import HookCall, HookKind, HookReply
@@ -41,17 +40,8 @@ EVENTS = {
 # --- reading -----------------------------------------------------------------------------------------
 
 
-class _Common(Struct, frozen=True):
-    """What every event may carry. Anything else is ignored."""
-
-    session_id: str = ""
+class _Common(reading.Common, frozen=True):
     turn_id: str = ""
-    agent_id: str = ""
-    cwd: str = ""
-    permission_mode: str = ""
-    tool_name: str = ""
-    tool_use_id: str = ""
-    tool_input: dict[str, Any] = {}
 
 
 def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
@@ -63,29 +53,17 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         return HookCall(agent=AGENT, event=event, kind=told.kind, holds="named", unreadable=str(why))
     key = _key(common)
     reason = common.tool_input.get("description") if _runs(common.tool_name) else None
-    call = HookCall(
-        agent=AGENT,
-        event=event,
-        kind=told.kind,
-        session=common.session_id[: hooks.KEY_PART],
-        subagent=common.agent_id[: hooks.KEY_PART],
-        prompt=common.turn_id[: hooks.KEY_PART],
-        tool=common.tool_name,
-        tool_use=common.tool_use_id[: hooks.KEY_PART],
-        tool_input=common.tool_input,
-        cwd=common.cwd,
-        mode=common.permission_mode,
+    call = reading.common_call(
+        AGENT, event, told, raw, common,
+        prompt=common.turn_id,
         key=key,
         over=((common.tool_use_id, key),) if told.withdraw == "over" else (),
-        withdraw=told.withdraw,
         holds="named",
         joins=not str(reason or "").startswith(NETWORK),
         patience=PATIENCE,
         state=_state(event, told, common, raw),
-        detail=line(raw.get(told.detail)),
         preview=line(reason),
-        ended=event == "SessionEnd",
-    )
+    )  # fmt: skip
     if told.kind is HookKind.STATE:
         return call
     return reading.with_action(call, lambda: _action(reading.tool(call), call.tool_input, call.cwd))

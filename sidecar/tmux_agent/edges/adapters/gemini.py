@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
 from ...core import hooks
 from ...core.hooks import HookCall, HookKind, HookReply
@@ -33,7 +32,7 @@ from ...core.model import (
     Verdict,
 )
 from . import reading
-from .reading import Told, line, said
+from .reading import Told, said
 
 AGENT = "gemini"
 BEFORE = "BeforeTool"  # with ":MARK" behind it in the command line where our rules are in Gemini's policy
@@ -60,14 +59,8 @@ NOTED = ("description", "is_background", "additional_permissions", "instruction"
 # --- reading -----------------------------------------------------------------------------------------
 
 
-class _Common(Struct, frozen=True):
-    """What every event may carry. Anything else is ignored."""
-
-    session_id: str = ""
-    cwd: str = ""
-    tool_name: str = ""
-    tool_input: dict[str, Any] = {}
-    mcp_context: dict[str, Any] = {}
+class _Common(reading.Common, frozen=True):
+    mcp_context: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
@@ -78,21 +71,8 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         raw, common = reading.decode(data, _Common)
     except ValueError as why:
         return HookCall(agent=AGENT, event=event, kind=told.kind, unreadable=str(why))
-    call = HookCall(
-        agent=AGENT,
-        event=event,
-        kind=told.kind,
-        session=common.session_id[: hooks.KEY_PART],
-        tool=common.tool_name,
-        tool_input=common.tool_input,
-        cwd=common.cwd,
-        mark=mark,
-        key=hooks.key(common.session_id, "", "", common.tool_name, common.tool_input),
-        withdraw=told.withdraw,
-        state=_state(event, told, raw),
-        detail=line(raw.get(told.detail)),
-        ended=event == "SessionEnd",
-    )
+    key = hooks.key(common.session_id, common.agent_id, "", common.tool_name, common.tool_input)
+    call = reading.common_call(AGENT, event, told, raw, common, mark=mark, key=key, state=_state(event, told, raw))
     return call if told.kind is HookKind.STATE else _with_action(call, common.mcp_context)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ...core import display
-from ...core.hooks import HookCall, HookKind
+from ...core.hooks import KEY_PART, HookCall, HookKind
 from ...core.model import Action, AgentState, Approval, Ask, Decision, Fetch, File, Shell
 
 TEXT = 2000  # characters of a reason; Claude itself cuts at 10 000
@@ -59,6 +59,41 @@ def decode(data: bytes | str | dict[str, Any], form: type[Form]) -> tuple[dict[s
         return raw, msgspec.convert({name: value for name, value in raw.items() if value is not None}, form)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError) as why:
         raise ValueError(f"the hook's input cannot be read: {why}") from None
+
+
+class Common(Struct, frozen=True):
+    """What every event of Claude Code, and of those that do as it does, may carry. Anything else is ignored."""
+
+    session_id: str = ""
+    agent_id: str = ""
+    cwd: str = ""
+    permission_mode: str = ""
+    tool_name: str = ""
+    tool_use_id: str = ""
+    tool_input: dict[str, Any] = {}
+
+
+def common_call(
+    agent: str, event: str, told: Told, raw: dict[str, Any], common: Common, *, prompt: str = "", **more: Any
+) -> HookCall:
+    """The call without what it is about; `prompt`: the turn, `more`: members that are this agent's own."""
+    return HookCall(
+        agent=agent,
+        event=event,
+        kind=told.kind,
+        session=common.session_id[:KEY_PART],
+        subagent=common.agent_id[:KEY_PART],
+        prompt=prompt[:KEY_PART],
+        tool=common.tool_name,
+        tool_use=common.tool_use_id[:KEY_PART],
+        tool_input=common.tool_input,
+        cwd=common.cwd,
+        mode=common.permission_mode,
+        withdraw=told.withdraw,
+        detail=line(raw.get(told.detail)),
+        ended=event == "SessionEnd",
+        **more,
+    )
 
 
 def line(value: Any) -> str:
