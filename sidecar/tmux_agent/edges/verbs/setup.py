@@ -99,7 +99,11 @@ def _bridge(setup: Setup, args: argparse.Namespace) -> int:
             there = "it is not" if args.uninstall else "it is"
             print(f"{setup.title}: nothing to change, {there} in {change.file.path} as an MCP server")
         return 0
-    return 0 if _write_all([change], args) or args.dry_run else 1
+    if not _write_all([change], args):
+        return 0 if args.dry_run else 1
+    if not args.uninstall:
+        print(f"note: {setup.title} may ask by itself before it calls these tools: docs/mcp.md says how to be asked once")
+    return 0
 
 
 def _write_all(every: Sequence[Change], args: argparse.Namespace, otherwise: str = "") -> bool:
