@@ -66,7 +66,7 @@ SETUP = Setup(
     warnings=_warnings,
     mcp=_mcp,
     limits=(
-        "Claude shows its own dialog beside the popup, and either answers; what rules of the policy allow shows neither",
+        "Claude shows its own dialog beside the popup, and either answers; what the policy allows shows neither",
         "several questions at once, or with several choices, are answered in Claude's dialog alone",
     ),
     afterwards="running sessions of Claude Code notice within seconds",

@@ -102,7 +102,7 @@ def _bridge(setup: Setup, args: argparse.Namespace) -> int:
     if not _write_all([change], args):
         return 0 if args.dry_run else 1
     if not args.uninstall:
-        print(f"note: {setup.title} may ask by itself before it calls these tools: docs/mcp.md says how to be asked once")
+        print(f"note: {setup.title} may ask about these tools by itself: docs/mcp.md says how you are asked once")
     return 0
 
 
