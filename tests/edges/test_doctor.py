@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 
 from tmux_agent import cli
 from tmux_agent.core.errors import Forbidden, Unavailable
@@ -197,6 +198,7 @@ def test_who_was_heard_of(programs: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_the_bridge(programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Where an agent was given it: its program is started, and has to answer as ours."""
+    monkeypatch.setattr(doctor_agents, "SECONDS", PATIENCE)
     python = f'exec {sys.executable} -P -m tmux_agent "$@"'
     (programs / "tmux-agent").write_text(f"#!/bin/sh\nexport PYTHONPATH={ROOT / 'sidecar'}\n{python}\n")
     (programs / "tmux-agent").chmod(0o755)

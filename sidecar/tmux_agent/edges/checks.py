@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-SECONDS = 5.0  # that another program may take to answer
+SECONDS = 10.0  # that another program may take to answer
 
 Mark = Literal["ok", "warning", "wrong"]
 
