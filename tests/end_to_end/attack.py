@@ -79,22 +79,21 @@ def press(out: str, tmux_socket: str, *keys: str) -> None:
     told(out, [json.dumps(line) for line in lines])
 
 
-def nonce() -> list[str]:
-    """The arguments of a popup's relay, as any process of the same user reads them."""
+def nonce(path: str) -> list[str]:
+    """The arguments of a popup's relay to the sidecar at `path`, as any process of the same user reads them."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         for name in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
                 words = file.read().decode("utf-8", "replace").split("\0")[:-1]
                 at = next((place for place, word in enumerate(words) if word.endswith("/relay.py")), len(words))
-                if len("".join(words[at + 2 : at + 3])) == 32:
+                if words[at + 1 : at + 2] == [path] and len("".join(words[at + 2 : at + 3])) == 32:
                     return words[at - 3 : at + 3]
     raise SystemExit("no popup was opened")
 
 
 def steal(out: str, path: str, *words: str) -> None:
-    relay = nonce()
-    assert path in relay
+    relay = nonce(path)
     told(out, [json.dumps(relay[-1])])
     text = " ".join(relay)
     os.execvp("sh", ["sh", "-c", " ".join(words).replace("RELAY", text)])

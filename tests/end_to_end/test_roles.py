@@ -301,7 +301,8 @@ def test_a_menu_answers_nothing(scene: Scene, road: str) -> None:
         scene.person.wait_gone("what waits (1)")
     elif road == "a forged choice from the person's menu":
         scene.person.press_until((PREFIX, "G"), lambda text: "what waits (1)" in text)
-        number = next(one for words in arguments() for one in re.findall(r"chosen:(\w+):0", " ".join(words)))
+        ours = (" ".join(words) for words in arguments() if scene.server.socket in words)
+        number = next(one for text in ours for one in re.findall(r"chosen:(\w+):0", text))
         scene.person.press("q")
         scene.person.wait_gone("what waits (1)")
         say = f"{tmux} set-environment -gh TMUX_AGENT_EVENTS chosen:{number}:0"

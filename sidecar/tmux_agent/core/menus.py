@@ -22,6 +22,7 @@ BORDERS = 2  # rows
 WORDS_BYTES = 12_000  # tmux takes some 16 000 of a whole command
 DIGITS = "123456789"
 ANSWERS = 5  # requests of one agent in its menu
+ROOMY = 40  # cells in which the end of an action is shown besides its beginning
 FEW = 16  # bytes over what fits, for which a line is rather cut than marked as cut by tmux, which counts bytes
 LOOKED_AT = 2000  # characters of an action
 
@@ -46,12 +47,13 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """`text` is raw; `risk` is a word before it. Without a choice it is a line between others. No colours: tmux
-    counts the bytes of their names, too.
+    """`who` and `text` are raw; `risk` is a word before them. Without a choice it is a line between others. No colours:
+    tmux counts the bytes of their names, too.
     """
 
     text: str = ""
     key: str = ""
+    who: str = ""
     risk: str = ""
     choice: Choice | None = None
 
@@ -106,7 +108,7 @@ def agent(one: Agent, approvals: Sequence[Approval]) -> Menu:
         Item(text="interrupt it …", key="i", choice=page("interrupt")),
         Item(text="kill its pane …", key="x", choice=page("kill")),
     )
-    return Menu(title=_line(one), items=(*answers, *([LINE] if answers else []), *rest))
+    return Menu(title=f"{_name(one)}  {_place(one)}", items=(*answers, *([LINE] if answers else []), *rest))
 
 
 def words(menu: Menu, columns: int, rows: int, command: Callable[[int], str]) -> list[str]:
@@ -139,16 +141,26 @@ def _written(item: Item, room: int) -> str:
     """An item's name as tmux takes it. One that begins with "-" could not be chosen, an empty one would be a line, and
     a "#" at the end would meet the "#[" that tmux puts behind it.
     """
-    risk = f"{item.risk:<9}" if item.risk else ""
-    room -= len(risk)
-    text = display.safe(item.text[:LOOKED_AT])
-    shown = display.middle(text, room)
-    if 0 < (more := len(f"{risk}{shown}".encode()) - len(risk) - room) <= FEW:
-        shown = display.middle(text, room - more)
-    name = display.for_tmux(f"{risk}{shown}", room + len(risk))
+    wide = 9 if room >= ROOMY else len(item.risk) + 1
+    risk = f"{item.risk:<{wide}}" if item.risk else ""
+    name = display.for_tmux(risk + _fitted(item, room - len(risk)), room)
     if not name or name.startswith("-"):
         name = f" {name}"
     return f"{name} " if name.endswith("#") else name
+
+
+def _fitted(item: Item, room: int) -> str:
+    """Who and what in so many cells. What is cut there is seen whole where the line leads."""
+    who, what = display.safe(item.who[:LOOKED_AT]), display.safe(item.text[:LOOKED_AT])
+    whole = f"{who}  {what}" if who else what
+    if len(whole) < LOOKED_AT and display.width(whole) <= room:
+        return whole
+    lead = f"{display.cut(who, max(8, room // 3))}  " if who else ""
+    left = max(4, room - display.width(lead))
+    shorten = display.middle if left >= ROOMY else display.cut
+    shown = lead + shorten(what, left)
+    more = len(shown.encode("utf-8", "replace")) - room
+    return lead + shorten(what, left - more) if left >= ROOMY and 0 < more <= FEW else shown
 
 
 def _digits() -> Sequence[str]:
@@ -157,20 +169,20 @@ def _digits() -> Sequence[str]:
 
 
 def _agent_item(one: Agent, key: str) -> Item:
-    text = _line(one)
-    return Item(text=text, key=key, choice=Choice(to="agent", pane=one.pane or ""))
+    return Item(who=_name(one), text=_place(one), key=key, choice=Choice(to="agent", pane=one.pane or ""))
 
 
 def _request_item(approval: Approval, key: str, lead: str) -> Item:
     risk = "question" if approval.kind == "question" else approval.risk.value
     what = redact.redact(wording.one_line(approval.action, approval.origin.cwd)[:LOOKED_AT])
     choice = Choice(to="popup", request_id=approval.request_id)
-    return Item(text=f"{lead}  {what}", key=key, risk=risk, choice=choice)
+    return Item(who=lead, text=what, key=key, risk=risk, choice=choice)
 
 
-def _line(one: Agent) -> str:
+def _place(one: Agent) -> str:
+    """Where it is, and what it does."""
     state = "" if one.state is AgentState.UNKNOWN else one.state.value
-    return "  ".join(filter(None, [_name(one), one.place, state]))
+    return "  ".join(filter(None, [one.place, state]))
 
 
 def _name(one: Agent) -> str:
