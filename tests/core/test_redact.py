@@ -64,6 +64,29 @@ SECRETS = [
     ("mysql -p", "mysqldump -u root -phunter2 db", "hunter2"),
     ("netrc", "machine x\n  login bob\n  password hunter2\n", "hunter2"),
     ("camel", "accessToken: hunter2", "hunter2"),
+    ("yaml block", "db:\n  password: |\n    hunter2\n    hunter2\n  user: bob", "hunter2"),
+    ("yaml folded", "api_key: >2-  # as given\n    hunter2", "hunter2"),
+    ("yaml blank lines", "token: |\n\n  x\n\n  hunter2\nuser: bob", "hunter2"),
+    ("yaml block in a diff", " a: b\n+password: |\n+  hunter2\n", "hunter2"),
+    ("yaml block in JSON", '{"content": "password: |\\n  hunter2\\n"}', "hunter2"),
+    ("yaml windows", "password: |\r\n  hunter2\r\n", "hunter2"),
+    ("yaml list", "passwords:\n  - abcdef\n  - hunter2", "hunter2"),
+    ("yaml next line", "token:\n    hunter2", "hunter2"),
+    ("yaml tag", "token: !!str hunter2", "hunter2"),
+    ("yaml anchor", "secret: &a hunter2", "hunter2"),
+    ("triple quotes", 'PASSWORD = """\nhunter2\n"""', "hunter2"),
+    ("triple quotes in a line", "password = '''hunter2'''", "hunter2"),
+    ("terraform", "password = <<EOT\nhunter2\nEOT\n", "hunter2"),
+    ("list", 'token = ["hunter2"]', "hunter2"),
+    ("list of lines", 'tokens = [\n  "hunter2",\n]', "hunter2"),
+    ("continued", "export TOKEN=\\\nhunter2", "hunter2"),
+    ("name and value", '[{"name": "DB_PASSWORD", "value": "hunter2"}]', "hunter2"),
+    ("kubernetes", "- name: DB_PASSWORD\n  value: hunter2\n", "hunter2"),
+    ("xml", "<db><password>hunter2</password></db>", "hunter2"),
+    ("xml attributes", '<add key="password" value="hunter2"/>', "hunter2"),
+    ("npm", "_auth=hunter2", "hunter2"),
+    ("openssl", "openssl enc -pass pass:hunter2", "hunter2"),
+    ("redis", "redis-cli -h x -a hunter2", "hunter2"),
     ("upper", "AUTHORIZATION: BEARER HUNTER2", "HUNTER2"),
 ]
 
@@ -103,6 +126,10 @@ def test_shapes_go(text: str, secret: str) -> None:
         "basic internationalization of bearer bonds",
         "risk-assessment-of-the-very-long-name-1",
         "std::token::Token::parse",
+        "class Token:\n    name: str\n",
+        "    if token:\n        advance()\n",
+        "secrets:\n  db:\n    user: bob\n",
+        "<h1>The password</h1> <token/>",
         'password=""',
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
     ],
@@ -212,6 +239,7 @@ PIECES = st.sampled_from(
         "-u",
         "1",
     ]
+    + ["|", "\n  ", "value: ", '"""', "#"]
     + ["-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "Authorization", "Bearer", "sk-", ",", "ghp_", "/"]
 )
 TEXTS = st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=12).map("".join))
@@ -289,6 +317,19 @@ def test_any_value(value: object) -> None:
         "sg.",
         "hooks.slack.com/services/",
         "xoxb-",
+        "token: |\n",
+        "token:\n ",
+        "token: |\n  a\n",
+        'token = """\n',
+        "token: <<E\n",
+        "name: token\n",
+        "<token>",
+        "<token ",
+        "token: & ",
+        "pass:",
+        "redis-cli ",
+        "redis-cli -a",
+        "+- ",
     ],
 )
 def test_linear_time(piece: str) -> None:

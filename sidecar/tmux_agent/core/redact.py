@@ -15,6 +15,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .redact_blocks import Blocks
+
 MARK = "[redacted]"
 
 _DEEPEST = 100  # nested deeper than this, a value is replaced whole: what is not looked at is not let through
@@ -87,7 +89,7 @@ _PEM_BODY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r
 
 _LABEL = (
     r"(?:passwords?|passwd|passphrase|pwd|(?<=[_-])pass|secrets?|tokens?|credentials?"
-    r"|(?:api|access|secret|private|signing|encryption|master|auth|session|account|deploy)[_-]?key)"
+    r"|(?:api|access|secret|private|signing|encryption|master|auth|session|account|deploy)[_-]?key(?:_base)?|(?<=_)auth)"
 )
 # Not a secret: a reference to one ($NAME, ${name}, %s), a type, an empty value, a call or lookup in code.
 _REFERENCE = r"""(?:\$[{(]|(?-i:\$[A-Z_][A-Z0-9_]*+)(?![^\s"'\\])|%s(?![^\s"']))"""
@@ -96,10 +98,14 @@ _NOT_A_VALUE = (
     r"|[a-z_][\w.]*+[(\[])"
 )
 _UNQUOTED = r"""[^\s"'`&;,|(){}<>]++"""
+_TRIPLE = r"""(?:\"\"\"(?:[^"]|"(?!""))*+|'''(?:[^']|'(?!''))*+)"""
+_LIST = rf"""\[[ \t]{{0,4}}["'][^\]\n]*+(?:\]{_UNQUOTED}|\])?"""
 _VALUE = (
-    rf"""(?:\\"(?!{_REFERENCE})(?:[^"\\\n]|\\[^"\n])*+|"(?!{_REFERENCE})(?:[^"\\\n]|\\.)*+"""
+    rf"""(?:{_TRIPLE}|{_LIST}|\\"(?!{_REFERENCE})(?:[^"\\\n]|\\[^"\n])*+|"(?!{_REFERENCE})(?:[^"\\\n]|\\.)*+"""
     rf"""|'[^'\n]*+|{_NOT_A_VALUE}{_UNQUOTED})"""
 )
+_TAGS = r"(?:[&!][^\s]{0,60}[ \t]{1,8}){0,2}"  # of YAML
+_BLOCKS = Blocks(_LABEL, MARK)
 
 
 def _keep_quote(match: re.Match[str]) -> str:
@@ -119,7 +125,7 @@ def _rule(hints: str, pattern: str, into: str | Callable[[re.Match[str]], str]) 
 
 
 _KEPT = rf"\g<label>{MARK}"
-_NAMED = "pass pwd secret token key credential"
+_NAMED = "pass pwd secret token key credential _auth"
 
 _RULES = [
     # Tokens first: a label then takes their mark together with what clings to it, so a second pass finds nothing new.
@@ -148,7 +154,15 @@ _RULES = [
     # password=x · "api_key": "x" · FOO_TOKEN=x · token => 'x'
     _rule(
         _NAMED,
-        rf"(?P<label>{_LABEL}\\?[\"']?[ \t]{{0,4}}(?:=>|:=|=(?!=)|:(?!:))[ \t]{{0,4}})(?P<value>{_VALUE})",
+        rf"(?P<label>{_LABEL}\\?[\"']?[ \t]{{0,4}}(?:=>|:=|=(?!=)|:(?!:))[ \t]{{0,4}}"
+        rf"(?:\\\r?\n[ \t]{{0,40}})?{_TAGS})(?P<value>{_VALUE})",
+        _keep_quote,
+    ),
+    # {"name": "DB_PASSWORD", "value": "x"} · - name: DB_PASSWORD, and on the next line its value · <password>x<
+    _rule(
+        _NAMED,
+        rf"(?P<label>\b(?:name|key|id)\\?[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}}\\?[\"']?[\w.-]{{0,80}}?{_LABEL}\\?[\"']?"
+        rf"(?:[\s,+]|\\n){{1,60}}\\?[\"']?value\\?[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}})(?P<value>{_VALUE})",
         _keep_quote,
     ),
     # --password x · -u user:password · sshpass -p x · netrc
@@ -159,13 +173,17 @@ _RULES = [
     ),
     _rule(
         "-u --user --proxy-user",
-        r"(?P<label>(?<![\w-])(?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'=]{1,100}:)(?P<value>[^\s\"':/]++)",
+        r"(?P<label>(?<![\w-])(?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'=]{1,100}:)(?P<value>(?!\[redacted\])[^\s\"']++)",
         _with_password,
     ),
     _rule("login", r"(?P<label>\blogin[ \t][^\n]{0,200}?(?<=[ \t])-p[ \t]{1,4})[^\s]++", _KEPT),
     _rule("mysql mariadb", r"(?P<label>\b(?:mysql|mariadb)[^\n|;&]{0,200}?[ \t]-p)[^\s]++", _KEPT),
+    _rule("pass:", r"(?P<label>(?<![\w-])pass:)(?=[^\s]{4})[^\s\"']++", _KEPT),
+    _rule("redis-cli", r"(?P<label>\bredis-cli[^\n|;&]{0,200}?[ \t]-a[ \t]{1,4})[^\s]++", _KEPT),
     _rule("sshpass", r"(?P<label>\bsshpass[ \t]{1,4}-p[ \t]{0,4})[^\s]++", _KEPT),
     _rule("login", r"(?P<label>\blogin\s{1,4}[^\s]{1,200}\s{1,4}password\s{1,4})[^\s]++", _KEPT),
+    # <password>x</password>
+    _rule(_NAMED, rf"(?P<label><[\w.:-]{{0,80}}?{_LABEL}(?:[ \t][^<>]{{0,200}})?>)[^<]++(?=</)", _KEPT),
 ]
 
 
@@ -174,7 +192,7 @@ def _innocent(text: str, low: str) -> bool:
 
     Spelled out, one `in` after the other: it runs for every string of every record, and a loop costs thrice as much.
     """
-    labelled = "=" in low or ":" in low
+    labelled = "=" in low or ":" in low or "</" in low
     if (labelled or "-" in low) and ("pass" in low or "secret" in low or "token" in low or "key" in low):
         return False
     if (labelled or "-" in low) and ("cred" in low or "pwd" in low):
@@ -200,6 +218,7 @@ def _no_dashed(low: str) -> bool:
         or ("cbt-" in low or "ptt-" in low or "pypi-" in low or "-----" in low or "xai-" in low or "gocspx-" in low)
         or ("age-secret" in low or "-u" in low or "--proxy-user" in low)
         or (" -p" in low and ("mysql" in low or "mariadb" in low))
+        or (" -a" in low and "redis-cli" in low)
     )
 
 
@@ -222,6 +241,7 @@ def redact_text(text: str) -> str:
         return text
     if "private key" in low:
         text = _without_private_keys(text)
+    text = _BLOCKS.hide(text)
     for rule in _RULES:
         if any(hint in low for hint in rule.hints):
             text = rule.pattern.sub(rule.into, text)
@@ -265,10 +285,17 @@ def _redact(value: Any, kind: int, depth: int) -> Any:
 
 def _redact_members(members: dict[Any, Any], kind: int, depth: int) -> dict[Any, Any]:
     result = {}
+    named = _named(members)
     for key, item in members.items():
         name, below = _key(key) if isinstance(key, str) else (key, 0)
-        result[name] = _redact(item, kind or below, depth)
+        result[name] = _redact(item, kind or below or (named if key == "value" else 0), depth)
     return result
+
+
+def _named(members: dict[Any, Any]) -> int:
+    """What the name beside it says of a "value": {"name": "DB_PASSWORD", "value": "x"}."""
+    names = [members.get(key) for key in ("name", "key", "id")]
+    return max((_key_kind(name) for name in names if isinstance(name, str)), default=0)
 
 
 @functools.lru_cache(maxsize=1024)  # the same few names in every record
