@@ -269,6 +269,23 @@ async def test_an_asker_has_a_bound(tmp_path: Path) -> None:
         assert len(approvals.pending(AGENT)) == 3
 
 
+ORPHAN = replace(AGENT, server=None, pane=None, ancestry=("x(9)", "init(1)"))
+
+
+@pytest.mark.parametrize("origin", [AGENT, replace(AGENT, pane=None, ancestry=("x(9)", "sh(8)", "bash(7)")), ORPHAN])
+@in_loop
+async def test_making_up_sessions_or_forking_gets_no_more_room(tmp_path: Path, origin: Any) -> None:
+    """One pane, one terminal, and all orphans together have twice an asker's room; another pane is not hurt."""
+    async with sidecar(tmp_path, limit=3) as approvals:
+        above = origin.ancestry[1:]
+        forks = [replace(origin, session=f"s{at}", pid=at, ancestry=(f"x({at})", *above)) for at in range(9)]
+        done = await asyncio.gather(*(approvals.open(question(origin=one)) for one in forks), return_exceptions=True)
+        assert [type(one) for one in done] == [Approval] * 6 + [LimitExceeded] * 3
+        await approvals.open(question(origin=replace(AGENT, session="other", pane="%99")))
+        await approvals.withdraw(approvals.pending()[0].request_id, "enough")
+        await approvals.open(question(origin=forks[-1]))
+
+
 @in_loop
 async def test_an_asker_that_goes_while_asking_leaves_no_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

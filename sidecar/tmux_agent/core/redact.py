@@ -173,7 +173,8 @@ _RULES = [
     ),
     _rule(
         "-u --user --proxy-user",
-        r"(?P<label>(?<![\w-])(?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'=]{1,100}:)(?P<value>(?!\[redacted\])[^\s\"']++)",
+        r"(?P<label>(?<![\w-])(?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"'=]{1,100}:)"
+        r"(?P<value>(?!\[redacted\])[^\s\"']++)",
         _with_password,
     ),
     _rule("login", r"(?P<label>\blogin[ \t][^\n]{0,200}?(?<=[ \t])-p[ \t]{1,4})[^\s]++", _KEPT),

@@ -25,8 +25,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     in_flight: int = 1000  # requests of one connection that are not answered yet; more are not read
     queue_bytes: int = 8 << 20  # replies a client has not read; over it, the client is dropped
     stalled_seconds: float = 10.0  # a client with over 1 MiB unread that takes nothing for this long is dropped
-    pending_per_origin: int = 200  # questions of one asker that wait; from the next start on
-    asks_burst: int = 200  # questions of one asker at once …
+    pending_per_origin: int = 200  # questions of one asker that wait, twice that of its pane; from the next start on
+    asks_burst: int = 200  # questions of one agent or pane at once …
     asks_per_minute: float = 60  # … and in the long run
     requests_per_second: float = 20_000  # of one asker, whatever they are
     subscriptions: int = 16  # of one connection

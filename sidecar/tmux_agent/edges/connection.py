@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 SO_PEERPIDFD = 77  # asm-generic/socket.h
 PEERCRED = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
-TURN = 64  # requests of one client that are answered before others have their turn
+TURN = 64  # requests of one client that are answered before others have their turn …
+TURN_SECONDS = 0.02  # … and so long
 BEHIND_BYTES = 1 << 20  # unread replies from which on no further request is read
 
 
@@ -219,8 +220,12 @@ class Connection(asyncio.BufferedProtocol):
         """One turn: what has come is taken, but not so much that others wait."""
         self._due = False
         self._batch = []
+        end = time.monotonic() + TURN_SECONDS
         for _ in range(TURN):
             if not self._reading:
+                break
+            if time.monotonic() > end:
+                self._read_later()
                 break
             try:
                 line = self._lines.next()

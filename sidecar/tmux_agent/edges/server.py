@@ -31,7 +31,7 @@ from .connection import LATER, Call, Connection
 from .hooks import Hooks
 from .listener import Listener
 from .openings import Openings
-from .shares import Attached, Connections
+from .shares import Attached, Connections, family
 from .ui.serving import serve
 
 log = logging.getLogger(__name__)
@@ -146,15 +146,15 @@ class Server:
             call.connection.asked = True
             self._system.identity.note_asker(call.origin)
         burst, a_minute = self.limits.asks_burst, self.limits.asks_per_minute
-        if kind in ASKS and not _bucket(self._asks, call.origin.session, burst, a_minute / 60, time.monotonic()):
+        if kind in ASKS and not _bucket(self._asks, family(call.origin), burst, a_minute / 60, time.monotonic()):
             raise errors.LimitExceeded(f"over {a_minute:g} questions a minute: people read slowly")
-        if kind is p.PopupOpen and not _bucket(self._popups, call.origin.session, 5, 0.1, time.monotonic()):
+        if kind is p.PopupOpen and not _bucket(self._popups, family(call.origin), 5, 0.1, time.monotonic()):
             raise errors.LimitExceeded("too many popups: they come up over what a person types")
 
     def _refused(self, call: Call, origin: Origin) -> errors.Forbidden:
         """Record that somebody tried what only operators may; not more of it than the log should hold."""
         method = _NAMES[type(call.params)]
-        if _bucket(self._refusals, origin.session, 20, 0.2, time.monotonic()):
+        if _bucket(self._refusals, family(origin), 20, 0.2, time.monotonic()):
             self._system.refused(origin, method, call.request_id)
         return errors.Forbidden(f"{method} is for operators only, and you are not one: {origin.why}")
 

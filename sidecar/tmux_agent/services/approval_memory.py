@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ..core.model import Approval, Origin
-from .approval_records import asker
+from .approval_records import asker, kin
 
 
 class Held:
@@ -40,6 +40,10 @@ class Held:
     def count(self, whose: str) -> int:
         """How many of an asker's wait."""
         return sum(asker(one.origin) == whose for one in self.waiting.values())
+
+    def count_kin(self, whose: str) -> int:
+        """How many of all its kin's wait."""
+        return sum(kin(one.origin) == whose for one in self.waiting.values())
 
     def pending(self, origin: Origin | None, cursor: str | None, limit: int | None) -> tuple[Approval, ...]:
         """Those that wait, oldest first; of one asker; after the id `cursor`; at most `limit`."""

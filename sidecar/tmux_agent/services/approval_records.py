@@ -15,6 +15,15 @@ def asker(origin: Origin) -> str:
     return origin.session or f"{origin.pid}:{origin.started}"
 
 
+def kin(origin: Origin) -> str:
+    """With whom an asker shares room in the queue, whatever session it names and however often it forks: all in its
+    pane, or below one ancestor at a terminal; what was left by all of its ancestors shares with its like."""
+    if origin.pane:
+        return f"{origin.server}:{origin.pane}"
+    above = [word for word in origin.ancestry[1:] if not word.endswith("(1)")]
+    return f"{above[-1] if above else 'orphans'}:{origin.tty or ''}"
+
+
 def check_answer(old: Approval, approved: bool, edited: Action | None, choice: str | None) -> None:
     """Raises InvalidParams where the answer does not fit the question."""
     options = old.action.options if isinstance(old.action, Ask) else ()

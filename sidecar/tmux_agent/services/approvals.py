@@ -38,13 +38,14 @@ from ..core.model import (
 )
 from . import store
 from .approval_memory import Held
-from .approval_records import answered, asker, check_answer, opened, record, too_late
+from .approval_records import answered, asker, check_answer, kin, opened, record, too_late
 from .deadlines import Deadlines
 from .grants import Grants
 from .ids import new_id
 from .journal import Journal, utc_now
 
 PENDING_PER_ORIGIN = 200
+KIN = 2  # times that for all who live in one pane, or below one ancestor: sessions are made up and processes forked
 RECENT = 128  # settled approvals kept in memory, for get and find
 KEEP_SETTLED = 5000  # and in the database, for human.status after a restart
 FORGET_EVERY = 500  # new approvals between two clean-ups of the database
@@ -118,10 +119,10 @@ class Approvals:
         Cancelled meanwhile, it withdraws the question. Raises LimitExceeded (too many wait for this asker),
         Conflict (the id exists), Unavailable.
         """
-        whose = asker(approval.origin)
-        if self._held.count(whose) + self._opening.get(whose, 0) >= self._limit:
-            raise LimitExceeded(f"{self._limit} requests of this agent wait already: answer or withdraw some first")
-        self._opening[whose] = self._opening.get(whose, 0) + 1
+        self._check_room(approval.origin)
+        shared = (asker(approval.origin), f"kin {kin(approval.origin)}")
+        for whose in shared:
+            self._opening[whose] = self._opening.get(whose, 0) + 1
         try:
             await self._journal.commit(
                 lambda db: self._add(db, approval),
@@ -133,10 +134,21 @@ class Approvals:
                 self._later(self._withdraw_if_there(approval.request_id))
             raise
         finally:
-            self._opening[whose] -= 1
-            if not self._opening[whose]:
-                del self._opening[whose]
+            for whose in shared:
+                self._opening[whose] -= 1
+                if not self._opening[whose]:
+                    del self._opening[whose]
         return approval
+
+    def _check_room(self, origin: Origin) -> None:
+        """Raises LimitExceeded."""
+        whose, kind = asker(origin), kin(origin)
+        if self._held.count(whose) + self._opening.get(whose, 0) >= self._limit:
+            raise LimitExceeded(f"{self._limit} requests of this agent wait already: answer or withdraw some first")
+        if self._held.count_kin(kind) + self._opening.get(f"kin {kind}", 0) >= KIN * self._limit:
+            raise LimitExceeded(
+                f"{KIN * self._limit} requests of this agent and its kin wait already: answer or withdraw some first"
+            )
 
     async def admit(self, approval: Approval) -> None:
         """Persist what the policy approved by itself, so that `running` lets it be run once, however often it is sent.
