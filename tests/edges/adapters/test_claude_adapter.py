@@ -319,3 +319,25 @@ def test_a_rule_without_a_reason_is_named_alone() -> None:
     reply = claude.answer_judgement(recorded("PreToolUse-Bash"), decision(Verdict.ALLOW, reason=""))
     said = json.loads(reply.stdout)["hookSpecificOutput"]["permissionDecisionReason"]
     assert said == "tmux-agent: rule 'a rule'"
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t", "\u00a0", "\ufeff", "\u3000", "\u2003"])
+@pytest.mark.parametrize(
+    ("tool", "member"), [("Grep", "path"), ("Glob", "path"), ("Glob", "pattern"), ("Read", "file_path"), ("LS", "path")]
+)
+def test_a_path_that_claude_takes_for_another_is_asked_about(tool: str, member: str, blank: str) -> None:
+    """Claude cuts blanks off: " /etc" in its input is /etc, and nothing below the folder it works in."""
+    assert "its path" in use(tool, {"pattern": "x", member: f"{blank}/etc"}).unreadable
+    assert not use(tool, {"pattern": "x", member: "/home/u/shop/a b"}).unreadable
+
+
+def test_a_path_that_claude_composes_is_asked_about() -> None:
+    """e and an accent are one letter to Claude, and another file on the disk."""
+    assert "its path" in use("Grep", {"pattern": "x", "path": "/home/u/shop/cafe\u0301"}).unreadable
+    assert not use("Grep", {"pattern": "x", "path": "/home/u/shop/caf\u00e9"}).unreadable
+
+
+@pytest.mark.parametrize("pattern", ["~/.ssh/*", "{../.ssh,a}/*", "a/{..,b}/../*", "@(..)/*"])
+def test_a_pattern_that_may_lead_out_is_asked_about(pattern: str) -> None:
+    """Home folders, and dots within braces."""
+    assert use("Glob", {"pattern": pattern}).unreadable

@@ -349,3 +349,11 @@ def test_key_is_the_same_where_the_use_is() -> None:
     assert first.key.startswith(first.scope)
     others = {use("write_file", {"file_path": "/a", "content": "2"}).key, use("replace", first.tool_input).key}
     assert first.key not in others | {use("write_file", first.tool_input, session_id="t").key}
+
+
+@pytest.mark.parametrize("name", ["include", "paths"])
+@pytest.mark.parametrize("pattern", ["/etc/passwd", "../x/*", "a/{b,..}/*", "~/.ssh/*"])
+def test_many_files_are_those_below_the_folder(name: str, pattern: str) -> None:
+    """A pattern that may lead out of it is asked about, as one with only its folder judged."""
+    given = {"session_id": "s", "cwd": SHOP, "tool_name": "read_many_files", "tool_input": {name: ["a", pattern]}}
+    assert "may lead out" in gemini.parse("BeforeTool", json.dumps(given)).unreadable

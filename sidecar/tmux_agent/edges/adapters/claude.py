@@ -8,6 +8,8 @@ Must not own: decisions, waiting, states that outlive a call (edges/hooks.py, se
 from __future__ import annotations
 
 import json
+import string
+import unicodedata
 from typing import Any
 
 import msgspec
@@ -32,6 +34,9 @@ from . import reading
 from .reading import Shape, Told, said
 
 AGENT = "claude"
+# What JavaScript's trim takes off (ECMA-262, WhiteSpace and LineTerminator).
+_BLANKS = string.whitespace + "".join(map(chr, range(0x2000, 0x200B)))
+_BLANKS += "\u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff"
 
 
 EVENTS = {
@@ -138,6 +143,8 @@ def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
             values["cwd"] = cwd
         if tool in ("Grep", "Glob", "LS"):
             values["path"] = _searched(tool, given, cwd)
+        if shape.make is File:
+            _as_taken(values.get("path"))
         return msgspec.convert(values, shape.make)
     if tool.startswith("mcp__"):
         server, _, name = tool.removeprefix("mcp__").partition("__")
@@ -152,8 +159,17 @@ def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
     return Tool(name=tool, arguments=given, cwd=cwd)
 
 
+def _as_taken(path: Any) -> None:
+    """Claude takes blanks off both ends of a path and composes its letters, which gives another file. It shows hooks
+    the path that it made of it, but not of its searches. Raises ValueError."""
+    if isinstance(path, str) and (path != path.strip(_BLANKS) or not unicodedata.is_normalized("NFC", path)):
+        raise ValueError("its path is not the one that Claude would take it for")
+
+
 def _searched(tool: str, given: dict[str, Any], cwd: str) -> str:
     path = cwd if given.get("path") in (None, "") else given["path"]
+    _as_taken(path)
+    _as_taken(given.get("pattern") if tool == "Glob" else None)
     return reading.searched(msgspec.convert(path, str), given.get("pattern", "") if tool == "Glob" else "")
 
 

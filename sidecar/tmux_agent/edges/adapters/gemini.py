@@ -149,6 +149,15 @@ def _searched(given: dict[str, Any], cwd: str) -> File:
     return File(verb="read", path=_folder(given, cwd), cwd=cwd, recursive=True)
 
 
+def _read_many(given: dict[str, Any], cwd: str) -> File:
+    """All below the folder. Raises where a pattern could lead out of it."""
+    for name in ("include", "paths"):
+        for pattern in msgspec.convert(given.get(name) or [], list[str]):
+            if pattern.startswith(("/", "~", "\\")) or ".." in pattern:
+                raise ValueError("a pattern may lead out of the folder")
+    return File(verb="read", path=cwd, cwd=cwd, recursive=True)
+
+
 def _fetched(given: dict[str, Any], cwd: str) -> Fetch | Tool:
     """The one address in the prompt; where there are several, or it is no plain one, a person reads the prompt."""
     words = [_text(given, name) for name in ("prompt", "url") if given.get(name) is not None]
@@ -167,7 +176,7 @@ TOOLS: dict[str, Callable[[dict[str, Any], str], Action]] = {
     "glob": _globbed,
     "grep_search": _searched,
     "search_file_content": _searched,
-    "read_many_files": lambda _, cwd: File(verb="read", path=cwd, cwd=cwd, recursive=True),
+    "read_many_files": _read_many,
     "web_fetch": _fetched,
 }
 

@@ -129,9 +129,11 @@ def searched(path: str, pattern: Any) -> str:
     if not isinstance(pattern, str):
         raise ValueError("the pattern is no text")
     parts = pattern.split("/")[:-1]
-    literal = next((at for at, part in enumerate(parts) if set(part) & set("*?[{\\")), len(parts))
-    if ".." in parts[literal:]:
+    literal = next((at for at, part in enumerate(parts) if set(part) & set("*?[{(\\")), len(parts))
+    if any(".." in part for part in parts[literal:]):
         raise ValueError("the pattern leads back up behind a wildcard")
+    if parts[:1] == ["~"]:
+        raise ValueError("the pattern may begin in the home folder")
     return os.path.join(path, "/".join(parts[:literal]) or ("/" if pattern.startswith("/") else "")).rstrip("/") or "/"
 
 
