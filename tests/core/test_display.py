@@ -68,6 +68,24 @@ def test_names_that_people_know() -> None:
     assert display.safe("a\nb\tc\r", newlines=True) == "a\nb\tc⟨\\r⟩"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cat /etc/p\u0430sswd", "cat /etc/p⟨U+0430⟩sswd"),
+        ("\u0435tc", "⟨U+0435⟩tc"),
+        ("r\u043e\u043et", "r⟨U+043E⟩⟨U+043E⟩t"),
+        ("n\u03bfde", "n⟨U+03BF⟩de"),
+        ("a\u2215b \u2044", "a⟨U+2215⟩b ⟨U+2044⟩"),
+        ("ls \u037e rm", "ls ⟨U+037E⟩ rm"),
+        ("a\u0430\u0301", "a⟨U+0430⟩⟨U+0301⟩"),
+    ],
+)
+def test_letters_that_look_like_others_are_named(text: str, said: str) -> None:
+    """A Cyrillic or Greek letter in a word of Latin ones, and marks that look like a slash, dot or semicolon."""
+    assert display.safe(text) == said
+    assert display.safe(said) == said
+
+
 def test_plain_text_of_many_scripts_stays() -> None:
     """Nothing is done to what people write."""
     for text in (

@@ -7,7 +7,9 @@ Anyone may call; every function is pure and linear in its input.
 Shown as themselves are characters that are visible and take the cells that they are measured at. Named instead are
 controls (C0, C1, DEL), format and bidi controls, zero-width and other default-ignorable characters (Unicode's
 Default_Ignorable_Code_Point), tag characters, private use, unassigned, lone surrogates, line and paragraph separators,
-and every space but U+0020. Combining marks stay on a base, a few per base; a flood is counted, not shown.
+every space but U+0020, letters of other scripts that look like Latin ones in a word with Latin ones (p⟨U+0430⟩ypal),
+and marks that look like those that paths and commands are made of. Combining marks stay on a base, a few per base; a
+flood is counted, not shown.
 """
 
 from __future__ import annotations
@@ -34,6 +36,13 @@ _INVISIBLE |= {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0
 _CUT_NAME_END = re.compile(r"⟨[^⟩]{0,24}$")  # the first half of a name such as ⟨U+202E⟩
 _CUT_NAME_START = re.compile(r"^[^⟨⟩ ]{0,8}⟩")
 _SHORT = {"\n": "⟨\\n⟩", "\t": "⟨\\t⟩", "\r": "⟨\\r⟩"}
+
+_CYRILLIC = "аАеЕіІјЈоОрРсСѕЅхХуУһԁԛԝВКМНТ"
+_GREEK = "οΟνΑΒΕΖΗΙΚΜΝΤΥΧΡρ"
+_LIKE_LATIN = f"{_CYRILLIC}{_GREEK}ıɡɩѵⅼⅰⅴⅹⅽⅾⅿ"
+_LIKE_MARKS = "\u037e\u2024\u2044\u2215\u29f8"  # ; . / / /
+_LOOKALIKE = re.compile(f"[{_LIKE_LATIN}{_LIKE_MARKS}]")
+_WORD_PIECES = re.compile(rf"[{_LIKE_MARKS}]|\w+")
 
 
 @lru_cache(maxsize=4096)
@@ -80,6 +89,28 @@ def segments(text: str, *, newlines: bool = False) -> list[tuple[str, bool]]:
 
     With `newlines` U+000A and U+0009 stay as they are (the caller lays lines out); else they are ⟨\\n⟩ and ⟨\\t⟩.
     """
+    places = lookalikes(text)
+    if not places:
+        return _segments(text, newlines)
+    out, at = [], 0
+    for place in places:
+        out += [*_segments(text[at:place], newlines), (_name(text[place]), True)]
+        at = place + 1
+    return out + _segments(text[at:], newlines)
+
+
+def lookalikes(text: str) -> list[int]:
+    """Where in `text` a character stands that looks like another one there."""
+    if text.isascii() or not _LOOKALIKE.search(text):
+        return []
+    found: list[int] = []
+    for word in _WORD_PIECES.finditer(text):
+        if word[0] in _LIKE_MARKS or any("a" <= char <= "z" or "A" <= char <= "Z" for char in word[0]):
+            found += [word.start() + at for at, char in enumerate(word[0]) if _LOOKALIKE.match(char)]
+    return found
+
+
+def _segments(text: str, newlines: bool) -> list[tuple[str, bool]]:
     out: list[tuple[str, bool]] = []
     kept: list[str] = []
     at = 0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_STEP = (1 << 64) - 1
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)  # every request gets an id: two at a time
 
 
@@ -28,9 +29,10 @@ class Ids:
         self._last = max(self._last, value)
 
     def __call__(self) -> str:
-        """A new id. Within one millisecond (or after the clock was set back) it is the last one plus one."""
+        """A new id. Within one millisecond (or after the clock was set back) it is the last one plus some: who knows
+        an id knows what may be asked of it (human.status), so nobody may guess their neighbour's from their own."""
         fresh = int(self._now() * 1000) << 80 | secrets.randbits(80)
-        self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1
+        self._last = fresh if fresh >> 80 > self._last >> 80 else self._last + 1 + (fresh & _STEP)
         last = self._last
         return "".join([_PAIRS[last >> shift & 1023] for shift in range(120, -1, -10)])
 

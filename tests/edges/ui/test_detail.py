@@ -32,6 +32,7 @@ from tmux_agent.edges.ui.detail import FOLDED, Detail
 from tmux_agent.edges.ui.pages import split
 from tmux_agent.edges.ui.styles import Lines
 from tmux_agent.edges.ui.text import Line, cells, shown, wrap
+from tmux_agent.services.tools import texts
 
 ACTIONS = [
     Shell(text="ls", cwd="/"),
@@ -172,6 +173,26 @@ def test_a_files_diff_is_shown_with_its_signs() -> None:
     assert '+        self.db.execute("PRAGMA journal_mode=WAL")' in text
     assert "-        self.db = sqlite3.connect(self.path)" in text
     assert "+++ b" not in text
+
+
+def test_a_line_of_a_diff_that_looks_like_its_head_is_a_line() -> None:
+    """A new line "++ x" is no file's name: it is counted, and has the colour of what is added."""
+    diff = "--- /a\n+++ /a\n@@ -1,2 +1,2 @@\n--- gone\n+++ evil\n"
+    assert words.diff_counts(diff) == (1, 1)
+    assert words.diff_counts("@@ -1 +1 @@\n-a\n+b\n@@ -9 +9 @@\n-c\n+d\n") == (2, 2)
+    styles = [style for style, text in highlight.diff("@@ -1 +1 @@\n+++ evil", "/a") if "evil" in text or text == "+"]
+    assert all("plus" in style for style in styles)
+
+
+def test_what_a_diff_leaves_out_is_shown_below_it() -> None:
+    """A diff is cut where it gets long; every character of what would be written can be reached all the same."""
+    content = "".join(f"line {at}\n" for at in range(20_000)) + "the very end\n"
+    action = File(verb="write", path="/a/b", content=content)
+    shown_diff = texts.diff(None, content, "/a/b", 64 << 10)
+    detail = Detail(approval(action, preview=shown_diff), 80, Lines(True), None)
+    assert "the very end" not in shown_diff
+    assert "the very end" in said(detail.view(detail.move(FOLDED, 1 << 20, NOW), 40, NOW))
+    assert "the very end" in said(detail.view(FOLDED, 40, NOW))
 
 
 def test_many_parts_are_counted_with_their_worst_risk() -> None:

@@ -70,9 +70,20 @@ def file_blocks(action: File, preview: str, folder: str) -> list[Block]:
         return head
     if words.diff_counts(preview):
         hunks = preview[preview.find("\n@@") + 1 :] if preview.startswith("--- ") else preview  # the path stands above
-        return [*head, ("", "plain"), (hunks.removesuffix("\n"), f"diff:{path}")]
+        whole = [("all of it:", "plain"), *_whole(action)] if _is_cut(hunks) else []
+        return [*head, ("", "plain"), (hunks.removesuffix("\n"), f"diff:{path}"), *whole]
+    return [*head, ("", "plain"), *_whole(action)]
+
+
+def _is_cut(diff: str) -> bool:
+    """Whether the diff leaves something out at its end, which services/tools/texts.py says in a line of its own."""
+    return diff.rstrip("\n").rpartition("\n")[2].startswith("…")
+
+
+def _whole(action: File) -> list[Block]:
+    path = action.path
     if action.verb == "write":
-        return [*head, ("", "plain"), (action.content or "", f"code:{highlight.language(path)}")]
+        return [(action.content or "", f"code:{highlight.language(path)}")]
     removed = "\n".join("-" + line for line in (action.old_text or "").split("\n"))
     added = "\n".join("+" + line for line in (action.new_text or "").split("\n"))
-    return [*head, ("", "plain"), (f"{removed}\n{added}", f"diff:{path}")]
+    return [(f"{removed}\n{added}", f"diff:{path}")]

@@ -14,6 +14,7 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token
 
+from tmux_agent.core.display import lookalikes
 from tmux_agent.edges.ui.text import Line, shown
 
 CODE_LIMIT = 8192  # characters; above, plain
@@ -72,6 +73,8 @@ def code(text: str, name: str, style: str = "") -> Line:
     """`text` as safe fragments, newlines kept, coloured by lexer `name` where that is possible."""
     if not name or len(text) > CODE_LIMIT or max(map(len, text.split("\n"))) > LINE_LIMIT:
         return shown(text, style)
+    if lookalikes(text):  # told by whole words, which tokens take apart
+        return shown(text, style)
     tokens = [(kind, value) for _, kind, value in _lexer(name).get_tokens_unprocessed(text)]
     if "".join(value for _, value in tokens) != text:
         return shown(text, style)
@@ -88,7 +91,7 @@ def diff(text: str, path: str) -> Line:
     for at, line in enumerate(text.split("\n")):
         if at:
             out.append(("", "\n"))
-        if line.startswith(("+++ ", "--- ", "diff ", "index ", "*** ")):
+        if line.startswith(("diff ", "index ", "*** ")):  # "+++ x" may be a line "++ x"; the path stands above
             out.extend(shown(line, "class:faint"))
         elif line.startswith("@@"):
             out.extend(shown(line, "class:hunk"))

@@ -95,10 +95,9 @@ def diff_counts(preview: str) -> tuple[int, int] | None:
     """(+, −) lines of a unified diff; None if the preview is none."""
     if not preview.startswith(("--- ", "diff ", "@@")):
         return None
-    lines = preview.split("\n")
-    added = sum(line.startswith("+") and not line.startswith("+++ ") for line in lines)
-    removed = sum(line.startswith("-") and not line.startswith("--- ") for line in lines)
-    return added, removed
+    start = 0 if preview.startswith("@@") else preview.find("\n@@") + 1  # above are names; below "+++ " is a line "++ "
+    lines = preview[start:].split("\n")
+    return sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
 
 
 def summary(approval: Approval, room: int) -> Line:
