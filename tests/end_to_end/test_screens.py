@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,24 @@ def test_an_answer_in_the_pane_withdraws_ours(world: World, server: Server, term
     terminal.wait_gone("⏸")
     until(lambda: world.records("approval.withdrawn"))
     assert not world.records("action.started")
+
+
+def test_a_killed_sidecar_goes_on_with_it(world: World, server: Server, terminal: Terminal) -> None:
+    """The same question waits, asked once; one whose pane has closed meanwhile does not."""
+    pane = asked(world, server, terminal)
+    other = window(server, "/bin/sh", "-c", "printf 'Another one (yes/no)? '; read answer; exec sleep 1000")
+    terminal.wait_for("⏸2")
+    old = world.serves(server)
+    os.kill(old, signal.SIGSTOP)  # it hears nothing of what comes
+    server.run("kill-pane", "-t", other)
+    os.kill(old, signal.SIGKILL)
+    until(lambda: world.alive(server) not in ("", str(old)))
+    terminal.wait_for("⏸1")
+    until(lambda: len(world.records("approval.withdrawn")) == 1)
+    popup(terminal, "Continue?")
+    press(terminal, "a", "Nothing waits")
+    until(lambda: "told <y>" in screen(server, pane))
+    assert len(world.records("approval.opened")) == 2
 
 
 @pytest.mark.parametrize("end", ["interrupt", "pane", "respawn"])

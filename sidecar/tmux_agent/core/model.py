@@ -88,7 +88,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cwd: str = ""  # the peer's own working folder
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
-    door: str = "socket"  # socket | hook | popup | cli | link | file | mcp | pipeline
+    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline
 
 
 # --- what ------------------------------------------------------------------------------------------

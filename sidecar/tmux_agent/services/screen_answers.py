@@ -14,7 +14,8 @@ from ..core.model import Approval, Event
 from ..core.screen_question import chosen
 from ..core.screen_reading import Choice, Dialog
 from .journal import Journal
-from .screens import Screens, View, place_of
+from .pane_view import View
+from .screens import Screens, place_of
 from .tmux.keystrokes import press
 
 TRIES = 4  # a screen that is drawn at this very moment is compared again

@@ -11,28 +11,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core import errors
 from ..core.model import AgentState, Approval, Origin, Risk, Role, digest
 from ..core.rate import Bucket
 from ..core.screen_question import DOOR, presses, question
-from ..core.screen_reading import Seen, read
 from .agents import KERNELS, Agents
 from .approvals import Approvals
-from .foreground import Program, foreground
 from .guard import Guard
 from .identity import Identity
 from .ids import new_id
-from .processes import Processes, processes_here
+from .pane_view import View, view
+from .processes import processes_here
 from .screen_files import ScreenFiles
 from .tmux.control import TmuxServer
-from .tmux.keystrokes import Shot, shoot
 from .tmux.snapshot import Pane
 from .tty_watch import TtyWatch
 
@@ -40,7 +37,8 @@ log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.15  # after something was written: what is drawn in several writes is whole by then
 LEAST_SECONDS = 0.6  # between two looks at a pane that goes on writing
-STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": AgentState.IDLE}
+STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": AgentState.IDLE,
+          "limit": AgentState.ERROR}  # fmt: skip
 QUESTIONS, QUESTIONS_A_SECOND = 20, 0.1  # of one pane at once, and in the long run: people read slowly
 GONE = "its dialog has left the pane"
 ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
@@ -48,28 +46,15 @@ ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come
 Place = tuple[str, str]  # server socket and pane id
 
 
-class View(Struct, frozen=True):
-    """What was found in a pane at one moment."""
-
-    shot: Shot
-    program: Program
-    agent: str  # as the rules call it
-    seen: Seen
-
-    def asks(self) -> tuple[str, str] | None:
-        """Names the question: who asks, and what stands on the screen."""
-        dialog = self.seen.dialog
-        return (self.program.session, digest(question(dialog, self.agent))) if dialog else None
-
-
 class _Watched:
     """A pane, and when it was looked at."""
 
-    __slots__ = ("asked", "last", "pressing", "rate", "timer", "tty")
+    __slots__ = ("asked", "last", "looking", "pressing", "rate", "timer", "tty")
 
     def __init__(self, tty: str) -> None:
         self.tty = tty
         self.last = 0.0
+        self.looking = asyncio.Lock()
         self.timer: asyncio.TimerHandle | None = None
         self.asked: tuple[str, str] | None = None  # the question of the last look: asked once it stands still
         self.pressing = False
@@ -88,7 +73,6 @@ class Screens:
         identity: Identity,
         refresh: Callable[[TmuxServer], Coroutine[Any, Any, None]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
-        table: Processes | None = None,
     ) -> None:
         self._files = files
         self._agents = agents
@@ -97,7 +81,7 @@ class Screens:
         self._identity = identity
         self._refresh = refresh
         self._spawn = spawn
-        self._table = table or processes_here()
+        self._table = processes_here()
         self._tty = TtyWatch(self._wrote)
         self._servers: dict[str, TmuxServer] = {}
         self._panes: dict[Place, _Watched] = {}
@@ -117,23 +101,17 @@ class Screens:
     def changed(self, server: TmuxServer) -> None:
         """Its panes may be others: each is looked at that is new, or has another program."""
         self._servers[server.socket] = server
-        here = {pane.id: pane for pane in server.panes if not pane.dead}
-        for place in [place for place in self._panes if place[0] == server.socket and place[1] not in here]:
-            self._leave(place)
-        for pane in here.values():
-            place = (server.socket, pane.id)
-            watched = self._panes.get(place)
-            if watched is None or watched.tty != pane.tty:
-                if watched is not None:
-                    self._leave(place)
-                self._panes[place] = _Watched(pane.tty)
+        places = {(server.socket, pane.id): pane.tty for pane in server.panes if not pane.dead}
+        self._leave(server, places)
+        for place, tty in places.items():
+            if place not in self._panes:
+                self._panes[place] = _Watched(tty)
                 self._soon(place)
 
     def lost(self, server: TmuxServer) -> None:
         """The server is gone."""
         self._servers.pop(server.socket, None)
-        for place in [place for place in self._panes if place[0] == server.socket]:
-            self._leave(place)
+        self._leave(server, {})
 
     def look_again(self) -> None:
         """The rules may be others."""
@@ -143,16 +121,21 @@ class Screens:
     async def drop_orphans(self) -> None:
         """Withdraw what an earlier sidecar asked for a tmux server that has not come back since."""
         await asyncio.sleep(ORPHANED)
-        for one in self._approvals.pending():
-            if one.origin.door == DOOR and one.origin.server not in self._servers:
-                await self._approvals.withdraw(one.request_id, "its tmux server is gone")
+        for one in self._asked():
+            if one.origin.server not in self._servers:
+                await self._withdraw(one, "its tmux server is gone")
 
-    def _leave(self, place: Place) -> None:
-        watched = self._panes.pop(place)
-        if watched.timer:
-            watched.timer.cancel()
-        self._tty.disarm(watched.tty)
-        self._spawn(self._withdraw(place, "its pane is gone"))
+    def _leave(self, server: TmuxServer, places: Mapping[Place, str]) -> None:
+        """The panes of a server that are gone, or have another terminal than these."""
+        for place, watched in list(self._panes.items()):
+            if place[0] == server.socket and places.get(place) != watched.tty:
+                del self._panes[place]
+                if watched.timer:
+                    watched.timer.cancel()
+                self._tty.disarm(watched.tty)
+        for one in self._asked():  # also of what an earlier sidecar asked; the next look ends those of other programs
+            if one.origin.server == server.socket and place_of(one.origin) not in places:
+                self._spawn(self._withdraw(one, "its pane is gone"))
 
     # --- when ---
 
@@ -186,46 +169,38 @@ class Screens:
     async def view(self, place: Place) -> View | None:
         """What there is in a pane now; None where no rules are about its program, or it is gone."""
         server = self._servers.get(place[0])
-        try:
-            pane = server.pane(place[1]) if server else None
-        except errors.NotFound:
-            return None
-        program = foreground(self._table, pane.pid) if pane else None
-        rules = self._files.of(program.names, script=program.script and program.reads) if program else None
-        if server is None or pane is None or program is None or rules is None:
-            return None
-        try:
-            shot = await shoot(server, pane.id, styled=rules.styled)
-        except errors.TmuxAgentError:
-            return None
-        after = foreground(self._table, pane.pid)
-        if shot.pid != pane.pid or after is None or after.session != program.session:
-            return None
-        return View(shot, program, program.agent or rules.agent, read(rules, shot.look))
+        return await view(server, place[1], self._table, self._files) if server else None
 
     async def _look(self, place: Place) -> None:
-        view = await self.view(place)
         watched = self._panes.get(place)
-        if watched is None or watched.pressing:
+        if watched is None:
             return
+        async with watched.looking:  # one after the other: a slow disk must not let two of them ask
+            view = await self.view(place)
+            if not watched.pressing and self._panes.get(place) is watched:
+                await self._follow(place, watched, view)
+
+    async def _follow(self, place: Place, watched: _Watched, view: View | None) -> None:
         asks = view.asks() if view else None
-        open_ = self._open(place)
-        for one in open_:
+        waiting = [one for one in self._asked() if place_of(one.origin) == place]
+        for one in waiting:
             if (one.origin.session, one.digest) != asks:
-                await self._approvals.withdraw(one.request_id, GONE)
+                await self._withdraw(one, GONE)
         before, watched.asked = watched.asked, asks
         hooked = self._hooked(place)
         if view and view.seen.state in STATES and view.program.agent and not hooked:
-            self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], view.seen.rule)
-        if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in open_):
+            detail = f"{view.seen.rule}{view.seen.resets and ', resets '}{view.seen.resets}"
+            self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], detail)
+        if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in waiting):
             return
         if asks != before:
             self._soon(place)  # it may still be drawn
         elif not self._asked_elsewhere(place) and watched.rate.take(asyncio.get_running_loop().time()):
             await self._ask(place, view)
 
-    def _open(self, place: Place) -> list[Approval]:
-        return [one for one in self._approvals.pending() if one.origin.door == DOOR and place_of(one.origin) == place]
+    def _asked(self) -> list[Approval]:
+        """What was asked so and waits."""
+        return [one for one in self._approvals.pending() if one.origin.door == DOOR]
 
     def _asked_elsewhere(self, place: Place) -> bool:
         """Whether something in this pane has asked by a hook or over the socket: that is the question."""
@@ -274,9 +249,9 @@ class Screens:
             session=view.program.session,
         )
 
-    async def _withdraw(self, place: Place, note: str) -> None:
-        for one in self._open(place):
-            await self._approvals.withdraw(one.request_id, note)
+    async def _withdraw(self, approval: Approval, note: str) -> None:
+        if self._approvals.waits(approval.request_id):
+            await self._approvals.withdraw(approval.request_id, note)
 
     # --- for whoever answers ---
 
@@ -296,8 +271,7 @@ class Screens:
 
     async def stale(self, approval: Approval) -> None:
         """What it asks about is no longer there."""
-        if self._approvals.waits(approval.request_id):
-            await self._approvals.withdraw(approval.request_id, GONE)
+        await self._withdraw(approval, GONE)
 
 
 def place_of(origin: Origin) -> Place:
