@@ -196,6 +196,27 @@ def test_a_rule_that_runs_out_is_used_once_for_each(play: Callable[[Story], Worl
     play(story)
 
 
+def test_what_a_person_chose_is_done_without_asking(play: Callable[[Story], World]) -> None:
+    """It runs and is recorded as theirs, where the policy would have asked; what the policy denies stays undone."""
+
+    async def story(world: World) -> None:
+        def wish(*argv: str) -> Wish:
+            return Wish(action=world.command(*argv), origin=PERSON, request_id=new_id())
+
+        assert world.guard.check(world.command("printf", "x"), PERSON).verdict is Verdict.ASK
+        outcome = await world.guard.told(wish("printf", "x"))
+        assert outcome.data.stdout == "x"
+        with pytest.raises(errors.Denied, match="nothing leaves this machine"):
+            await world.guard.told(wish("curl", "http://x.example"))
+        assert not world.approvals.pending()
+
+    world = play(story)
+    assert world.records() == ["decision", "action.started", "action.finished", "decision"]
+    done, denied = [one for one in AuditLog(world.audit).records() if one.type == "decision"]
+    assert (done.data["rule"], done.origin["role"]) == ("a person", "operator")
+    assert denied.data["verdict"] == "deny"
+
+
 def test_what_is_denied_is_recorded_and_not_run(play: Callable[[Story], World]) -> None:
     """The error names the rule and its reason."""
 

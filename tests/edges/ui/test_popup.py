@@ -28,6 +28,7 @@ from tmux_agent.core.model import (
     digest,
 )  # fmt: skip
 from tmux_agent.edges.ui import board as board_module
+from tmux_agent.edges.ui import popup as popup_module
 from tmux_agent.edges.ui import wire
 from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.warm import warm
@@ -116,6 +117,34 @@ def test_closing_answers_nothing(key: str) -> None:
         assert terminal.bytes.endswith(b"\0")
 
     assert play(scene).answers == []
+
+
+def test_what_came_by_itself_takes_no_key_of_who_was_typing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until nobody has typed for a while: then the same key answers. It says why it did not before."""
+    monkeypatch.setattr(popup_module, "QUIET_S", 2 * PATIENCE)
+
+    async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
+        await terminal.until("wants to run")
+        terminal.type("a")
+        await terminal.until("this came by itself")
+        terminal.type("an answer, and \r")
+        monkeypatch.setattr(popup_module, "QUIET_S", 0.0)
+        terminal.type("a")
+        await terminal.until("approved")
+
+    assert len(play(scene, unbidden=True).answers) == 1
+
+
+@pytest.mark.parametrize("key", ["q", "\x1b", "\x03"])
+def test_what_came_by_itself_is_closed_at_once(key: str) -> None:
+    """q, Esc and Ctrl-C need no pause: closing answers nothing."""
+
+    async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
+        await terminal.until("wants to run")
+        terminal.type(key)
+        await terminal.end()
+
+    assert play(scene, unbidden=True).answers == []
 
 
 def test_a_relay_that_dies_answers_nothing() -> None:
