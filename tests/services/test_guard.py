@@ -544,8 +544,12 @@ def test_a_script_or_repository_that_became_another_is_not_run(play: Callable[[S
 
     async def story(world: World) -> None:
         (world.worktree / "build.py").write_text("print('shown')")
+        hook = world.worktree / ".git" / "hooks" / "pre-commit"
+        hook.write_text("#!/bin/sh\n: shown")
+        hook.chmod(0o755)
         world.repository_says("core.fsmonitor", "./watch")
         for argv, change in (
+            (("git", "commit", "-m", "x"), lambda: hook.write_text("#!/bin/sh\n: other")),
             ((sys.executable, "build.py"), lambda: (world.worktree / "build.py").write_text("print('other')")),
             (("git", "status"), lambda: world.repository_says("diff.external", "./evil")),
         ):

@@ -263,7 +263,7 @@ class Judging:
         self._depth -= 1
         allowed = not any(match.verdict is not Verdict.ALLOW for match in matches)
         if not allowed:
-            self._rest_on(run_files.of(call))
+            self._rest_on(run_files.of(call, self.look))
         return matches + self._touches(call, allowed=allowed)
 
     def _rest_on(self, files: Iterable[str]) -> None:

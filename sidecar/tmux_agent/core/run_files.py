@@ -1,5 +1,5 @@
 """Which files a run of a program takes its orders from: the program itself where it is named by a path, the script of
-an interpreter, the recipes of make.
+an interpreter, the recipes of make, the hooks of git.
 
 Owns finding their names in the arguments, generously: one name too many costs a person a second look, one too few lets
 what they approved be swapped. Must not own looking at them (services/observe.py), what a change means (facts.seal).
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from .argv.options import Arg
 from .calls import Invocation
+from .facts import Lookup
 from .paths import absolute
 
 _LONGEST = 4096  # PATH_MAX: what is longer is code or text
@@ -31,11 +32,24 @@ _RECIPES = {
 }
 _FLAGS = re.compile(r"-[euxlvinsSuBOEIqdb]+|--(no-?profile|norc|posix|login|verbose)")  # take no value anywhere
 _SYSTEM = ("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/")  # not ours to change
+# What git runs by itself in a repository of a person's (githooks(5)).
+_HOOKS = (
+    *("applypatch-msg", "pre-applypatch", "post-applypatch", "pre-commit", "pre-merge-commit", "prepare-commit-msg"),
+    *("commit-msg", "post-commit", "pre-rebase", "post-checkout", "post-merge", "pre-push", "reference-transaction"),
+    *("pre-auto-gc", "post-rewrite", "post-index-change"),
+)
 
 
-def of(call: Invocation) -> tuple[str, ...]:
+def of(call: Invocation, look: Lookup) -> tuple[str, ...]:
     """Absolute paths, whether there is something or not."""
-    return tuple(dict.fromkeys(absolute(call.folder, word) for word in _named(call) if len(word) <= _LONGEST))
+    named = dict.fromkeys(absolute(call.folder, word) for word in _named(call) if len(word) <= _LONGEST)
+    return (*named, *_hooks(call, look))
+
+
+def _hooks(call: Invocation, look: Lookup) -> Iterator[str]:
+    repo = look.repo(call.folder) if call.program == "git" else None
+    if repo is not None and repo.common:
+        yield from (f"{repo.common}/hooks/{name}" for name in _HOOKS)
 
 
 def _named(call: Invocation) -> Iterator[str]:
