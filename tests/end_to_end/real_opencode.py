@@ -46,7 +46,7 @@ class OpencodeWorld(Whole):
     def _environ(self, url: str) -> dict[str, str]:
         assert PROGRAM
         self._url = url
-        path = f"{os.path.dirname(PROGRAM)}:{os.environ['PATH']}"
+        path = f"{self.folder}:{os.path.dirname(PROGRAM)}:{os.environ['PATH']}"
         return super()._environ(url) | {"PATH": path} | {f"OPENCODE_DISABLE_{what}": "1" for what in QUIET}
 
     def _write_files(self) -> None:
@@ -89,7 +89,7 @@ class OpencodeWorld(Whole):
         self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
         self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
         if self.hooks:
-            done = self.run("setup", "opencode", "--yes")
+            done = self.run("setup", "opencode", "--yes", "--mcp")
             assert done.returncode == 0, done.stderr
         assert PROGRAM
         command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), PROGRAM, *arguments)

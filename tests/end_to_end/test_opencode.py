@@ -28,6 +28,7 @@ SCRIPT: dict[str, Any] = {
     **turn("edit", edit={"path": "prices.txt", "old": "apples 3", "new": "apples 4"}),
     **turn("native", shell="touch made-native"),
     **turn("region", tool={"name": "question", "args": {"questions": [QUESTION]}}),
+    **turn("mcp", tool={"name": "tmux-agent_command_run", "args": {"command": "mkdir", "args": ["made-mcp"]}}),
     **turn("leave", shell="mkdir made-leave"),
     "*": [{"text": "Hello."}],
 }
@@ -140,6 +141,18 @@ def test_a_question_is_answered_in_the_popup(world: OpencodeWorld) -> None:
     world.leave_popup()
     world.draws("The region turn is over.")
     assert '"Which region?"="Asia"' in world.results()
+
+
+def test_the_bridge_asks_in_the_popup(world: OpencodeWorld) -> None:
+    """Set-up gave opencode the guarded tools: what it calls there waits for a person, and is done by us."""
+    opened = asked(world, "mcp")
+    assert opened["data"]["action"]["argv"] == ["mkdir", "made-mcp"]
+    assert (opened["origin"]["agent"], opened["origin"]["pane"]) == ("opencode", world.pane)
+    world.popup("mkdir made-mcp")
+    world.answer("a", "approved")
+    world.leave_popup()
+    world.draws("The mcp turn is over.")
+    assert (world.project / "made-mcp").is_dir()
 
 
 def test_esc_takes_the_question_away(world: OpencodeWorld) -> None:
