@@ -171,7 +171,7 @@ CHANGES: dict[str, Callable[[Approval], Approval]] = {
         name: lambda one, name=name, value=value: replace(one, origin=replace(one.origin, **{name: value}))  # type: ignore[misc]
         for name, value in {
             "agent": "codex", "session": "t", "pane": "%8", "server": "/tmp/u", "worktree": "/home/ana",
-            "cwd": "/home/ana/shop/x", "branch": "dev", "uid": 1, "door": "hook", "name": "x",
+            "cwd": "/home/ana/shop/x", "branch": "dev", "uid": 1, "door": "hook",
             "process": "8:1",
         }.items()
     },
@@ -184,6 +184,12 @@ def test_another_asker_or_judgement_is_another_shape(what: str) -> None:
     one, other = asked(run("touch", "a")), asked(run("touch", "b"))
     assert shape(one) == shape(other)
     assert shape(one) != shape(CHANGES[what](other))
+
+
+def test_what_an_asker_calls_itself_says_nothing() -> None:
+    """The kernel shows who it is; a name is a claim, and comes when it likes."""
+    one, other = asked(run("touch", "a")), asked(run("touch", "b"), origin=replace(AGENT, name="somebody"))
+    assert shape(one) == shape(other)
 
 
 def test_some_are_answered_alone() -> None:

@@ -69,7 +69,7 @@ def shape(approval: Approval) -> Shape | None:
     if approval.step_up or origin.door == "screen" or (isinstance(approval.action, Ask) and approval.action.options):
         return None
     asker = (
-        *(origin.uid, origin.session or (origin.pid, origin.started), origin.process, origin.agent, origin.name),
+        *(origin.uid, origin.session or (origin.pid, origin.started), origin.process, origin.agent),
         *(origin.door, origin.server, origin.pane, origin.cwd, origin.worktree, origin.branch),
     )
     judgement = (approval.rule, approval.where, approval.risk, approval.on_timeout, approval.grants)

@@ -124,6 +124,21 @@ def test_a_row_settles_without_who_changed_or_ended() -> None:
     assert [request.id[-1] for request, _ in board.targets()] == ["1", "3", "5"], "seen, and of another shape still"
 
 
+def test_a_row_is_left_with_its_last_answer() -> None:
+    """What ended meanwhile stays struck out in it for as long as the others wait, and goes with them."""
+    desk = ScriptedDesk([*touches(4).waiting, shell("make", 5)])
+    board = board_of(desk)
+    paint(board, 1, 2, 3, 4)
+    desk.end("01K00002", ApprovalState.EXPIRED)
+    board.refresh()
+    for number in (1, 3):
+        board.answered(f"01K0000{number}")
+    assert [one.id[-1] for one in board.rows[0].requests] == ["2", "4"]
+    board.answered("01K00004")
+    assert [row.id[-1] for row in board.rows] == ["5"]
+    assert board.selected == "01K00005"
+
+
 def test_marks_are_the_same_thing() -> None:
     """space marks what was shown of a row; marks of two rows are answered together."""
     desk = ScriptedDesk([*touches(4).waiting, shell("make", 5)])

@@ -288,7 +288,7 @@ class Board:
             if row is self._row:
                 self._changed = True
                 self._detail = ""
-            if left:
+            if not all(one.ended for one in left):
                 row.requests = left
             else:
                 del self.rows[at]
