@@ -190,6 +190,12 @@ def test_by_key_name() -> None:
     }
 
 
+def test_a_value_beside_its_name() -> None:
+    """The name that stands beside a value decides, as in a container's environment."""
+    assert redact({"name": "DB_PASSWORD", "value": S}) == {"name": "DB_PASSWORD", "value": MARK}
+    assert redact({"name": "EDITOR", "value": "vi"}) == {"name": "EDITOR", "value": "vi"}
+
+
 def test_argv() -> None:
     """An option's value goes whole although argv puts it apart or it holds characters that end a word in text."""
     assert redact(["mysql", "--password", "a b(c", "-h", "db"]) == ["mysql", "--password", MARK, "-h", "db"]

@@ -14,6 +14,9 @@ import pytest
 from tests.patience import PATIENCE
 from tests.sidecar import Sidecar, sidecar, until
 
+from tmux_agent.core.model import Shell
+from tmux_agent.services import notify
+
 HOSTILE = (
     "#(touch x) \x1b[31mred\x1b[0m \u202e%s #[fg=red]\n\nsecond "
     + "x" * 9000
@@ -131,3 +134,12 @@ def test_nobody_hears_of_what_is_answered_already(one: Sidecar, receiver: Receiv
     agent.start("human.ask", {"prompt": "stays"})
     assert "stays" in receiver.got.get(timeout=PATIENCE)["message"]
     assert receiver.got.empty()
+
+
+def test_a_headline_shows_how_a_long_action_ends() -> None:
+    """Blanks by the thousand hide neither what stands behind them nor how long it is, and no secret is shown."""
+    text = notify.headline(Shell(text="echo hi" + " " * 100_000 + "; rm -rf ~ token=hunter2", cwd="/"))
+    assert text.startswith("echo hi")
+    assert "100 031" in text
+    assert text.endswith("; rm -rf ~ token=[redacted]")
+    assert len(text) <= 300

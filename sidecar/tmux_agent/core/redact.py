@@ -286,7 +286,7 @@ def _redact(value: Any, kind: int, depth: int) -> Any:
 
 def _redact_members(members: dict[Any, Any], kind: int, depth: int) -> dict[Any, Any]:
     result = {}
-    named = _named(members)
+    named = _named(members) if "value" in members else 0
     for key, item in members.items():
         name, below = _key(key) if isinstance(key, str) else (key, 0)
         result[name] = _redact(item, kind or below or (named if key == "value" else 0), depth)

@@ -29,7 +29,7 @@ THREADS = 4  # that talk to other machines at once
 COMMAND_SECONDS = 30.0
 FIRST_RETRY = 2.0  # seconds; each further one waits twice as long, up to LAST_RETRY
 LAST_RETRY = 60.0
-LINE = 4000  # characters of an action that a message looks at
+LINE = 4000  # characters of an action that a message looks at, at its beginning and at its end
 
 Send = Callable[[], Awaitable[str]]
 
@@ -118,8 +118,12 @@ class Notify:
 
 
 def headline(action: Action) -> str:
-    """One safe line that says what is asked."""
-    return display.middle(display.safe(redact.redact(one_line(action)[:LINE])), 300)
+    """One safe line that says what is asked: all of it, or its beginning, its length and its end."""
+    line = one_line(action)
+    if len(line) <= LINE:
+        return display.middle(display.safe(redact.redact(line)), 300)
+    begin, end = (display.safe(redact.redact(part)) for part in (line[:LINE], line[-LINE:]))
+    return f"{display.take(begin, 180)} ⋯{display.number(len(line))}⋯ {display.take_end(end, 100)}"
 
 
 def _apprise(urls: tuple[str, ...], approval: Approval) -> str:
