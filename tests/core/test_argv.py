@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmux_agent.core.argv import awk, find, git, jq, sed, tmux, wrappers
+from tmux_agent.core.argv import awk, find, git, jq, sed, sources, tmux, wrappers
 from tmux_agent.core.argv.options import BadNotation, Fed, mentions, parse, specs
 
 GREP = specs(["-r", "-n", "-I", "-A=number", "-NUM", "-e=pattern", "--include=include", "--color~text", "-U~number"])
@@ -297,3 +297,21 @@ def test_xargs_says_whether_it_runs_without_names() -> None:
         assert peeled is not None
         fed = [word for word in wrappers.feed(peeled, Fed(("/w",))) if isinstance(word, Fed)]
         assert [word.absent for word in fed] == [empty]
+
+
+def test_lines_that_are_no_names() -> None:
+    """What prints other lines than it got, standard input by another name, or names with other separators."""
+    names = Fed(("/w",))
+    for program, words in (
+        ("cat", ["-E"]),
+        ("tac", ["-s", "x"]),
+        ("grep", ["-rl", "--label=.env", "x", "-"]),
+        ("grep", ["-rl", "x", "-"]),
+        ("rg", ["--files", "--path-separator=.", "src"]),
+        ("fd", ["--path-separator", ".", "x"]),
+    ):
+        assert sources.printed(program, words, "/w", names)[0].unknown
+    assert sources.printed("sort", ["-u"], "/w", names) == (names, False)
+    assert not sources.printed("git", ["diff", "--name-only"], "/w", None)[0].committed
+    assert sources.printed("git", ["diff", "--name-only", "HEAD~1"], "/w", None)[0].committed
+    assert sources.printed("git", ["diff", "--name-only", "--cached"], "/w", None)[0].committed

@@ -293,6 +293,8 @@ def describe(call: Invocation, look: Lookup, roots: Sequence[str]) -> tuple[str,
     plain = [word for word in call.args if isinstance(word, str)]
     words = _operands(plain)
     program = call.program
+    if program in _REMOVED and len(plain) < len(call.args):
+        return "removes files whose names only running will tell", Risk.HIGH
     if program in _REMOVED:
         return _removal(call, words, look, roots)
     if program in ("cp", "mv", "ln", "install", "rsync") and words:

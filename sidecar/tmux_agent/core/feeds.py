@@ -16,7 +16,7 @@ from .argv.options import Fed
 from .calls import call_of
 from .folders import Folders, folders_of
 from .reach import Reach
-from .shell_parts import Part, Simple, Source
+from .shell_parts import Part, Redirect, Simple, Source
 from .words import Names, arguments
 
 _DEPTH = 8
@@ -30,7 +30,7 @@ def feed_of(parts: Sequence[Part], index: int, places: Sequence[Folders], reach:
     peeled = wrappers.peel(part.words[0].text.rpartition("/")[2], [word.text for word in part.words[1:]])
     if peeled is None or not peeled.reads_names:
         return None
-    if peeled.cuts or places[index] != places[part.piped_from]:
+    if peeled.cuts or part.joined == "|&" or places[index] != places[part.piped_from]:
         return sources.UNKNOWN
     names, zero = _printed(parts, part.piped_from, places, reach, 0)
     return msgspec.structs.replace(names, split=not (zero and peeled.zero))
@@ -51,12 +51,20 @@ def names_in(reach: Reach) -> Names:
     return named
 
 
+def _prints_more(redirect: Redirect) -> bool:
+    """Whether other than names may come out: what a program complains of holds words that it was given."""
+    target = redirect.target.text if redirect.target is not None else ""
+    return redirect.op not in ("<", "<<<", "<<", "<<-") and not (redirect.fd == 2 and target == "/dev/null")
+
+
 def _printed(
     parts: Sequence[Part], index: int, places: Sequence[Folders], reach: Reach, depth: int
 ) -> tuple[Fed, bool]:
     """The names that a part prints, and whether they end in NUL."""
     part, folder = parts[index], places[index][0]
     if depth > _DEPTH or not isinstance(part, Simple) or len(places[index]) != 1 or folder is None:
+        return sources.UNKNOWN, False
+    if any(_prints_more(redirect) for redirect in part.redirects):
         return sources.UNKNOWN, False
     args, doubts = arguments(part.words, folder, reach, lambda _, __: sources.UNKNOWN)
     if doubts or not args or any(word.kind == "varying" or word.runs for word in part.words):

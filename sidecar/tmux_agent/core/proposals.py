@@ -89,7 +89,7 @@ def scopes(action: Action, decision: Decision, look: Lookup) -> tuple[str, ...]:
     if argv is None or not argv:
         return ("once",)
     program = argv[0].rpartition("/")[2]
-    if program in wrappers.NAMES or (isinstance(action, Command) and action.env):
+    if program in wrappers.NAMES or program == "export" or (isinstance(action, Command) and action.env):
         return ("once",)
     if _runs_files(program):
         return _EXACT if _bound(argv, _cwd(action), look) else ("once",)

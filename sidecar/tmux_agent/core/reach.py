@@ -44,6 +44,7 @@ class Narrow(Struct, frozen=True):
     split: bool = False  # names with blanks fall apart
     through_links: bool = False  # and their pieces could lead out through links
     tracked: bool = False  # only what git tracks
+    committed: bool = False  # or what some commit tracks
     contents: bool = True  # not only names are shown
     globbed: bool = False  # names are taken for patterns on the way
     dashed: bool = False  # names that begin with a dash are taken for options
@@ -199,7 +200,7 @@ class Reach:
 
     def _is_printed(self, where: str, narrow: Narrow, kind: str) -> bool:
         """False only where the names come from git and this one is not among those that it tracks."""
-        if not narrow.tracked:
+        if not narrow.tracked or (narrow.committed and kind == "links"):
             return True
         repo = self.look.repo(where.rpartition("/")[0])
         known: tuple[str, ...] = getattr(repo, kind) if repo is not None else ("*",)
@@ -217,6 +218,7 @@ class Reach:
             dashed=fed.dashed,
             globbed=fed.globbed,
             tracked=fed.tracked,
+            committed=fed.committed,
             ignores=fed.ignores,
             contents=contents,
         )
@@ -229,7 +231,18 @@ class Reach:
                 return PENDING
             if repo.top != fact.real:
                 return Miss("git names files from the top of the repository, and this is another folder", 2)
-        return first(*(self.tree(start, "/", narrow) for start in fed.starts))
+        past = self._past(fed.starts[0]) if fed.committed else None
+        return first(past, *(self.tree(start, "/", narrow) for start in fed.starts))
+
+    def _past(self, folder: str) -> Miss | None:
+        """A file that git no longer tracks but once did may still lie there."""
+        repo = self.look.repo(folder)
+        history = self.look.history(repo.top) if repo is not None and repo.top else None
+        if repo is None or (repo.top and history is None):
+            return PENDING
+        if history is None or not history.known:
+            return Miss("git names files of a history that is not known", 2)
+        return Miss(f"{history.secrets[0]} is in the history and holds secrets", 3) if history.secrets else None
 
 
 def _is_read(path: str, narrow: Narrow, *, shown: bool = False) -> bool:

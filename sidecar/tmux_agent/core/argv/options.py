@@ -36,6 +36,7 @@ class Fed(Struct, frozen=True):
     unknown: bool = False
     ignores: bool = False  # what .gitignore names is not among them
     tracked: bool = False  # only files that git tracks
+    committed: bool = False  # with `tracked`: or that some commit has tracked, whatever lies there now
     from_top: bool = False  # git names them from the top of the repository: true only there
     files: bool = False  # holds only if all of `starts` are plain files
     single: bool = False  # one of them at a time

@@ -18,6 +18,8 @@ UNKNOWN = Fed(unknown=True)
 _FILTERS = frozenset(["head", "tail", "sort", "uniq", "tac", "cat", "shuf"])
 _GREPS = frozenset(["grep", "egrep", "fgrep"])
 _RECURSES = re.compile(r"-[a-zA-Z]*r[a-zA-Z]*|--recursive|--files-with-matches")
+_OF_INDEX = frozenset(["--name-only", "-z", "--relative"])  # git diff with these names files of the index
+_UNCHANGED = frozenset(["cat", "tac"])  # with options they print other lines
 _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
 
 
@@ -92,13 +94,16 @@ def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
         return UNKNOWN, False
     globs = [word for word in plain if git.is_wide(word)]
     from_top = command == "diff" and "--relative" not in rest
-    tracked = Fed((folder,), dashed=True, split=not zero, tracked=True, from_top=from_top)
+    committed = command == "diff" and any(word != "--" and word not in _OF_INDEX for word in rest)
+    tracked = Fed((folder,), dashed=True, split=not zero, tracked=True, from_top=from_top, committed=committed)
     if globs and len(globs) == len(plain) and not any(word.startswith(":") for word in globs):
         tracked = msgspec.structs.replace(tracked, names=tuple(glob.rpartition("/")[2] or "*" for glob in globs))
     return tracked, zero
 
 
 def _grep(words: list[str], folder: str, fed: Fed | None, feed: Fed | None) -> tuple[Fed, bool]:
+    if "-" in words or mentions(words, ("--label",)):
+        return UNKNOWN, False  # standard input, by any name
     zero = bool({"-Z", "--null"} & set(words)) or any(re.fullmatch(r"-[a-zA-Z]*Z[a-zA-Z]*", w) for w in words)
     listing = any(re.fullmatch(r"-[a-zA-Z]*[lL][a-zA-Z]*|--files-with(out)?-match(es)?", word) for word in words)
     if not listing:
@@ -143,7 +148,7 @@ def _values(words: Sequence[str], options: Sequence[str]) -> list[str]:
 def _rg(words: list[str], folder: str, fed: Fed | None) -> tuple[Fed, bool]:
     listing = any(re.fullmatch(r"-[a-zA-Z]*l[a-zA-Z]*|--files-with-matches|--files", word) for word in words)
     zero = bool({"-0", "--null"} & set(words))
-    if not listing or mentions(words, ("-e", "-f", "--regexp", "--file")):
+    if not listing or mentions(words, ("-e", "-f", "--regexp", "--file", "--path-separator")):
         return UNKNOWN, False
     if fed is not None:
         return msgspec.structs.replace(fed, split=not zero), zero
@@ -178,6 +183,7 @@ def _fd(words: list[str], folder: str) -> tuple[Fed, bool]:
             "--follow",
             "--base-directory",
             "--format",
+            "--path-separator",
         ),
     ):
         return UNKNOWN, False
@@ -219,7 +225,7 @@ def _filtered(program: str, words: list[str], feed: Fed) -> tuple[Fed, bool]:
     if program == "tr" and words == ["\\n", "\\0"]:
         return msgspec.structs.replace(feed, split=True), True
     if program in _FILTERS and not mentions(words, ("-c", "--count", "--bytes", "-n" if program == "cat" else "-c")):
-        operands = _operands(words, "nktS")
+        operands = words if program in _UNCHANGED else _operands(words, "nktS")
         if not operands:
             return feed, "-z" in words
     return UNKNOWN, False
