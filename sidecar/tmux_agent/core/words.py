@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from . import printed
+from . import globs, printed
 from .argv.options import Arg, Fed
 from .reach import Reach
 from .shell_parts import Part, Source, Word
 
 _MOST = 20_000
 _UNKNOWN = Fed(unknown=True)
+_READS_FILES = frozenset(("cat", "head", "tail", "wc", "echo", "printf", "md5sum", "sha256sum"))
 _WHOLE = re.compile(r"[A-Za-z0-9_./:@%+,-]+")
 _ONLY_TEXT = re.compile(r"(?!-)(?:[^%]|%%|%-?[0-9]{0,4}s)*", re.DOTALL)
 _SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
@@ -43,7 +44,23 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach, names: Na
             args.append(_UNKNOWN)
         else:
             args += found
+            if word.kind == "glob" and not _shows_no_folder(words):
+                args += _parents(word.text)
     return args, doubts
+
+
+def _shows_no_folder(words: Sequence[Word]) -> bool:
+    """Whether a folder among the arguments shows nothing but its name, if that."""
+    program, options = words[0].text, "".join(word.text for word in words[1:] if word.text.startswith("-"))
+    return program in _READS_FILES or (program == "ls" and "d" in options and "R" not in options)
+
+
+def _parents(pattern: str) -> list[Arg]:
+    """The folder above, where the last piece of a pattern (`.*`) matches it, too: in bash before 5.2, dash and others."""
+    front, slash, last = pattern.rstrip("/").rpartition("/")
+    if not last.startswith((".", "\\.")) or not globs.perhaps("..", last) or _first_special(front) < len(front):
+        return []
+    return [f"{front}{slash}.."]
 
 
 def _printed_from(words: Sequence[Word]) -> int:
@@ -95,7 +112,8 @@ def _globbed(pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | 
     """What the shell puts in place of a pattern, or why that is not known."""
     if folder is None and not pattern.startswith("/"):
         return "the folder is not known"
-    if ".." in pattern.split("/"):
+    *folders, _ = pattern.rstrip("/").split("/")
+    if ".." in pattern.split("/") or any(_is_upward(folder) for folder in folders):
         return "a pattern with .. in it"
     special = _first_special(pattern)
     front = pattern[:special].rpartition("/")[0] if "/" in pattern[:special] else "."
@@ -114,6 +132,11 @@ def _globbed(pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | 
         if out is not None:
             return out.text
     return fact.matches or (re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL),)
+
+
+def _is_upward(folder: str) -> bool:
+    """Whether a piece of a pattern that is a folder may be the one above."""
+    return _first_special(folder) < len(folder) and folder[:1] == "." and globs.perhaps("..", folder)
 
 
 def _first_special(pattern: str) -> int:

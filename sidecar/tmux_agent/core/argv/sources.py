@@ -19,6 +19,7 @@ _FILTERS = frozenset(["head", "tail", "sort", "uniq", "tac", "cat", "shuf"])
 _GREPS = frozenset(["grep", "egrep", "fgrep"])
 _RECURSES = re.compile(r"-[a-zA-Z]*r[a-zA-Z]*|--recursive|--files-with-matches")
 _OF_INDEX = frozenset(["--name-only", "-z", "--relative"])  # git diff with these names files of the index
+_ODD = re.compile(r"[\s'\"\\*?\[]|^-")  # in a folder to start from: its name would fall apart on the way
 _UNCHANGED = frozenset(["cat", "tac"])  # with options they print other lines
 _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
 
@@ -26,6 +27,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
 def printed(program: str, args: Sequence[Arg], folder: str, feed: Fed | None) -> tuple[Fed, bool]:
     """What this run prints, if it prints names and nothing else, and whether they end in NUL. `feed`: the names that
     came in through standard input (or that xargs appended), None for none."""
+    names, zero = _named(program, args, folder, feed)
+    below = f"{folder.rstrip('/')}/"
+    told = (start.removeprefix(below) for start in names.starts if start != folder)
+    return (names, zero) if zero or not any(map(_ODD.search, told)) else (UNKNOWN, False)
+
+
+def _named(program: str, args: Sequence[Arg], folder: str, feed: Fed | None) -> tuple[Fed, bool]:
     words = [word for word in args if isinstance(word, str)]
     fed = next((word for word in args if isinstance(word, Fed)), None)
     if program == "find":
