@@ -51,12 +51,13 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach, names: Na
 
 def _shows_no_folder(words: Sequence[Word]) -> bool:
     """Whether a folder among the arguments shows nothing but its name, if that."""
-    program, options = words[0].text, "".join(word.text for word in words[1:] if word.text.startswith("-"))
+    program = words[0].text
+    options = "".join(word.text for word in words[1:] if word.text.startswith("-"))
     return program in _READS_FILES or (program == "ls" and "d" in options and "R" not in options)
 
 
 def _parents(pattern: str) -> list[Arg]:
-    """The folder above, where the last piece of a pattern (`.*`) matches it, too: in bash before 5.2, dash and others."""
+    """The folder above, where the last piece of a pattern (`.*`) matches it too: in bash before 5.2, and in dash."""
     front, slash, last = pattern.rstrip("/").rpartition("/")
     if not last.startswith((".", "\\.")) or not globs.perhaps("..", last) or _first_special(front) < len(front):
         return []
