@@ -103,7 +103,7 @@ class Board:
         return waiting != {one.id: one.approval.digest for one in self._requests() if not one.ended}
 
     def _requests(self) -> Iterable[Request]:
-        return (request for row in self.rows for request in row.requests)
+        return (one for row in self.rows for one in row.requests)
 
     def _add(self, new: list[Request]) -> None:
         """To the row of those that are alike, else as rows at the end: what stands in the list stays where it is."""
@@ -170,8 +170,8 @@ class Board:
 
     def looked(self) -> None:
         """The person moved within the row: what joined it counts from the next paint on."""
-        for request in self._row.requests if self._row is not None else ():
-            request.joined = False
+        for one in self._row.requests if self._row is not None else ():
+            one.joined = False
 
     def _select(self, row: Row) -> None:
         if row is not self._row:
@@ -234,15 +234,11 @@ class Board:
 
     def shown(self, coming: Mapping[str, str] | None = None) -> list[Target]:
         """What was shown whole of the selected row and still waits; with what is being painted: `coming`."""
-        row = self._row
+        row, whole = self._row, {**self._shown, **(coming or {})}
         if row is None:
             return []
-        whole = {**self._shown, **(coming or {})}
-        return [
-            (one, whole[one.id])
-            for one in row.requests
-            if one.id in whole and not one.ended and not one.joined and one.shape == row.shape
-        ]
+        counts = [one for one in row.requests if not one.ended and not one.joined and one.shape == row.shape]
+        return [(one, whole[one.id]) for one in counts if one.id in whole]
 
     def digest(self) -> str:
         """Of the selected request, as it was painted."""

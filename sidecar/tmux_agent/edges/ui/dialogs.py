@@ -6,6 +6,7 @@ A dialog is left with Esc, and leaving answers nothing.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime
 
@@ -25,7 +26,7 @@ SUBMIT = ("c-s", "f10")
 FAR = 1 << 30
 
 
-class Dialog:
+class Dialog(ABC):
     """Base of what takes the detail's place. `press` gets keys that its editor does not take."""
 
     heading: Line
@@ -33,11 +34,11 @@ class Dialog:
     editor: Editor | None = None
     seen = False  # painted at least once; before that no key counts
 
+    @abstractmethod
     def lines(self, width: int, height: int) -> list[Line]:
         """What stands above the editor, or everything."""
-        raise NotImplementedError
 
-    def press(self, key: str) -> None:
+    def press(self, key: str) -> None:  # noqa: B027 - most dialogs take some keys, those that take none need nothing
         """A key other than Esc."""
 
 
