@@ -279,3 +279,74 @@ def test_what_a_screen_told_is_the_same_agent_once_hooks_tell() -> None:
     assert len(agents.list()) == 2
     agents.on_hook(call("SessionStart", S.IDLE), replace(ORIGIN, session="888888888:1"))
     assert {one.session for one in agents.list()} == {"other", "s"}
+
+
+def test_a_hook_is_right_over_an_older_screen_and_the_screen_over_a_quiet_hook() -> None:
+    """Two that tell different things: an open approval wins, then what was told last; each is kept for who asks why."""
+    agents, _ = made()
+    agents.on_hook(call("UserPromptSubmit", S.WORKING), ORIGIN)
+    agents.shows("s", S.WAITING, "its screen")
+    assert state(agents) is S.WAITING
+    agents.on_hook(call("PreToolUse", S.WORKING), ORIGIN)
+    assert state(agents) is S.WORKING
+    agents.waits("s", "1", "rm x")
+    agents.shows("s", S.IDLE, "its title")
+    assert state(agents) is S.WAITING
+    agents.waits_no_more("s", "1", S.WORKING)
+    assert state(agents) is S.IDLE
+    assert [(one.what, one.state) for one in agents.told("s")] == [
+        ("hook UserPromptSubmit", "working"),
+        ("its screen", "waiting"),
+        ("hook PreToolUse", "working"),
+        ("its title", "idle"),
+    ]
+
+
+def test_a_late_hook_is_kept_with_the_reason_why_it_changed_nothing() -> None:
+    """What belongs to a turn that is over is not believed, and whoever asks can see so."""
+    agents, _ = made()
+    agents.on_hook(call("UserPromptSubmit", S.WORKING), ORIGIN)
+    agents.on_hook(call("Stop", S.DONE), ORIGIN)
+    agents.on_hook(call("PostToolUse", S.WORKING), ORIGIN)
+    assert state(agents) is S.DONE
+    assert agents.told("s")[-1].note == "late: that turn is over"
+
+
+def test_a_question_that_no_hook_waits_for_ends_with_its_record() -> None:
+    """A guarded call, or a hook's from before a restart: the agent waits until the record tells of the end."""
+    agents, _ = made()
+    agents.on_hook(call("UserPromptSubmit", S.WORKING), ORIGIN)
+    agents.asks("s", "1", "git push")
+    (one,) = agents.list()
+    assert (one.state, one.waiting_on) == (S.WAITING, "git push")
+    agents.settled("1")
+    assert state(agents) is S.WORKING
+
+
+def test_a_question_that_its_hook_came_back_for_ends_with_the_hook() -> None:
+    """After a restart the relay asks again: from then on it is the hook that tells of the end."""
+    agents, _ = made()
+    agents.on_hook(call("PermissionRequest", S.WAITING), ORIGIN)
+    agents.asks("s", "1", "rm x")
+    agents.waits("s", "1", "rm x")
+    agents.settled("1")
+    assert state(agents) is S.WAITING
+    agents.waits_no_more("s", "1", S.IDLE)
+    assert state(agents) is S.IDLE
+
+
+def test_a_new_session_of_the_same_process_takes_the_place_of_the_old() -> None:
+    """Codex tells of no end of a conversation that it leaves; one that still works is kept."""
+    agents, _ = made()
+    origin = replace(ORIGIN, agent="codex", session="999999999:1")
+    agents.on_hook(call("Stop", S.DONE, session="old"), origin)
+    agents.on_hook(call("UserPromptSubmit", S.WORKING, session="busy"), origin)
+    agents.on_hook(call("SessionStart", S.IDLE, session="new", begins=True), origin)
+    assert {one.session for one in agents.list()} == {"busy", "new"}
+
+
+def test_a_hook_of_which_nothing_tells_the_end_makes_no_agent() -> None:
+    """Its agent was killed and the hook lives on: no process, no pane, so nothing would ever take it off the list."""
+    agents, _ = made()
+    agents.on_hook(call("UserPromptSubmit", S.WORKING), replace(ORIGIN, pane=None, server=None, session="7:1"))
+    assert agents.list() == ()

@@ -367,11 +367,11 @@ def test_kills_in_a_storm_leave_the_server(tmux: Server) -> None:
     person, pid = tmux.attach(), tmux.run("display-message", "-p", "#{pid}")
     program = (
         "import asyncio, sys\n"
-        "from tmux_agent.core import screens\n"
+        "from tmux_agent.core import titles\n"
         "from tmux_agent.services.tmux.control import TmuxServer\n"
         "async def main():\n"
         "    server = TmuxServer(sys.argv[1], lambda *_: None, tmux=sys.argv[2], died='gone')\n"
-        "    await server.start(); await server.connected.wait(); await server.watch(screens.CALM)\n"
+        "    await server.start(); await server.connected.wait(); await server.watch(titles.FORMAT)\n"
         "    print('ready', flush=True)\n"
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"

@@ -62,9 +62,10 @@ class World:
             role=Role.AGENT, why="", uid=0, pid=1, agent="claude", session="999999999:1", server=socket, pane="%0"
         )
 
-    async def ask(self) -> Approval:
+    async def ask(self, agent: str = "claude") -> Approval:
         approval = Approval(
-            request_id="1", digest=digest(ACTION), action=ACTION, origin=replace(self.origin, session="s"),
+            request_id="1", digest=digest(ACTION), action=ACTION,
+            origin=replace(self.origin, session="s", agent=agent),
             created=datetime.now(UTC), kind="hook", hook_key="o s/:p:d:r",
         )  # fmt: skip
         await self.approvals.open(approval)
@@ -199,17 +200,52 @@ def test_geminis_titles_tell_what_no_hook_does(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_geminis_title_says_nothing_while_a_question_of_ours_holds_its_hook(tmp_path: Path) -> None:
-    """It says that Gemini works: the agent waits all the same."""
+def test_a_gemini_that_left_its_held_hook_waits_no_more(tmp_path: Path) -> None:
+    """While a question of ours holds its hook the title says that it works; after Esc, that it is ready."""
 
     async def test(world: World) -> None:
         world.draw("✦  Working… (shop)", "")
         world.work("gemini")
-        world.agents.waits("s", "1", "touch x")
-        world.dialogs.changed(world.server)
-        world.draw("◇  Ready (shop)", "")
-        await world.ask()
+        world.agents.asks("s", "1", "touch x")
+        approval = await world.ask("gemini")
         await world.compared(1)
         assert world.agents.list()[0].state is AgentState.WAITING
+        world.draw("◇  Ready (shop)", "")
+        settled = await world.approvals.wait(approval.request_id, PATIENCE)
+        assert settled.state is ApprovalState.WITHDRAWN
+        world.agents.settled("1")
+        assert world.agents.list()[0].state is AgentState.IDLE
+
+    run(tmp_path, test)
+
+
+def test_codexs_titles_tell_what_no_hook_does(tmp_path: Path) -> None:
+    """A yes in its dialog, more work after the turn; and a plain title rests where its titles have told before."""
+
+    async def test(world: World) -> None:
+        world.draw("shop", "")
+        world.work("codex", AgentState.WAITING)
+        await world.compared(1)
+        assert world.agents.list()[0].state is AgentState.WAITING
+        world.draw("[ ! ] Action Required | shop", "")
+        await world.compared(2)
+        world.draw("⠦ shop", "")
+        await world.becomes(AgentState.WORKING)
+        world.draw("shop", "")
+        await world.becomes(AgentState.IDLE)
+
+    run(tmp_path, test)
+
+
+def test_a_screen_outlives_a_hook_that_came_late(tmp_path: Path) -> None:
+    """A hook of the start that comes after the prompt's says idle: the spinner is right."""
+
+    async def test(world: World) -> None:
+        world.draw(BUSY, "esc to interrupt")
+        world.work()
+        world.work(state=AgentState.IDLE)
+        assert world.agents.list()[0].state is AgentState.IDLE
+        await world.becomes(AgentState.WORKING)
+        assert world.agents.list()[0].why == "its title"
 
     run(tmp_path, test)

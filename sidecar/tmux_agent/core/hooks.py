@@ -61,6 +61,7 @@ class HookCall(Struct, frozen=True, kw_only=True):
     patience: float | None = None  # seconds that the agent lets a hook wait for a person; None: as long as it takes
     state: AgentState | None = None
     detail: str = ""
+    begins: bool = False  # a session: whatever else its process was in is left
     ended: bool = False
 
     @property

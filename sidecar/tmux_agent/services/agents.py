@@ -1,44 +1,63 @@
 """The agents that are known, and what each is doing: told by their hooks, or by themselves over the socket.
 
-Owns the states, and that they are cleared: an agent leaves when its session ends, its process dies (a pidfd tells) or
-its pane closes. Kept in memory only: after a restart the next hook tells again. Must not own: what hooks say
-(edges/adapters), approvals, how states are drawn (tmux/badge.py).
+Owns the states, and that they are cleared: an agent leaves when its session ends, its process dies (deaths.py) or its
+pane closes. Where two tell different things: who has an open approval waits; else the last hook is right, and where
+none has told anything for a moment, the screen (dialogs.py). Must not own: what hooks say (edges/adapters), what is
+kept over a restart (agent_rows.py), approvals, how states are drawn (tmux/badge.py).
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core.hooks import HookCall, HookKind
 from ..core.model import Agent, AgentState, Event, Origin
+from .deaths import Deaths
 from .journal import Journal, utc_now
 
 KEEP = 500  # agents; of the process that has the most of them the longest silent makes room
 DETAIL = 256  # characters
 SCREEN = "its screen"  # what told of an agent without hooks
+TOLD = 12  # of what was told of an agent the newest stay, for people who ask why
 KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session): not to be claimed
+BUSY = (AgentState.WORKING, AgentState.WAITING)
 
 
-class _Known:
-    """An agent and what is needed to keep its state right."""
+class Kept(Struct, kw_only=True):
+    """An agent and what is needed to keep its state right, also over a restart."""
 
-    __slots__ = ("agent", "base", "finished", "process", "prompt", "waits")
+    agent: Agent
+    base: AgentState  # apart from open approvals
+    process: str  # "pid:started" of the agent; "" where the kernel did not tell
+    prompt: str = ""  # the turn it is in
+    finished: str = ""  # the turn that is over: what comes late from that one changes nothing
+    titled: bool = False  # its titles have told what it does: a plain one tells, too
 
-    def __init__(self, agent: Agent, process: str) -> None:
-        self.agent = agent
-        self.base = agent.state  # apart from open approvals
-        self.process = process  # "pid:started" of the agent; "" where the kernel did not tell
-        self.prompt = ""  # the turn it is in
-        self.finished = ""  # the turn that is over: what comes late from that one changes nothing
-        self.waits: dict[str, str] = {}  # request_id → what it wants, in a few words
+
+class Told(Struct, frozen=True):
+    """Something that was told of an agent, and what came of it."""
+
+    at: datetime
+    what: str  # "hook PreToolUse", "its title"
+    state: str = ""  # the state it told; "" for none
+    note: str = ""  # why it changed nothing
+
+
+class _Known(Kept, kw_only=True):
+    """With what is forgotten when the sidecar ends."""
+
+    waits: dict[str, str] = {}  # request_id → what it wants, in a few words
+    loose: set[str] = set()  # of these, whose end only its record tells: no hook waits for them
+    told: deque[Told] = msgspec.field(default_factory=lambda: deque(maxlen=TOLD))
+    heard: float = 0.0  # time.monotonic() of the last hook
 
 
 class Agents:
@@ -48,7 +67,8 @@ class Agents:
         self._journal = journal
         self._now = now
         self._known: dict[str, _Known] = {}  # by session, the longest silent first
-        self._watched: dict[str, int] = {}  # process → pidfd
+        self._deaths = Deaths(self._died)
+        self.changed: Callable[[str], object] = lambda _: None  # what is kept of this session is another
 
     # --- looking ---
 
@@ -62,7 +82,7 @@ class Agents:
         process = _process(origin)
         if claimed and not KERNELS.fullmatch(claimed):
             known = self._known.get(claimed)
-            foreign = known is not None and known.process != process and known.process in self._watched
+            foreign = known is not None and known.process != process and known.process in self._deaths
             return origin.session if foreign else claimed
         mine = [session for session, one in self._known.items() if process and one.process == process]
         return mine[-1] if mine else origin.session
@@ -79,6 +99,23 @@ class Agents:
         one = len(told) == 1 and (not origin.process or told == [origin.session])
         return frozenset((origin.session, process, *told)) if one else frozenset((origin.session,))
 
+    def kept(self, session: str) -> Kept | None:
+        """What a restart must not lose; None: the session is over, or only its screen tells, which tells again."""
+        known = self._known.get(session)
+        if known is None or KERNELS.fullmatch(session):
+            return None
+        return Kept(**{name: getattr(known, name) for name in Kept.__struct_fields__})
+
+    def told(self, session: str) -> tuple[Told, ...]:
+        """What was told of it, the newest last."""
+        known = self._known.get(session)
+        return tuple(known.told) if known else ()
+
+    def quiet(self, session: str) -> float:
+        """Seconds since its last hook."""
+        known = self._known.get(session)
+        return time.monotonic() - known.heard if known else 0.0
+
     # --- what is told ---
 
     def on_hook(self, call: HookCall, origin: Origin) -> str:
@@ -87,41 +124,65 @@ class Agents:
         if call.ended:
             self.forget(session, call.detail)
             return session
+        if session not in self._known and not origin.pane and not _process(origin):
+            return session  # of an agent that is gone, or that nothing would tell the end of
         known = self._meet(session, origin, call.agent, call.cwd)
+        known.heard = time.monotonic()
         self._forget_screen(known)
-        if call.state is not None and not self._late(known, call):
+        if call.begins:
+            self._leave_others(known)
+        late = self._late(known, call)
+        if call.state is not None and not late:
             stays = call.state is AgentState.IDLE and known.base in (AgentState.DONE, AgentState.ERROR)
+            stays = stays and not call.begins
             self._show(known, known.base if stays else call.state, call.detail, f"hook {call.event}")
+        self._note(known, f"hook {call.event}", call.state, "late: that turn is over" if late else "")
         return session
 
     def waits(self, session: str, request_id: str, what: str) -> None:
         """An approval of this session is open."""
         if known := self._known.get(session):
             known.waits[request_id] = what[:DETAIL]
+            known.loose.discard(request_id)
             self._show(known, known.base)
+
+    def asks(self, session: str, request_id: str, what: str) -> None:
+        """The same, where no hook waits for it: of a guarded call, or of a hook from before a restart."""
+        if (known := self._known.get(session)) and request_id not in known.waits:
+            self.waits(session, request_id, what)
+            known.loose.add(request_id)
+
+    def settled(self, request_id: str) -> None:
+        """An approval has ended."""
+        for session, known in self._known.items():
+            if request_id in known.loose:
+                known.loose.discard(request_id)
+                self.waits_no_more(session, request_id, AgentState.WORKING)
 
     def waits_no_more(self, session: str, request_id: str, state: AgentState) -> None:
         """That approval has ended; `state` is the agent's where no later hook has told another."""
         if (known := self._known.get(session)) and known.waits.pop(request_id, None) is not None:
             self._show(known, state if known.base is AgentState.WAITING else known.base)
 
-    def rests(self, session: str) -> None:
-        """Its screen shows that it does not work any more: it was interrupted, of which no hook tells."""
+    def shows(self, session: str, state: AgentState, why: str, *, titled: bool = False) -> None:
+        """Its title or screen shows what it does, of which no hook tells. `titled`: its titles always tell."""
         known = self._known.get(session)
-        if known and known.base in (AgentState.WORKING, AgentState.WAITING):
-            self._show(known, AgentState.IDLE, "interrupted", "its screen")
-
-    def shows(self, session: str, state: AgentState) -> None:
-        """Its screen shows that its own dialog waits, or that work goes on after it, of which no hook tells."""
-        known = self._known.get(session)
-        if known and known.base is not state:
-            self._show(known, state, why="its screen")
+        if known is None:
+            return
+        if titled and not known.titled:
+            known.titled = True
+            self.changed(session)
+        if known.base is not state:
+            rests = known.base in BUSY and state is AgentState.IDLE
+            self._show(known, state, "interrupted" if rests else "", why)
+            self._note(known, why, state)
 
     def on_screen(self, origin: Origin, state: AgentState, detail: str) -> None:
         """What the screen of an agent shows that tells by no hook. `origin.agent` is known."""
         known = self._meet(self.session_of(origin), origin, origin.agent or "", origin.cwd)
         if known.base is not state:
             self._show(known, state, detail, SCREEN)
+            self._note(known, SCREEN, state)
 
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""
@@ -142,7 +203,8 @@ class Agents:
         if known is None:
             return
         if not any(one.process == known.process for one in self._known.values()):
-            self._unwatch(known.process)
+            self._deaths.unwatch(known.process)
+        self.changed(session)
         data = {"agent": msgspec.to_builtins(known.agent), "gone": why or "its session is over"}
         self._journal.note(Event(type="agent.state", data=data))
 
@@ -153,10 +215,29 @@ class Agents:
                 self.forget(session, "its pane is gone")
 
     def close(self) -> None:
-        for process in list(self._watched):
-            self._unwatch(process)
+        self._deaths.close()
+
+    # --- over a restart ---
+
+    def restore(self, kept: Kept) -> None:
+        """As it was; its process lives. The next hook, or its screen, tells what has changed meanwhile."""
+        known = _Known(**{name: getattr(kept, name) for name in Kept.__struct_fields__})
+        self._known[kept.agent.session] = known
+        self._deaths.watch(kept.process)
+        self._show(known, known.base, why="kept over a restart")
+        self._note(known, known.agent.why, known.base)
 
     # --- inside ---
+
+    def _leave_others(self, known: _Known) -> None:
+        """A process begins a session: whatever else it had, and does not work in, it has left."""
+        for session, one in list(self._known.items()):
+            here = known.process and (one.process, one.agent.pane) == (known.process, known.agent.pane)
+            if here and one is not known and one.base not in BUSY:
+                self.forget(session, "it began another session")
+
+    def _note(self, known: _Known, what: str, state: AgentState | None, note: str = "") -> None:
+        known.told.append(Told(self._now(), what, state.value if state else "", note))
 
     def _meet(self, session: str, origin: Origin, kind: str, cwd: str) -> _Known:
         """The agent of a session, with where it is now; made if it is new."""
@@ -166,7 +247,7 @@ class Agents:
             while len(self._known) >= KEEP:
                 self._make_room()
             fresh = Agent(session=session, kind=kind, state=AgentState.UNKNOWN, since=self._now())
-            known = _Known(fresh, process)
+            known = _Known(agent=fresh, base=fresh.state, process=process)
         self._known[session] = known
         known.process = process
         known.agent = replace(
@@ -178,7 +259,7 @@ class Agents:
             cwd=cwd or known.agent.cwd,
             branch=origin.branch or known.agent.branch,
         )
-        self._watch(process)
+        self._deaths.watch(process)
         return known
 
     def _forget_screen(self, known: _Known) -> None:
@@ -229,27 +310,11 @@ class Agents:
             detail=detail[:DETAIL] or old.detail,
             why=why or old.why,
         )
+        self.changed(old.session)
         if (state, waiting_on) != (old.state, old.waiting_on) or why == "registered":
             self._journal.note(Event(type="agent.state", data={"agent": msgspec.to_builtins(known.agent)}))
 
-    def _watch(self, process: str) -> None:
-        """Hear of the agent's death from the kernel (pidfd_open(2), Linux); elsewhere its pane's end has to do."""
-        if not process or process in self._watched or not hasattr(os, "pidfd_open"):
-            return
-        try:
-            pidfd = os.pidfd_open(int(process.partition(":")[0]))
-        except OSError:
-            return  # it is gone already, or cannot be watched: its pane's end will tell
-        self._watched[process] = pidfd
-        asyncio.get_running_loop().add_reader(pidfd, self._died, process)
-
-    def _unwatch(self, process: str) -> None:
-        if (pidfd := self._watched.pop(process, None)) is not None:
-            asyncio.get_running_loop().remove_reader(pidfd)
-            os.close(pidfd)
-
     def _died(self, process: str) -> None:
-        self._unwatch(process)
         for session, one in list(self._known.items()):
             if one.process == process:
                 self.forget(session, "its process has ended")

@@ -1,8 +1,9 @@
 """Notices what no hook of an agent tells: its own dialog was answered there, it was interrupted, or it died.
 
-Owns when to look: while an agent works or its question waits tmux tells when titles change (TmuxServer.watch; nothing
-polls, and no process starts), and a pane's screen is read only when its title changed. Must not own: what a screen
-says (core/screens.py), approvals, states.
+Owns when to look: while agents are known tmux tells when titles change (TmuxServer.watch; nothing polls, and no process
+starts), and a pane's screen is read only where its title leaves it open. A hook is right until none has told anything
+for a moment; then the screen is. Must not own: what titles and screens say (core/titles.py, core/screens.py),
+approvals, states.
 """
 
 from __future__ import annotations
@@ -11,15 +12,18 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..core import errors, screens
+from ..core import errors, screens, titles
 from ..core.model import Agent, AgentState, Approval
 from ..core.screens import Screen
-from .agents import Agents
+from ..core.titles import Title
+from .agents import BUSY, KERNELS, Agents
 from .approvals import Approvals
 from .tmux.control import TmuxServer
 
-DRAWN_SECONDS = 0.7  # after which a dialog is drawn, or was answered: its hook runs some 0.1 s ahead of it
-CLAUDE, GEMINI = "claude", "gemini"
+DRAWN_SECONDS = 0.7  # after which a screen is drawn anew: a hook runs some 0.1 s ahead of it
+CLAUDE, CODEX, GEMINI = "claude", "codex", "gemini"
+TITLED = (CLAUDE, CODEX, GEMINI)
+OPEN = (*BUSY, AgentState.UNKNOWN)  # states that a prompt that waits ends
 
 
 class Dialogs:
@@ -33,7 +37,6 @@ class Dialogs:
         self._spawn = spawn
         self._watched: dict[str, frozenset[str]] = {}  # by server: what the titles are compared for
         self._since: dict[str, float] = {}  # when an approval was first heard of, by the loop's clock
-        self._told: dict[str, tuple[AgentState, float]] = {}  # by session: a Gemini's state, and since when so
 
     def forget(self, server: TmuxServer) -> None:
         """Its connection is a new one, or is gone: nothing is watched."""
@@ -44,11 +47,7 @@ class Dialogs:
         now = asyncio.get_running_loop().time()
         watched = frozenset(one.request_id for one in self._asking(server))
         self._since |= {request_id: now for request_id in watched if request_id not in self._since}
-        watched |= {one.session for one in self._working(server)}
-        for one in self._geminis(server):
-            watched |= {f"{one.session} {one.state.value}"}
-            if self._told.get(one.session, (None, 0))[0] is not one.state:
-                self._told[one.session] = (one.state, now)
+        watched |= {f"{one.session} {one.state.value}" for one in self._titled(server)}
         if watched != self._watched.get(server.socket, frozenset()) and server.connected.is_set():
             self._watched[server.socket] = watched
             pending = {one.request_id for one in self._approvals.pending()}
@@ -56,27 +55,32 @@ class Dialogs:
             self._spawn(self._watch(server, on=bool(watched)))
 
     async def titles(self, server: TmuxServer, value: str) -> None:
-        """What tmux found: the panes that are calm. Comes after each change, and once after each _watch()."""
-        calm = frozenset(value.split())
-        busy = [one for one in self._asking(server) if one.origin.pane not in calm]
+        """What tmux found: the titles that say something. Comes after each change, and once after each _watch()."""
+        shown = titles.read(value)
         before = asyncio.get_running_loop().time() - DRAWN_SECONDS
-        young = [one for one in busy if self._since.get(one.request_id, before) > before]
-        for approval in busy:
-            if approval not in young and await self._left(server, approval):
+        young = False
+        for approval in self._asking(server):
+            if self._since.get(approval.request_id, before) > before:
+                young = True
+                continue
+            title = shown.get(approval.origin.pane or "")
+            if state := await self._left(server, approval, title):
+                self._agents.shows(approval.origin.session, state, "its screen")
                 await self._approvals.withdraw(approval.request_id, "its dialog has left the pane")
-        for agent in self._working(server):
-            if agent.pane in calm and await self._shows(server, agent.pane) is Screen.PROMPT:
-                self._agents.rests(agent.session)
-        fresh = [one for one in self._geminis(server) if self._told.get(one.session, (None, 0.0))[1] > before]
-        for agent in self._geminis(server):
-            if agent not in fresh:
-                self._titled(agent, calm)
-        if young or fresh:
+            elif approval.origin.agent == CLAUDE and title is not Title.CALM:
+                young = True  # its dialog is about to be drawn, or to go
+        for agent in self._titled(server):
+            if agent.waiting_on:
+                continue
+            if self._agents.quiet(agent.session) < DRAWN_SECONDS:
+                young = True
+            else:
+                await self._look(server, agent, shown.get(agent.pane or ""))
+        if young:
             await self._watch(server, on=True)
 
     async def gone(self, session: str, why: str) -> None:
         """An agent has left. Its hooks run in sessions of their own and outlive it: nobody ends their questions."""
-        self._told.pop(session, None)
         for one in self._approvals.pending():
             if one.hook_key and one.origin.session == session:
                 await self._approvals.withdraw(one.request_id, why)
@@ -84,44 +88,52 @@ class Dialogs:
     # --- inside ---
 
     def _asking(self, server: TmuxServer) -> list[Approval]:
-        """Open questions that a dialog in a pane asks as well."""
-        return [
-            one
-            for one in self._approvals.pending()
-            if one.hook_key and one.origin.agent == CLAUDE and one.origin.pane and one.origin.server == server.socket
-        ]
+        """Open questions whose agent shows in its pane that it asks, or has given them up."""
+        here = [one for one in self._approvals.pending() if one.origin.pane and one.origin.server == server.socket]
+        return [one for one in here if one.hook_key and one.origin.agent in (CLAUDE, GEMINI)]
 
-    def _working(self, server: TmuxServer) -> list[Agent]:
-        return [
-            one
-            for one in self._agents.list()
-            if one.state is AgentState.WORKING and one.kind == CLAUDE and one.pane and one.server == server.socket
-        ]
+    def _titled(self, server: TmuxServer) -> list[Agent]:
+        """Those whose titles tell beside their hooks. Of who has no hooks the whole screen is read (screens.py)."""
+        here = [one for one in self._agents.list() if one.pane and one.server == server.socket]
+        return [one for one in here if one.kind in TITLED and not KERNELS.fullmatch(one.session)]
 
-    def _geminis(self, server: TmuxServer) -> list[Agent]:
-        """Those whose title counts: while a question of ours holds its hook, it says that Gemini works."""
-        busy = (AgentState.WORKING, AgentState.WAITING)
-        return [
-            one
-            for one in self._agents.list()
-            if one.kind == GEMINI and one.state in busy and not one.waiting_on and one.server == server.socket
-        ]
+    async def _left(self, server: TmuxServer, approval: Approval, title: Title | None) -> AgentState | None:
+        """What the agent does where it does not ask any more; None: it still does. A held Gemini says that it works."""
+        if approval.origin.agent == GEMINI:
+            return AgentState.IDLE if title is Title.READY else None
+        if title is Title.CALM:
+            return None
+        found = await self._shows(server, approval.origin.pane)
+        return {Screen.WORKING: AgentState.WORKING, Screen.PROMPT: AgentState.IDLE}.get(found) if found else None
 
-    def _titled(self, agent: Agent, panes: frozenset[str]) -> None:
-        """Gemini says in its title what it does; where it says nothing (its settings may say so) nothing follows."""
-        if agent.pane in panes:
-            self._agents.rests(agent.session)
-        elif f"!{agent.pane}" in panes:
-            self._agents.shows(agent.session, AgentState.WAITING)
-        elif f"+{agent.pane}" in panes:
-            self._agents.shows(agent.session, AgentState.WORKING)
+    async def _look(self, server: TmuxServer, agent: Agent, title: Title | None) -> None:
+        """Believe the pane of an agent whose hooks are quiet, unless one comes meanwhile."""
+        state, why = await self._says(server, agent, title)
+        if self._agents.quiet(agent.session) < DRAWN_SECONDS:
+            return
+        if state and (state is not AgentState.IDLE or agent.state in OPEN):
+            self._agents.shows(agent.session, state, why, titled=title is not None)
 
-    async def _left(self, server: TmuxServer, approval: Approval) -> bool:
-        return await self._shows(server, approval.origin.pane) in (Screen.WORKING, Screen.PROMPT)
+    async def _says(self, server: TmuxServer, agent: Agent, title: Title | None) -> tuple[AgentState | None, str]:
+        """The state that a pane shows and what shows it; None: it says nothing."""
+        match title:
+            case Title.WORKING:
+                return AgentState.WORKING, "its title"
+            case Title.ASKING:
+                return AgentState.WAITING, "its title"
+            case Title.READY:
+                return AgentState.IDLE, "its title"
+            case Title.CALM if agent.state in OPEN:
+                found = await self._shows(server, agent.pane)
+                said = {Screen.DIALOG: AgentState.WAITING, Screen.PROMPT: AgentState.IDLE}
+                return said.get(found) if found else None, "its screen"
+            case None if agent.kind == CODEX and (kept := self._agents.kept(agent.session)) and kept.titled:
+                return AgentState.IDLE, "its title"
+        return None, ""
 
     async def _watch(self, server: TmuxServer, *, on: bool) -> None:
         """Watched anew, the value is told within a second in any case."""
-        await server.watch(screens.CALM if on else "")
+        await server.watch(titles.FORMAT if on else "")
 
     async def _shows(self, server: TmuxServer, pane: str | None) -> Screen | None:
         """None: the pane is gone, or tmux is."""

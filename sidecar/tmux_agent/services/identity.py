@@ -104,6 +104,11 @@ class Identity:
 
     # --- the questions -------------------------------------------------------------------------------
 
+    def lives(self, session: str) -> bool:
+        """Whether the process of an Origin.session ("pid:started") runs."""
+        pid, _, started = session.partition(":")
+        return pid.isdecimal() and started.isdecimal() and self._lives(int(pid), int(started))
+
     def identify(self, pid: int, uid: int, *, pidfd: int | None = None, door: str = "socket") -> Origin:
         """The origin of a socket's peer, as SO_PEERCRED gives it; `pidfd` from SO_PEERPIDFD, where the kernel has it.
 
@@ -320,7 +325,7 @@ class Identity:
 
     def _lives(self, pid: int, started: int) -> bool:
         process = self._table.read(pid)
-        return process is not None and process.started == started
+        return process is not None and process.started == started and not process.ended
 
     def _index(self) -> None:
         self._pane_pids, self._pane_ttys = {}, {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -196,6 +197,27 @@ def delete_plan(db: Connection, plan_id: str) -> None:
 def plans(db: Connection) -> list[Plan]:
     """All, oldest first."""
     return [_decode(row[0], Plan) for row in db.execute("SELECT body FROM plans ORDER BY plan_id")]
+
+
+# --- agents ----------------------------------------------------------------------------------------
+
+
+def put_agents(db: Connection, rows: Mapping[str, Any]) -> None:
+    """What is kept of each session; None: nothing any more."""
+    db.executemany("DELETE FROM agents WHERE session = ?", [(session,) for session in rows])
+    kept = [(session, _encode(row)) for session, row in rows.items() if row is not None]
+    db.executemany("INSERT INTO agents VALUES (?, ?)", kept)
+
+
+def agents(db: Connection, kind: type[T]) -> dict[str, T | None]:
+    """All rows by session; None where one does not fit (an older version wrote it)."""
+    found: dict[str, T | None] = {}
+    for session, body in db.execute("SELECT session, body FROM agents"):
+        try:
+            found[session] = _decode(body, kind)
+        except (msgspec.MsgspecError, ValueError):
+            found[session] = None
+    return found
 
 
 # --- values as JSON --------------------------------------------------------------------------------

@@ -22,7 +22,9 @@ from ..core import config, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
 from ..core.settings import Notify as NotifySettings
+from ..core.wording import one_line
 from . import places as places_
+from .agent_rows import AgentRows
 from .agents import Agents
 from .answers import Answers
 from .approvals import Approvals
@@ -90,6 +92,7 @@ class System:
         self.grants = Grants(self.journal, own=self.agents.own)
         self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
         self.plans = Plans(self.journal)
+        self.agent_rows = AgentRows(self.journal, self.agents, self.spawn)
         self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
         self.notify = Notify(self.journal, self.settings.notify, self.approvals.waits)
         self.judgement = Judgement(
@@ -134,6 +137,9 @@ class System:
             await system.approvals.recover()
             await system.guard.recover()
             await system.plans.recover()
+            await system.agent_rows.recover(system.identity.lives)
+            for approval in system.approvals.pending():
+                system._agent_asks(approval)
             system._told_of_policy(system.judgement.load())
             system.screen_files.load()
             system.screens.start()
@@ -169,6 +175,7 @@ class System:
         await self.notify.close()
         self.agents.close()
         self.screens.close()
+        await self.agent_rows.flush()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -266,7 +273,7 @@ class System:
                 self.dialogs.forget(server)
                 self.dialogs.changed(server)
                 self.screens.changed(server)
-                self.show_badges()
+                self._drop_closed_panes(server)
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
@@ -359,11 +366,14 @@ class System:
         event = heard.event
         if event.type in ENDINGS or (event.type == "decision" and event.data["verdict"] != "ask"):
             self.recent.append(heard)
+        if event.type in ENDINGS:
+            self.agents.settled(event.request_id)
         if event.type == "approval.opened":
             try:
                 approval = self.approvals.get(event.request_id)
                 self.notify.told(approval)
                 self.attention.opened(approval)
+                self._agent_asks(approval)
             except errors.NotFound:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
         if gone := event.data.get("gone"):
@@ -377,6 +387,11 @@ class System:
                 self.dialogs.changed(server)
         if event.type.startswith(("approval.", "agent.", "policy.", "refused", "notify.", "sidecar.", "audit.")):
             self.show_badges()
+
+    def _agent_asks(self, approval: Approval) -> None:
+        """Its agent waits, whoever waits for the answer: a hook (which has said so before) or a guarded call."""
+        session = approval.origin.session if approval.hook_key else self.agents.session_of(approval.origin)
+        self.agents.asks(session, approval.request_id, display.safe(one_line(approval.action)[:200]))
 
     async def _say_to_all(self, text: str) -> None:
         for server in self.servers.all():

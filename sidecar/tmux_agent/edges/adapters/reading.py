@@ -91,6 +91,7 @@ def common_call(
         mode=common.permission_mode,
         withdraw=told.withdraw,
         detail=line(raw.get(told.detail)),
+        begins=event == "SessionStart" and raw.get("source") != "compact",
         ended=event == "SessionEnd",
         **more,
     )

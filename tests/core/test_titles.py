@@ -1,0 +1,39 @@
+"""Titles of panes, as the real agents set them (captured), and what they tell."""
+
+from __future__ import annotations
+
+import pytest
+from tests.plugin.terminal import Server
+
+from tmux_agent.core import titles
+from tmux_agent.core.titles import Title
+
+CAPTURED = {
+    "✳ Scripted session": Title.CALM,
+    "⠂ Scripted session": Title.WORKING,
+    "◇  Ready (proj)": Title.READY,
+    "✦  Working… (proj)": Title.WORKING,
+    "✋  Action Required (proj)": Title.ASKING,
+    "⠦ proj": Title.WORKING,
+    "[ . ] Action Required | proj": Title.ASKING,
+    "[ ! ] Action Required | proj": Title.ASKING,
+    "Scripted session | proj": None,
+    "OC | Scripted session": None,
+    "": None,
+    "#(touch pwned) #{pane_id} w": None,
+}
+
+
+def test_each_title_is_told_apart_by_tmux() -> None:
+    """tmux itself compares, whatever a title holds; a title that says nothing is not among them."""
+    with Server() as server:
+        server.run("new-session", "-d", "-s", "main", "sh", "-c", "exec cat")
+        for title, told in CAPTURED.items():
+            server.run("select-pane", "-t", "%0", "-T", title)
+            assert titles.read(server.run("display-message", "-p", titles.FORMAT)).get("%0") is told, title
+
+
+@pytest.mark.parametrize("value", ["", " ", "%", "%1 %2", "%1x %2 w"])
+def test_what_says_nothing(value: str) -> None:
+    """Whatever comes, no pane is named that told nothing."""
+    assert not [pane for pane in titles.read(value) if pane.startswith("%")]

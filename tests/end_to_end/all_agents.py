@@ -1,0 +1,207 @@
+"""Claude Code, Codex and Gemini, each real and in panes of one tmux server that one sidecar serves.
+
+Owns how each of them is started and talked to, and reading what the sidecar says they do. The model is scripted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.end_to_end import real_claude, real_codex, real_gemini
+from tests.end_to_end.real_codex import CodexWorld
+from tests.end_to_end.real_gemini import GeminiWorld
+from tests.end_to_end.whole import ROOT
+
+WATCHED = 2.5  # seconds for which a state is watched at least: what is right at first may be wrong a moment later
+MISSING = not (real_claude.PROGRAM and real_codex.PROGRAM and real_gemini.FOUND)
+SKIP = "the real agents are not here (npm is missing?): scripts/test installs them"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one agent is used."""
+
+    argv: tuple[str, ...]
+    ready: tuple[str, ...]  # its prompt waits, when its screen shows one of these
+    typed: str  # a prompt as it stands in its field
+    dialog: str  # its own question
+    yes: str  # the key that says yes to it
+    clear: str  # the command for a new conversation
+    resume: tuple[str, ...]  # arguments that take the last conversation up
+
+
+KINDS = {
+    "claude": Kind(
+        argv=(str(real_claude.PROGRAM),),
+        ready=("? for shortcuts",),
+        typed="❯\xa0{}",
+        dialog="Do you want to proceed?",
+        yes="Enter",
+        clear="/clear",
+        resume=("--continue",),
+    ),
+    "codex": Kind(
+        argv=(str(real_codex.PROGRAM),),
+        ready=("? for shortcuts",),
+        typed="› {}",
+        dialog="Would you like to run",
+        yes="y",
+        clear="/clear",
+        resume=("resume", "--last"),
+    ),
+    "gemini": Kind(
+        argv=(str(real_gemini.FOUND), "-m", "gemini-2.5-flash"),
+        ready=("Type your message",),
+        typed=" > {}",
+        dialog="Allow execution of",
+        yes="Enter",
+        clear="/clear",
+        resume=("--resume", "latest"),
+    ),
+}
+
+
+class AllAgents(GeminiWorld, CodexWorld):
+    """One such world; `open` puts an agent into a window of its own."""
+
+    def __init__(self, script: dict[str, Any]) -> None:
+        super().__init__(script)
+        self.kind = KINDS["claude"]
+        self.times: list[tuple[str, str, float]] = []
+        self._opened: list[str] = []
+        os.mkfifo(self.project / "gate")  # what reads it runs until it is ended
+
+    def start(self, *_: str) -> None:
+        """As a newcomer: the plugin, the hooks of all three."""
+        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
+        self.person = self.server.attach(columns=120, rows=40)
+        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
+        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
+        for agent in KINDS:
+            done = self.run("setup", agent, "--yes")
+            assert done.returncode == 0, done.stderr
+
+    # --- one agent ---
+
+    def open(self, agent: str, *arguments: str) -> str:
+        """An agent in a new window, its prompt ready; its pane."""
+        self.kind = KINDS[agent]
+        window = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project))
+        self.pane = self.server.run(*window, *self.kind.argv, *arguments)
+        self._opened.append(self.pane)
+        self.draws(*self.kind.ready)
+        return self.pane
+
+    def leave(self) -> None:
+        """Closes the windows that were opened, and waits until no agent is known."""
+        for pane in self._opened:
+            self.server.run("kill-pane", "-t", pane, check=False)
+        self._opened.clear()
+        self.until(lambda: self.agents() == [], "the end of all agents")
+
+    def say(self, prompt: str) -> None:
+        """Type a prompt, and Enter until the model is asked: right after text it may be taken for a new line."""
+        self._type(prompt)
+        heard = self._heard()
+        self.until(lambda: self._heard() > heard, "the model's turn", press="Enter")
+
+    def _type(self, text: str) -> None:
+        self.press("C-u")  # after an Esc the former prompt may stand there
+        self.draws(*self.kind.ready)
+        self.server.run("send-keys", "-t", self.pane, "-l", text)
+        self.draws(self.kind.typed.format(text))
+
+    def asks(self, word: str) -> None:
+        """Have it ask for something."""
+        before = len(self.pending())
+        self.say(f"please {word}")
+        self.becomes("waiting", f"a question, {word}")
+        assert len(self.pending()) >= before
+
+    def clear(self) -> None:
+        """A new conversation. (Gemini and Codex offer commands while one is typed: Enter again.)"""
+        self._type(self.kind.clear)
+        self.until(lambda: self.is_now() != "done", "a new conversation", press="Enter")
+
+    def interrupts(self, key: str) -> None:
+        """Presses a key until it is taken: a dialog is drawn a moment before it listens."""
+        self.until(lambda: self.is_now() not in ("waiting", "working"), "the interruption", press=key)
+
+    def _heard(self) -> int:
+        return self._log.read_text().count("\n")
+
+    def agent_pid(self) -> int:
+        return int(self.server.run("display-message", "-p", "-t", self.pane, "#{pane_pid}"))
+
+    # --- what the sidecar says ---
+
+    def pending(self) -> set[str]:
+        """Ids of the questions that the log says are open."""
+        ended = ("approval.answered", "approval.withdrawn", "approval.expired")
+        over = {one["request_id"] for kind in ended for one in self.records(kind)}
+        return {one["request_id"] for one in self.records("approval.opened")} - over
+
+    def agents(self) -> list[dict[str, Any]] | None:
+        """What agent.list tells; None while no sidecar answers."""
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(5)
+            try:
+                peer.connect(str(self.folder / "s"))
+                peer.sendall(b'{"jsonrpc":"2.0","id":1,"method":"agent.list","params":{}}\n')
+                with peer.makefile() as lines:
+                    line = lines.readline()
+            except OSError:
+                return None
+        return json.loads(line)["result"]["data"]["agents"] if line else None
+
+    def is_now(self, pane: str = "") -> str:
+        """The state of the one agent in a pane (ours); "gone" where none is known there, "" without a sidecar."""
+        agents = self.agents()
+        if agents is None:
+            return ""
+        states = [str(one["state"]) for one in agents if one.get("pane") == (pane or self.pane)]
+        return "+".join(states) or "gone"
+
+    def badge_is_right(self) -> bool:
+        """Whether the status line counts what agent.list says."""
+        agents = self.agents() or []
+        self.person.read(0.02)
+        line = self.person.text().splitlines()[-1]
+        states = [str(one["state"]) for one in agents]
+        marks = {"working": "⏵", "waiting": "⏸", "done": "✓", "error": "✗"}
+        return all(
+            (f"{mark}{states.count(state)}" in line) if state in states else mark not in line
+            for state, mark in marks.items()
+        )
+
+    def becomes(self, state: str, after: str, do: Callable[[], object] | None = None, pane: str = "") -> float:
+        """Does something, and watches the state until it is this one, and for WATCHED at least; seconds it took."""
+        start, right = time.monotonic(), 0.0
+        if do:
+            do()
+        now = ""
+
+        def settled() -> bool:
+            nonlocal right, now
+            now = self.is_now(pane)
+            if now != state:
+                right = 0.0
+            elif not right:
+                right = time.monotonic()
+            return bool(right) and time.monotonic() - start > WATCHED
+
+        try:
+            self.until(settled, f"{state} after {after}")
+        except AssertionError as why:
+            raise AssertionError(f"{now!r}, never {state!r} after {after}; agents: {self.agents()}\n{why}") from None
+        self.until(self.badge_is_right, f"the badge after {after}")
+        took = right - start
+        self.times.append((os.path.basename(self.kind.argv[0]), after, took))
+        print(f"{self.times[-1][0]:8}{after:46}{state:9}{took:6.2f} s")
+        return took
