@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tmux_agent.core.screen_reading import Choice, Look, Seen, read
 from tmux_agent.core.screen_rules import Rules, load
-from tmux_agent.core.screens import Screen, claude
+from tmux_agent.core.screens import Screen, claude, gemini_gave_up
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "screens"
 SHIPPED = Path(__file__).parents[2] / "sidecar" / "tmux_agent" / "defaults" / "screens"
@@ -282,3 +282,23 @@ def test_words_of_a_dialog_higher_up_are_no_dialog() -> None:
     """Only the keys' help at the foot counts; an agent may print the same words."""
     assert claude(["Esc to cancel", "", "❯", "----", "  ? for shortcuts", ""]) is Screen.PROMPT
     assert claude([]) is Screen.PROMPT
+
+
+INPUT = [" Shift+Tab to accept edits", " >   Type your message or @path/to/file"]
+CANCELLED, HOOK = "ℹ Request cancelled.", " ⠸ Executing Hook: tmux-agent (esc to cancel, 47s)"
+
+
+@pytest.mark.parametrize(
+    ("lines", "gave_up"),
+    [
+        ([" > please go", CANCELLED, HOOK, *INPUT], True),
+        ([CANCELLED, HOOK, *INPUT], True),
+        ([" > please go", HOOK, *INPUT], False),
+        ([" > please go", CANCELLED, " > and again", HOOK, *INPUT], False),
+        ([" > please go", f"✦ it said: {CANCELLED}", HOOK, *INPUT], False),
+        ([], False),
+    ],
+)
+def test_esc_while_geminis_hook_runs_on(lines: list[str], gave_up: bool) -> None:
+    """Only a line of its own, in the turn that the screen shows last, says that the turn was given up."""
+    assert gemini_gave_up(lines) is gave_up

@@ -87,6 +87,11 @@ class AllAgents(GeminiWorld, CodexWorld):
             done = self.run("setup", agent, "--yes")
             assert done.returncode == 0, done.stderr
 
+    def kill_sidecar(self) -> None:
+        """As the first in a long while: who dies again and again is started with ever more time between."""
+        (self.state / "deaths").unlink(missing_ok=True)
+        super().kill_sidecar()
+
     # --- one agent ---
 
     def open(self, agent: str, *arguments: str) -> str:

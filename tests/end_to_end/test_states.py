@@ -63,7 +63,8 @@ def test_answers_in_its_own_dialog(world: AllAgents, agent: str) -> None:
     """A yes there lets it work on, however long the command takes; a no and Esc end the turn."""
     world.open(agent)
     world.asks("go-touch")
-    world.becomes("waiting", "its own dialog", lambda: world.draws(world.kind.dialog))
+    world.draws(world.kind.dialog)
+    world.becomes("waiting", "its own dialog")
     world.becomes("working", "a native yes", lambda: world.press(world.kind.yes))
     world.becomes("idle", "Esc while the command runs", lambda: world.interrupts("Escape"))
     world.asks("go-touch")
@@ -96,9 +97,9 @@ def test_gemini_interrupted_while_its_hook_is_held(world: AllAgents) -> None:
     assert world.run("setup", "gemini", "--yes").returncode == 0
 
 
-@each
+@pytest.mark.parametrize("agent", ["claude", "gemini"])
 def test_a_new_conversation(world: AllAgents, agent: str) -> None:
-    """One agent is in the pane, and it is idle."""
+    """One agent is in the pane, and it is idle. (Codex tells of a new conversation with its first prompt.)"""
     world.open(agent)
     world.say("please go-hello")
     world.becomes("done", "the end of a turn")
@@ -113,11 +114,7 @@ def test_a_killed_sidecar(world: AllAgents, agent: str) -> None:
     world.becomes("working", "a prompt")
     world.becomes("working", "kill -9 of the sidecar", world.kill_sidecar)
 
-    def both() -> None:
-        world.kill_sidecar()
-        world.press("Escape")
-
-    world.becomes("idle", "kill -9 of the sidecar, and Esc", both)
+    world.becomes("idle", "kill -9 of the sidecar, and Esc", lambda: (world.kill_sidecar(), world.press("Escape")))
     world.asks("go-touch")
     world.becomes("waiting", "kill -9 of the sidecar while we ask", world.kill_sidecar)
     world.becomes("gone", "the end of its pane", lambda: world.server.run("kill-pane", "-t", world.pane))

@@ -162,6 +162,7 @@ class Agents:
     def waits_no_more(self, session: str, request_id: str, state: AgentState) -> None:
         """That approval has ended; `state` is the agent's where no later hook has told another."""
         if (known := self._known.get(session)) and known.waits.pop(request_id, None) is not None:
+            known.heard = time.monotonic()  # its own dialog may be about to show
             self._show(known, state if known.base is AgentState.WAITING else known.base)
 
     def shows(self, session: str, state: AgentState, why: str, *, titled: bool = False) -> None:

@@ -23,6 +23,7 @@ from .tmux.control import TmuxServer
 DRAWN_SECONDS = 0.7  # after which a screen is drawn anew: a hook runs some 0.1 s ahead of it
 CLAUDE, CODEX, GEMINI = "claude", "codex", "gemini"
 TITLED = (CLAUDE, CODEX, GEMINI)
+LEFT = {CLAUDE: "its dialog has left the pane", GEMINI: "Esc was pressed in its pane"}
 OPEN = (*BUSY, AgentState.UNKNOWN)  # states that a prompt that waits ends
 
 
@@ -47,7 +48,7 @@ class Dialogs:
         now = asyncio.get_running_loop().time()
         watched = frozenset(one.request_id for one in self._asking(server))
         self._since |= {request_id: now for request_id in watched if request_id not in self._since}
-        watched |= {f"{one.session} {one.state.value}" for one in self._titled(server)}
+        watched |= {f"{one.session} {one.state.value} {one.waiting_on != ''}" for one in self._titled(server)}
         if watched != self._watched.get(server.socket, frozenset()) and server.connected.is_set():
             self._watched[server.socket] = watched
             pending = {one.request_id for one in self._approvals.pending()}
@@ -66,9 +67,9 @@ class Dialogs:
             title = shown.get(approval.origin.pane or "")
             if state := await self._left(server, approval, title):
                 self._agents.shows(approval.origin.session, state, "its screen")
-                await self._approvals.withdraw(approval.request_id, "its dialog has left the pane")
-            elif approval.origin.agent == CLAUDE and title is not Title.CALM:
-                young = True  # its dialog is about to be drawn, or to go
+                await self._approvals.withdraw(approval.request_id, LEFT[approval.origin.agent or ""])
+            elif title is not Title.CALM:  # Claude's is about to be drawn, or to go; nothing tells of Gemini's
+                young = True
         for agent in self._titled(server):
             if agent.waiting_on:
                 continue
@@ -98,13 +99,17 @@ class Dialogs:
         return [one for one in here if one.kind in TITLED and not KERNELS.fullmatch(one.session)]
 
     async def _left(self, server: TmuxServer, approval: Approval, title: Title | None) -> AgentState | None:
-        """What the agent does where it does not ask any more; None: it still does. A held Gemini says that it works."""
-        if approval.origin.agent == GEMINI:
-            return AgentState.IDLE if title is Title.READY else None
+        """What the agent does where it does not ask any more; None: it still does.
+
+        A held Gemini says in its title that it works, also after Esc, of which nothing but its screen tells.
+        """
         if title is Title.CALM:
             return None
-        found = await self._shows(server, approval.origin.pane)
-        return {Screen.WORKING: AgentState.WORKING, Screen.PROMPT: AgentState.IDLE}.get(found) if found else None
+        lines = await self._lines(server, approval.origin.pane)
+        if approval.origin.agent == GEMINI:
+            return AgentState.IDLE if title is Title.READY or screens.gemini_gave_up(lines) else None
+        said = {Screen.WORKING: AgentState.WORKING, Screen.PROMPT: AgentState.IDLE}
+        return said.get(screens.claude(lines)) if lines else None
 
     async def _look(self, server: TmuxServer, agent: Agent, title: Title | None) -> None:
         """Believe the pane of an agent whose hooks are quiet, unless one comes meanwhile."""
@@ -124,9 +129,9 @@ class Dialogs:
             case Title.READY:
                 return AgentState.IDLE, "its title"
             case Title.CALM if agent.state in OPEN:
-                found = await self._shows(server, agent.pane)
+                lines = await self._lines(server, agent.pane)
                 said = {Screen.DIALOG: AgentState.WAITING, Screen.PROMPT: AgentState.IDLE}
-                return said.get(found) if found else None, "its screen"
+                return said.get(screens.claude(lines)) if lines else None, "its screen"
             case None if agent.kind == CODEX and (kept := self._agents.kept(agent.session)) and kept.titled:
                 return AgentState.IDLE, "its title"
         return None, ""
@@ -135,9 +140,9 @@ class Dialogs:
         """Watched anew, the value is told within a second in any case."""
         await server.watch(titles.FORMAT if on else "")
 
-    async def _shows(self, server: TmuxServer, pane: str | None) -> Screen | None:
-        """None: the pane is gone, or tmux is."""
+    async def _lines(self, server: TmuxServer, pane: str | None) -> list[str]:
+        """Empty: the pane is gone, or tmux is."""
         try:
-            return screens.claude(await server.foreign("capture-pane", "-p", "-t", pane or ""))
+            return await server.foreign("capture-pane", "-p", "-t", pane or "")
         except errors.TmuxAgentError:
-            return None
+            return []
