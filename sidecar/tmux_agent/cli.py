@@ -27,6 +27,7 @@ VERBS = {
     "mcp": ("edges.verbs.mcp", "the guarded tools for an agent that speaks MCP; the agent starts it"),
     "plan": ("edges.verbs.plan", "say what is going to be done, step by step"),
     "agents": ("edges.verbs.agents", "agents that are known, and their state"),
+    "explain": ("edges.verbs.explain", "why a pane has the state that it has, or is no agent"),
     "grants": ("edges.verbs.grants", "permissions given ahead; revoke them"),
     "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),
     "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),

@@ -383,6 +383,16 @@ class AgentList(Params, frozen=True):
     cursor: str | None = None
 
 
+class AgentExplain(Params, frozen=True):
+    """Why a pane has the state that it has, or why what runs there is no agent: what was told, by what, and when.
+
+    What stands on the screen is told to operators and to the pane itself alone.
+    """
+
+    pane_id: str
+    server: str | None = None
+
+
 class EventsSubscribe(Params, frozen=True):
     """From now on (or from `since`, a seq) send `event` notifications on this connection."""
 
@@ -476,6 +486,7 @@ METHODS: dict[str, type[Params]] = {
     "agent.register": AgentRegister,
     "agent.state": AgentSetState,
     "agent.list": AgentList,
+    "agent.explain": AgentExplain,
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,

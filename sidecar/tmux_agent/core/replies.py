@@ -317,6 +317,48 @@ class AgentsData(Data, frozen=True):
     cursor: str | None = None
 
 
+class Told(Data, frozen=True):
+    """Something that was told of an agent. `note`: why it changed nothing."""
+
+    at: datetime
+    what: str  # "hook PreToolUse"
+    state: str = ""
+    note: str = ""
+
+
+class ExplainedQuestion(Data, frozen=True):
+    """An open question of a pane, and what the policy said of it."""
+
+    request_id: str
+    what: str
+    since: datetime
+    rule: str = ""
+    reason: str = ""
+
+
+class ExplainedScreen(Data, frozen=True):
+    """What the rules for screens read in a pane. `text`: the question, or the time a limit ends, as it stands there."""
+
+    agent: str
+    state: str
+    rule: str = ""
+    text: str = ""
+
+
+class ExplainData(Data, frozen=True):
+    """Why a pane has its state. Several `agents` are in one pane where one starts another."""
+
+    pane: str
+    place: str
+    because: str  # the answer in a sentence
+    programs: tuple[str, ...]  # "claude(4711)", that run in the pane
+    agents: tuple[Agent, ...] = ()
+    told: tuple[Told, ...] = ()  # of the first of them, the newest last
+    screen: ExplainedScreen | None = None
+    questions: tuple[ExplainedQuestion, ...] = ()
+    decision: Decision | None = None  # the last one of the policy about what it wanted to do
+
+
 class GrantsData(Data, frozen=True):
     grants: tuple[Grant, ...]
     cursor: str | None = None
@@ -401,6 +443,7 @@ REPLIES: dict[str, Any] = {
     "agent.register": Nothing,
     "agent.state": Nothing,
     "agent.list": AgentsData,
+    "agent.explain": ExplainData,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

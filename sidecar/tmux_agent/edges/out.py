@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 import msgspec
 
 from ..core import display, errors
+
+NAME_CELLS = 9  # of wrapped(): "waits for"
 
 COLOURS = {
     "high": "1;31",
@@ -48,7 +51,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[s
     """Print aligned columns; `styles` names one style a row. The last column takes what is left of the line."""
     cells = [[display.safe(cell) for cell in row] for row in rows]
     widths = [max(display.width(line[i]) for line in ([*head], *cells)) for i in range(len(head))]
-    room = _columns() - sum(widths[:-1]) - 2 * (len(head) - 1)
+    room = columns() - sum(widths[:-1]) - 2 * (len(head) - 1)
     print(paint(_line(head, widths, room), "dim"))
     for index, row in enumerate(cells):
         print(paint(_line(row, widths, room), styles[index] if styles else ""))
@@ -56,11 +59,21 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], styles: Sequence[s
 
 def _line(cells: Sequence[str], widths: Sequence[int], room: int) -> str:
     padded = [cell + " " * (width - display.width(cell)) for cell, width in zip(cells[:-1], widths, strict=False)]
-    last = display.middle(cells[-1], room) if room >= 20 and sys.stdout.isatty() else cells[-1]
+    last = display.middle(cells[-1], room) if room >= 8 and sys.stdout.isatty() else cells[-1]
     return "  ".join([*padded, last]).rstrip()
 
 
-def _columns() -> int:
+def wrapped(name: str, text: str, style: str = "") -> None:
+    """Print a name in a column of its own, and a text beside it, in as many lines as it takes."""
+    room = max(20, min(columns(), 120) - NAME_CELLS - 2)
+    lines = textwrap.wrap(display.safe(text), room) or [""]
+    for index, line in enumerate(lines):
+        head = (display.safe(name) if index == 0 else "").ljust(NAME_CELLS)
+        print(f"{paint(head, 'dim')}  {paint(line, style)}".rstrip())
+
+
+def columns() -> int:
+    """Of the terminal that stdout is; very many where it is none."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns
     except OSError:

@@ -28,6 +28,7 @@ from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
 from . import actions, people, sight
 from .connection import LATER, Call, Connection
+from .explain import explain
 from .hooks import Hooks
 from .listener import Listener
 from .openings import Openings
@@ -234,6 +235,8 @@ class Server:
                 return await system.reload()
             case p.GrantRevoke(grant_id=grant_id):
                 return await sight.revoke(system, grant_id, origin)
+            case p.AgentExplain() as params:
+                return await explain(system, params, origin)
             case p.AgentRegister() as params:
                 call.connection.origin = msgspec.structs.replace(origin, name=params.name[: p.NAME_LENGTH])
                 return await sight.agent(system, params, origin)

@@ -109,6 +109,12 @@ class Identity:
         pid, _, started = session.partition(":")
         return pid.isdecimal() and started.isdecimal() and self._lives(int(pid), int(started))
 
+    def programs(self, tty: str) -> tuple[tuple[str, str | None], ...]:
+        """What runs on a terminal, oldest first: "name(pid)", and the known agent that it is."""
+        found = [one for one in map(self._table.read, self._table.pids()) if one and one.tty == tty and not one.ended]
+        found.sort(key=lambda one: (one.started, one.pid))
+        return tuple((f"{one.name}({one.pid})", terminals.agent_of(self._table, one)) for one in found)
+
     def identify(self, pid: int, uid: int, *, pidfd: int | None = None, door: str = "socket") -> Origin:
         """The origin of a socket's peer, as SO_PEERCRED gives it; `pidfd` from SO_PEERPIDFD, where the kernel has it.
 

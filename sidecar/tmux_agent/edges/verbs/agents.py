@@ -1,8 +1,16 @@
-"""`tmux-agent agents`: agents that are known, their state, what they wait for."""
+"""`tmux-agent agents`: agents that are known, their state since when, what they wait for. `explain PANE` says why."""
 
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...core.model import Agent
+
+WIDE = 80  # columns; below, only the pane, the state and what it is about have room
+ORDER = ("waiting", "error", "done", "working", "idle", "unknown")  # who needs somebody comes first
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -10,12 +18,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    from datetime import UTC, datetime
+    from datetime import UTC
 
     import msgspec
 
     from ...client import Client
-    from ...core import display
     from ...core.model import Agent
     from .. import out
 
@@ -25,19 +32,28 @@ def main(args: argparse.Namespace) -> int:
         out.as_json(found)
         return 0
     agents = msgspec.convert(found, list[Agent], strict=False)
-    now = datetime.now(UTC)
-    rows = [
-        [
-            one.kind or "?",
-            one.name or one.session[:12],
-            one.pane or "–",
-            one.place or "–",
-            one.state.value,
-            display.ago((now - one.since).total_seconds()),
-            one.waiting_on or one.detail,
-        ]
-        for one in agents
-    ]
-    head = ["AGENT", "SESSION", "PANE", "WHERE", "STATE", "SINCE", "WHAT"]
-    out.table(head, rows, [one.state.value for one in agents]) if rows else print("no agent is known")
+    if not agents:
+        print("no agent is known")
+        return 0
+    agents.sort(key=lambda one: (ORDER.index(one.state.value), one.since))
+    head, rows = table(agents, datetime.now(UTC), wide=out.columns() >= WIDE)
+    out.table(head, rows, [one.state.value for one in agents])
     return 0
+
+
+def table(agents: list[Agent], now: datetime, *, wide: bool) -> tuple[list[str], list[list[str]]]:
+    """Head and rows."""
+    from ...core import display
+
+    def about(one: Agent) -> str:
+        return one.waiting_on or one.detail
+
+    def row(one: Agent) -> list[str]:
+        age = display.ago((now - one.since).total_seconds())
+        if not wide:
+            return [one.pane or "–", one.state.value, age, f"{one.kind or '?'} {about(one)}".strip()]
+        name = one.name or one.session[:8]
+        return [one.pane or "–", one.state.value, age, one.kind or "?", one.place or "–", name, about(one)]
+
+    head = ["PANE", "STATE", "SINCE", "AGENT", "WHERE", "NAME", "WHAT"] if wide else ["PANE", "STATE", "SINCE", "WHAT"]
+    return head, [row(one) for one in agents]

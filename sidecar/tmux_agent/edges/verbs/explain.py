@@ -1,0 +1,70 @@
+"""`tmux-agent explain %7`: why a pane has the state that it has, or why what runs there is no agent."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...core.replies import ExplainData
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    here = os.environ.get("TMUX_PANE")
+    parser.add_argument("pane", nargs="?", default=here, help="its id (%%7); without one, the pane it is typed in")
+    parser.add_argument("--server", metavar="SOCKET", help="the tmux server, where there are several")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from ...client import Client
+    from ...core import errors
+    from ...core.replies import ExplainData
+    from .. import out
+
+    if not args.pane:
+        raise errors.InvalidParams("which pane? name one: tmux-agent explain %7 (`tmux-agent agents` lists them)")
+    params = {"pane_id": args.pane} | ({"server": args.server} if args.server else {})
+    with Client(patience=2) as client:
+        found = client.call("agent.explain", params)
+    if args.json:
+        out.as_json(found)
+    else:
+        _show(msgspec.convert(found, ExplainData, strict=False))
+    return 0
+
+
+def _show(found: ExplainData) -> None:
+    from datetime import UTC, datetime
+
+    from ...core import display
+    from .. import out
+
+    now = datetime.now(UTC)
+
+    def line(name: str, text: str, style: str = "") -> None:
+        out.wrapped(name, text, style)
+
+    line(found.pane, found.because, found.agents[0].state.value if found.agents else "")
+    line("where", found.place)
+    line("runs", ", ".join(found.programs) or "nothing")
+    for one in found.agents:
+        line("session", f"{one.session}, {one.state.value} for {display.ago((now - one.since).total_seconds())}")
+        if one.waiting_on or one.detail:
+            line("", one.waiting_on or one.detail)
+    if found.screen:
+        text = f": {found.screen.text}" if found.screen.text else ""
+        rule = f" by the rule {found.screen.rule!r}" if found.screen.rule else ""
+        line("screen", f"{found.screen.state}{rule} for {found.screen.agent}{text}")
+    for question in found.questions:
+        age = display.ago((now - question.since).total_seconds())
+        line("waits for", f"{question.what} ({question.request_id}, {age}; {question.rule or 'no rule'})")
+    if found.decision:
+        line("policy", f"{found.decision.verdict.value} by {found.decision.rule!r} {found.decision.reason}".rstrip())
+    for told in found.told:
+        note = f" ({told.note})" if told.note else ""
+        says = f" → {told.state}" if told.state else ""
+        line(told.at.astimezone().strftime("%H:%M:%S"), f"{told.what}{says}{note}")
