@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import config, errors, guardrails
+from ..core import config, display, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.replies import ReloadData
 from ..core.settings import Notify as NotifySettings
