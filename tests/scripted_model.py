@@ -27,6 +27,7 @@ Script: a list of turns, one for each time the agent asks the model to go on,
         "calls": [{"shell": "…"}, {"read": "…"}]       several calls in one turn
         "delay": 5                                     seconds to wait before answering
         "error": 500                                   answer with this HTTP status instead
+        "kind": "…", "said": "…", "headers": {…}       of that error, where the usual ones are not meant
     A neutral call becomes the tool that the agent offers in its request (Bash, exec_command,
     run_shell_command, bash …; writes and edits become a patch where that is the tool).
     When the list is used up the answer is the text "(end of script)".
@@ -306,11 +307,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def send_json(self, document, status=200):
+    def send_json(self, document, status=200, headers=()):
         body = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
+        for name, value in dict(headers).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)
 
@@ -350,7 +353,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         whole, events = write(req, text, calls, offered)
         try:
             if "error" in turn:
-                self.send_json({"type": "error", "error": {"type": "api_error", "message": "scripted"}}, turn["error"])
+                error = {"type": turn.get("kind", "api_error"), "message": turn.get("said", "scripted")}
+                self.send_json({"type": "error", "error": error}, turn["error"], turn.get("headers", {}))
             elif stream:
                 self.send_stream(events, b"data: [DONE]\n\n" if api == "chat" else b"")
             else:

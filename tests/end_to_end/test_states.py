@@ -16,11 +16,13 @@ from tests.end_to_end.all_agents import KINDS, MISSING, SKIP, AllAgents
 
 pytestmark = [pytest.mark.skipif(MISSING, reason=SKIP), pytest.mark.timeout(600)]
 
+REFUSED = "You have hit your usage limit, try again at 3:15 PM."
 NEVER = {"text": "It thought for long.", "delay": 3600}
 SCRIPT: dict[str, Any] = {
     "go-think": [NEVER],
     "go-touch": [{"shell": "touch made && cat gate"}, NEVER],
     "go-hold": [{"shell": "mkdir made"}, NEVER],
+    "go-refused": [{"error": 429, "kind": "rate_limit_error", "said": REFUSED, "headers": {"x-should-retry": "false"}}],
     "go-hello": [{"text": "Hello there."}],
     "*": [NEVER],
 }
@@ -56,6 +58,18 @@ def test_turns(world: AllAgents, agent: str) -> None:
         world.say("please go-think")
         world.becomes("working", "a prompt")
         world.becomes("idle", f"{name} while it works", lambda key=key: world.press(key))
+
+
+@pytest.mark.parametrize(("agent", "state"), [("claude", "error"), ("codex", "idle")])
+def test_a_usage_limit(world: AllAgents, agent: str, state: str) -> None:
+    """The model refuses: Claude tells by a hook, in whose words the time stands; of Codex only the screen tells."""
+    world.open(agent)
+    world.say("please go-refused")
+    world.becomes(state, "a usage limit")
+    if agent == "claude":
+        (one,) = world.agents() or ()
+        assert one["detail"].startswith("rate_limit: ")
+        assert "try again at 3:15 PM" in one["detail"]
 
 
 @each

@@ -25,6 +25,7 @@ from .journal import Journal, utc_now
 
 KEEP = 500  # agents; of the process that has the most of them the longest silent makes room
 DETAIL = 256  # characters
+DRAWN_SECONDS = 0.7  # after which a screen is drawn anew: a hook runs some 0.1 s ahead of it
 SCREEN = "its screen"  # what told of an agent without hooks
 TOLD = 12  # of what was told of an agent the newest stay, for people who ask why
 KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session): not to be claimed

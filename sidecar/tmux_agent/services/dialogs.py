@@ -16,11 +16,10 @@ from ..core import errors, screens, titles
 from ..core.model import Agent, AgentState, Approval
 from ..core.screens import Screen
 from ..core.titles import Title
-from .agents import BUSY, KERNELS, Agents
+from .agents import BUSY, DRAWN_SECONDS, KERNELS, Agents
 from .approvals import Approvals
 from .tmux.control import TmuxServer
 
-DRAWN_SECONDS = 0.7  # after which a screen is drawn anew: a hook runs some 0.1 s ahead of it
 CLAUDE, CODEX, GEMINI = "claude", "codex", "gemini"
 TITLED = (CLAUDE, CODEX, GEMINI)
 LEFT = {CLAUDE: "its dialog has left the pane", GEMINI: "Esc was pressed in its pane"}

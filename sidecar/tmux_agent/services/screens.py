@@ -21,7 +21,7 @@ from ..core import errors
 from ..core.model import AgentState, Approval, Origin, Risk, Role, digest
 from ..core.rate import Bucket
 from ..core.screen_question import DOOR, presses, question
-from .agents import KERNELS, Agents
+from .agents import BUSY, DRAWN_SECONDS, KERNELS, SCREEN, Agents
 from .approvals import Approvals
 from .guard import Guard
 from .identity import Identity
@@ -191,12 +191,24 @@ class Screens:
         if view and view.seen.state in STATES and view.program.agent and not hooked:
             detail = f"{view.seen.rule}{view.seen.resets and ', resets '}{view.seen.resets}"
             self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], detail)
+        if view and view.seen.state == "idle" and hooked:
+            self._rests(place)
         if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in waiting):
             return
         if asks != before:
             self._soon(place)  # it may still be drawn
         elif not self._asked_elsewhere(place) and watched.rate.take(asyncio.get_running_loop().time()):
             await self._ask(place, view)
+
+    def _rests(self, place: Place) -> None:
+        """Codex tells by no hook, and perhaps by no title, of a turn that its model refused: its prompt waits."""
+        for one in self._agents.list():
+            if (one.server, one.pane, one.kind) != (*place, "codex") or one.state not in BUSY or one.waiting_on:
+                continue
+            if self._agents.quiet(one.session) < DRAWN_SECONDS:
+                self._soon(place)
+            else:
+                self._agents.shows(one.session, AgentState.IDLE, SCREEN)
 
     def _asked(self) -> list[Approval]:
         """What was asked so and waits."""

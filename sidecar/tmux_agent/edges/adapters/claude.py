@@ -47,7 +47,7 @@ EVENTS = {
     "PostToolBatch": Told(HookKind.STATE, AgentState.WORKING, "over"),
     "UserPromptSubmit": Told(HookKind.STATE, AgentState.WORKING, "before"),
     "Stop": Told(HookKind.STATE, AgentState.DONE, "turn", "last_assistant_message"),
-    "StopFailure": Told(HookKind.STATE, AgentState.ERROR, "turn", "error"),
+    "StopFailure": Told(HookKind.STATE, AgentState.ERROR, "turn", "error last_assistant_message"),
     "SubagentStop": Told(HookKind.STATE, None, "turn"),
     "SessionStart": Told(HookKind.STATE, AgentState.IDLE),
     "SessionEnd": Told(HookKind.STATE, None, "session", "reason"),

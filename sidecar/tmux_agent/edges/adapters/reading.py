@@ -28,7 +28,7 @@ class Told(Struct, frozen=True):
     kind: HookKind
     state: AgentState | None = None
     withdraw: Literal["", "over", "turn", "before", "session"] = ""
-    detail: str = ""  # the member that says more
+    detail: str = ""  # the members that say more, by blanks
 
 
 class Shape(Struct, frozen=True):
@@ -90,7 +90,7 @@ def common_call(
         cwd=common.cwd,
         mode=common.permission_mode,
         withdraw=told.withdraw,
-        detail=line(raw.get(told.detail)),
+        detail=": ".join(filter(None, (line(raw.get(name)) for name in told.detail.split()))),
         begins=event == "SessionStart" and raw.get("source") != "compact",
         ended=event == "SessionEnd",
         **more,
