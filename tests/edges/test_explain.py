@@ -30,7 +30,9 @@ AGENT = Agent(
     why="hook PermissionRequest", waiting_on="rm x",
 )  # fmt: skip
 DIALOG = Seen(
-    state="waiting", rule="dialog", dialog=Dialog(question="rm the\x1b secret?", text="", choices=(), rows=(0, 0))
+    state="waiting",
+    rule="dialog",
+    dialog=Dialog(question="rm the\x1b secret?", text="", choices=(), rows=(0, 0), about=""),
 )
 
 
