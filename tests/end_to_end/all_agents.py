@@ -113,8 +113,8 @@ class AllAgents(GeminiWorld, CodexWorld):
     def say(self, prompt: str) -> None:
         """Type a prompt, and Enter until the model is asked: right after text it may be taken for a new line."""
         self._type(prompt)
-        heard = self._heard()
-        self.until(lambda: self._heard() > heard, "the model's turn", press="Enter")
+        begun = self._begun()
+        self.until(lambda: self._begun() > begun, "the model's turn", press="Enter")
 
     def _type(self, text: str) -> None:
         self.press("C-u")  # after an Esc the former prompt may stand there
@@ -137,9 +137,6 @@ class AllAgents(GeminiWorld, CodexWorld):
     def interrupts(self, key: str) -> None:
         """Presses a key until it is taken: a dialog is drawn a moment before it listens."""
         self.until(lambda: self.is_now() not in ("waiting", "working"), "the interruption", press=key)
-
-    def _heard(self) -> int:
-        return self._log.read_text().count("\n")
 
     def agent_pid(self) -> int:
         return int(self.server.run("display-message", "-p", "-t", self.pane, "#{pane_pid}"))
