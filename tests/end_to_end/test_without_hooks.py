@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.end_to_end.real_codex import CodexWorld
 from tests.end_to_end.real_gemini import GeminiWorld
 from tests.end_to_end.real_opencode import OpencodeWorld
 from tests.end_to_end.whole import Whole
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -61,6 +63,10 @@ def asked(world: Whole, name: str) -> dict[str, Any]:
     """Have the agent ask in its dialog: ours waits, the status line says so. The open approval."""
     before = len(world.records("approval.opened"))
     world.say(f"please go-{name}")
+    end = time.monotonic() + 3 * PATIENCE  # the agent takes its own time, ours begins then
+    while f"touch made-{name}" not in world.server.run("capture-pane", "-p", "-t", world.pane):
+        assert time.monotonic() < end, "the agent does not come to its dialog"
+        world.person.read(0.1)
     world.until(lambda: len(world.records("approval.opened")) > before, "the question")
     world.shows("⏸1")
     (opened,) = world.records("approval.opened")[before:]
