@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
-from tests.bench import audit, badge, check, hook, idle, popup
+from tests.bench import audit, badge, check, hook, idle, popup, state
 from tests.bench.world import Row
 
 PARTS: dict[str, Callable[[bool], list[Row]]] = {
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[bool], list[Row]]] = {
     "check": check.rows,
     "popup": popup.rows,
     "badge": badge.rows,
+    "state": state.rows,
     "audit": audit.rows,
     "idle": idle.rows,
 }
