@@ -5,6 +5,7 @@ Owns the folder, its processes, and waiting for what a person or the audit log s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from tests.end_to_end.real_claude import KEY, PROGRAM
 from tests.patience import AGAIN, PATIENCE
 from tests.plugin.terminal import Server, Terminal
@@ -74,11 +76,19 @@ class Whole:
         if pid:
             self.run("sidecar", "stop")
         self.server.close()
+        self._end_what_stays()
         self._model.terminate()
         self._model.wait()
         assert self._model.stdout
         self._model.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end_what_stays(self) -> None:
+        """Gemini outlives its terminal, Codex leaves a server of its own behind: whatever has this home is ended."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("HOME") == str(self.home):
+                    process.kill()
 
     def _start_model(self, script: dict[str, Any]) -> subprocess.Popen[str]:
         program = [sys.executable, str(ROOT / "tests" / "scripted_model.py"), json.dumps(script)]
