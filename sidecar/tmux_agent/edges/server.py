@@ -155,7 +155,7 @@ class Server:
     def _refused(self, call: Call, origin: Origin) -> errors.Forbidden:
         """Record that somebody tried what only operators may; not more of it than the log should hold."""
         method = _NAMES[type(call.params)]
-        if _bucket(self._refusals, family(origin), 20, 0.2, time.monotonic()):
+        if _bucket(self._refusals, origin.session, 20, 0.2, time.monotonic()):
             self._system.refused(origin, method, call.request_id)
         return errors.Forbidden(f"{method} is for operators only, and you are not one: {origin.why}")
 
