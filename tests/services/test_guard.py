@@ -412,6 +412,27 @@ def test_a_request_sent_again_is_run_once(play: Callable[[Story], World]) -> Non
     assert world.records().count("action.started") == 2
 
 
+def test_a_client_that_comes_back_late_gets_its_answer(
+    play: Callable[[Story], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many others may have been settled since, so that only the database knows of what it asked."""
+    monkeypatch.setattr("tmux_agent.services.approvals.RECENT", 1)
+
+    async def story(world: World) -> None:
+        late = world.wish(Ask(prompt="Late?"), key="k1")
+        task = asyncio.create_task(world.guard.perform(late))
+        first = await world.answer(True)
+        await task
+        for number in range(3):
+            other = asyncio.create_task(world.guard.perform(world.wish(Ask(prompt=f"{number}?"))))
+            await world.answer(True)
+            await other
+        assert (await world.guard.perform(late)).data.request_id == first.request_id
+        assert (await world.guard.ask(late)).request_id == first.request_id
+
+    play(story)
+
+
 def test_an_exact_grant_is_for_this_session_and_this_action(play: Callable[[Story], World]) -> None:
     """The same again goes through; another argument, and another session, ask."""
 

@@ -197,11 +197,13 @@ class Approvals:
         return await self._journal.read(lambda db: store.outcome(db, request_id))
 
     def find(self, hook_key: str) -> Approval | None:
-        """The newest approval with this key that waits or was settled recently.
-
-        Older ones are not found, but `open` and `admit` refuse their keys as long as their rows are kept.
-        """
+        """The newest approval with this key that waits or was settled recently."""
         return self._held.find(hook_key)
+
+    async def asked_before(self, key: str) -> Approval | None:
+        """What was run or asked under this key, as long as it is kept: a client may come back for its answer when many
+        others have been settled since. Raises Unavailable."""
+        return self.find(key) or await self._journal.read(lambda db: store.approval_once(db, key))
 
     def adopt(self, origin: Origin, digest: str) -> Approval | None:
         """What this asker had asked without a key when the sidecar died, for it to go on with; once for each.

@@ -131,7 +131,7 @@ class Guard:
         Raises Denied, Expired, Withdrawn (nobody said yes), Conflict (the facts changed meanwhile), Unavailable
         (cannot be recorded: nothing was done), or what the tool raises. Cancelled, it withdraws what it asked.
         """
-        known = self._known(wish)
+        known = await self._known(wish)
         if known is not None:
             return await self._go_on(known, wish)
         judged = await self._judged(wish.action, wish.origin)
@@ -161,7 +161,7 @@ class Guard:
 
     async def ask(self, wish: Wish) -> Approval:
         """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
-        if known := self._known(wish):
+        if known := await self._known(wish):
             return known
         judged = await self._judged(wish.action, wish.origin)
         decision = judged.decision
@@ -189,10 +189,10 @@ class Guard:
                 await asyncio.shield(self._approvals.withdraw(approval.request_id, "the asker went away"))
             raise
 
-    def _known(self, wish: Wish) -> Approval | None:
+    async def _known(self, wish: Wish) -> Approval | None:
         """The question that this wish has raised before: found by its key, or after a restart by what is asked."""
         if wish.resume_key:
-            return self._approvals.find(wish.resume_key)
+            return await self._approvals.asked_before(wish.resume_key)
         return self._approvals.adopt(wish.origin, digest(wish.action))
 
     async def _open(self, wish: Wish, judged: Judged) -> Approval:

@@ -86,6 +86,12 @@ def approval(db: Connection, request_id: str) -> Approval:
     return _decode(row[0], Approval)
 
 
+def approval_once(db: Connection, key: str) -> Approval | None:
+    """What was run or asked under this key, as long as it is kept; never a hook's, whose key comes again."""
+    row = db.execute("SELECT body FROM approvals WHERE once = ?", (key,)).fetchone()
+    return _decode(row[0], Approval) if row else None
+
+
 def swap_approval(
     db: Connection, new: Approval, *, state: ApprovalState, digest: str, phase: str = ""
 ) -> bool:
