@@ -183,7 +183,19 @@ class Claude:
     def press(self, *keys: str) -> None:
         self.tmux("send-keys", *keys)
 
+    async def offers(self, tool: str) -> None:
+        """Says hello until Claude offers its model this tool: its MCP servers start beside it."""
+        number = 0
+        while not any(tool in line.get("tools", ()) for line in self.heard()):
+            number, before = number + 1, len(self.heard())
+            await self.say(f"hello {number}")
+            await self._until(lambda _, before=before: len(self.heard()) > before, "tells that the model was asked")
+
+    def heard(self) -> list[dict[str, Any]]:
+        """The model's log: what it was asked."""
+        whole = self._log.read_text() if self._log.exists() else ""
+        return [json.loads(line) for line in whole.split("\n")[:-1]]  # the last one may be half written
+
     def results(self) -> str:
         """What the model was told of its tools, all of it."""
-        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
-        return "\n".join(str(result) for line in lines for result in line.get("results") or ())
+        return "\n".join(str(result) for line in self.heard() for result in line.get("results") or ())

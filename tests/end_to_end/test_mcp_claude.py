@@ -47,6 +47,7 @@ def test_claude_uses_the_tools() -> None:
             try:
                 flags = ("--mcp-config", str(home / "mcp.json"), "--allowedTools", "mcp__tmux-agent")
                 await claude.start(script, *flags)
+                await claude.offers(f"{NAME}command_run")
                 await claude.say("please go-mcp")
                 opened = await person.answers()
                 await person.answers(False, comment="the second is one too many")
@@ -89,6 +90,7 @@ def test_a_permission_holds_at_both_doors() -> None:
             try:
                 flags = ("--mcp-config", str(home / "mcp.json"), "--allowedTools", "mcp__tmux-agent")
                 await claude.start(script, *flags)
+                await claude.offers(f"{NAME}command_run")
                 await claude.say("please go-hook")
                 opened = await person.answers(grant="shape")
                 assert opened["origin"]["door"] == "hook"
