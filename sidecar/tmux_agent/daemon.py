@@ -92,6 +92,7 @@ class Sidecar:
         try:
             await self._listen(system, server, self._first_place())
             self._system, self._server = system, server
+            await self._open_http()
             self._signals(system)
             self._watch()
             system.spawn(system.journal.publish(_started(self._socket)))  # without a log it serves on, and says so
@@ -150,6 +151,14 @@ class Sidecar:
                     log.warning("%s; listening on %s", why, self._places.spare_socket)
                     await self._listen(self._system, self._server, self._places.spare_socket)
             self._watch()
+
+    async def _open_http(self) -> None:
+        """Without it everything else works: what is wrong with it is a warning."""
+        try:
+            await self._server.http.open(self._system.settings.http)
+        except (errors.Unavailable, errors.InvalidParams) as why:
+            log.warning("%s", why)
+            self._system.http_wrong = str(why)
 
     # --- what happens to us ---
 

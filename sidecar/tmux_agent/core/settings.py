@@ -66,6 +66,13 @@ class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retries: int = 3  # after the first try, ever further apart
 
 
+class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The listener for webhooks and signed links. Any program of this machine can reach it, so each asks for more."""
+
+    listen: str = ""  # 127.0.0.1:PORT; empty: none; from the next start on
+    hosts: tuple[str, ...] = ()  # names by which a proxy or tunnel of yours hands requests on; from the next start on
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
@@ -75,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commands: Commands = Commands()
     panes: Panes = Panes()
     notify: Notify = Notify()
+    http: Http = Http()
 
 
 _SHORT = {"TMUX_AGENT_ROOT_DIR": ("root_dir",), "TMUX_AGENT_AUDIT_FILE": ("audit", "file")}

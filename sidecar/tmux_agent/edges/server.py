@@ -30,6 +30,7 @@ from . import actions, people, sight
 from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
+from .http import Http
 from .listener import Listener
 from .openings import Openings
 from .shares import Attached, Connections, family
@@ -74,6 +75,7 @@ class Server:
         self.hooks = Hooks(system)
         self.openings = Openings(system)
         self.listener = Listener(lambda: Connection(self))
+        self.http = Http()  # its routes are made here, before the daemon opens it
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
         self._attached = Attached()
         self._requests: dict[str, Bucket] = {}
@@ -92,6 +94,7 @@ class Server:
     async def close(self) -> None:
         """Stop listening, let what runs end, let go of what waits for people (it stays pending), close."""
         self.listener.close()
+        await self.http.close()
         self.openings.close()
         calls = {task: call for connection in self._connections for task, call in connection.calls.items()}
         for task, call in calls.items():

@@ -79,6 +79,7 @@ class System:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.recent: deque[Heard] = deque(maxlen=RECENT)  # decisions, for people who look back
         self._badges: dict[str, badge.Badge] = {}
+        self.http_wrong = ""  # why the HTTP listener does not listen though it should
         self.settings, self.settings_wrong = read_settings(places.config / "config.yaml", environ)
         logging.getLogger().setLevel(self.settings.log_level.upper())
         limits = self.settings.limits
@@ -205,6 +206,8 @@ class System:
         found = [f"policy: {error}" for error in self.judgement.errors]
         found += [f"config: {wrong}" for wrong in self.settings_wrong]
         found += [f"screens: {wrong}" for wrong in self.screen_files.errors]
+        if self.http_wrong:
+            found.append(f"http: {self.http_wrong}")
         if self.journal.unwell:
             found.append(f"audit: {self.journal.unwell}")
         found += [f"audit: {warning}" for warning in self.journal.warnings]
