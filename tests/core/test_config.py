@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
 from tmux_agent.core import config
+from tmux_agent.core.secret import Secret
 
 
 class Inner(Struct, frozen=True, kw_only=True):
@@ -88,3 +90,56 @@ def test_no_text_makes_it_raise(text: str) -> None:
     """Whatever the file holds, the answer is a value or errors, never both and never an exception."""
     value, wrong = config.load(text, "f.yaml", Outer)
     assert (value is None) == bool(wrong)
+
+
+class Keyed(Struct, frozen=True, kw_only=True):
+    url: str | Secret = ""
+    name: str = ""
+    urls: tuple[str | Secret, ...] = ()
+    table: dict[str, str | Secret] = {}
+    inner: Inner = Inner()
+    anything: Any = None
+
+
+def keyed(text: str) -> tuple[Keyed | None, list[str]]:
+    value, wrong = config.load(text, "f.yaml", Keyed)
+    return value, [str(one) for one in wrong]
+
+
+def test_a_secret_is_named_where_the_type_takes_one() -> None:
+    """By its canonical name, also in lists, as a list, and in mappings."""
+    token = Secret("NTFY_URL")
+    assert keyed("url: !secret ntfy_url\nurls: [a, !secret NTFY_URL]\ntable: {x: !secret Ntfy_Url}\n") == (
+        Keyed(url=token, urls=("a", token), table={"x": token}), []
+    )  # fmt: skip
+    assert keyed("urls: !secret ntfy_url\n") == (Keyed(urls=(token,)), [])
+
+
+@pytest.mark.parametrize("text", [
+    "name: !secret x", "inner: !secret x", "inner: {size: !secret x}", "anything: !secret x"
+])
+def test_a_key_that_takes_no_secret_says_which_do(text: str) -> None:
+    """With file, line and path."""
+    found, wrong = keyed(text)
+    assert found is None
+    assert "takes no secret; keys that do: url, urls[], table.*" in wrong[0], wrong
+    assert wrong[0].startswith("f.yaml:1: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("url: !secret a-b", "'a-b' is no name of a secret"),
+        ("url: !secret", "'' is no name of a secret"),
+        ("url: !secret [a]", "has to be !secret and one name"),
+        ("url: !env X", "has the tag !env"),
+        ("url: !!python/name:os.system x", "python/name"),
+        ("name: !!binary aGk=", "has the tag"),
+        ("url: {name: X}", "has to be text"),
+    ],
+)
+def test_no_other_tag_and_no_other_name(text: str, said: str) -> None:
+    """A tag is never taken for text, and a mapping never for a secret."""
+    found, wrong = keyed(text)
+    assert found is None
+    assert said in wrong[0]

@@ -1,7 +1,8 @@
 """YAML text to typed values, with every error at once: file, line, path and the nearest known word.
 
 Owns YAML (PyYAML is imported here and nowhere else) and its bounds: size, depth, number of nodes, no anchors that
-multiply, no duplicate keys, no tags. Must not own what a file may say: that is the Struct it is given.
+multiply, no duplicate keys, no tags but `!secret NAME` where the type takes a Secret. Must not own what a file may say:
+that is the Struct it is given.
 A Struct field `line: int` is filled with the line at which its mapping begins, and cannot be set from the file. A float
 may be written as a duration (300s, 5m, 1h, 2d), a list of texts that has one without blanks as that text alone.
 """
@@ -10,17 +11,23 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 import yaml
 from msgspec import Struct, inspect
 
+from .secret import Secret
+
 MAX_CHARS = 1 << 20
 MAX_DEPTH = 32
 MAX_NODES = 200_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_STANDARD = {
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp", "merge", "value")
+}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _T = TypeVar("_T")
@@ -43,11 +50,11 @@ class ConfigError(Struct, frozen=True):
 def load(text: str, file: str, kind: type[_T]) -> tuple[_T | None, tuple[ConfigError, ...]]:
     """The file's content as `kind` (a Struct), or None and every error in it. Never raises. An empty file is
     all defaults."""
-    reader = _Reader(file)
+    info = inspect.type_info(kind)
+    reader = _Reader(file, info)
     node = reader.compose(text)
     value = None
     if not reader.errors:
-        info = inspect.type_info(kind)
         value = reader.value(node, info, "") if node is not None else reader.struct_of([], info, "", 1)
     if reader.errors:
         return None, tuple(sorted(reader.errors, key=lambda error: error.line))
@@ -61,8 +68,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, whole: Any) -> None:
         self.file = file
+        self._whole = whole
         self.errors: list[ConfigError] = []
         self._nodes = 0
 
@@ -114,6 +122,8 @@ class _Reader:
         if not self._count(node, path):
             return None
         line = node.start_mark.line + 1
+        if node.tag not in _STANDARD:
+            return self._secret(node, info, path, line)
         if isinstance(info, inspect.UnionType):
             return self._union(node, info, path, line)
         if isinstance(info, inspect.StructType):
@@ -130,12 +140,28 @@ class _Reader:
             return self._error(line, path, f"has to be {_expected(info)}, not a list or mapping")
         return self._scalar(node, info, path, line)
 
+    def _secret(self, node: Any, info: Any, path: str, line: int) -> Any:
+        """A value with a tag of its own: `!secret NAME`, where the type takes one (or a list of them)."""
+        if node.tag != "!secret":
+            return self._error(line, path, f"has the tag {node.tag}: the only one there is is !secret NAME")
+        if not _takes_secret(info):
+            taking = ", ".join(_secret_keys(self._whole)) or "none in this file"
+            return self._error(line, path, f"takes no secret; keys that do: {taking}")
+        if not isinstance(node, yaml.ScalarNode):
+            return self._error(line, path, "has to be !secret and one name")
+        try:
+            secret = Secret.of(node.value)
+        except ValueError as why:
+            return self._error(line, path, str(why))
+        return secret if _takes_secret(info, in_lists=False) else (secret,)
+
     def _union(self, node: Any, info: Any, path: str, line: int) -> Any:
-        fitting = [kind for kind in info.types if _fits(node, kind)] or [
-            kind for kind in info.types if _fits_as_item(node, kind)
+        kinds = [kind for kind in info.types if not _is_secret(kind)]  # which is never written as a mapping
+        fitting = [kind for kind in kinds if _fits(node, kind)] or [
+            kind for kind in kinds if _fits_as_item(node, kind)
         ]
         if not fitting:
-            wanted = " or ".join(dict.fromkeys(_expected(kind) for kind in info.types))
+            wanted = " or ".join(dict.fromkeys(_expected(kind) for kind in kinds))
             return self._error(line, path, f"has to be {wanted}")
         return self.value(node, fitting[0], path)
 
@@ -210,6 +236,34 @@ class _Reader:
             near = nearest(str(node.value), map(str, words))
             return self._error(line, path, f"has to be one of {', '.join(map(str, words))}, not {node.value!r}{near}")
         return info.cls(node.value) if isinstance(info, inspect.EnumType) else node.value
+
+
+def _is_secret(info: Any) -> bool:
+    return isinstance(info, inspect.StructType) and info.cls is Secret
+
+
+def _takes_secret(info: Any, *, in_lists: bool = True) -> bool:
+    if isinstance(info, inspect.UnionType):
+        return any(_takes_secret(kind, in_lists=in_lists) for kind in info.types)
+    if in_lists and isinstance(info, (inspect.ListType, inspect.VarTupleType)):
+        return _takes_secret(info.item_type, in_lists=False)
+    return _is_secret(info)
+
+
+def _secret_keys(info: Any, path: str = "", above: tuple[type, ...] = ()) -> Iterator[str]:
+    """Paths of the keys beneath a type that take secrets: notify.channels.*.url."""
+    if isinstance(info, inspect.UnionType):
+        if any(map(_is_secret, info.types)):
+            yield path
+        for kind in info.types:
+            yield from () if _is_secret(kind) else _secret_keys(kind, path, above)
+    elif isinstance(info, inspect.StructType) and info.cls not in above:
+        for field in info.fields:
+            yield from _secret_keys(field.type, f"{path}.{field.encode_name}".lstrip("."), (*above, info.cls))
+    elif isinstance(info, (inspect.ListType, inspect.VarTupleType)):
+        yield from _secret_keys(info.item_type, f"{path}[]", above)
+    elif isinstance(info, inspect.DictType):
+        yield from _secret_keys(info.value_type, f"{path}.*", above)
 
 
 def _plain(node: Any) -> Any:

@@ -27,6 +27,8 @@ class Places(Struct, frozen=True, kw_only=True):
     state: Path  # database, audit log, lock, backups; mode 0700
     config: Path  # config.yaml, policy.yaml, policy.d
     data: Path  # the plugin's environment
+    secrets_key: Path  # the key of secrets.yaml
+    env_file: Path  # names and values as in .env files
     chosen: Literal["given", "runtime", "own"] = "given"  # socket: TMUX_AGENT_SOCKET, XDG_RUNTIME_DIR, or our folder
 
     @property
@@ -63,6 +65,11 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "backups"
 
     @property
+    def secrets(self) -> Path:
+        """Encrypted values by name."""
+        return self.config / "secrets.yaml"
+
+    @property
     def log(self) -> Path:
         return self.state / "sidecar.log"
 
@@ -82,7 +89,22 @@ def find(environ: Mapping[str, str]) -> Places:
     config = Path(environ.get("TMUX_AGENT_CONFIG_DIR") or xdg("XDG_CONFIG_HOME", home / ".config"))
     data = xdg("XDG_DATA_HOME", home / ".local/share")
     socket, chosen = _socket(environ)
-    return Places(socket=socket, state=state, config=config, data=data, chosen=chosen)
+    key = environ.get("TMUX_AGENT_SECRETS_KEY_FILE") or environ.get("ENCRYPTION_KEY_FILE")
+    env_file = environ.get("TMUX_AGENT_ENV_FILE")
+    return Places(
+        socket=socket,
+        state=state,
+        config=config,
+        data=data,
+        secrets_key=_given(key, home) if key else state / "secrets" / "secrets.key",
+        env_file=_given(env_file, home) if env_file else config / ".env",
+        chosen=chosen,
+    )
+
+
+def _given(path: str, home: Path) -> Path:
+    """A path as a person writes it: ~ is the home folder, even where no shell has replaced it."""
+    return home / path[2:] if path.startswith("~/") else Path(path).absolute()
 
 
 def _socket(environ: Mapping[str, str]) -> tuple[Path, Literal["given", "runtime", "own"]]:
