@@ -1,4 +1,4 @@
-"""What an action is called in one line, in the words that the popup, the command line and notifications share.
+"""What an action is called, in the words that the popup, the command line, files, pages and notifications share.
 
 Pure. The line is raw text: whoever shows it makes it safe (display.py). Must not own: colours, layout.
 """
@@ -9,7 +9,9 @@ import shlex
 
 import msgspec
 
-from .model import Action, Ask, Command, Fetch, File, Mcp, Origin, Patch, Shell, Stage, Tmux, Tool
+from .model import Action, Approval, Ask, Command, Fetch, File, Mcp, Origin, Patch, Shell, Stage, Tmux, Tool
+
+_PEOPLE = {"claude": "Claude", "codex": "Codex", "gemini": "Gemini", "opencode": "OpenCode", "cursor": "Cursor"}
 
 
 def tilde(path: str, home: str) -> str:
@@ -22,6 +24,15 @@ def who(origin: Origin) -> str:
     """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
     claimed = f"“{origin.name}”" if origin.name else ""
     return origin.agent or claimed or origin.exe.rpartition("/")[2] or f"pid {origin.pid}"
+
+
+def person(origin: Origin) -> str:
+    """The agent's name as its makers write it."""
+    return _PEOPLE.get(origin.agent or "", who(origin))
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def beneath(path: str, folder: str, home: str = "") -> str:
@@ -67,3 +78,34 @@ def one_line(action: Action, folder: str = "", home: str = "") -> str:
             return f"start {stage} of {pipeline}"
         case Tool(name=name, arguments=arguments):
             return f"{name} {msgspec.json.encode(arguments).decode()}"
+
+
+def verb(approval: Approval) -> str:
+    """What the asker wants, as the beginning of a sentence. Keeps apart what the agent does and what we do."""
+    ours = approval.kind == "run"
+    match approval.action:
+        case Ask():
+            return "asks"
+        case Shell() | Command():
+            return "asks tmux-agent to run" if ours else "wants to run"
+        case File(verb=name):
+            return f"asks tmux-agent to {name}" if ours else f"wants to {name}"
+        case Patch():
+            return "wants to patch"
+        case Fetch():
+            return "wants to fetch"
+        case Mcp() | Tool():
+            return "wants to use"
+        case Tmux():
+            return "asks tmux-agent to tell tmux"
+        case Stage():
+            return "wants to start"
+
+
+def diff_counts(preview: str) -> tuple[int, int] | None:
+    """(+, −) lines of a unified diff; None if the preview is none."""
+    if not preview.startswith(("--- ", "diff ", "@@")):
+        return None
+    start = 0 if preview.startswith("@@") else preview.find("\n@@") + 1  # above are names; below "+++ " is a line "++ "
+    lines = preview[start:].split("\n")
+    return sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)

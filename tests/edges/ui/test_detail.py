@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.edges.ui.scripted import DIFF, NOW, approval, origin, shell, three
 
-from tmux_agent.core import display
+from tmux_agent.core import display, wording
 from tmux_agent.core.model import (
     Ask,
     Command,
@@ -178,8 +178,8 @@ def test_a_files_diff_is_shown_with_its_signs() -> None:
 def test_a_line_of_a_diff_that_looks_like_its_head_is_a_line() -> None:
     """A new line "++ x" is no file's name: it is counted, and has the colour of what is added."""
     diff = "--- /a\n+++ /a\n@@ -1,2 +1,2 @@\n--- gone\n+++ evil\n"
-    assert words.diff_counts(diff) == (1, 1)
-    assert words.diff_counts("@@ -1 +1 @@\n-a\n+b\n@@ -9 +9 @@\n-c\n+d\n") == (2, 2)
+    assert wording.diff_counts(diff) == (1, 1)
+    assert wording.diff_counts("@@ -1 +1 @@\n-a\n+b\n@@ -9 +9 @@\n-c\n+d\n") == (2, 2)
     styles = [style for style, text in highlight.diff("@@ -1 +1 @@\n+++ evil", "/a") if "evil" in text or text == "+"]
     assert all("plus" in style for style in styles)
 

@@ -12,10 +12,10 @@ from functools import partial
 
 import msgspec
 
-from tmux_agent.core import display
+from tmux_agent.core import display, wording
+from tmux_agent.core.blocks import Block, blocks
 from tmux_agent.core.model import Approval, Ask, File, JudgedPart, Plan, Verdict
 from tmux_agent.edges.ui import highlight, words
-from tmux_agent.edges.ui.blocks import Block, blocks
 from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
 from tmux_agent.edges.ui.styles import Lines, risk_style
 from tmux_agent.edges.ui.text import Fragment, Line, cut, cut_start, fit, literal, shown, wrap, wrap_words
@@ -45,7 +45,7 @@ def asker_line(approval: Approval, width: int, more: str = "") -> Line:
         where += literal(f"   ({', '.join(facts)})", "class:faint")
     if approval.kind == "question":
         where = []
-    return cut([*literal(words.person(origin), "bold"), ("bold", f" {words.verb(approval)}{more}"), *where], width)
+    return cut([*literal(wording.person(origin), "bold"), ("bold", f" {wording.verb(approval)}{more}"), *where], width)
 
 
 def block_lines(block: Block, room: int, gutter: str = "", onward: str = "", *, inside: bool = False) -> list[Line]:
@@ -73,7 +73,7 @@ class Detail:
         self._plan = plan
         self._narrow = width < NARROW
         self._labels = 9 if self._narrow else 14  # columns of the labels of `foot`
-        self._blocks = blocks(approval.action, approval.preview, approval.origin.cwd)
+        self._blocks = blocks(approval.action, approval.preview, approval.origin.cwd, words.HOME)
         self._body = Pages(self._body_chunks())
         self._parts = Pages(self._parts_chunks(approval.parts))
         everything = (self._body, self._parts)

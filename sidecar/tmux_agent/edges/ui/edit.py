@@ -16,9 +16,8 @@ from prompt_toolkit.layout.containers import Window
 from prompt_toolkit.layout.controls import BufferControl
 from prompt_toolkit.layout.processors import PasswordProcessor, Processor, Transformation, TransformationInput
 
-from tmux_agent.core import display
+from tmux_agent.core import display, wording
 from tmux_agent.core.model import Action, Command, Fetch, File, Mcp, Shell, Tmux, Tool
-from tmux_agent.edges.ui import words
 from tmux_agent.edges.ui.text import ODD
 
 EDIT_LIMIT = 32_768  # characters; larger is edited where it came from
@@ -41,7 +40,7 @@ def editable(action: Action) -> str | None:
         case Fetch(url=url):
             text = url
         case Mcp(arguments=arguments) | Tool(arguments=arguments):
-            text = words.json_text(arguments)
+            text = wording.json_text(arguments)
     return text if text is not None and len(text) <= EDIT_LIMIT else None
 
 

@@ -14,28 +14,12 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Token
 
+from tmux_agent.core.blocks import language
 from tmux_agent.core.display import lookalikes
 from tmux_agent.edges.ui.text import Line, shown
 
 CODE_LIMIT = 8192  # characters; above, plain
 LINE_LIMIT = 1000  # a longer line is data, and what makes lexers slow
-
-_SUFFIXES = {
-    "bash": "sh bash zsh",
-    "python": "py pyi",
-    "javascript": "js mjs jsx",
-    "typescript": "ts tsx",
-    "yaml": "yaml yml",
-    "ini": "ini cfg",
-    "c": "c h",
-    "cpp": "cc cpp hpp",
-    "rust": "rs",
-    "ruby": "rb",
-    "make": "makefile mk",
-    "docker": "dockerfile",
-    **{name: name for name in ("json", "toml", "go", "java", "sql", "css", "html", "lua", "php")},
-}
-_BY_SUFFIX = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 
 _STYLES = (
     (Token.Comment.Hashbang, "class:code.comment"),
@@ -61,12 +45,6 @@ def _style(token: Any) -> str:
 @lru_cache(maxsize=64)
 def _lexer(name: str) -> Lexer:
     return get_lexer_by_name(name)
-
-
-def language(path: str) -> str:
-    """The lexer for a file's name, or "" for none."""
-    base = path.rsplit("/", 1)[-1].lower()
-    return _BY_SUFFIX.get(base.rsplit(".", 1)[-1], "")
 
 
 def code(text: str, name: str, style: str = "") -> Line:

@@ -11,9 +11,9 @@ from datetime import datetime
 from functools import partial
 
 from tmux_agent.core import display
+from tmux_agent.core.blocks import Block, blocks
 from tmux_agent.core.model import Approval
 from tmux_agent.edges.ui import words
-from tmux_agent.edges.ui.blocks import Block, blocks
 from tmux_agent.edges.ui.board import Request
 from tmux_agent.edges.ui.detail import NARROW, asker_line, block_lines
 from tmux_agent.edges.ui.pages import CHUNK, START, Pages, Spot, split
@@ -54,7 +54,7 @@ class Together:
     # --- one of them ---
 
     def _chunks(self, number: int, one: Request) -> list[Callable[[], list[Line]]]:
-        texts = blocks(one.approval.action, one.approval.preview, one.approval.origin.cwd)
+        texts = blocks(one.approval.action, one.approval.preview, one.approval.origin.cwd, words.HOME)
         pieces = [
             (piece, how if len(text) <= CHUNK else how.partition(":")[0], inside)
             for text, how in texts
@@ -216,7 +216,7 @@ def common_words(approvals: Iterable[Approval]) -> frozenset[str]:
     """Words that stand in each of the actions' first lines."""
     found: frozenset[str] | None = None
     for one in approvals:
-        text = blocks(one.action, one.preview, one.origin.cwd)[0][0]
+        text = blocks(one.action, one.preview, one.origin.cwd, words.HOME)[0][0]
         mine = frozenset(text.replace("\n", " ").split(" "))
         found = mine if found is None else found & mine
     return found or frozenset()

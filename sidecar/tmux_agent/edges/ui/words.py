@@ -9,34 +9,21 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
-
 from tmux_agent.core import display, wording
 from tmux_agent.core.model import (
     Action,
     Approval,
     ApprovalState,
     Ask,
-    Command,
-    Fetch,
     File,
-    Mcp,
     Origin,
-    Patch,
     Risk,
-    Shell,
-    Stage,
-    Tmux,
-    Tool,
     Verdict,
 )  # fmt: skip
 from tmux_agent.edges.ui.text import Line, literal
 
 HOME = os.path.expanduser("~")
 SUMMARY_LIMIT = 2000  # characters that a one-line summary looks at
-
-_PEOPLE = {"claude": "Claude", "codex": "Codex", "gemini": "Gemini", "opencode": "OpenCode", "cursor": "Cursor"}
-
 
 def tilde(path: str) -> str:
     """A path with the home folder as ~."""
@@ -46,15 +33,6 @@ def tilde(path: str) -> str:
 def who(origin: Origin) -> str:
     """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
     return wording.who(origin)
-
-
-def person(origin: Origin) -> str:
-    """The agent's name as its makers write it."""
-    return _PEOPLE.get(origin.agent or "", who(origin))
-
-
-def json_text(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def file_line(action: File, folder: str) -> str:
@@ -91,20 +69,11 @@ def _beginning(names: Sequence[str]) -> str:
     return "/".join([*shared, "…"])
 
 
-def diff_counts(preview: str) -> tuple[int, int] | None:
-    """(+, −) lines of a unified diff; None if the preview is none."""
-    if not preview.startswith(("--- ", "diff ", "@@")):
-        return None
-    start = 0 if preview.startswith("@@") else preview.find("\n@@") + 1  # above are names; below "+++ " is a line "++ "
-    lines = preview[start:].split("\n")
-    return sum(line.startswith("+") for line in lines), sum(line.startswith("-") for line in lines)
-
-
 def summary(approval: Approval, room: int) -> Line:
     """The action in `room` cells: its beginning, how much is left out, its end."""
     action = approval.action
     tail: Line = []
-    if isinstance(action, File) and (counts := diff_counts(approval.preview)):
+    if isinstance(action, File) and (counts := wording.diff_counts(approval.preview)):
         tail = [("", "  "), ("class:plus", f"+{counts[0]}"), ("", " "), ("class:minus", f"−{counts[1]}")]
     elif isinstance(action, Ask) and action.options:
         tail = [("class:faint", f"  {len(action.options)} options")]
@@ -121,28 +90,6 @@ def summary(approval: Approval, room: int) -> Line:
     if display.width(line) <= room - used:
         return [*literal(raw), *tail]
     return [("", display.middle(line, room - used)), *tail]
-
-
-def verb(approval: Approval) -> str:
-    """What the asker wants, as the beginning of a sentence. Keeps apart what the agent does and what we do."""
-    ours = approval.kind == "run"
-    match approval.action:
-        case Ask():
-            return "asks"
-        case Shell() | Command():
-            return "asks tmux-agent to run" if ours else "wants to run"
-        case File(verb=name):
-            return f"asks tmux-agent to {name}" if ours else f"wants to {name}"
-        case Patch():
-            return "wants to patch"
-        case Fetch():
-            return "wants to fetch"
-        case Mcp() | Tool():
-            return "wants to use"
-        case Tmux():
-            return "asks tmux-agent to tell tmux"
-        case Stage():
-            return "wants to start"
 
 
 def risk_word(approval: Approval) -> tuple[str, str]:
@@ -179,7 +126,7 @@ def waits(approval: Approval, now: datetime) -> tuple[str, Line]:
         return "expires in", [("class:warn" if left < 60 else "", display.ago(left)), then]
     if approval.kind == "hook":
         its_own = "'s own dialog" if approval.origin.agent == "claude" else " waits"  # no other shows it meanwhile
-        return "waits", [("", f"as long as {display.safe(person(approval.origin))}{its_own}")]
+        return "waits", [("", f"as long as {display.safe(wording.person(approval.origin))}{its_own}")]
     return "waits", [("", "until somebody answers")]
 
 

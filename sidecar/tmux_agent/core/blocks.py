@@ -1,4 +1,4 @@
-"""The texts that an action consists of, each of which is shown whole.
+"""The texts that an action consists of, for everybody who shows it whole: the popup, approval files, pages of links.
 
 Owns: which texts those are, in which order, and of what kind each is. Must not own: colours, layout.
 """
@@ -7,27 +7,37 @@ from __future__ import annotations
 
 import shlex
 
-from tmux_agent.core import wording as action_words
-from tmux_agent.core.model import (
-    Action,
-    Ask,
-    Command,
-    Fetch,
-    File,
-    Mcp,
-    Patch,
-    Shell,
-    Stage,
-    Tmux,
-    Tool,
-)  # fmt: skip
-from tmux_agent.edges.ui import highlight, words
+from . import wording
+from .model import Action, Ask, Command, Fetch, File, Mcp, Patch, Shell, Stage, Tmux, Tool
 
-Block = tuple[str, str]  # text, and "diff:PATH", "code:LEXER", "plain" or "prose"
+Block = tuple[str, str]  # text, and "diff:PATH", "code:LANGUAGE", "plain" or "prose"
+
+_SUFFIXES = {
+    "bash": "sh bash zsh",
+    "python": "py pyi",
+    "javascript": "js mjs jsx",
+    "typescript": "ts tsx",
+    "yaml": "yaml yml",
+    "ini": "ini cfg",
+    "c": "c h",
+    "cpp": "cc cpp hpp",
+    "rust": "rs",
+    "ruby": "rb",
+    "make": "makefile mk",
+    "docker": "dockerfile",
+    **{name: name for name in ("json", "toml", "go", "java", "sql", "css", "html", "lua", "php")},
+}
+_BY_SUFFIX = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 
 
-def blocks(action: Action, preview: str, folder: str) -> list[Block]:
-    """The texts that are the action, in order; each is shown whole."""
+def language(path: str) -> str:
+    """The language of a file's name, or "" for none."""
+    base = path.rsplit("/", 1)[-1].lower()
+    return _BY_SUFFIX.get(base.rsplit(".", 1)[-1], "")
+
+
+def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Block]:
+    """The texts that are the action, in order; each is to be shown whole. Raw: whoever shows them makes them safe."""
     match action:
         case Shell(text=text):
             return [(text, "code:bash")]
@@ -36,39 +46,39 @@ def blocks(action: Action, preview: str, folder: str) -> list[Block]:
             given += [(f"with {name}={value}", "plain") for name, value in env.items()]
             return given + ([(f"stdin:\n{stdin}", "plain")] if stdin is not None else [])
         case File():
-            return file_blocks(action, preview, folder)
+            return file_blocks(action, preview, folder, home)
         case Patch(text=text, changes=changes):
             return [(text.removesuffix("\n"), f"diff:{changes[0].path if len(changes) == 1 else ''}")]
         case Tmux():
             return [
-                (action_words.tmux_line(action), "plain"),
+                (wording.tmux_line(action), "plain"),
                 *named(options=action.options or None, folder=action.cwd or None),
             ]
         case Fetch(url=url, method=method):
             return [(f"{method} {url}", "plain")]
         case Mcp(server=server, tool=tool, arguments=arguments):
-            return [(f"{server} {tool}", "plain"), (words.json_text(arguments), "code:json")]
+            return [(f"{server} {tool}", "plain"), (wording.json_text(arguments), "code:json")]
         case Ask(prompt=prompt, details=details):
             return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
         case Stage(pipeline=pipeline, stage=stage):
             return [(f"stage {stage} of pipeline {pipeline}", "plain")]
         case Tool(name=name, arguments=arguments):
-            return [(name, "plain"), (words.json_text(arguments), "code:json")]
+            return [(name, "plain"), (wording.json_text(arguments), "code:json")]
 
 
 def named(**values: object) -> list[Block]:
-    return [(f"{name}: {words.json_text(value)}", "plain") for name, value in values.items() if value]
+    return [(f"{name}: {wording.json_text(value)}", "plain") for name, value in values.items() if value]
 
 
-def file_blocks(action: File, preview: str, folder: str) -> list[Block]:
+def file_blocks(action: File, preview: str, folder: str, home: str) -> list[Block]:
     path = action.path
-    head: list[Block] = [(words.file_line(action, folder).removeprefix(f"{action.verb} "), "plain")]
+    head: list[Block] = [(wording.file_line(action, folder, home).removeprefix(f"{action.verb} "), "plain")]
     flags = ["every occurrence"] * action.replace_all + ["and all below it"] * action.recursive
     flags += ["over what is there"] * action.overwrite + ["making folders"] * action.create_dirs
     head += [(", ".join(flags), "plain")] if flags else []
     if action.verb not in ("write", "edit"):
         return head
-    if words.diff_counts(preview):
+    if wording.diff_counts(preview):
         hunks = preview[preview.find("\n@@") + 1 :] if preview.startswith("--- ") else preview  # the path stands above
         whole = [("all of it:", "plain"), *_whole(action)] if _is_cut(hunks) else []
         return [*head, ("", "plain"), (hunks.removesuffix("\n"), f"diff:{path}"), *whole]
@@ -83,7 +93,7 @@ def _is_cut(diff: str) -> bool:
 def _whole(action: File) -> list[Block]:
     path = action.path
     if action.verb == "write":
-        return [(action.content or "", f"code:{highlight.language(path)}")]
+        return [(action.content or "", f"code:{language(path)}")]
     removed = "\n".join("-" + line for line in (action.old_text or "").split("\n"))
     added = "\n".join("+" + line for line in (action.new_text or "").split("\n"))
     return [(f"{removed}\n{added}", f"diff:{path}")]
