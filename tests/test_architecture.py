@@ -20,6 +20,7 @@ HOMES = {
     "apprise": {"services/notify.py"},
     "psutil": {"services/processes.py"},
     "asyncinotify": {"services/folders.py"},
+    "re2": {"core/patterns.py"},
     "platformdirs": {"services/places.py"},
 }  # fmt: skip
 PREFIXES = {

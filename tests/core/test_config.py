@@ -143,3 +143,50 @@ def test_no_other_tag_and_no_other_name(text: str, said: str) -> None:
     found, wrong = keyed(text)
     assert found is None
     assert said in wrong[0]
+
+
+class Circle(Struct, frozen=True, kw_only=True, tag="circle"):
+    radius: float
+    line: int = 0
+
+    def __post_init__(self) -> None:
+        if self.radius < 0:
+            raise ValueError("a radius cannot be negative")
+
+
+class Square(Struct, frozen=True, kw_only=True, tag="square"):
+    side: float
+
+
+class Shapes(Struct, frozen=True, kw_only=True):
+    shape: Circle | Square
+    more: tuple[Circle | Square | str, ...] = ()
+    only: Square | None = None
+
+
+def test_the_key_type_tells_structs_apart() -> None:
+    """Also in lists, beside texts, and where there is only one."""
+    text = "shape: {type: circle, radius: 2}\nmore: [x, {side: 1, type: square}]\nonly: {type: square, side: 3}\n"
+    value, wrong = config.load(text, "f.yaml", Shapes)
+    assert wrong == ()
+    assert value == Shapes(shape=Circle(radius=2.0, line=1), more=("x", Square(side=1.0)), only=Square(side=3.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("shape: {radius: 2}", "f.yaml:1: shape: lacks the key type"),
+        ("shape:\n  type: circel\n  radius: 2", "f.yaml:2: shape.type: has to be one of circle, square, not 'circel'"),
+        ("shape: {type: circel, radius: 2}", "did you mean circle?"),
+        ("shape: {type: circle, side: 2}", "shape.side: is not a known key (known: radius)"),
+        ("shape: {type: circle, type: square, side: 2}", "shape: has more than once the key type"),
+        ("shape: {type: [circle], side: 2}", "shape.type: has to be one of"),
+        ("shape: {type: circle, radius: -1}", "shape: a radius cannot be negative"),
+        ("shape: circle", "shape: has to be a mapping"),
+    ],
+)
+def test_what_is_no_such_struct_is_said(text: str, said: str) -> None:
+    """With the line, and nothing raised; what __post_init__ refuses is an error of the file."""
+    value, wrong = config.load(text, "f.yaml", Shapes)
+    assert value is None
+    assert any(said in str(error) for error in wrong), wrong

@@ -4,7 +4,9 @@ Owns YAML (PyYAML is imported here and nowhere else) and its bounds: size, depth
 multiply, no duplicate keys, no tags but `!secret NAME` where the type takes a Secret. Must not own what a file may say:
 that is the Struct it is given.
 A Struct field `line: int` is filled with the line at which its mapping begins, and cannot be set from the file. A float
-may be written as a duration (300s, 5m, 1h, 2d), a list of texts that has one without blanks as that text alone.
+may be written as a duration (300s, 5m, 1h, 2d), a list of texts that has one without blanks as that text alone. Of
+tagged Structs the one is taken that the key `type` (or another tag field) names. What a Struct's own __post_init__
+refuses by a ValueError is an error of the line at which its mapping begins.
 """
 
 from __future__ import annotations
@@ -128,7 +130,7 @@ class _Reader:
             return self._union(node, info, path, line)
         if isinstance(info, inspect.StructType):
             if isinstance(node, yaml.MappingNode):
-                return self.struct_of(node.value, info, path, line)
+                return self._tagged(node, (info,), path, line)
             return self._error(line, path, "has to be a mapping (key: value)")
         if isinstance(info, (inspect.ListType, inspect.VarTupleType)):
             return self._sequence(node, info, path, line)
@@ -163,7 +165,26 @@ class _Reader:
         if not fitting:
             wanted = " or ".join(dict.fromkeys(_expected(kind) for kind in kinds))
             return self._error(line, path, f"has to be {wanted}")
+        if isinstance(fitting[0], inspect.StructType):
+            structs = tuple(kind for kind in fitting if isinstance(kind, inspect.StructType))
+            return self._tagged(node, structs, path, line)
         return self.value(node, fitting[0], path)
+
+    def _tagged(self, node: Any, kinds: tuple[Any, ...], path: str, line: int) -> Any:
+        """The mapping as the one of `kinds` that its tag names; where they have no tags, as the only one."""
+        by = kinds[0].tag_field
+        if by is None:
+            return self.struct_of(node.value, kinds[0], path, line)
+        named = [item for key, item in node.value if key.value == by]
+        tags = {kind.tag: kind for kind in kinds}
+        if len(named) != 1:
+            return self._error(line, path, f"{'lacks' if not named else 'has more than once'} the key {by}")
+        tag = named[0].value if isinstance(named[0], yaml.ScalarNode) else "a list or mapping"
+        if tag not in tags:
+            wanted = f"has to be one of {', '.join(tags)}, not {tag!r}{nearest(tag, tags)}"
+            return self._error(named[0].start_mark.line + 1, f"{path}.{by}".lstrip("."), wanted)
+        pairs = [(key, item) for key, item in node.value if key.value != by]
+        return self.struct_of(pairs, tags[tag], path, line)
 
     def struct_of(self, pairs: Any, info: Any, path: str, line: int) -> Any:
         fields = {field.encode_name: field for field in info.fields if field.name != "line"}
@@ -183,7 +204,12 @@ class _Reader:
                 self._error(line, path, f"lacks the key {name}")
         if any(field.name == "line" for field in info.fields):
             values["line"] = line
-        return info.cls(**values) if len(self.errors) == before else None
+        if len(self.errors) > before:
+            return None
+        try:
+            return info.cls(**values)
+        except ValueError as why:
+            return self._error(line, path, str(why))
 
     def _sequence(self, node: Any, info: Any, path: str, line: int) -> Any:
         if _fits_as_item(node, info):
