@@ -21,6 +21,7 @@ HOMES = {
     "psutil": {"services/processes.py"},
     "asyncinotify": {"services/folders.py"},
     "re2": {"core/patterns.py"},
+    "cryptography": {"services/secret_store.py"},
     "platformdirs": {"services/places.py"},
 }  # fmt: skip
 PREFIXES = {

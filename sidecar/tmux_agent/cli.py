@@ -32,6 +32,7 @@ VERBS = {
     "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),
     "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),
     "restore": ("edges.verbs.restore", "bring a file back from its backup"),
+    "secret": ("edges.verbs.secret", "values that configuration names: set, get, list, rotate, remove"),
     "setup": ("edges.verbs.setup", "connect an agent (claude) to tmux-agent"),
     "doctor": ("edges.verbs.doctor", "find what is wrong with the set-up, and say how to mend it"),
     "completion": ("edges.verbs.completion", "completion for bash, zsh or fish"),

@@ -31,6 +31,7 @@ class Protected(Struct, frozen=True):
 
     places: tuple[str, ...] = ()
     home: str = ""
+    hidden: tuple[str, ...] = ()  # files that are not to be read
 
 
 def _match(rule: str, verdict: Verdict, reason: str, risk: Risk) -> Match:
@@ -43,6 +44,9 @@ def _match(rule: str, verdict: Verdict, reason: str, risk: Risk) -> Match:
 def touch(done: Touch, protected: Protected) -> Iterable[Match]:
     """Guardrails for one thing done to one file; `use` is an operand of a program that nobody knows."""
     names = dict.fromkeys((done.real, paths.normal(done.path), done.path))
+    if kept := next(filter(None, (_near(name, protected.hidden, whole=False) for name in names)), ""):
+        yield _match("our secrets", DENY, f"touches {kept}, where tmux-agent keeps secrets or their key", Risk.HIGH)
+        return
     if done.verb not in lists.WRITES and done.verb != "use":
         return
     yes = DENY if done.verb in lists.WRITES else ASK

@@ -46,7 +46,7 @@ class Judging:
         self.granted = tuple(granted)
         self.reach = Reach(look, situation.roots, policy.secrets, situation.home)
         self._names = names_in(self.reach)
-        self.protected = Protected(situation.protected, situation.home)
+        self.protected = Protected(situation.protected, situation.home, situation.hidden)
         self._depth = 0
         self._run_files: dict[str, None] = {}
 

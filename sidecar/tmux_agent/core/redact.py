@@ -1,7 +1,7 @@
 """Secrets taken out of values before they are written down or sent on.
 
-Owns: what counts as a secret, by the name of its key and by its shape in text. Must not own: where that matters (the
-audit log, notifications), nor how text is made safe to show (display.py).
+Owns: what counts as a secret: by the name of its key, by its shape in text, by its value where that is known. Must not
+own: where that matters (the audit log, notifications), nor how text is made safe to show (display.py).
 
 Two properties hold for every input and are tested: redacting twice is redacting once, and time grows linearly with the
 text (every unbounded repeat is possessive and starts where an earlier try cannot have begun). Most text is innocent, so
@@ -11,8 +11,10 @@ each rule runs only where a literal that it needs is present (`_Rule.hints`).
 from __future__ import annotations
 
 import functools
+import json
 import re
-from collections.abc import Callable
+import urllib.parse
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from .redact_blocks import Blocks
@@ -233,8 +235,50 @@ _SEPARATOR = re.compile(r"[=:\s]")  # stands between every label and its secret
 _SHORTEST = 20  # characters of the shortest token that is known without a label
 
 
+# --- by value --------------------------------------------------------------------------------------
+
+
+class _Known:
+    """Values that were named as secrets. The one thing that core remembers: whoever looks a secret up says so here, and
+    nothing that is written down after that shows it, whatever path it takes there."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, None] = {}
+        self._longest: tuple[str, ...] = ()  # first
+
+    def add(self, value: str) -> None:
+        for form in (value, urllib.parse.quote(value, safe=""), json.dumps(value)[1:-1]):
+            if len(form) >= SHORTEST_KNOWN and form not in MARK:
+                self._values[form] = None
+        while len(self._values) > _MOST_KNOWN:
+            del self._values[next(iter(self._values))]
+        self._longest = tuple(sorted(self._values, key=len, reverse=True))
+
+    def has(self, value: str) -> bool:
+        return value in self._values
+
+    def hide(self, text: str) -> str:
+        for value in self._longest:
+            if value in text:
+                text = text.replace(value, MARK)
+        return text
+
+
+SHORTEST_KNOWN = 6  # characters; a shorter value would take words out of everything
+_MOST_KNOWN = 3000
+_known = _Known()
+
+
+def know(values: Iterable[str]) -> None:
+    """From now on, hide these values (of six characters or more) wherever they are, also as JSON or URLs write them."""
+    for value in values:
+        if not _known.has(value):
+            _known.add(value)
+
+
 def redact_text(text: str) -> str:
-    """`text` with every secret that its shape or the word before it gives away replaced by MARK."""
+    """`text` with every secret replaced by MARK that is known, or that its shape or the word before it gives away."""
+    text = _known.hide(text)
     if len(text) < _SHORTEST and not _SEPARATOR.search(text):
         return text
     low = text.lower()

@@ -51,6 +51,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     home: str
     asker: Asker = Asker()
     protected: tuple[str, ...] = ()  # files and folders of ours and of the person's policy
+    hidden: tuple[str, ...] = ()  # of these, files that no agent may read either: secrets and their key
 
 
 class Finding(Struct, frozen=True):

@@ -18,6 +18,7 @@ from typing import Any
 from ..core.errors import TmuxAgentError, Unavailable
 from ..services import places as places_
 from ..services.audit_log import AuditLog, database_head
+from ..services.secrets import Secrets
 from . import doctor_agents
 from .checks import SECONDS, Check, version
 from .verbs import setup
@@ -31,6 +32,7 @@ def checks(environ: Mapping[str, str]) -> Iterator[Check]:
     yield Check("python", "ok", f"{sys.executable} {sys.version.split()[0]}")
     yield _tmux()
     yield from _folders(places, environ)
+    yield from _secrets(places, environ)
     health = _health()
     yield from _sidecar(places, health)
     yield from _audit(places, health)
@@ -71,6 +73,17 @@ def _folders(places: places_.Places, environ: Mapping[str, str]) -> Iterator[Che
         yield Check("folders", "wrong", f"others may look into {places.state}", mend)
     else:
         yield Check("folders", "ok", f"state {places.state}, configuration {places.config}")
+
+
+def _secrets(places: places_.Places, environ: Mapping[str, str]) -> Iterator[Check]:
+    secrets = Secrets(places, environ)
+    problems = secrets.problems()
+    for problem in problems:
+        what, _, mend = problem.rpartition(": ")
+        yield Check("secrets", "wrong", what, mend)
+    if not problems:
+        stored = len(secrets.store.names())
+        yield Check("secrets", "ok", f"{stored} in {places.secrets}, the key is in {places.secrets_key}")
 
 
 # --- the sidecar -------------------------------------------------------------------------------------

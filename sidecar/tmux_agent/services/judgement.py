@@ -79,16 +79,18 @@ class _Last(Struct, frozen=True):
 def _timeless(situation: Situation) -> tuple[object, ...]:
     asker = situation.asker
     of_asker = (asker.agent, asker.session, asker.window, asker.pane_title, asker.branch, asker.kind, asker.exhausted)
-    return (situation.roots, situation.worktree, situation.home, situation.protected, of_asker)
+    ours = (situation.protected, situation.hidden)
+    return (situation.roots, situation.worktree, situation.home, ours, of_asker)
 
 
 class Judgement:
     """One per sidecar (or per run of `tmux-agent policy check`). Only the event loop's thread uses it.
 
     `folder` holds policy.yaml and policy.d; `state` the list of trusted project files; `protected` are further files
-    and folders of ours that nobody may change. `policy_file` stands in place of the person's policy.yaml; without
-    `own_files` neither that nor policy.d nor any repository's file counts (both for the command line). `background`:
-    what takes long is read by threads, so that a decision may come too early (`reading` tells).
+    and folders of ours that nobody may change, `hidden` files that no agent may read. `policy_file` stands in place of
+    the person's policy.yaml; without `own_files` neither that nor policy.d nor any repository's file counts (both for
+    the command line). `background`: what takes long is read by threads, so that a decision may come too early
+    (`reading` tells).
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Judgement:
         home: str,
         environ: Mapping[str, str],
         protected: Sequence[str] = (),
+        hidden: Sequence[str] = (),
         policy_file: Path | None = None,
         roots: Sequence[str] = (),
         own_files: bool = True,
@@ -110,8 +113,8 @@ class Judgement:
         self.roots = tuple(roots)  # instead of the policy's; may be replaced at any time
         self._own_files = own_files
         self._background = background
-        ours = [str(folder), str(state), *protected]
-        self._protected = tuple(dict.fromkeys([follow(path).real for path in ours] + ours))
+        self._protected = _by_every_name([str(folder), str(state), *protected, *hidden])
+        self._hidden = _by_every_name(hidden)
         self._errors: tuple[ConfigError, ...] = ()
         self.loaded_at: datetime | None = None
         self._layers: tuple[Layer, ...] = ()
@@ -127,6 +130,8 @@ class Judgement:
     def load(self) -> tuple[ConfigError, ...]:
         """Read all files anew. With any error the policy that was in force stays, and every error is returned."""
         layers, errors = self._files.read()
+        ours = tuple(f"{path}/**" for path in self._hidden)  # files, too
+        layers.append(Layer(file=PolicyFile(secrets=ours), label="tmux-agent", tightens=True))
         policy = None
         if not errors:
             policy, errors = policy_build.build(layers, self.home)
@@ -268,6 +273,7 @@ class Judgement:
             home=self.home,
             asker=asker or Asker(kind=_kind(action)),
             protected=self._protected,
+            hidden=self._hidden,
         )
         observer = self._observer(policy)
         name = _name(action, worktree)
@@ -342,6 +348,10 @@ def worktree_of(folder: str) -> str:
     """The top level of the repository around `folder`, else the folder itself: what {worktree} means to
     `policy check`."""
     return worktrees.locate(folder)[0] or folder
+
+
+def _by_every_name(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*(follow(path).real for path in given), *given]))
 
 
 _UNREAD = Decision(verdict=Verdict.ASK, rule="unmatched", reason="the repository's own policy has to be read first")

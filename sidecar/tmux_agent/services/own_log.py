@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from ..core import display
+from ..core import display, redact
 from ..core.rate import Bucket
 
 LINE = 2000  # characters of one message
@@ -30,11 +30,11 @@ class Safe(logging.Formatter):
     """What a line shows of other people's text moves no cursor and begins no line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        record.message = display.safe(record.message[:LINE])
+        record.message = display.safe(redact.redact_text(record.message)[:LINE])
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        return display.safe(super().formatException(ei), newlines=True)
+        return display.safe(redact.redact_text(super().formatException(ei)), newlines=True)
 
 
 class Few(logging.Filter):

@@ -43,6 +43,7 @@ from .plans import Plans
 from .screen_answers import ScreenAnswers
 from .screen_files import ScreenFiles
 from .screens import Screens
+from .secrets import Secrets
 from .tmux import badge
 from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
@@ -82,6 +83,8 @@ class System:
         self.http_wrong = ""  # why the HTTP listener does not listen though it should
         self.settings, self.settings_wrong = read_settings(places.config / "config.yaml", environ)
         logging.getLogger().setLevel(self.settings.log_level.upper())
+        self.secrets = Secrets(places, environ)
+        self._secrets_wrong = self.secrets.problems()
         limits = self.settings.limits
         self.journal = Journal(
             places.database,
@@ -102,6 +105,7 @@ class System:
             home=environ.get("HOME") or str(Path.home()),
             environ=environ,
             protected=self._protected(),
+            hidden=places.hidden,
             roots=self.settings.root_dir,
             background=True,
         )
@@ -205,6 +209,7 @@ class System:
         """One short sentence for each thing that is wrong; empty when all is well."""
         found = [f"policy: {error}" for error in self.judgement.errors]
         found += [f"config: {wrong}" for wrong in self.settings_wrong]
+        found += [f"secrets: {wrong}" for wrong in self._secrets_wrong]
         found += [f"screens: {wrong}" for wrong in self.screen_files.errors]
         if self.http_wrong:
             found.append(f"http: {self.http_wrong}")
@@ -236,6 +241,7 @@ class System:
         """Read the policy and config.yaml again; the last good ones stay where they are wrong."""
         settings, wrong = read_settings(self.places.config / "config.yaml", self.environ, self.settings)
         self.settings, self.settings_wrong = settings, wrong
+        self._secrets_wrong = self.secrets.problems()
         logging.getLogger().setLevel(settings.log_level.upper())
         self.toolbox.settings = settings
         self.judgement.roots = settings.root_dir

@@ -94,6 +94,7 @@ def _judgement(policy: str | None, *, shipped: bool = False) -> Judgement | None
         home=home,
         environ=os.environ,
         protected=[str(where.socket), str(where.data), str(where.config)],
+        hidden=where.hidden,
         policy_file=Path(policy) if policy else None,
         own_files=not shipped and policy is None,
     )
