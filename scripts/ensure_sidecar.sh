@@ -12,6 +12,8 @@ reason=${1:-plugin}
 socket=$(tmux_socket)
 state=$(state_folder)
 log="${state}/start.log"
+ours="$(data_folder)/env" # made by install.sh
+requirements="${SCRIPTS_DIR}/../requirements.txt"
 longest_wait=60 # seconds between two starts of a sidecar that keeps dying
 quiet_after=120 # seconds after which a death counts as the first again
 
@@ -32,10 +34,24 @@ back_off() {
 	sleep "${wait}"
 }
 
+# forget_marks: what the windows' agents do is not known until a sidecar is back.
+forget_marks() {
+	[ -z "$(tmux display-message -p '#{TMUX_AGENT_ALIVE}')" ] || return 0
+	for mark in $(tmux show-environment -gh | sed -n 's/^\(TMUX_AGENT_W_@[0-9]*\)=.*/\1/p'); do
+		tmux set-environment -gu "${mark}"
+	done
+}
+
 refresh_status() {
 	tmux list-clients -F '#{client_control_mode} #{client_name}' | sed -n 's/^0 //p' | while IFS= read -r client; do
 		tmux refresh-client -S -t "${client}"
 	done
+}
+
+# served_before: whether what a sidecar that died was started from is there as it was, so that nothing need be checked.
+served_before() {
+	[ "${reason}" = died ] && [ -x "${ours}/bin/tmux-agent" ] && [ -e "${ours}/complete" ] &&
+		[ -z "$(find "${requirements}" -newer "${ours}/complete")" ]
 }
 
 # sidecar_command: prints the tmux-agent to run, installing it first where it is ours to install.
@@ -43,6 +59,8 @@ sidecar_command() {
 	chosen=$(get_tmux_option "${option_command}" "${default_command}")
 	if [ -n "${chosen}" ]; then
 		printf '%s' "${chosen}"
+	elif served_before; then
+		printf '%s' "${ours}/bin/tmux-agent"
 	else
 		"${SCRIPTS_DIR}/install.sh"
 	fi
@@ -60,7 +78,10 @@ start_sidecar() {
 
 main() {
 	mkdir -p "${state}" && chmod 700 "${state}"
-	[ "${reason}" != died ] || refresh_status
+	if [ "${reason}" = died ]; then
+		forget_marks
+		refresh_status
+	fi
 	stopped_on_purpose && return 0
 	back_off
 	start_sidecar

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import fcntl
 import gc
+import importlib
 import logging
 import os
 import resource
@@ -23,7 +24,6 @@ from typing import IO
 from .core import errors
 from .core.model import Event
 from .edges.server import Server
-from .edges.ui.warm import warm
 from .services import own_log
 from .services import places as places_
 from .services.folders import Folders, Watch
@@ -32,12 +32,16 @@ from .services.system import System
 log = logging.getLogger(__name__)
 
 FILES = 4096  # descriptors that it may hold
+ATTACH_SECONDS = 2.0  # after which other work is begun, whether tmux has a session or not
 
 
-def run(environ: Mapping[str, str], tmux: str | None = None) -> int:
-    """Be the sidecar until it is stopped; gives the exit code. Raises Unavailable where it cannot start."""
+def run(environ: Mapping[str, str], tmux: str | None = None, lock: IO[str] | None = None) -> int:
+    """Be the sidecar until it is stopped; gives the exit code. Raises Unavailable where it cannot start.
+
+    `lock`: that of take_lock, where it is held already.
+    """
     places = places_.find(environ)
-    lock = take_lock(places)
+    lock = lock or take_lock(places)
     own_log.begin()
     _allow_files()
     with lock:
@@ -98,11 +102,8 @@ class Sidecar:
             system.spawn(system.journal.publish(_started(self._socket)))  # without a log it serves on, and says so
             system.spawn(server.hooks.drop_orphans())
             system.spawn(system.screens.drop_orphans())
-            if tmux:
-                system.spawn(system.attach_tmux(tmux))
+            system.spawn(self._attach(tmux))
             self._ready()
-            warm()
-            gc.freeze()  # what was imported stays for good: collections need not walk it
             await system.stop.wait()
             log.info("stopping")
             with contextlib.suppress(errors.Unavailable):
@@ -113,6 +114,24 @@ class Sidecar:
             await server.close()
             await system.close()
             self._places.pointer.unlink(missing_ok=True)
+
+    async def _attach(self, tmux: str | None) -> None:
+        """Serve the tmux server that started us, whose badge is wrong without us; then make popups quick.
+
+        Their modules are a quarter of all imports: a thread does that, so that hooks are answered meanwhile.
+        """
+        if tmux:
+            try:
+                served = await self._system.attach_tmux(tmux)
+                async with asyncio.timeout(ATTACH_SECONDS):
+                    await served.connected.wait()
+            except TimeoutError:
+                log.info("tmux server %s has no session yet", tmux)
+            except errors.TmuxAgentError as why:
+                log.warning("%s", why)
+        warm = await asyncio.to_thread(importlib.import_module, f"{__package__}.edges.ui.warm")
+        warm.warm()
+        gc.freeze()  # what was imported stays for good: collections need not walk it
 
     # --- the socket ---
 
@@ -134,7 +153,7 @@ class Sidecar:
         self._lock.truncate()
         self._lock.write(f"{os.getpid()}\n{path}\n")
         self._lock.flush()
-        system.listening(path, server.openings.begin)
+        system.listening(path, lambda opening: server.openings.begin(opening))
         log.info("listening on %s", path)
 
     async def _look_after_socket(self) -> None:

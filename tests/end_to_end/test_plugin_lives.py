@@ -39,6 +39,22 @@ def another(world: World, server: Server, than: int) -> int:
     return int(world.alive(server))
 
 
+def keeper_of(pid: int) -> psutil.Process:
+    """The process that begins a sidecar again."""
+    keeper = psutil.Process(pid).parent()
+    assert keeper is not None
+    assert "sidecar" in keeper.cmdline()
+    return keeper
+
+
+def hold_up(world: World) -> Path:
+    """Makes the plugin's back-off wait until a line is written to what this gives."""
+    hold = world.folder / "bin" / "hold"
+    os.mkfifo(hold)
+    (world.folder / "bin" / "sleep").write_text(f"#!/bin/sh\nread x <{shlex.quote(str(hold))}\n")
+    return hold
+
+
 # --- a sidecar that dies -----------------------------------------------------------------------------
 
 
@@ -52,9 +68,8 @@ def test_killed_with_the_popup_open(world: World) -> None:
     terminal.wait_for("⏸1")
     pid = world.serves(server)
     popup(terminal, "touch made")
-    hold = world.folder / "bin" / "hold"
-    os.mkfifo(hold)
-    (world.folder / "bin" / "sleep").write_text(f"#!/bin/sh\nread x <{shlex.quote(str(hold))}\n")
+    hold = hold_up(world)
+    keeper_of(pid).kill()
     os.kill(pid, signal.SIGKILL)
     terminal.wait_for("the sidecar went away")
     terminal.wait_for("⚠ sidecar")
@@ -129,6 +144,32 @@ def test_a_stopped_sidecar_holds_up_nothing(world: World) -> None:
     assert window in [one["name"] for one in windows]
     assert world.serves(server) == pid
     popup(terminal, "Nothing waits")
+
+
+def test_killed_once_and_again(world: World) -> None:
+    """What kept all imports begins a killed sidecar again; one that is killed again soon is left to the plugin, which
+    waits. Meanwhile nobody claims to know what waits."""
+    server = world.server("set -g window-status-current-format '<#{E:##{TMUX_AGENT_W_#{window_id}#}}#W>'\n")
+    terminal = server.attach()
+    pid = world.serves(server)
+    agent = world.agent_in(server)
+    agent.known()
+    agent.start("human.ask", prompt="Well?")
+    terminal.wait_for("⏸1")
+    keeper = keeper_of(pid)
+    os.kill(pid, signal.SIGKILL)
+    second = another(world, server, pid)
+    assert keeper_of(second) == keeper
+    terminal.wait_for("⏸1")
+    hold = hold_up(world)
+    os.kill(second, signal.SIGKILL)
+    terminal.wait_for("tmux-agent ⚠ sidecar")
+    until(lambda: "TMUX_AGENT_W_" not in server.run("show-environment", "-gh"))
+    assert server.run("display-message", "-p", "#{tmux_agent_pending}#{TMUX_AGENT_PENDING}#{TMUX_AGENT_ALIVE}") == ""
+    until(lambda: not keeper.is_running())
+    hold.write_text("go\n")
+    another(world, server, second)
+    terminal.wait_for("⏸1")
 
 
 def test_killed_at_random_moments(world: World) -> None:

@@ -163,10 +163,11 @@ def test_a_no_in_claudes_dialog_withdraws_ours(whole: Whole, key: str) -> None:
 
 
 def test_a_killed_sidecar_comes_back_and_the_question_with_it(whole: Whole) -> None:
-    """kill -9 while Claude waits: tmux starts a new one, the hook finds it, the popup answers."""
+    """kill -9 while Claude waits: a new one comes, the hook finds it, the popup answers."""
     opened = asked(whole, "kill")
+    killed = whole.sidecar_pid()
     whole.kill_sidecar()
-    whole.shows("sidecar")
+    whole.until(lambda: whole.sidecar_pid() not in (0, killed), "another sidecar")
     whole.shows("⏸1")
     whole.popup("touch made-kill")
     whole.answer("a", "approved")

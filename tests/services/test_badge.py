@@ -90,6 +90,24 @@ def test_shown_on_a_real_client(tmux: Server) -> None:
     asyncio.run(main())
 
 
+def test_marks_of_a_killed_sidecar(tmux: Server) -> None:
+    """What one that was killed has left at a window goes, whatever its agent does by now."""
+    tmux.run("set-environment", "-gh", "TMUX_AGENT_W_@0", "⏸ ")
+    terminal = tmux.attach()
+    terminal.wait_for("<⏸ win>")
+
+    async def main() -> None:
+        async with serving(tmux) as (server, events):
+            await events.wait_for(Connected)
+            shown = Badge(server)
+            shown.show(Counts(working=1))
+            await asyncio.to_thread(terminal.wait_for, "[⏵1|none]")
+            await asyncio.to_thread(terminal.wait_for, "<win>")
+            await shown.close()
+
+    asyncio.run(main())
+
+
 def test_cheap(tmux: Server) -> None:
     """A change reaches the terminal in at most 300 bytes; how soon, the bench says."""
     terminal = tmux.attach(columns=200, rows=50)

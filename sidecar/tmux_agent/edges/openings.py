@@ -2,11 +2,14 @@
 
 Owns: popups that no relay has come for yet, and the guess at the terminal that one will come with. Must not own: who
 may have one (server.py asks identity first), drawing (ui/popup.py). Nothing that is painted here leaves the sidecar.
+The server's only way to the popup's modules: they are a quarter of all imports, and are imported once it serves.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 
@@ -16,13 +19,14 @@ from ..services.system import System
 from ..services.tmux.popups import NONCE_SECONDS, Opening
 from .desk import ServiceDesk
 from .ui.popup import Popup
+from .ui.serving import serve
 from .ui.wire import Attach
 
 SPARE_S = 1.0  # after a relay came, when its person looks rather than types
 
 
 class Openings:
-    """By nonce. `begin` is called for each popup that is opened, `take` for each relay that may have one."""
+    """By nonce. `begin` is called for each popup that is opened, `show` for each relay that may have one."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -42,10 +46,21 @@ class Openings:
         self._ahead[opening.nonce] = (desk, popup)
         asyncio.get_running_loop().call_later(NONCE_SECONDS, self._drop, opening.nonce)
 
-    def take(self, opening: Opening, said: p.PopupAttach, operator: Origin) -> tuple[ServiceDesk, Attach, Popup | None]:
-        """For a relay whose identity is checked: a desk that answers as `operator`, what to make a popup of, and the
-        one that was made of the same already.
+    def show(
+        self,
+        opening: Opening,
+        said: p.PopupAttach,
+        operator: Origin,
+        stream: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> Coroutine[Any, Any, str]:
+        """The popup of a relay whose identity is checked, at the other end of `stream`. It answers as `operator`, and
+        gives what was typed after its end (ui/serving.py).
         """
+        desk, attach, ahead = self.take(opening, said, operator)
+        return serve(*stream, attach, desk, ahead=ahead)
+
+    def take(self, opening: Opening, said: p.PopupAttach, operator: Origin) -> tuple[ServiceDesk, Attach, Popup | None]:
+        """A desk that answers as `operator`, what to make a popup of, and the one that was made of the same already."""
         told = Attach(
             columns=said.columns,
             rows=said.rows,

@@ -11,7 +11,8 @@ import logging
 import os
 import time
 from collections.abc import Coroutine
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,9 +33,10 @@ from .explain import explain
 from .hooks import Hooks
 from .http import Http
 from .listener import Listener
-from .openings import Openings
 from .shares import Attached, Connections, family
-from .ui.serving import serve
+
+if TYPE_CHECKING:
+    from .openings import Openings
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,6 @@ class Server:
     def __init__(self, system: System) -> None:
         self._system = system
         self.hooks = Hooks(system)
-        self.openings = Openings(system)
         self.listener = Listener(lambda: Connection(self))
         self.http = Http()  # its routes are made here, before the daemon opens it
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
@@ -82,6 +83,13 @@ class Server:
         self._asks: dict[str, Bucket] = {}
         self._refusals: dict[str, Bucket] = {}
         self._popups: dict[str, Bucket] = {}
+
+    @cached_property
+    def openings(self) -> Openings:
+        """Imported when it is first needed: the sidecar serves before it can draw."""
+        from .openings import Openings
+
+        return Openings(self._system)
 
     @property
     def limits(self) -> Limits:
@@ -95,7 +103,8 @@ class Server:
         """Stop listening, let what runs end, let go of what waits for people (it stays pending), close."""
         self.listener.close()
         await self.http.close()
-        self.openings.close()
+        if "openings" in vars(self):
+            self.openings.close()
         calls = {task: call for connection in self._connections for task, call in connection.calls.items()}
         for task, call in calls.items():
             if self._waits(call):
@@ -277,9 +286,8 @@ class Server:
         origin = system.identity.relay(peer.pid, peer.uid, grant, connection.accepted, pidfd=connection.pidfd)
         if origin.role is not Role.OPERATOR or claim is None:
             raise self._refused(call, origin)
-        reader, writer = connection.as_stream()
-        desk, attach, ahead = self.openings.take(claim.opening, params, origin)
-        system.spawn(self._show(serve(reader, writer, attach, desk, ahead=ahead), server, claim))
+        shown = self.openings.show(claim.opening, params, origin, connection.as_stream())
+        system.spawn(self._show(shown, server, claim))
 
     async def _show(self, shown: Coroutine[Any, Any, str], server: TmuxServer | None, claim: Claim) -> None:
         typed = await shown

@@ -90,7 +90,7 @@ class Judgement:
     and folders of ours that nobody may change, `hidden` files that no agent may read. `policy_file` stands in place of
     the person's policy.yaml; without `own_files` neither that nor policy.d nor any repository's file counts (both for
     the command line). `background`: what takes long is read by threads, so that a decision may come too early
-    (`reading` tells).
+    (`reading` tells), and the shipped policy's examples are taken as tried.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Judgement:
         own_files: bool = True,
         background: bool = False,
     ) -> None:
-        self._files = PolicyFiles(folder, state, policy_file, own_files=own_files)
+        self._files = PolicyFiles(folder, state, policy_file, own_files=own_files, quick=background)
         self.home = follow(home).real
         self._environ = environ
         self.roots = tuple(roots)  # instead of the policy's; may be replaced at any time

@@ -269,9 +269,9 @@ class System:
 
     # --- tmux ---
 
-    async def attach_tmux(self, socket: str) -> None:
+    async def attach_tmux(self, socket: str) -> TmuxServer:
         """Serve a tmux server. Raises InvalidParams, Unavailable."""
-        await self.servers.attach(socket)
+        return await self.servers.attach(socket)
 
     def _on_tmux(self, server: TmuxServer, event: TmuxEvent) -> None:
         if isinstance(event, Pressed):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
+import gc
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +21,7 @@ from ...services.places import Places, find, ready_folder
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
+QUIET_SECONDS = 120.0  # as `quiet_after` in scripts/ensure_sidecar.sh
 LOG_BYTES = 8 << 20  # of sidecar.log; a longer one is put aside at the next start
 
 
@@ -72,34 +73,65 @@ def start(places: Places, tmux: str | None, *, unless_stopped: bool) -> int:
     try:
         holder(places)
     except errors.Unavailable:
-        _spawn(places, tmux)
-        return 0
+        return _begin(places, tmux)
     if tmux:
         _attach(tmux)
     return 0
 
 
-def _spawn(places: Places, tmux: str | None) -> None:
+def _begin(places: Places, tmux: str | None) -> int:
+    """Be the sidecar's keeper in a child, and wait until the sidecar listens."""
     ready_folder(places.state)
     _put_aside(places.log)
-    argv = [sys.executable, "-P", "-m", "tmux_agent", "sidecar", "run", *(["--tmux", tmux] if tmux else [])]
     readable, writable = os.pipe()
-    with open(places.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(writable,),
-            start_new_session=True,
-            cwd="/",
-            env={**os.environ, "TMUX_AGENT_READY_FD": str(writable), "PYTHONPATH": _source_root()},
-        )
+    pid = os.fork()
+    if pid == 0:
+        _part(places.log, keep=writable)
+        return _keep(places, tmux, writable)
     os.close(writable)
     if not _ready(readable):
         said = _end_of(places.log)
-        code = process.poll()
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        code = os.waitstatus_to_exitcode(status) if ended else None
         raise errors.Unavailable(f"the sidecar did not start (exit code {code}): {' '.join(said) or places.log}")
+    return 0
+
+
+def _keep(places: Places, tmux: str | None, ready: int) -> int:
+    """Hold what takes long to import, and be the sidecar in a child: one that is killed is there again as soon as its
+    state is read. One that is killed again within QUIET_SECONDS is left to the plugin, which waits longer each time.
+
+    The lock is held by both, so that nobody begins another between the two. Gives the last one's exit code.
+    """
+    from ... import daemon
+
+    lock = daemon.take_lock(places)
+    gc.freeze()  # a collection would touch, and so double, what is shared
+    environ = {**os.environ, "TMUX_AGENT_READY_FD": str(ready)}
+    quiet_since = -QUIET_SECONDS
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            return daemon.run(environ, tmux, lock)
+        if environ.pop("TMUX_AGENT_READY_FD", ""):
+            os.close(ready)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code >= 0 or time.monotonic() - quiet_since < QUIET_SECONDS:
+            return code
+        quiet_since = time.monotonic()
+        print(f"the sidecar (pid {pid}) died of signal {-code}; beginning it again", file=sys.stderr, flush=True)
+
+
+def _part(log: Path, keep: int) -> None:
+    """Leave the terminal, the folder and the descriptors of whoever called, but for one; say all to the log."""
+    os.setsid()
+    os.chdir("/")
+    os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+    said = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.closerange(3, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _put_aside(log: Path) -> None:
@@ -114,10 +146,6 @@ def _end_of(log: Path) -> list[str]:
         return file.read().decode(errors="replace").splitlines()[-3:]
 
 
-def _source_root() -> str:
-    return os.pathsep.join(filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]))
-
-
 def _ready(readable: int) -> bool:
     """Wait until the sidecar says that it listens (a byte), or has ended (end of file)."""
     import select
@@ -129,7 +157,7 @@ def _ready(readable: int) -> bool:
 def _attach(tmux: str) -> None:
     from ...client import Client
 
-    with Client(patience=2) as client:
+    with Client(patience=START_SECONDS) as client:
         client.call("tmux.attach", {"socket": tmux})
 
 

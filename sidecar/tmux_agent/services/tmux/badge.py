@@ -21,6 +21,7 @@ NARROW = 80  # columns; below, only what waits and what is wrong has room
 WARNING_CELLS = 24
 
 _STYLE = re.compile(r"[a-zA-Z0-9#=, -]*")
+_MARK = re.compile(r"TMUX_AGENT_W_@[0-9]+")
 
 
 class Styles(Struct, frozen=True):
@@ -89,6 +90,12 @@ async def read_styles(server: TmuxServer) -> Styles:
     return Styles(**{name: style for name, style in chosen.items() if _STYLE.fullmatch(style)})
 
 
+async def _marks(server: TmuxServer) -> dict[str, str]:
+    """Windows' marks that stand there already, of a sidecar that was killed: what they said may be over."""
+    lines = await server.foreign("show-environment", "-gh")
+    return {name: "" for line in lines if _MARK.fullmatch(name := line.partition("=")[0])}
+
+
 class Badge:
     """The badge of one server. show() may be called as often as things change: one write per turn of the loop."""
 
@@ -125,6 +132,7 @@ class Badge:
         try:
             if not self._sent and self._server.connected.is_set():
                 self.styles = await read_styles(self._server)
+                self._sent = await _marks(self._server)
             while self._server.connected.is_set() and (commands := self._changes()):
                 await self._server.each([*commands, *self._refreshes()])
         except errors.Unavailable:

@@ -139,6 +139,8 @@ def install(died: str, session: str) -> list[Argv]:
         watch_titles(on=False),
         ("set-environment", "-gh", "tmux_agent", died),
         ("set-environment", "-gh", "TMUX_AGENT_STATUS", died),
+        ("set-environment", "-gu", "tmux_agent_pending"),
+        ("set-environment", "-gu", "TMUX_AGENT_PENDING"),
         ("if-shell", "-F", f"#{{{ENSURE}}}", text([ensure])),
         ("if-shell", "-F", _exists(session), text([("kill-session", "-t", session)])),
     ]
