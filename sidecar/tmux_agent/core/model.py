@@ -89,6 +89,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
     door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline
+    through: str = ""  # of the doors file and link: the file's path; the link's id and the peer's address
 
 
 # --- what ------------------------------------------------------------------------------------------

@@ -73,6 +73,13 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hosts: tuple[str, ...] = ()  # names by which a proxy or tunnel of yours hands requests on; from the next start on
 
 
+class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answering from elsewhere than a popup or a terminal of your own: each way only where it is switched on."""
+
+    files: bool = False  # a file for each request, which is answered by what is written into it
+    folder: str = ""  # of these files, mode 0700; empty: `approvals` in the state folder; from the next start on
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
@@ -83,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     panes: Panes = Panes()
     notify: Notify = Notify()
     http: Http = Http()
+    answers: Answers = Answers()
 
 
 _SHORT = {"TMUX_AGENT_ROOT_DIR": ("root_dir",), "TMUX_AGENT_AUDIT_FILE": ("audit", "file")}

@@ -51,7 +51,8 @@ def answer_data(approval: Approval) -> r.AnswerData:
     answer = approval.answer
     assert answer is not None
     by = answer.by
-    who = "nobody" if by is None else f"{by.door} on {by.client or by.tty or 'an unknown terminal'} (uid {by.uid})"
+    where = by and (by.client or by.tty or by.through or "an unknown terminal")
+    who = f"{by.door} on {where} (uid {by.uid})" if by else "nobody"
     return r.AnswerData(
         approved=answer.approved,
         approved_by=who,

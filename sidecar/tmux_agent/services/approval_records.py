@@ -46,9 +46,10 @@ def too_late(now: Approval) -> Conflict:
     if now.answer is None or now.answer.by is None:
         return Conflict(f"request {now.request_id} is {now.state.value} already", state=now.state.value)
     by = now.answer.by
-    who = by.client or by.tty or by.door
+    who = by.client or by.tty or by.through or by.door
+    process = f" (pid {by.pid})" if by.pid else ""
     return Conflict(
-        f"request {now.request_id} was {now.state.value} already by {who} (pid {by.pid}) at"
+        f"request {now.request_id} was {now.state.value} already by {who}{process} at"
         f" {now.answer.at:%H:%M:%S} UTC",
         state=now.state.value,
         by=who,

@@ -79,6 +79,10 @@ class Places(Struct, frozen=True, kw_only=True):
     def log(self) -> Path:
         return self.state / "sidecar.log"
 
+    def approvals(self, setting: str) -> Path:
+        """The folder of approval files."""
+        return Path(setting).expanduser() if setting else self.state / "approvals"
+
     def audit(self, setting: str) -> Path:
         return Path(setting).expanduser() if setting else self.state / "audit.jsonl"
 

@@ -20,12 +20,14 @@ import msgspec
 
 from ..core import config, display, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
+from ..core.rate import Bucket
 from ..core.replies import ReloadData
 from ..core.settings import Notify as NotifySettings
 from ..core.wording import one_line
 from . import places as places_
 from .agent_rows import AgentRows
 from .agents import Agents
+from .answer_files import AnswerFiles
 from .answers import Answers
 from .approvals import Approvals
 from .attention import Attention
@@ -63,6 +65,7 @@ RECENT = 50
 EVENTS = 10_000  # that may come in one turn of the loop: all that one group of the journal holds
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
 SAYS = (3, 3)  # first version of tmux that shows a message to the client that we name
+NO_ANSWERS = (20, 0.2)  # refused answers by file or link that are recorded: at once, and a second
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
 
 
@@ -122,14 +125,20 @@ class System:
             self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept,
             ScreenAnswers(self.screens, self.journal),
         )  # fmt: skip
+        self.answer_files = AnswerFiles(
+            places.approvals(self.settings.answers.folder), self.approvals, self.answers, self.no_answer, self.spawn,
+            self.judgement.home,
+        )  # fmt: skip
+        self._no_answers = Bucket(*NO_ANSWERS, time.monotonic())
         self.popups: Popups | None = None  # once it is known where we listen
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
         self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
 
     def _protected(self) -> tuple[str, ...]:
-        """What nobody but the person may change, besides policy and state: the log, the socket, the plugin itself."""
+        """What nobody but the person may change, besides policy and state: log, approval files, socket, plugin."""
         places = self.places
-        ours = (places.audit(self.settings.audit.file), places.socket, places.spare_socket, places.data, PACKAGE)
+        ours = (places.audit(self.settings.audit.file), places.approvals(self.settings.answers.folder),
+                places.socket, places.spare_socket, places.data, PACKAGE)  # fmt: skip
         return tuple(str(path) for path in ours)
 
     @classmethod
@@ -149,6 +158,7 @@ class System:
             system.screen_files.load()
             system.screens.start()
             system.notify.wanted = system._notified()
+            system.answer_files.switch(system.settings.answers.files)
             heard = await system.journal.subscribe(limit=EVENTS)
         except BaseException:
             await system.journal.close()
@@ -178,6 +188,7 @@ class System:
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         await self.servers.close()
         await self.notify.close()
+        self.answer_files.close()
         self.agents.close()
         self.screens.close()
         await self.agent_rows.flush()
@@ -211,6 +222,8 @@ class System:
         found += [f"config: {wrong}" for wrong in self.settings_wrong]
         found += [f"secrets: {wrong}" for wrong in self._secrets_wrong]
         found += [f"screens: {wrong}" for wrong in self.screen_files.errors]
+        if self.answer_files.wrong:
+            found.append(f"approval files: {self.answer_files.wrong}")
         if self.http_wrong:
             found.append(f"http: {self.http_wrong}")
         if self.journal.unwell:
@@ -227,6 +240,18 @@ class System:
         data = {"method": method, "why": origin.why}
         self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=origin, data=data)))
         self._warn_of_refusal()
+
+    def no_answer(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> None:
+        """An approval file or a signed link was not taken for an answer: recorded, and said; a warning for a while
+        where no person does that by mistake. Over the rate neither, for whoever can write there could fill the log."""
+        if not self._no_answers.take(time.monotonic()):
+            return
+        log.warning("not answered by %s: %s", by.through, why)
+        data = {"method": "human.respond", "why": why}
+        self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=by, data=data)))
+        self.spawn(self._say_to_all(f"not answered by {by.door}: {why}"))
+        if alarming:
+            self._warn_of_refusal()
 
     def _warn_of_refusal(self) -> None:
         self._refused_at = time.monotonic()
@@ -247,6 +272,7 @@ class System:
         self.judgement.roots = settings.root_dir
         problems = self.judgement.load()
         self.notify.wanted = self._notified()
+        self.answer_files.switch(settings.answers.files)
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
@@ -377,11 +403,13 @@ class System:
             self.recent.append(heard)
         if event.type in ENDINGS:
             self.agents.settled(event.request_id)
+            self.answer_files.settled(event.request_id)
         if event.type == "approval.opened":
             try:
                 approval = self.approvals.get(event.request_id)
                 self.notify.told(approval)
                 self.attention.opened(approval)
+                self.answer_files.opened(approval)
                 self._agent_asks(approval)
             except errors.NotFound:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
@@ -424,6 +452,8 @@ class System:
 
 
 def _whom(origin: Origin) -> str:
+    if origin.through:
+        return f"{origin.door} {origin.through}"
     return f"{origin.exe.rpartition('/')[2] or 'a process'} (pid {origin.pid}) on {origin.tty or 'no terminal'}"
 
 
