@@ -16,7 +16,8 @@ LAYERS = {"core": 0, "services": 1, "edges": 2}
 HOMES = {
     "yaml": {"core/config.py"},
     "sqlite3": {"services/store.py", "services/schema.py", "services/journal.py", "services/ledger.py",
-                "services/recovery.py", "services/approvals.py", "services/grants.py", "services/plans.py"},
+                "services/recovery.py", "services/restoring.py", "services/state_backups.py", "services/approvals.py",
+                "services/grants.py", "services/plans.py"},
     "apprise": {"services/notify.py"},
     "psutil": {"services/processes.py"},
     "asyncinotify": {"services/folders.py"},

@@ -31,6 +31,7 @@ VERBS = {
     "grants": ("edges.verbs.grants", "permissions given ahead; revoke them"),
     "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),
     "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),
+    "state": ("edges.verbs.state", "back up, list, check and bring back the state database"),
     "restore": ("edges.verbs.restore", "bring a file back from its backup"),
     "secret": ("edges.verbs.secret", "values that configuration names: set, get, list, rotate, remove"),
     "setup": ("edges.verbs.setup", "connect an agent (claude) to tmux-agent"),

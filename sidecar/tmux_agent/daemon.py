@@ -45,7 +45,12 @@ def run(environ: Mapping[str, str], tmux: str | None = None, lock: IO[str] | Non
     own_log.begin()
     _allow_files()
     with lock:
-        asyncio.run(Sidecar(environ, places, lock).run(tmux))
+        sidecar = Sidecar(environ, places, lock)
+        asyncio.run(sidecar.run([tmux] if tmux else []))
+        while sidecar.anew is not None:
+            servers, environ = sidecar.anew, {**environ, "TMUX_AGENT_READY_FD": ""}  # whoever waited was told
+            sidecar = Sidecar(environ, places, lock)
+            asyncio.run(sidecar.run(servers, begun_anew=True))
     return 0
 
 
@@ -88,10 +93,12 @@ class Sidecar:
         self._socket = places.socket
         self._folders = Folders()
         self._binding = asyncio.Lock()
+        self.anew: list[str] | None = None  # after the end: the tmux servers of a sidecar that is to begin in our place
 
-    async def run(self, tmux: str | None) -> None:
-        """From start to stop."""
+    async def run(self, tmux: list[str], *, begun_anew: bool = False) -> None:
+        """From start to stop, with these tmux servers."""
         system = await System.build(self._environ, self._places)
+        system.begun_anew = begun_anew
         server = Server(system)
         try:
             await self._listen(system, server, self._first_place())
@@ -105,6 +112,9 @@ class Sidecar:
             system.spawn(self._attach(tmux))
             self._ready()
             await system.stop.wait()
+            if system.begin_anew:  # all that is in memory is forgotten, as after a kill
+                log.error("%s: beginning anew", system.journal.unwell)
+                self.anew = [one.socket for one in system.servers.all()]
             log.info("stopping")
             with contextlib.suppress(errors.Unavailable):
                 await system.journal.publish(Event(type="sidecar.stopped", data={"pid": os.getpid()}))
@@ -115,18 +125,18 @@ class Sidecar:
             await system.close()
             self._places.pointer.unlink(missing_ok=True)
 
-    async def _attach(self, tmux: str | None) -> None:
-        """Serve the tmux server that started us, whose badge is wrong without us; then make popups quick.
+    async def _attach(self, tmux: list[str]) -> None:
+        """Serve the tmux servers that started us, whose badges are wrong without us; then make popups quick.
 
         Their modules are a quarter of all imports: a thread does that, so that hooks are answered meanwhile.
         """
-        if tmux:
+        for socket in tmux:
             try:
-                served = await self._system.attach_tmux(tmux)
+                served = await self._system.attach_tmux(socket)
                 async with asyncio.timeout(ATTACH_SECONDS):
                     await served.connected.wait()
             except TimeoutError:
-                log.info("tmux server %s has no session yet", tmux)
+                log.info("tmux server %s has no session yet", socket)
             except errors.TmuxAgentError as why:
                 log.warning("%s", why)
         warm = await asyncio.to_thread(importlib.import_module, f"{__package__}.edges.ui.warm")

@@ -19,7 +19,7 @@ def test_tables_are_those_of_the_code(path: Path) -> None:
     assert filled(path.name, text) == text
 
 
-@pytest.mark.parametrize("name", ["protocol.md", "options.md", "policy.md", "mcp.md", "troubleshooting.md"])
+@pytest.mark.parametrize("name", ["protocol.md", "options.md", "policy.md", "mcp.md", "troubleshooting.md", "state.md"])
 def test_links_lead_somewhere(name: str) -> None:
     """Headings and files that a document links to are there."""
     text = (DOCS / name).read_text()

@@ -22,7 +22,7 @@ from tests.services.sidecar_values import ACTION, PERSON, question
 
 from tmux_agent.core.errors import NotFound
 from tmux_agent.core.model import Approval, ApprovalState, Outcome, digest
-from tmux_agent.services import audit_file, ledger, schema
+from tmux_agent.services import audit_file, restoring, schema
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.audit_log import AuditLog
 from tmux_agent.services.grants import Grants
@@ -71,11 +71,11 @@ class Steps:
         opened = schema.open_database
 
         def traced(*arguments: Any) -> Any:
-            database, aside = opened(*arguments)
+            database = opened(*arguments)
             database.set_trace_callback(self.step)
-            return database, aside
+            return database
 
-        ledger.open_database = traced  # type: ignore[attr-defined]
+        restoring.open_database = traced  # type: ignore[attr-defined]
 
 
 class Promises:

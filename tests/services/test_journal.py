@@ -495,10 +495,11 @@ async def test_a_damaged_database_is_set_aside_and_the_loss_said(tmp_path: Path)
     (tmp_path / "state.db").write_bytes(b"not a database, for sure" * 999)
     journal = await reopened(tmp_path)
     assert len(aside(tmp_path)) == 1
-    assert "damaged" in journal.warnings[0]
+    assert "damaged" in journal.losses[0]
     found = [record.data for record in log(tmp_path).records() if record.type == "sidecar.recovered"]
-    assert "set_aside" in found[0]
-    assert found[1]["continued"] == 50
+    assert found[0]["set_aside"] == str(aside(tmp_path)[0])
+    assert found[0]["continued"] == 50
+    assert "no sound backup" in found[0]["why"]
     assert log(tmp_path).verify(head=journal.head).ok
 
 

@@ -37,6 +37,14 @@ class Audit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rotate_bytes: int = 64 << 20  # of one file; from the next start on
 
 
+class State(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Copies of the state database (docs/state.md)."""
+
+    backup_every: float = 6 * 3600.0  # seconds, or 6h; 0: none are made
+    backups_keep: int = 8  # copies; the oldest go
+    backups_bytes: int = 256 << 20  # of all of them together; the newest is kept whatever its size
+
+
 class Files(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read_bytes: int = 2 << 20  # of one read
     write_bytes: int = 16 << 20  # of a file that is written, edited, copied or read
@@ -85,6 +93,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
     limits: Limits = Limits()
     audit: Audit = Audit()
+    state: State = State()
     files: Files = Files()
     commands: Commands = Commands()
     panes: Panes = Panes()

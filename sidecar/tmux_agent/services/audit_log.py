@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..core import chain
 from ..core.chain import Head, Record
@@ -75,10 +76,26 @@ class AuditLog:
 
     def verify(self, start: int = 1, head: Head | None = None) -> Checked:
         """Check the chain from record number `start` on; with `head` (what the database knew before), its end."""
-        at, records, torn = Head(), 0, 0
-        files = self.files()
-        if start > 1:
-            files, at = self._from(start)
+        files, at = (self.files(), Head()) if start <= 1 else self._from(start)
+        found = self._check(files, at, start)
+        if found.ok and head is not None and head != found.head and not self._has(head):
+            end = found.head.seq
+            why = f"the log ends with record {end}, the database has seen {head.seq}: its end was cut or replaced"
+            return replace(found, ok=False, seq=end + 1, why=why)
+        return found
+
+    def verify_behind(self, head: Head) -> Checked:
+        """Check that `head` is in the log, and the chain from there to its end."""
+        if head == Head():
+            return self.verify()
+        files, at = self._from(head.seq + 1)
+        if at != head and not (at == Head() and self._has(head)):
+            why = f"the log does not have record {head.seq} as the database knew it: it was cut or replaced"
+            return Checked(ok=False, records=0, head=head, seq=head.seq, why=why)
+        return self._check(files, head, head.seq + 1)
+
+    def _check(self, files: list[Path], at: Head, start: int) -> Checked:
+        records, torn = 0, 0
         for number, file in enumerate(files):
             first_line, offset = self._place(file, start) if number == 0 and start > 1 else (0, 0)
             found = chain.verify(_blocks(file, offset), at)
@@ -91,9 +108,6 @@ class AuditLog:
                 return Checked(
                     ok=False, records=records, head=at, file=str(file), line=line, seq=found.bad_seq, why=why
                 )
-        if head is not None and head != at and not self._has(head):
-            why = f"the log ends with record {at.seq}, the database has seen {head.seq}: its end was cut or replaced"
-            return Checked(ok=False, records=records, head=at, seq=at.seq + 1, why=why, torn_bytes=torn)
         return Checked(ok=True, records=records, head=at, torn_bytes=torn)
 
     def _has(self, head: Head) -> bool:

@@ -245,7 +245,7 @@ class Guard:
                 state=ApprovalState.APPROVED,
                 answer=answer,
             )
-            await self._grants.used(decision, decided(wish, decision))
+            await self._grants.used(decision, decided(wish, decision, once=wish.resume_key))
             await self._approvals.admit(admitted)
             return await self._run_approved(admitted, wish.origin)
         started = started_event(wish)

@@ -23,6 +23,7 @@ from ..core.errors import Internal, Unavailable
 from ..core.model import Event, Origin
 from . import store
 from .ledger import Entry, Heard, Ledger
+from .schema import damage_in
 from .subscription import Subscription
 
 T = TypeVar("T")
@@ -110,8 +111,22 @@ class Journal:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was found tampered with or lost since the start, in words."""
+        """What of the log was found tampered with or lost since the start, in words."""
         return self._ledger.warnings
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What the state database was found to have lost at the start, in words."""
+        return self._ledger.losses
+
+    @property
+    def damaged(self) -> str:
+        """What was found damaged in the state database while it is in use ("" for nothing): start anew."""
+        return self._ledger.damaged
+
+    async def note_damage(self, found: str) -> None:
+        """Somebody else found the state database damaged. `unwell` and `damaged` say so from now on."""
+        await self._queue(None, lambda _: self._ledger.note_damage(found))
 
     @property
     def head(self) -> chain.Head:
@@ -239,6 +254,8 @@ class Journal:
         try:
             return job.read(self._ledger.db), None
         except sqlite3.Error as error:
+            if damage_in(error):
+                self._ledger.note_damage(str(error))
             return None, Unavailable(f"the state database cannot be read: {error}")
         except Exception as error:  # noqa: BLE001  the reader's own: raised where it waits
             return None, error

@@ -44,8 +44,9 @@ from ..core.model import Event
 from ..core.redact import redact
 from . import store
 from .audit_file import AuditFile
-from .recovery import DAMAGED, Finding, reconcile, rotation
-from .schema import open_database
+from .recovery import DAMAGED, LOST, Finding, reconcile, rotation
+from .restoring import open_or_restore
+from .schema import damage_in
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -72,7 +73,8 @@ class Entry:
 class Ledger:
     """Database and log as one.
 
-    `unwell` says why nothing can be written ("" if it can), `warnings` what was found lost or tampered with.
+    `unwell` says why nothing can be written ("" if it can), `warnings` what of the log was found lost or tampered with,
+    `losses` what of the database was. `damaged`: the database is; nothing is written any more until the next start.
     """
 
     def __init__(
@@ -88,7 +90,9 @@ class Ledger:
         self._lines: list[tuple[int, bytes]] = []  # of the group being written
         self.head = Head()
         self.unwell = ""
+        self.damaged = ""
         self.warnings: tuple[str, ...] = ()
+        self.losses: tuple[str, ...] = ()
         self.db: sqlite3.Connection
 
     def open(self) -> None:
@@ -96,19 +100,27 @@ class Ledger:
 
         Raises Unavailable where the database cannot be opened.
         """
-        self.db, aside = open_database(self._database, self._now().strftime("%Y%m%dT%H%M%SZ"))
-        if aside is not None:
-            lost = "the state database was damaged and set aside, a new one begun: questions that waited are lost"
-            self._findings.append({"type": "sidecar.recovered", "data": {"why": lost, "set_aside": str(aside)}})
-            self.warnings = (f"{lost} ({aside})",)
+        self.db = open_or_restore(self._database, self._file.path, self._now())
         self.write([])
 
     def close(self) -> None:
         self._file.close()
         self.db.close()
 
+    def note_damage(self, found: str) -> None:
+        """The database was found damaged while it was in use: from now on nothing is written, and so nothing done."""
+        if not self.damaged:
+            self.damaged = found
+            self.unwell = (
+                f"the state database {self._database} is damaged ({found}): a backup is used at the next start"
+            )
+
     def write(self, entries: Sequence[Entry]) -> None:
         """Write one group; every entry has its result or its error afterwards."""
+        if self.damaged:
+            for entry in entries:
+                entry.error = Unavailable(f"{self.unwell}; nothing was done")
+            return
         try:
             self._prepare()
             if entries or self._findings:
@@ -117,6 +129,8 @@ class Ledger:
         except (OSError, sqlite3.Error) as error:
             self.unwell = f"the audit log {self._file.path} or the state database cannot be written: {error}"
             self._undo()
+            if isinstance(error, sqlite3.Error) and damage_in(error):
+                self.note_damage(str(error))
             for entry in entries:
                 entry.heard = []
                 entry.error = entry.error or Unavailable(f"{self.unwell}; nothing was done")
@@ -131,6 +145,8 @@ class Ledger:
             self._findings += [found for found in store.findings(self.db) if found not in self._findings]
             harm = [found["data"]["why"] for found in self._findings if found["type"] == DAMAGED]
             self.warnings += tuple(why for why in harm if why not in self.warnings)
+            lost = [found["data"]["why"] for found in self._findings if LOST in found["data"]]
+            self.losses += tuple(why for why in lost if why not in self.losses)
             self._agree = True
         if self._file.size >= self._rotate_bytes:
             name = self._file.rotate(self.head.seq)
@@ -161,7 +177,8 @@ class Ledger:
         try:
             entry.result = entry.change(self.db)
         except sqlite3.Error as error:
-            if not self.db.in_transaction:  # no space, I/O error: SQLite has rolled back the whole group
+            # no space, I/O error: SQLite has rolled back the whole group
+            if not self.db.in_transaction or damage_in(error):
                 raise
             entry.error = Unavailable(f"the state database cannot take it: {error}; nothing was done")
         except Exception as error:  # noqa: BLE001  it is the caller's to handle, on the caller's side

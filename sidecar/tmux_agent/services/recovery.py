@@ -6,8 +6,10 @@ the next group of records, so that a crash in here tells it twice at worst.
 
 The file may differ from the head in these ways, and only in these:
   behind the head is a torn line       the writer died while writing: cut off
-  behind the head are whole records    it died, or could not take them back, before the commit: nobody was told and
-                                       nothing was done; they stay in the chain and are named void
+  behind the head are whole records    of one group: it died, or could not take them back, before the commit: nobody was
+                                       told and nothing was done; they stay in the chain and are named void
+                                       of several: the database lost changes that it had (its WAL was damaged or
+                                       removed); what they tell is brought back (aftermath.py)
   the last full file ends with the
   head                                 it died while rotating; the new file is all behind the head
   the head is not in the file          somebody cut or removed it: put back from the outbox where that reaches,
@@ -18,16 +20,19 @@ The file may differ from the head in these ways, and only in these:
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import chain
-from ..core.chain import Head
-from . import store
+from ..core.chain import Head, Record
+from . import aftermath, store
 from .audit_file import AuditFile, last_line, rotated
+from .audit_log import AuditLog
 
 Finding = dict[str, Any]
 DAMAGED = "audit.damaged"
+LOST = "lost"  # member of a finding that says what the state database has lost
 
 
 class _Repair(NamedTuple):
@@ -35,6 +40,9 @@ class _Repair(NamedTuple):
     findings: list[Finding]
     size: int  # where the file is cut
     put_back: bytes = b""
+    void: Sequence[Record] = ()  # behind the head, of one group
+    lost: Sequence[Record] = ()  # behind the head, of several
+    known: bool = True  # nothing else can have been lost
 
 
 def reconcile(db: sqlite3.Connection, file: AuditFile, why: str = "") -> None:
@@ -46,9 +54,10 @@ def reconcile(db: sqlite3.Connection, file: AuditFile, why: str = "") -> None:
     head = store.head(db)
     repair = _plan(db, file, head)
     findings = [_damage(why), *repair.findings] if why else repair.findings
-    if findings or repair.head != head:
+    if findings or repair.head != head or not repair.known:
         db.execute("BEGIN IMMEDIATE")
         try:
+            findings = findings + _brought_back(db, repair)
             known = store.findings(db)
             store.set_findings(db, known + [finding for finding in findings if finding not in known])
             store.set_head(db, repair.head)
@@ -62,6 +71,20 @@ def reconcile(db: sqlite3.Connection, file: AuditFile, why: str = "") -> None:
     if repair.put_back:
         file.append(repair.put_back)
         file.keep()
+
+
+def _brought_back(db: sqlite3.Connection, repair: _Repair) -> list[Finding]:
+    """Bring back what the records behind the head tell, and say what was lost."""
+    aftermath.be_careful(db, repair.void)
+    if not repair.lost and repair.known:
+        return []
+    loss = aftermath.bring_back(db, repair.lost)
+    if not repair.known:
+        aftermath.trust_nothing(db, loss)
+    why = f"the state database had lost its last changes; {loss.records} records were brought in"
+    if not repair.known:
+        why = "the state database had lost changes, and the log does not tell them all: every permission is revoked"
+    return [_recovered(why=why, **{LOST: True}, **loss.told())]
 
 
 def _damage(why: str, **data: Any) -> Finding:
@@ -84,9 +107,8 @@ def _plan(db: sqlite3.Connection, file: AuditFile, head: Head) -> _Repair:
         if not whole:
             findings.append(rotation(rotated(file.path)[-1].name, head))
     if end is None:
-        return _without_head(db, file, head, whole, findings)
-    new_head, more = _behind(file.tail(end)[: whole - end], head)
-    return _Repair(new_head, findings + more, whole)
+        return _fallen_behind(file, head, whole, findings) or _without_head(db, file, head, whole, findings)
+    return _behind(file.tail(end)[: whole - end], head, whole, findings)
 
 
 def _new_database(file: AuditFile, whole: int, findings: list[Finding]) -> _Repair:
@@ -100,15 +122,28 @@ def _new_database(file: AuditFile, whole: int, findings: list[Finding]) -> _Repa
     return _Repair(last, [*findings, _recovered(why=why, continued=last.seq)], whole)
 
 
-def _behind(extra: bytes, head: Head) -> tuple[Head, list[Finding]]:
+def _behind(extra: bytes, head: Head, whole: int, findings: list[Finding]) -> _Repair:
     """What the lines behind the head are, and where the chain goes on."""
     checked = chain.verify([extra], head)
-    findings = []
-    if checked.records:
-        findings.append(_recovered(void=[head.seq + 1, checked.head.seq]))
+    records = [chain.read(line) for line in extra.splitlines()[: checked.records]]
     if not checked.ok:
-        findings.append(_damage(f"foreign lines in the log: {checked.why}", after=checked.head.seq))
-    return checked.head, findings
+        findings = [*findings, _damage(f"foreign lines in the log: {checked.why}", after=checked.head.seq)]
+    if len({record.timestamp for record in records}) > 1:  # a group has one time
+        return _Repair(checked.head, findings, whole, lost=records, known=checked.ok)
+    if records:
+        findings = [_recovered(void=[head.seq + 1, checked.head.seq]), *findings]
+    return _Repair(checked.head, findings, whole, void=records)
+
+
+def _fallen_behind(file: AuditFile, head: Head, whole: int, findings: list[Finding]) -> _Repair | None:
+    """Where the head is in an older file than the last, or in none, and the log goes on behind it."""
+    last = _last_in(file.path) or _last_of_older(file)
+    if last is None or last.seq <= head.seq:
+        return None
+    log = AuditLog(file.path)
+    checked = log.verify_behind(head)
+    lost = [one for one in log.records(after=head.seq) if one.seq <= checked.head.seq]
+    return _Repair(last, findings, whole, lost=lost, known=checked.ok)
 
 
 def _last_of_older(file: AuditFile) -> Head | None:
@@ -116,9 +151,7 @@ def _last_of_older(file: AuditFile) -> Head | None:
     return _last_in(older[-1]) if older else None
 
 
-def _without_head(
-    db: sqlite3.Connection, file: AuditFile, head: Head, whole: int, findings: list[Finding]
-) -> _Repair:
+def _without_head(db: sqlite3.Connection, file: AuditFile, head: Head, whole: int, findings: list[Finding]) -> _Repair:
     """Neither the file nor the end of the one before has the head's record."""
     before = _last_in(file.path) or _last_of_older(file) or Head()
     lines = store.lines_after(db, before.seq) if before.seq < head.seq else []
@@ -127,9 +160,7 @@ def _without_head(
         said = _recovered(put_back=[before.seq + 1, head.seq])
         cut = _damage("the end of the log had been cut off or removed; the database had it still")
         return _Repair(head, [*findings, cut, said], whole, back)
-    missing = _damage(
-        "the last records that were written are no longer in the log", missing=[before.seq + 1, head.seq]
-    )
+    missing = _damage("the last records that were written are no longer in the log", missing=[before.seq + 1, head.seq])
     return _Repair(head, [*findings, missing], whole)
 
 

@@ -37,6 +37,46 @@ _MIGRATIONS = (
     """
     CREATE TABLE runs (request_id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
     """,
+    # What docs/state.md promises to people who look with sqlite3: the tables above may change, these names may not.
+    """
+    CREATE VIEW pane_states AS
+    SELECT json_extract(told, '$.agent.pane') AS pane,
+           json_extract(told, '$.agent.server') AS server,
+           json_extract(told, '$.agent.place') AS place,
+           json_extract(told, '$.agent.kind') AS agent,
+           json_extract(told, '$.agent.state') AS state,
+           json_extract(told, '$.agent.since') AS since,
+           coalesce(json_extract(told, '$.agent.detail'), '') AS detail,
+           coalesce(json_extract(told, '$.agent.cwd'), '') AS cwd,
+           coalesce(json_extract(told, '$.agent.branch'), '') AS branch,
+           json_extract(told, '$.agent.pid') AS pid,
+           session
+    FROM (SELECT session, CAST(body AS TEXT) AS told FROM agents)
+    WHERE json_extract(told, '$.agent.pane') IS NOT NULL;
+    CREATE VIEW requests AS
+    SELECT request_id,
+           CASE WHEN phase = 'running' THEN 'running' ELSE state END AS state,
+           json_extract(told, '$.created') AS created,
+           coalesce(json_extract(told, '$.origin.agent'), '') AS agent,
+           json_extract(told, '$.origin.pane') AS pane,
+           json_extract(told, '$.action.type') AS action,
+           coalesce(json_extract(told, '$.risk'), 'low') AS risk,
+           coalesce(json_extract(told, '$.rule'), '') AS rule,
+           coalesce(json_extract(told, '$.reason'), '') AS reason,
+           json_extract(told, '$.answer.at') AS answered,
+           coalesce(json_extract(told, '$.answer.comment'), '') AS comment
+    FROM (SELECT *, CAST(body AS TEXT) AS told FROM approvals);
+    CREATE VIEW permissions AS
+    SELECT id,
+           json_extract(told, '$.scope') AS scope,
+           json_extract(told, '$.created') AS created,
+           coalesce(json_extract(told, '$.agent'), '') AS agent,
+           json_extract(told, '$.expires') AS expires,
+           uses_left,
+           revoked,
+           coalesce(json_extract(told, '$.text'), '') AS text
+    FROM (SELECT *, CAST(body AS TEXT) AS told FROM grants);
+    """,
 )
 
 T = TypeVar("T")
@@ -44,24 +84,49 @@ T = TypeVar("T")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def open_database(path: Path, stamp: str) -> tuple[sqlite3.Connection, Path | None]:
-    """The database, for the calling thread only, and where a damaged one was set aside (None: it was fine).
+class Damaged(Exception):
+    """A file is no sound state database; its text says what was found."""
 
-    Raises Unavailable where it cannot be opened for another reason (no space, no right to, made by a newer version):
-    then it was not touched. A damaged file is renamed with `stamp`, never deleted.
+
+def damage_in(error: sqlite3.Error) -> bool:
+    """Whether this error says that the file is damaged, and not that it cannot be read or written for now."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """The database at `path`, made where there is none, for the calling thread only.
+
+    Raises Damaged, or Unavailable where it cannot be opened for another reason (no space, no right to, made by a newer
+    version): either way it was not touched.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        try:
-            return _connect(path), None
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-                raise
-        aside = _set_aside(path, stamp)
-        return _connect(path), aside
-    except (OSError, sqlite3.Error) as error:
+        return _connect(path)
+    except sqlite3.Error as error:
+        if damage_in(error):
+            raise Damaged(str(error)) from error
         raise Unavailable(f"the state database {path} cannot be opened: {error}") from error
+    except OSError as error:
+        raise Unavailable(f"the state database {path} cannot be opened: {error.strerror}") from error
+
+
+def read_only(path: Path, *, still: bool = False) -> sqlite3.Connection:
+    """A connection that writes nothing; `still` says that nobody else does (a backup). Raises sqlite3.Error."""
+    immutable = "&immutable=1" if still else ""
+    uri = f"{path.absolute().as_uri()}?mode=ro{immutable}"
+    return sqlite3.connect(uri, uri=True, timeout=1.0, isolation_level=None)
+
+
+def check_file(db: sqlite3.Connection) -> int:
+    """Which schema a sound database has. Raises Damaged, or sqlite3.Error where it cannot be read."""
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise Damaged(str(found))
+    done: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if not 0 < done <= len(_MIGRATIONS):
+        raise Damaged(f"its schema is {done}, and this version knows 1 to {len(_MIGRATIONS)}")
+    return done
 
 
 def look(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
@@ -69,7 +134,7 @@ def look(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
     if not path.exists():
         return None
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
+        connection = read_only(path)
         try:
             return read(connection)
         finally:
@@ -86,9 +151,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA {pragma}")
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            damage = sqlite3.DatabaseError(f"damaged: {found}")
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
+            raise Damaged(str(found))
         _migrate(connection, path)
     except BaseException:
         connection.close()
@@ -105,13 +168,3 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         )
     for number, script in enumerate(_MIGRATIONS[done:], start=done + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-
-
-def _set_aside(path: Path, stamp: str) -> Path:
-    """Rename the database, then its side files. Cut short, SQLite drops the old WAL of a new, empty database itself."""
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(aside.with_name(aside.name + suffix))
-    return aside

@@ -15,7 +15,7 @@ import msgspec
 
 from ..core.chain import Head
 from ..core.errors import Conflict, NotFound
-from ..core.model import Approval, ApprovalState, Event, Grant, Outcome, Plan
+from ..core.model import Approval, ApprovalState, Event, Grant, Outcome, Plan, digest
 
 T = TypeVar("T")
 Connection = sqlite3.Connection
@@ -78,6 +78,18 @@ def add_approval(db: Connection, approval: Approval) -> None:
         raise Conflict(f"request {approval.request_id} was made already, under this id or this key") from error
 
 
+def keep_approval(db: Connection, approval: Approval, outcome: Outcome | None = None) -> None:
+    """Put a row in place, whatever it was before: for what the audit log knows better (aftermath.py)."""
+    once = None if approval.kind == "hook" else approval.hook_key
+    db.execute(
+        "INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            approval.request_id, approval.state.value, approval.phase, approval.digest, once, _encode(approval),
+            None if outcome is None else _encode(outcome),
+        ),
+    )  # fmt: skip
+
+
 def approval(db: Connection, request_id: str) -> Approval:
     """Raises NotFound."""
     row = db.execute("SELECT body FROM approvals WHERE request_id = ?", (request_id,)).fetchone()
@@ -122,6 +134,12 @@ def last_settled(db: Connection, limit: int) -> list[Approval]:
     return [_decode(row[0], Approval) for row in reversed(rows)]
 
 
+def startable(db: Connection) -> list[Approval]:
+    """What was approved and is run as soon as its asker comes back, oldest first."""
+    rows = db.execute("SELECT body FROM approvals WHERE state = 'approved' AND phase = '' ORDER BY request_id")
+    return [one for row in rows if (one := _decode(row[0], Approval)).kind == "run"]
+
+
 def forget_settled(db: Connection, keep: int) -> None:
     """Delete all but the newest `keep` of those that neither wait nor run (the audit log has them all)."""
     db.execute(
@@ -146,7 +164,7 @@ def outcome(db: Connection, request_id: str) -> Outcome | None:
 
 
 def add_run(db: Connection, started: Event) -> None:
-    db.execute("INSERT INTO runs VALUES (?, ?)", (started.request_id, _encode(started)))
+    db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (started.request_id, _encode(started)))
 
 
 def end_run(db: Connection, request_id: str) -> None:
@@ -189,6 +207,17 @@ def revoke_grant(db: Connection, grant_id: str) -> None:
         raise NotFound(f"there is no grant {grant_id} in force")
 
 
+def lower_grant(db: Connection, grant_id: str) -> None:
+    """Count one use, as far as it is there and has some left."""
+    db.execute("UPDATE grants SET uses_left = max(uses_left - 1, 0) WHERE id = ?", (grant_id,))
+
+
+def end_grants(db: Connection, grant_id: str | None = None) -> int:
+    """Revoke this one, or all; how many were in force."""
+    where = "revoked = 0" if grant_id is None else "revoked = 0 AND id = :id"
+    return db.execute(f"UPDATE grants SET revoked = 1 WHERE {where}", {"id": grant_id}).rowcount  # noqa: S608
+
+
 # --- plans -----------------------------------------------------------------------------------------
 
 
@@ -203,6 +232,22 @@ def delete_plan(db: Connection, plan_id: str) -> None:
 def plans(db: Connection) -> list[Plan]:
     """All, oldest first."""
     return [_decode(row[0], Plan) for row in db.execute("SELECT body FROM plans ORDER BY plan_id")]
+
+
+# --- is it sound -----------------------------------------------------------------------------------
+
+
+def check_rows(db: Connection) -> str:
+    """What is wrong with the rows that everything rests on ("" for nothing): a file can be sound, and its rows not."""
+    try:
+        for one in open_approvals(db):
+            if one.state is ApprovalState.PENDING and digest(one.action) != one.digest:
+                return f"request {one.request_id} is not what its digest says"
+        for read in (head, findings, runs, grants, plans):
+            read(db)
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        return f"a row cannot be read: {error}"
+    return ""
 
 
 # --- agents ----------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from .answer_files import AnswerFiles
 from .answers import Answers
 from .approvals import Approvals
 from .attention import Attention
+from .backup_times import BackupTimes
 from .config_file import read_settings
 from .dialogs import Dialogs
 from .grants import Grants
@@ -66,6 +67,7 @@ EVENTS = 10_000  # that may come in one turn of the loop: all that one group of 
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
 SAYS = (3, 3)  # first version of tmux that shows a message to the client that we name
 NO_ANSWERS = (20, 0.2)  # refused answers by file or link that are recorded: at once, and a second
+ANEW_SECONDS = 60.0  # begun anew once a minute at the most: where the disk is bad, that does not help
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
 
 
@@ -77,6 +79,8 @@ class System:
         self.places = places
         self.pid = os.getpid()
         self.stop = asyncio.Event()
+        self.begun_anew = False  # after damage to the state database
+        self.begin_anew = False  # after the stop: it is damaged, and a backup is used then
         self._started = time.monotonic()
         self._refused_at = -REFUSAL_SECONDS
         self._refusal_over: asyncio.TimerHandle | None = None
@@ -93,8 +97,9 @@ class System:
             places.database,
             places.audit(self.settings.audit.file),
             rotate_bytes=self.settings.audit.rotate_bytes,
-            health=self.show_badges,
+            health=self._health_changed,
         )
+        self.backups = BackupTimes(self.journal, places.database, lambda: self.settings.state, self.show_badges)
         self.agents = Agents(self.journal)
         self.grants = Grants(self.journal, own=self.agents.own)
         self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
@@ -164,6 +169,7 @@ class System:
             await system.journal.close()
             raise
         system.spawn(system._follow(heard))
+        system.backups.start()
         return system
 
     def listening(self, socket: Path, opening: Callable[[Opening], None]) -> None:
@@ -181,6 +187,7 @@ class System:
     async def close(self) -> None:
         """In reverse. What waits for a person stays pending."""
         self.approvals.stopping = True
+        await self.backups.close()
         if self.popups is not None:
             await self.popups.close()
         await self.wayfinder.close()
@@ -229,11 +236,21 @@ class System:
         if self.journal.unwell:
             found.append(f"audit: {self.journal.unwell}")
         found += [f"audit: {warning}" for warning in self.journal.warnings]
+        found += [f"state: {loss}" for loss in self.journal.losses]
+        if self.backups.wrong:
+            found.append(f"state: {self.backups.wrong}")
         if self.notify.status not in ("off", "ok"):
             found.append(f"notify: {self.notify.status}")
         if time.monotonic() - self._refused_at < REFUSAL_SECONDS:
             found.append("refused: somebody who may not tried to act as the operator (`tmux-agent audit tail`)")
         return found
+
+    def _health_changed(self) -> None:
+        """What can be recorded has changed; where the database was found damaged, the next sidecar uses a backup."""
+        self.show_badges()
+        if self.journal.damaged and not (self.begun_anew and self.uptime() < ANEW_SECONDS):
+            self.begin_anew = True
+            self.stop.set()
 
     def refused(self, origin: Origin, method: str, request_id: str) -> None:
         """Somebody tried what only operators may: recorded, and a warning for a while."""
@@ -269,6 +286,7 @@ class System:
         self._secrets_wrong = self.secrets.problems()
         logging.getLogger().setLevel(settings.log_level.upper())
         self.toolbox.settings = settings
+        self.backups.start()
         self.judgement.roots = settings.root_dir
         problems = self.judgement.load()
         self.notify.wanted = self._notified()

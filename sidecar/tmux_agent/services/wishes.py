@@ -49,7 +49,8 @@ def not_approved(approval: Approval) -> errors.TmuxAgentError:
     return errors.Conflict("it was running when the sidecar died, so it may or may not be done: look before you retry")
 
 
-def decided(wish: Wish, decision: Decision) -> Event:
+def decided(wish: Wish, decision: Decision, once: str | None = None) -> Event:
+    """`once` is the key under which it is about to be run, and must not be again (aftermath.py)."""
     return Event(
         type="decision",
         request_id=wish.request_id,
@@ -62,6 +63,7 @@ def decided(wish: Wish, decision: Decision) -> Event:
             "reason": decision.reason,
             "where": decision.where,
             "risk": decision.risk.value,
+            **({"once": once} if once else {}),
         },
     )
 
