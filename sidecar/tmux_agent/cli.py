@@ -33,6 +33,7 @@ VERBS = {
     "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),
     "state": ("edges.verbs.state", "back up, list, check and bring back the state database"),
     "restore": ("edges.verbs.restore", "bring a file back from its backup"),
+    "notify": ("edges.verbs.notify", "channels for messages: list and test them, forward the local bus"),
     "secret": ("edges.verbs.secret", "values that configuration names: set, get, list, rotate, remove"),
     "setup": ("edges.verbs.setup", "connect an agent (claude) to tmux-agent"),
     "doctor": ("edges.verbs.doctor", "find what is wrong with the set-up, and say how to mend it"),

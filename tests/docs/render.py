@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from tmux_agent.core import errors, operands, protocol, replies, settings
+from tmux_agent.core import channels, errors, operands, protocol, replies, settings
 from tmux_agent.core.model import Action
+from tmux_agent.core.secret import Secret
 from tmux_agent.edges.mcp import tools
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,6 +36,8 @@ def words(kind: Any, seen: dict[str, Any]) -> str:
         return "[Action](#action)"
     if kind in SIMPLE:
         return SIMPLE[kind]
+    if kind is Secret:
+        return "`!secret`"
     if origin is typing.Literal:
         return " · ".join(f"`{one}`" for one in inner)
     if origin in (typing.Union, types.UnionType):
@@ -128,7 +131,7 @@ MEANINGS = {
 
 def setting_table() -> str:
     """config.yaml: every key with its default, its variable, and the comment beside it in settings.py."""
-    source = Path(settings.__file__).read_text()
+    source = Path(settings.__file__).read_text() + Path(channels.__file__).read_text()
     rows = []
     for name, path in settings.variables().items():
         owner: Any = settings.Settings if len(path) == 1 else type(getattr(settings.Settings(), path[0]))

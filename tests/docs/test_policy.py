@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.docs.render import DOCS
 
-from tmux_agent.core import config, operands, policy_build, policy_file, settings
+from tmux_agent.core import channels, config, operands, policy_build, policy_file
 from tmux_agent.core import guardrails as rails
 from tmux_agent.core.policy_build import Layer
 from tmux_agent.core.policy_file import PolicyFile
@@ -22,7 +22,7 @@ BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 def keys() -> Iterator[str]:
     kinds = [one for one in vars(policy_file).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)]
-    assert settings.Notify in kinds
+    assert channels.Notify in kinds
     for kind in kinds:
         if kind is not msgspec.Struct:
             yield from (field.encode_name for field in msgspec.structs.fields(kind) if field.name != "line")

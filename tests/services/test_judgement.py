@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from tmux_agent.core.channels import Notify
 from tmux_agent.core.facts import pin
 from tmux_agent.core.model import Decision, File, Origin, Patch, Role, Shell, Stage, Verdict
-from tmux_agent.core.settings import Notify
 from tmux_agent.services import judgement, project_policies
 from tmux_agent.services.grants import Grants
 from tmux_agent.services.guard import Guard

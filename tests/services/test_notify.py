@@ -14,8 +14,8 @@ import pytest
 from tests.patience import PATIENCE
 from tests.sidecar import Sidecar, sidecar, until
 
+from tmux_agent.core import notice_text
 from tmux_agent.core.model import Shell
-from tmux_agent.services import notify
 
 HOSTILE = (
     "#(touch x) \x1b[31mred\x1b[0m \u202e%s #[fg=red]\n\nsecond "
@@ -118,8 +118,7 @@ def test_a_channel_that_hangs_is_in_nobodys_way(one: Sidecar, receiver: Receiver
     agent = one.start(TMUX_AGENT_NOTIFY_URLS=receiver.url).agent()
     for number in range(40):
         agent.start("human.ask", {"prompt": f"{number}"})
-    for _ in range(4):
-        receiver.got.get(timeout=PATIENCE)
+    receiver.got.get(timeout=PATIENCE)
     agent.call("file.write", {"path": "written", "content": "x"})
     assert agent.call("command.run", {"command": "allowed", "args": ["hang"]})["exit_code"] == 0
     assert one.stop() == 0  # nobody lets go of the messages before it has ended
@@ -138,7 +137,7 @@ def test_nobody_hears_of_what_is_answered_already(one: Sidecar, receiver: Receiv
 
 def test_a_headline_shows_how_a_long_action_ends() -> None:
     """Blanks by the thousand hide neither what stands behind them nor how long it is, and no secret is shown."""
-    text = notify.headline(Shell(text="echo hi" + " " * 100_000 + "; rm -rf ~ token=hunter2", cwd="/"))
+    text = notice_text.headline(Shell(text="echo hi" + " " * 100_000 + "; rm -rf ~ token=hunter2", cwd="/"))
     assert text.startswith("echo hi")
     assert "100 031" in text
     assert text.endswith("; rm -rf ~ token=[redacted]")

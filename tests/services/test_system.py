@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tmux_agent.core.settings import Notify
+from tmux_agent.core.channels import Notify
 from tmux_agent.services import places
 from tmux_agent.services.system import System
 

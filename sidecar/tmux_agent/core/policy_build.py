@@ -53,6 +53,7 @@ from .paths import SECRETS, Secrets
 from .policy_file import Defaults, PolicyFile, RuleFile, When, words
 from .rules import Asker, BadRule, Rule
 from .situation import Policy, Situation, strictest
+from .spans import bad_time
 
 _HOME = "/home/example"
 _TREE = "/home/example/worktree"
@@ -104,7 +105,7 @@ def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: li
             wrong("needs a name of its own", ".name")
         seen[rule.name] = rule.line
         for span in (rule.when.time,) if isinstance(rule.when.time, str) else rule.when.time:
-            if span and rules.bad_time(span):
+            if span and bad_time(span):
                 wrong(f"is not HH:MM-HH:MM, or mon-fri HH:MM-HH:MM: {span}", ".when.time")
         for key, message in unknown_words(rule.when):
             wrong(message, f".when.{key}")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from .settings import Notify
+from .channels import Notify
 
 Words = tuple[str, ...]
 

@@ -8,7 +8,6 @@ once too often. Must not own taking actions apart (policy.py) or the file's form
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -19,6 +18,7 @@ from .argv.options import BadNotation, Spec, specs
 from .model import Risk, Verdict
 from .policy_file import RuleFile, When, words
 from .reach import Miss, Reach
+from .spans import in_time
 
 
 class Touch(Struct, frozen=True):
@@ -162,7 +162,7 @@ def fits_asker(rule: Rule, asker: Asker, risk: Risk) -> bool:
     ):
         if patterns and not _globbed(value, words(patterns)):
             return False
-    if when.time and not any(_in_time(asker.now, span) for span in words(when.time)):
+    if when.time and not any(in_time(asker.now, span) for span in words(when.time)):
         return False
     if when.risk and risk < Risk(when.risk):
         return False
@@ -171,29 +171,6 @@ def fits_asker(rule: Rule, asker: Asker, risk: Risk) -> bool:
 
 def _globbed(value: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
-
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SPAN = re.compile(r"(?:(\w{3})(?:-(\w{3}))?\s+)?(\d\d):(\d\d)-(\d\d):(\d\d)")
-
-
-def bad_time(span: str) -> bool:
-    found = _SPAN.fullmatch(span.lower())
-    return not found or any(day and day not in _DAYS for day in found.groups()[:2])
-
-
-def _in_time(now: datetime | None, span: str) -> bool:
-    found = _SPAN.fullmatch(span.lower())
-    if now is None or not found:
-        return False
-    first_day, last_day, *clock = found.groups()
-    if first_day:
-        begin, end = _DAYS.index(first_day), _DAYS.index(last_day or first_day)
-        if (now.weekday() - begin) % 7 > (end - begin) % 7:
-            return False
-    hour, minute, hour2, minute2 = map(int, clock)
-    at, begin, end = now.hour * 60 + now.minute, hour * 60 + minute, hour2 * 60 + minute2
-    return begin <= at < end if begin <= end else at >= begin or at < end
 
 
 # --- everything else ---------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from .channels import Notify
+
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that one client could make grow without end."""
@@ -65,15 +67,6 @@ class Panes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read_lines: int = 2000  # the most that one tmux.read may ask for
 
 
-class Notify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Told of new approvals, from a thread, retried, never in the way."""
-
-    urls: tuple[str, ...] = ()  # apprise URLs
-    command: tuple[str, ...] = ()  # argv; the approval is its JSON stdin
-    after: float = 0.0  # seconds an approval must have waited
-    retries: int = 3  # after the first try, ever further apart
-
-
 class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The listener for webhooks and signed links. Any program of this machine can reach it, so each asks for more."""
 
@@ -102,6 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     answers: Answers = Answers()
 
 
+_ONLY_IN_THE_FILE = ("channels", "escalate")  # mappings, which no variable can say
 _SHORT = {"TMUX_AGENT_ROOT_DIR": ("root_dir",), "TMUX_AGENT_AUDIT_FILE": ("audit", "file")}
 
 
@@ -111,6 +105,8 @@ def variables() -> dict[str, tuple[str, ...]]:
     for field in msgspec.structs.fields(Settings):
         if isinstance(field.default, Struct):
             for inner in msgspec.structs.fields(field.default):
+                if inner.name in _ONLY_IN_THE_FILE:
+                    continue
                 names[f"TMUX_AGENT_{field.name}_{inner.name}".upper()] = (field.name, inner.name)
         else:
             names[f"TMUX_AGENT_{field.name}".upper()] = (field.name,)
@@ -124,7 +120,7 @@ def override(settings: Settings, environ: Mapping[str, str]) -> tuple[Settings, 
         if name in environ:
             try:
                 settings = _put(settings, path, environ[name])
-            except msgspec.ValidationError as why:
+            except (msgspec.ValidationError, ValueError) as why:  # of the type, of the Struct itself
                 wrong.append(f"{name}={environ[name]!r}: {why}; the setting keeps its value")
     return settings, tuple(wrong)
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from .channels import Notify
 from .model import Match, Verdict
 from .paths import Secrets
 from .policy_file import Defaults
 from .rules import Asker, Rule
-from .settings import Notify
 
 
 class Policy(Struct, frozen=True, kw_only=True):

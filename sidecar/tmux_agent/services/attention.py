@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.3  # what comes within is told together
 APART_SECONDS = 5.0  # between two notifications
+PRESENT_SECONDS = 60.0  # without a key, after which nobody sits in front of a client any more
 AGAIN_SECONDS = 2.0  # between two looks at what covers a client
 
 Open = Callable[[TmuxServer, str, Wanted], Any]
@@ -69,6 +70,17 @@ class Attention:
     def looked(self) -> None:
         """A key of ours was pressed: the person looks at what waits already."""
         self._forget(set().union(*self._owed.values()))
+
+    async def looks_at(self, socket: str, pane: str) -> bool:
+        """Whether a person has a pane in front of them, and has pressed a key there within the last minute."""
+        server = self._servers.get(socket)
+        if server is None or not server.connected.is_set():
+            return False
+        try:
+            there = await seats.seats(server)
+        except errors.TmuxAgentError:
+            return False  # a server that goes away: nobody looks at it
+        return any(seat.pane == pane and seat.focused and seat.idle < PRESENT_SECONDS for seat in there)
 
     def close(self) -> None:
         if self._timer is not None:

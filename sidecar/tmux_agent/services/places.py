@@ -65,6 +65,11 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "backups"
 
     @property
+    def bus(self) -> Path:
+        """Messages as lines that other programs follow."""
+        return self.state / "bus"
+
+    @property
     def secrets(self) -> Path:
         """Encrypted values by name."""
         return self.config / "secrets.yaml"

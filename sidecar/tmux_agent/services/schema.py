@@ -77,6 +77,22 @@ _MIGRATIONS = (
            coalesce(json_extract(told, '$.text'), '') AS text
     FROM (SELECT *, CAST(body AS TEXT) AS told FROM grants);
     """,
+    """
+    CREATE TABLE notices (
+        id INTEGER PRIMARY KEY,
+        channel TEXT NOT NULL,
+        key TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('waiting','sent','failed','dropped')),
+        at REAL NOT NULL,
+        due REAL NOT NULL,
+        tries INTEGER NOT NULL,
+        asks INTEGER NOT NULL,
+        why TEXT NOT NULL DEFAULT '',
+        body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX notices_waiting ON notices (id) WHERE state = 'waiting';
+    CREATE INDEX notices_keys ON notices (key, channel, at) WHERE key <> '';
+    """,
 )
 
 T = TypeVar("T")

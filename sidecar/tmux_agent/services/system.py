@@ -18,11 +18,10 @@ from typing import Any
 
 import msgspec
 
-from ..core import config, display, errors, guardrails
+from ..core import channels, config, display, errors, guardrails
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.rate import Bucket
 from ..core.replies import ReloadData
-from ..core.settings import Notify as NotifySettings
 from ..core.wording import one_line
 from . import places as places_
 from .agent_rows import AgentRows
@@ -47,6 +46,7 @@ from .screen_answers import ScreenAnswers
 from .screen_files import ScreenFiles
 from .screens import Screens
 from .secrets import Secrets
+from .senders import Senders
 from .tmux import badge
 from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
@@ -106,7 +106,8 @@ class System:
         self.plans = Plans(self.journal)
         self.agent_rows = AgentRows(self.journal, self.agents, self.spawn)
         self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
-        self.notify = Notify(self.journal, self.settings.notify, self.approvals.waits)
+        senders = Senders(places, self.secrets, lambda line: log.info("notification: %s", line))
+        self.notify = Notify(self.journal, self.approvals, self.secrets, senders, changed=self.show_badges)
         self.judgement = Judgement(
             folder=places.config,
             state=places.state,
@@ -138,6 +139,7 @@ class System:
         self.popups: Popups | None = None  # once it is known where we listen
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
         self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
+        self.notify.looks_at = self.attention.looks_at
 
     def _protected(self) -> tuple[str, ...]:
         """What nobody but the person may change, besides policy and state: log, approval files, socket, plugin."""
@@ -162,7 +164,8 @@ class System:
             system._told_of_policy(system.judgement.load())
             system.screen_files.load()
             system.screens.start()
-            system.notify.wanted = system._notified()
+            system.notify.use(system._notified())
+            await system.notify.recover()
             system.answer_files.switch(system.settings.answers.files)
             heard = await system.journal.subscribe(limit=EVENTS)
         except BaseException:
@@ -289,7 +292,7 @@ class System:
         self.backups.start()
         self.judgement.roots = settings.root_dir
         problems = self.judgement.load()
-        self.notify.wanted = self._notified()
+        self.notify.use(self._notified())
         self.answer_files.switch(settings.answers.files)
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
@@ -299,7 +302,7 @@ class System:
         found = tuple(str(one) for one in (*problems, *wrong, *unread))
         return ReloadData(errors=found, rules=len(self.judgement.policy.rules))
 
-    def _notified(self) -> NotifySettings:
+    def _notified(self) -> channels.Notify:
         """Who is told of approvals: as the policy says, else as config.yaml does."""
         return self.judgement.policy.notify or self.settings.notify
 
