@@ -1,0 +1,39 @@
+"""What a pane's programs printed, as plain text in whole lines, from raw bytes however they are cut.
+
+Owns one pane's stream. Pure. Of a line that was drawn again and again (`\\r`) each drawing is a line: what a condition
+of a pipeline looks for may have been in any of them. Must not own: what is looked for (pipeline.py).
+"""
+
+from __future__ import annotations
+
+import re
+
+LINE = 16 << 10  # bytes of a line that is not whole yet
+_ESCAPES = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"
+    rb"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]"
+)
+
+
+class OutputLines:
+    """`feed` gives the text of all lines that a chunk completes, parted by line ends; "" where it completes none."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> str:
+        data = self._rest + data if self._rest else data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        self._rest = data[end:][-LINE:]
+        return plain(data[:end])
+
+    @property
+    def unfinished(self) -> str:
+        """The line that has no end yet, such as a prompt."""
+        return plain(self._rest)
+
+
+def plain(data: bytes) -> str:
+    """Bytes without colours, cursor movements and controls; every kind of line end is one."""
+    text = _ESCAPES.sub(b"", data).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return text.decode("utf-8", "replace")
