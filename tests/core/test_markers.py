@@ -50,7 +50,8 @@ def test_every_type_is_read() -> None:
 @pytest.mark.parametrize(
     "text",
     ["{", "{]", '{"stage":"x"}', '{"type":1}', '{"type":""}', '{"type":"STATUS","ok":"yes"}', "{}",
-     '{"type":"ASK","options":1}', '{"type":"X","a":' + "[" * 30 + "]" * 30 + "}", '{"type":"X","a":' + "[" * 9000 + "]" * 9000 + "}",
+     '{"type":"ASK","options":1}', '{"type":"X","a":' + "[" * 30 + "]" * 30 + "}",
+     '{"type":"X","a":' + "[" * 9000 + "]" * 9000 + "}",
      '{"type":"X","a":"' + "x" * markers.TEXT + '"}'],
 )  # fmt: skip
 def test_what_begins_as_a_marker_and_is_none_is_told(text: str) -> None:

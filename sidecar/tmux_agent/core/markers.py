@@ -1,4 +1,4 @@
-"""The SENTRY marker: `### SENTRY {"type":"STATUS","stage":"build","ok":true}`, on a line of its own, in a pane's output.
+"""The SENTRY marker: `### SENTRY {"type":"STATUS","stage":"build","ok":true}`, a line of its own in a pane's output.
 
 Owns what a marker may say, and the form of the line. Pure. Must not own: finding lines in a stream or on a screen
 (marker_stream.py, marker_screen.py), what a marker moves (pipeline.py). A marker is something that a program printed:
