@@ -13,8 +13,28 @@ from tmux_agent.core.pipeline import advance, next_due, under_way, wants_output
 from tmux_agent.core.pipeline_begin import begin
 from tmux_agent.core.pipeline_file import PipelineFile, PipelinesFile, argv, problems
 from tmux_agent.core.pipeline_run import (
-    Acted, Answered, AskPerson, Begun, Cancel, Checked, Clock, Do, FileSeen, Gone, Happening, Place, Printed, Retry, Run,
-    RunState, Said, Skip, StageState, Tell, Told, Wanted,
+    Acted,
+    Answered,
+    AskPerson,
+    Begun,
+    Cancel,
+    Checked,
+    Clock,
+    Do,
+    FileSeen,
+    Gone,
+    Happening,
+    Place,
+    Printed,
+    Retry,
+    Run,
+    RunState,
+    Said,
+    Skip,
+    StageState,
+    Tell,
+    Told,
+    Wanted,
 )  # fmt: skip
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -94,7 +114,8 @@ class World:
         found = []
         for one in self.take():
             if isinstance(one, Do):
-                found.append(str(one.action.send_keys or one.action.run or one.action.notify or one.action.ask or "check"))
+                act = one.action
+                found.append(str(act.send_keys or act.run or act.notify or act.ask or "check"))
                 self.tell(Acted(stage=one.stage, attempt=one.attempt, index=one.index, ok=True, later=one.later))
             elif isinstance(one, AskPerson):
                 found.append(f"approve {one.stage}?")
@@ -358,7 +379,7 @@ pipelines:
 
 def test_a_stage_over_panes() -> None:
     world = World(
-        STAGE.replace("actions_on_start: [{send_keys: make}]", "panes: {window_name: work}\n        actions_on_start: [{send_keys: make}]"),
+        STAGE.replace("actions_on_start", "panes: {window_name: work}\n        actions_on_start"),
         panes={"s": (PANE, OTHER)},
     )  # fmt: skip
     assert [one.stage for one in world.take() if isinstance(one, Do)] == ["s (%7)", "s (%8)"]
@@ -379,9 +400,8 @@ def test_when_skips_and_what_needs_it_goes_on() -> None:
 
 
 def test_escalation_tells_each_step_once() -> None:
-    world = World(
-        with_keys("        require_approval: true\n        escalation: [{after: 1m, notify: phone}, {after: 5m, notify: boss}]\n")
-    )
+    steps = "[{after: 1m, notify: phone}, {after: 5m, notify: boss}]"
+    world = World(with_keys(f"        require_approval: true\n        escalation: {steps}\n"))
     told = []
     for _ in range(8):
         world.later(60)
@@ -410,7 +430,7 @@ def test_a_pane_that_goes_ends_what_runs_in_it() -> None:
     ("text", "said"),
     [
         ("{name: p, stages: []}", "has to be 1 to 200 stages"),
-        ("{name: p, stages: [{name: a, needs: b}, {name: bb}]}", "needs a stage 'b' that is not there, did you mean bb?"),
+        ("{name: p, stages: [{name: a, needs: b}, {name: bb}]}", "a stage 'b' that is not there, did you mean bb?"),
         ("{name: p, stages: [{name: a, needs: b}, {name: b, needs: a}]}", "in a circle: a → b → a"),
         ("{name: p, stages: [{name: a}, {name: a}]}", "is the name of two stages"),
         ("{name: p, stages: [{name: a, actions_on_start: [{}]}]}", "has to have exactly one of send_keys, run"),
@@ -440,6 +460,7 @@ def test_words_of_a_command() -> None:
 def test_an_event_of_another_run_changes_nothing() -> None:
     world = World(WEBAPP)
     before = world.run
-    world.tell(Acted(stage="nope", attempt=1, index=0, ok=True), Answered("lint", ok=True), Printed(OTHER, "0 problems"))
+    world.tell(Acted(stage="nope", attempt=1, index=0, ok=True), Answered("lint", ok=True))
+    world.tell(Printed(OTHER, "0 problems"))
     assert replace(world.run) == before
     assert StageState.UNKNOWN not in {one.state for one in world.run.stages}

@@ -22,7 +22,6 @@ class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
     server_pid: int
     pane: str
     pane_pid: int
-    where: str = ""  # "session:window", for people
 
 
 class StageState(enum.Enum):

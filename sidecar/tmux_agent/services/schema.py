@@ -93,6 +93,26 @@ _MIGRATIONS = (
     CREATE INDEX notices_waiting ON notices (id) WHERE state = 'waiting';
     CREATE INDEX notices_keys ON notices (key, channel, at) WHERE key <> '';
     """,
+    """
+    CREATE TABLE watched_panes (
+        server TEXT NOT NULL, server_pid INTEGER NOT NULL, pane TEXT NOT NULL, pane_pid INTEGER NOT NULL,
+        body BLOB NOT NULL, PRIMARY KEY (server, server_pid, pane, pane_pid)
+    ) STRICT;
+    CREATE TABLE pipeline_runs (
+        run_id TEXT PRIMARY KEY, pipeline TEXT NOT NULL, state TEXT NOT NULL, server TEXT, server_pid INTEGER,
+        pane TEXT, pane_pid INTEGER, started_at TEXT NOT NULL, ended_at TEXT, note TEXT NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX pipeline_runs_open ON pipeline_runs (run_id) WHERE state = 'running';
+    CREATE TABLE pipeline_stages (
+        run_id TEXT NOT NULL REFERENCES pipeline_runs ON DELETE CASCADE, stage TEXT NOT NULL, attempt INTEGER NOT NULL,
+        state TEXT NOT NULL, started_at TEXT, ended_at TEXT, reason TEXT NOT NULL,
+        PRIMARY KEY (run_id, stage, attempt)
+    ) STRICT, WITHOUT ROWID;
+    CREATE VIEW stage_history AS
+        SELECT runs.pipeline, runs.pane AS pane_id, stages.stage, stages.attempt, stages.state AS status,
+               stages.started_at, stages.ended_at, stages.reason, stages.run_id
+        FROM pipeline_stages AS stages JOIN pipeline_runs AS runs USING (run_id);
+    """,
 )
 
 T = TypeVar("T")

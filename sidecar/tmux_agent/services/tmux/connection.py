@@ -129,14 +129,15 @@ class Connection:
             return [errors.Unavailable(f"tmux did not answer {argv[0]} in {timeout} s") for argv in commands]
         return [_one(answer) for answer in done]
 
-    async def foreign(self, *commands: Argv) -> list[list[str]]:
-        """Runs commands, as one line, whose answers hold other people's text, and makes sure where it ends.
+    async def foreign(self, *commands: Argv, inner: int = 0) -> list[list[str]]:
+        """Runs commands, as one line, whose answers hold other people's text, and makes sure where it ends. `inner`: as
+        in line().
 
         A pane may guess the guard that ends an answer and forge those that follow. What follows here is a number that
         it cannot know; where anything else comes the connection is dropped (errors.Unavailable).
         """
         seal = secrets.token_hex(16)
-        answer = self._write(list(commands))
+        answer = self._write(list(commands), inner)
         sealed = self._write([["display-message", "-p", seal]])
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -399,6 +399,15 @@ class TmuxServer:
         """As line(), for such answers."""
         return await self._connection().foreign(*commands)
 
+    async def foreign_choice(
+        self, first: Argv, pane: str, condition: str, yes: Sequence[Argv], no: Sequence[Argv]
+    ) -> tuple[list[str], list[list[str]]]:
+        """`first`, whose answer holds other people's text, and then as choice(): with nothing between the two."""
+        assert len(yes) == len(no)
+        look = ("if-shell", "-F", "-t", pane, condition, signals.text(yes), signals.text(no))
+        text, _, *answers = await self._connection().foreign(first, look, inner=len(yes))
+        return text, answers
+
     async def choice(self, pane: str, condition: str, yes: Sequence[Argv], no: Sequence[Argv]) -> list[list[str]]:
         """Runs `yes` where the format `condition` holds of the pane, else `no`: with nothing between the look and what
         follows, not a byte that a program writes. Both have to be the same number of commands, as tmux answers each.

@@ -1,0 +1,329 @@
+"""What watched panes print: markers and lines, nothing lost and nothing twice, at no cost while they are silent.
+
+Owns how each pane is read: the raw output of shells and scripts through a pipe (pipe.py), the screen of programs that
+draw one (agents; full-screen programs; panes whose pipe is somebody else's), captured a moment after they wrote. Owns
+what was seen of each, kept over a restart. Must not own: which panes (watching.py), what a marker moves (pipelines.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from ...core import errors, marker_screen, markers
+from ...core.marker_stream import Found, MarkerStream
+from ...core.output_lines import OutputLines
+from ...core.pipeline_run import Place
+from ...core.rate import Bucket
+from .. import watch_rows
+from ..foreground import foreground
+from ..journal import Journal
+from ..processes import processes_here
+from ..tty_watch import TtyWatch
+from .control import TmuxServer
+from .pipe import Pipe, open_pipe, release
+from .snapshot import Pane
+
+log = logging.getLogger(__name__)
+
+SETTLE_SECONDS = 0.1  # after something was written: what is drawn in several writes is whole by then
+LEAST_SECONDS = 0.4  # between two captures of a pane that goes on drawing
+HISTORY = 500  # lines above the screen that a capture holds
+CATCH_UP = 2000  # and the first one after a restart
+SEEN = 64  # markers of a pane that are remembered
+MARKERS, MARKERS_A_SECOND = 1000, 100.0  # of one pane at once, and in the long run: more are not told
+PIPES_A_MINUTE = 6.0  # tries to pipe one pane again that somebody else's pipe ended
+
+
+class Heard(Struct, frozen=True):
+    """A marker that a pane printed, and how it was read ("raw" or "screen")."""
+
+    place: Place
+    found: Found
+    by: str
+
+
+class _Watched:
+    """One pane that is watched."""
+
+    __slots__ = (
+        "busy", "invalid", "last", "lines", "pane", "pipe", "place", "rate", "repipe", "screen", "seen", "server",
+        "stream", "text", "timer",
+    )  # fmt: skip
+
+    def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
+        self.server, self.pane = server, pane
+        self.place = place_of(server, pane)
+        self.pipe: Pipe | None = None
+        self.stream, self.lines = MarkerStream(), OutputLines()
+        self.stream.full_screen = pane.alternate
+        self.seen: deque[bytes] = deque(maxlen=SEEN)  # markers on the screen at the last capture, or told since
+        self.screen = False  # it is read from the screen
+        self.text: tuple[str, ...] = ()  # the last capture
+        self.timer: asyncio.TimerHandle | None = None
+        self.busy = asyncio.Lock()
+        self.last = 0.0
+        self.rate = Bucket(MARKERS, MARKERS_A_SECOND, now)
+        self.repipe = Bucket(PIPES_A_MINUTE, PIPES_A_MINUTE / 60, now)
+        self.invalid: deque[markers.Invalid] = deque(maxlen=8)
+
+
+class Watch:
+    """Built by the system. `heard` and `printed` are called in the loop and must not block; `wants_lines` says for
+    which panes `printed` is wanted."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        heard: Callable[[Heard], None],
+        printed: Callable[[Place, str], None],
+        wants_lines: Callable[[Place], bool],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        since: int,
+    ) -> None:
+        """`since`: when this sidecar began, in the kernel's ticks."""
+        self._since = since
+        self._folder = folder
+        self._journal = journal
+        self._heard, self._printed, self._wants_lines = heard, printed, wants_lines
+        self._spawn = spawn
+        self._table = processes_here()
+        self._tty = TtyWatch(self._wrote)
+        self._panes: dict[Place, _Watched] = {}
+        self._kept: dict[Place, tuple[bytes, ...]] = {}  # what an earlier sidecar has seen
+
+    async def start(self) -> None:
+        """Raises Unavailable."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._kept = await self._journal.read(watch_rows.all_seen)
+        self._tty.start()
+
+    async def close(self) -> None:
+        """Let go of every pane."""
+        self._tty.close()
+        await asyncio.gather(*(self._leave(place) for place in list(self._panes)))
+
+    @property
+    def places(self) -> frozenset[Place]:
+        """The panes that are watched."""
+        return frozenset(self._panes)
+
+    def how(self, server: str, pane: str) -> str:
+        """How a pane is read, in words; "" where it is not."""
+        for place, one in self._panes.items():
+            if (place.server, place.pane) == (server, pane):
+                return "from its screen" if one.screen else "its output" if one.pipe else "not yet"
+        return ""
+
+    def invalid(self, server: str, pane: str) -> tuple[markers.Invalid, ...]:
+        """Lines of a pane that began as markers and were none, the last ones."""
+        for place, one in self._panes.items():
+            if (place.server, place.pane) == (server, pane):
+                return tuple(one.invalid)
+        return ()
+
+    # --- which panes ---
+
+    def set(self, server: TmuxServer, wanted: tuple[Pane, ...]) -> None:
+        """Watch exactly these panes of a server from now on."""
+        places = {place_of(server, pane): pane for pane in wanted}
+        for place in list(self._panes):
+            if place.server == server.socket and place not in places:
+                self._spawn(self._leave(place))
+        now = asyncio.get_running_loop().time()
+        for place, pane in places.items():
+            if place not in self._panes:
+                one = self._panes[place] = _Watched(server, pane, now)
+                self._spawn(self._begin(one))
+            else:
+                self._panes[place].pane = pane
+
+    async def _leave(self, place: Place) -> None:
+        one = self._panes.pop(place, None)
+        if one is None:
+            return
+        if one.timer is not None:
+            one.timer.cancel()
+        self._tty.disarm(one.pane.tty)
+        if one.pipe is not None and one.pipe.open:
+            one.pipe.close()
+            await release(one.server, place.pane)
+
+    # --- beginning ---
+
+    async def _begin(self, one: _Watched) -> None:
+        """What was printed while nobody looked, then what is printed from now on."""
+        async with one.busy:
+            # Of a pane that is as old as we are, what stands there is old; of one that is new it is not.
+            known = self._kept.pop(one.place, () if self._is_new(one) else None)
+            lines = await (self._capture(one, CATCH_UP) if self._draws(one) else self._pipe(one))
+            if lines is None:
+                return
+            found = marker_screen.find(lines)
+            for each in () if known is None else marker_screen.new(known, found):
+                self._tell(one, each, "screen")
+            one.seen.extendleft(reversed([markers.payload(each.marker) for each in found]))
+            one.text = tuple(lines)
+            self._keep(one)
+            if one.pipe is None:
+                self._from_screen(one)
+
+    def _is_new(self, one: _Watched) -> bool:
+        process = self._table.read(one.place.pane_pid)
+        return process is not None and process.started >= self._since
+
+    async def _pipe(self, one: _Watched) -> list[str] | None:
+        """Read the pane's output through its pipe, if nobody else has it; what it showed until then."""
+        try:
+            one.pipe, lines = await open_pipe(
+                one.server, one.place, self._folder, CATCH_UP, lambda data: self._came(one, data),
+                lambda: self._ended(one),
+            )  # fmt: skip
+        except (errors.TmuxAgentError, OSError) as why:
+            log.warning("pane %s is read from its screen: %s", one.place.pane, why)
+            return await self._capture(one, CATCH_UP)
+        return _trimmed(lines)
+
+    def _draws(self, one: _Watched) -> bool:
+        """Whether the program in the pane draws a screen, so that its raw output tells little."""
+        program = foreground(self._table, one.place.pane_pid)
+        return one.stream.full_screen or (program is not None and program.agent is not None)
+
+    # --- raw output ---
+
+    def _came(self, one: _Watched, data: bytes) -> None:
+        said = one.stream.feed(data)
+        if one.screen:
+            return
+        for found in said:
+            one.seen.append(markers.payload(found.marker))
+            self._tell(one, found, "raw")
+            self._keep(one)
+        if self._wants_lines(one.place) and (text := one.lines.feed(data)):
+            self._printed(one.place, text)
+        if b"\x1b[?" in data and self._draws(one):
+            self._from_screen(one)
+
+    def _ended(self, one: _Watched) -> None:
+        """The pane is gone, or somebody else took its pipe."""
+        one.pipe = None
+        if one.place in self._panes:
+            self._spawn(self._again(one))
+
+    async def _again(self, one: _Watched) -> None:
+        async with one.busy:
+            if one.place in self._panes and one.pipe is None:
+                if one.repipe.take(asyncio.get_running_loop().time()) and (lines := await self._pipe(one)):
+                    for each in marker_screen.new(tuple(one.seen), marker_screen.find(lines)):
+                        one.seen.append(markers.payload(each.marker))
+                        self._tell(one, each, "screen")
+                if one.pipe is None:
+                    self._from_screen(one)
+
+    # --- the screen ---
+
+    def _from_screen(self, one: _Watched) -> None:
+        if not one.screen:
+            one.screen = True
+            self._soon(one)
+
+    def _wrote(self, tty: str, gone: bool) -> None:
+        for one in self._panes.values():
+            if one.pane.tty == tty and not gone and one.screen:
+                self._soon(one)
+
+    def _soon(self, one: _Watched) -> None:
+        if one.timer is None:
+            loop = asyncio.get_running_loop()
+            one.timer = loop.call_later(max(SETTLE_SECONDS, one.last + LEAST_SECONDS - loop.time()), self._due, one)
+
+    def _due(self, one: _Watched) -> None:
+        one.timer, one.last = None, asyncio.get_running_loop().time()
+        if one.place in self._panes:
+            self._tty.arm(one.pane.tty)  # before it is looked at: what is written from here on tells again
+            self._spawn(self._look(one))
+
+    async def _look(self, one: _Watched) -> None:
+        async with one.busy:
+            lines = await self._capture(one, HISTORY)
+            if lines is None or one.place not in self._panes:
+                return
+            found = marker_screen.find(lines)
+            for each in marker_screen.new(tuple(one.seen), found):
+                self._tell(one, each, "screen")
+            now = [markers.payload(each.marker) for each in found]
+            if now != list(one.seen):
+                one.seen.clear()
+                one.seen.extend(now)
+                self._keep(one)
+            if self._wants_lines(one.place) and (text := _added(one.text, lines)):
+                self._printed(one.place, text)
+            one.text = tuple(lines)
+            if not self._draws(one) and one.pipe is not None and one.pipe.open:
+                one.screen, one.lines = False, OutputLines()  # its program has ended: a shell is there again
+
+    async def _capture(self, one: _Watched, above: int) -> list[str] | None:
+        """The pane's lines, joined where tmux wrapped them; None where it is gone."""
+        try:
+            lines = await one.server.foreign("capture-pane", "-p", "-J", "-S", f"-{above}", "-t", one.place.pane)
+        except errors.TmuxAgentError:
+            return None
+        return _trimmed(lines)
+
+    async def lines(self, place: Place) -> str:
+        """All that a watched pane still shows, with its history; "" where it is not watched."""
+        one = self._panes.get(place)
+        lines = await self._capture(one, CATCH_UP) if one else None
+        return "\n".join(lines or ())
+
+    # --- telling ---
+
+    def _tell(self, one: _Watched, found: Found, by: str) -> None:
+        if not one.rate.take(asyncio.get_running_loop().time()):
+            return
+        if isinstance(found.marker, markers.Invalid):
+            if found.marker in one.invalid:
+                return
+            one.invalid.append(found.marker)
+        self._heard(Heard(one.place, found, by))
+
+    def _keep(self, one: _Watched) -> None:
+        """What was seen, so that a restart tells none of it again."""
+        self._spawn(self._put(one.place, tuple(one.seen)))
+
+    async def _put(self, place: Place, seen: tuple[bytes, ...]) -> None:
+        try:
+            await self._journal.commit(lambda db: watch_rows.put_seen(db, place, seen))
+        except errors.Unavailable as why:  # after a restart it may be told again: pipelines take it once
+            log.warning("what was seen of a pane is not kept: %s", why)
+
+
+def place_of(server: TmuxServer, pane: Pane) -> Place:
+    """A pane, named for good."""
+    return Place(server=server.socket, server_pid=server.pid, pane=pane.id, pane_pid=pane.pid)
+
+
+def _trimmed(lines: list[str]) -> list[str]:
+    """Without blanks at the ends of lines, and the empty rest of the screen."""
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return [line.rstrip() for line in lines]
+
+
+def _added(before: tuple[str, ...], now: list[str]) -> str:
+    """The lines that were not there before, each as often as it is there more often."""
+    left = Counter(before)
+    found = []
+    for line in now:
+        if left[line] > 0:
+            left[line] -= 1
+        else:
+            found.append(line)
+    return "".join(f"{line}\n" for line in found if line)
