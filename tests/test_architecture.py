@@ -21,6 +21,7 @@ HOMES = {
                 "services/watch_rows.py", "services/pipeline_rows.py"},
     "apprise": {"services/apprise_channels.py"},
     "requests": {"services/apprise_channels.py"},
+    "prometheus_client": {"services/metrics.py"},
     "psutil": {"services/processes.py"},
     "asyncinotify": {"services/folders.py"},
     "re2": {"core/patterns.py"},

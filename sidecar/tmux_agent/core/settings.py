@@ -74,6 +74,14 @@ class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hosts: tuple[str, ...] = ()  # names by which a proxy or tunnel of yours hands requests on; from the next start on
 
 
+class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Numbers for Prometheus (docs/metrics.md); both from the next start on."""
+
+    http: bool = False  # GET /metrics of `http.listen`, for any program of this machine; from the next start on
+    file: str = ""  # written for node_exporter's textfile collector: …/NAME.prom; from the next start on
+    every: float = 15.0  # seconds between two writes of the file, at least 1; from the next start on
+
+
 class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Answering from elsewhere than a popup or a terminal of your own: each way only where it is switched on."""
 
@@ -84,6 +92,7 @@ class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
+    log_format: Literal["text", "json"] = "text"  # of the same: for people, or an object a line
     limits: Limits = Limits()
     audit: Audit = Audit()
     state: State = State()
@@ -92,6 +101,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     panes: Panes = Panes()
     notify: Notify = Notify()
     http: Http = Http()
+    metrics: Metrics = Metrics()
     answers: Answers = Answers()
 
 

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from ..core import errors, protocol, wire
 from ..core.model import Origin
 from ..core.settings import Limits
+from ..services import own_log
 from ..services.ids import new_id
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Dispatcher(Protocol):
     def closed(self, connection: Connection) -> None: ...
     def count(self, origin: Origin) -> None: ...
     def admit(self, call: Call) -> None: ...
+    def failed(self, why: errors.TmuxAgentError) -> None: ...
     def answer_now(self, call: Call) -> Any: ...
     def answer_later(self, call: Call) -> Coroutine[Any, Any, Any]: ...
 
@@ -267,12 +269,22 @@ class Connection(asyncio.BufferedProtocol):
             request = wire.decode_request(line)
             request_id, silent = request.reply_id, request.is_notification
             self._server.count(self.origin)
-            self._answer(Call(self, request, wire.decode_params(request)))
+            self._answer_logged(Call(self, request, wire.decode_params(request)))
         except errors.NotText as why:
             self._refuse_and_close(why)
         except errors.TmuxAgentError as why:
+            self._server.failed(why)
             if not silent:
                 self.send(wire.error_line(request_id, why, new_id(), now_text()))
+
+    def _answer_logged(self, call: Call) -> None:
+        """Whatever the log says meanwhile, and in the task that this begins, belongs to this request."""
+        token = own_log.request.set(call.request_id)
+        try:
+            log.debug("%s of pid %d", type(call.params).__name__, call.origin.pid)
+            self._answer(call)
+        finally:
+            own_log.request.reset(token)
 
     def _answer(self, call: Call) -> None:
         if isinstance(call.params, protocol.Cancel):
@@ -333,10 +345,13 @@ class Connection(asyncio.BufferedProtocol):
         if not isinstance(why, errors.TmuxAgentError):
             log.error("%s failed (request %s)", type(call.params).__name__, call.request_id, exc_info=why)
             why = errors.Internal(f"a defect of tmux-agent; its log has it under request {call.request_id}")
+        self._server.failed(why)
+        log.debug("%s of request %s: %s", type(call.params).__name__, call.request_id, why.kind)
         if call.id is not None:
             self.send(wire.error_line(call.id, why, call.request_id, now_text()))
 
     def _refuse_and_close(self, why: errors.TmuxAgentError) -> None:
+        self._server.failed(why)
         self.send(wire.error_line(None, why, new_id(), now_text()))
         self._write_batch()
         self.close()

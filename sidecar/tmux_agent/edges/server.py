@@ -27,7 +27,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, people, sight
+from . import actions, metrics_page, people, sight
 from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
@@ -77,6 +77,8 @@ class Server:
         self.hooks = Hooks(system)
         self.listener = Listener(lambda: Connection(self))
         self.http = Http()  # its routes are made here, before the daemon opens it
+        if system.settings.metrics.http and (metrics := system.measuring.metrics):
+            self.http.route("GET", metrics_page.PATH, metrics_page.page(metrics))
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
         self._attached = Attached()
         self._requests: dict[str, Bucket] = {}
@@ -149,6 +151,7 @@ class Server:
     def admit(self, call: Call) -> None:
         """Raises LimitExceeded or Forbidden; every refusal for the caller's role is recorded."""
         kind = type(call.params)
+        self._system.measuring.counts.requests[(_NAMES[kind],)] += 1
         if call.origin.role is Role.OPERATOR and kind in SEES_MORE:
             call.origin = call.connection.identify()
         if kind in p.OPERATOR_ONLY and kind is not p.PopupAttach:
@@ -170,6 +173,10 @@ class Server:
         if _bucket(self._refusals, origin.session, 20, 0.2, time.monotonic()):
             self._system.refused(origin, method, call.request_id)
         return errors.Forbidden(f"{method} is for operators only, and you are not one: {origin.why}")
+
+    def failed(self, why: errors.TmuxAgentError) -> None:
+        """A request was answered with this error."""
+        self._system.measuring.counts.errors[(why.kind,)] += 1
 
     # --- what ---
 

@@ -23,6 +23,7 @@ from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.rate import Bucket
 from ..core.replies import ReloadData
 from ..core.wording import one_line
+from . import own_log
 from . import places as places_
 from .agent_rows import AgentRows
 from .agents import Agents
@@ -40,6 +41,7 @@ from .journal import Journal
 from .judgement import Judgement
 from .kept_rules import KeptRules
 from .ledger import Heard
+from .measuring import Measuring
 from .notify import Notify
 from .plans import Plans
 from .screen_answers import ScreenAnswers
@@ -89,7 +91,7 @@ class System:
         self._badges: dict[str, badge.Badge] = {}
         self.http_wrong = ""  # why the HTTP listener does not listen though it should
         self.settings, self.settings_wrong = read_settings(places.config / "config.yaml", environ)
-        logging.getLogger().setLevel(self.settings.log_level.upper())
+        own_log.use(self.settings.log_level, self.settings.log_format)
         self.secrets = Secrets(places, environ)
         self._secrets_wrong = self.secrets.problems()
         limits = self.settings.limits
@@ -103,6 +105,9 @@ class System:
         self.agents = Agents(self.journal)
         self.grants = Grants(self.journal, own=self.agents.own)
         self.approvals = Approvals(self.journal, self.grants, limit=limits.pending_per_origin)
+        self.measuring = Measuring(
+            self.settings.metrics, self.journal, self.agents, self.approvals, places.database, self.warnings
+        )
         self.plans = Plans(self.journal)
         self.agent_rows = AgentRows(self.journal, self.agents, self.spawn)
         self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
@@ -173,6 +178,7 @@ class System:
             raise
         system.spawn(system._follow(heard))
         system.backups.start()
+        system.measuring.start(heard, system.spawn, system.show_badges)
         return system
 
     def listening(self, socket: Path, opening: Callable[[Opening], None]) -> None:
@@ -242,6 +248,8 @@ class System:
         found += [f"state: {loss}" for loss in self.journal.losses]
         if self.backups.wrong:
             found.append(f"state: {self.backups.wrong}")
+        if self.measuring.wrong:
+            found.append(f"metrics: {self.measuring.wrong}")
         if self.notify.status not in ("off", "ok"):
             found.append(f"notify: {self.notify.status}")
         if time.monotonic() - self._refused_at < REFUSAL_SECONDS:
@@ -287,7 +295,7 @@ class System:
         settings, wrong = read_settings(self.places.config / "config.yaml", self.environ, self.settings)
         self.settings, self.settings_wrong = settings, wrong
         self._secrets_wrong = self.secrets.problems()
-        logging.getLogger().setLevel(settings.log_level.upper())
+        own_log.use(settings.log_level, settings.log_format)
         self.toolbox.settings = settings
         self.backups.start()
         self.judgement.roots = settings.root_dir
@@ -420,6 +428,8 @@ class System:
 
     def _tell(self, heard: Heard) -> None:
         event = heard.event
+        log.debug("%s, record %d, request %s", event.type, heard.seq, event.request_id or "–")
+        self.measuring.take(heard)
         if event.type in ENDINGS or (event.type == "decision" and event.data["verdict"] != "ask"):
             self.recent.append(heard)
         if event.type in ENDINGS:

@@ -22,6 +22,7 @@ from ...services.places import Places, find, ready_folder
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 QUIET_SECONDS = 120.0  # as `quiet_after` in scripts/ensure_sidecar.sh
+LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_BYTES = 8 << 20  # of sidecar.log; a longer one is put aside at the next start
 
 
@@ -31,6 +32,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     start = under.add_parser("start", help="start it in the background (nothing happens where it runs already)")
     for sub in (run, start):
         sub.add_argument("--tmux", metavar="SOCKET", help="also watch the tmux server at this socket")
+        sub.add_argument("--log-level", choices=LOG_LEVELS, help="how much its log says (default: config.yaml's)")
+        sub.add_argument("--log-format", choices=("text", "json"), help="lines for people, or a JSON object each")
     start.add_argument("--unless-stopped", action="store_true", help="not where `sidecar stop` ended it")
     under.add_parser("stop", help="stop it; tmux does not start it again until `sidecar start`")
     status = under.add_parser("status", help="how it is; exit code 0 where it runs and all is well")
@@ -40,6 +43,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     places = find(os.environ)
+    if args.what in ("run", "start"):
+        for name in ("log_level", "log_format"):
+            if said := getattr(args, name):
+                os.environ[f"TMUX_AGENT_{name.upper()}"] = said  # wins over config.yaml as any variable does
     match args.what:
         case "run":
             from ...daemon import run
