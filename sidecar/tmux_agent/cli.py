@@ -29,6 +29,7 @@ VERBS = {
     "agents": ("edges.verbs.agents", "agents that are known, and their state"),
     "explain": ("edges.verbs.explain", "why a pane has the state that it has, or is no agent"),
     "grants": ("edges.verbs.grants", "permissions given ahead; revoke them"),
+    "links": ("edges.verbs.links", "a signed link to a request; a new key for them"),
     "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),
     "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),
     "state": ("edges.verbs.state", "back up, list, check and bring back the state database"),

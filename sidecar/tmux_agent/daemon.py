@@ -21,6 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
 from .core import errors
 from .core.model import Event
 from .edges.server import Server
@@ -184,7 +186,10 @@ class Sidecar:
     async def _open_http(self) -> None:
         """Without it everything else works: what is wrong with it is a warning."""
         try:
-            await self._server.http.open(self._system.settings.http)
+            http, links = self._system.settings.http, self._system.links
+            hosts = (*http.hosts, *([links.host] if links.host else []))
+            await self._server.http.open(msgspec.structs.replace(http, hosts=hosts))
+            links.address = self._server.http.url
         except (errors.Unavailable, errors.InvalidParams) as why:
             log.warning("%s", why)
             self._system.http_wrong = str(why)

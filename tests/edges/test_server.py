@@ -171,6 +171,8 @@ OPERATORS = {
     "human.respond": {"request_id": "x", "digest": "x", "approved": True},
     "policy.reload": {},
     "grant.revoke": {"grant_id": "x"},
+    "link.show": {"request_id": "x"},
+    "link.rotate": {},
     "audit.query": {},
     "audit.verify": {},
     "popup.attach": {"nonce": "x", "columns": 80, "rows": 24},

@@ -50,6 +50,7 @@ class Scene:
         yes = {"request_id": self.request_id, "digest": self.digest, "approved": True}
         return [
             ["human.respond", yes], ["policy.reload", {}], ["grant.revoke", {"grant_id": "x"}],
+            ["link.show", {"request_id": self.request_id}], ["link.rotate", {}],
             ["audit.query", {}], ["audit.verify", {}], ["popup.attach", {"nonce": "0" * 32, "columns": 80, "rows": 24}],
             ["sidecar.stop", {}],
         ]  # fmt: skip

@@ -18,7 +18,7 @@ from . import paths
 from .argv import tmux as tmux_argv
 from .argv.options import Arg, mentions
 from .calls import Invocation
-from .model import Match, Risk, Verdict
+from .model import Action, Command, Fetch, Match, Mcp, Risk, Shell, Tmux, Tool, Verdict
 from .rules import Touch
 
 DENY, ASK = Verdict.DENY, Verdict.ASK
@@ -126,7 +126,8 @@ def _ours(plain: Sequence[str]) -> Iterable[Match]:
     verb = words[0] if words else ""
     refused = verb in lists.OURS_REFUSED or (verb == "policy" and (words[1:2] or [""])[0] not in lists.OURS_READING)
     if verb == "call":
-        refused = any(w in (words[1:2] or [""])[0] for w in ("respond", "reload", "revoke", "stop", "audit", "hook"))
+        told = ("respond", "reload", "revoke", "link", "stop", "audit", "hook")
+        refused = any(word in (words[1:2] or [""])[0] for word in told)
     if verb == "sidecar" and words[1:2] == ["status"]:
         refused = False
     if verb == "grants" and len(words) == 1:
@@ -208,6 +209,7 @@ def _only_reads(plain: Sequence[str]) -> bool:
     )
 
 
+_LINK = re.compile(r"tal1_[A-Za-z0-9_-]{20,}")  # core/link.py
 _SPEAKING = re.compile(
     r"\b(tmux|tmux-agent|tmux_agent|sudo|doas|claude|codex|gemini|opencode|ssh|scp|curl|wget|nc|socat|rm|mkfs|dd|shutdown|reboot"
     r"|kubectl|docker|terraform|settings\.json|policy\.yaml|\.tmuxagent|\.git/hooks|\.git/config|/dev/tcp|authorized_keys)\b"
@@ -219,6 +221,25 @@ def unread(source: str) -> Iterable[Match]:
     found = _SPEAKING.search(source)
     if found:
         yield _match("cannot be read", ASK, f"it cannot be read, and it mentions {found[0]}", Risk.HIGH)
+
+
+def links(action: Action) -> Iterable[Match]:
+    """Signed links (link.py) are for people: a program that opens one would answer with it."""
+    match action:
+        case Shell(text=text):
+            texts: Iterable[str] = (text,)
+        case Command(argv=argv, stdin=stdin):
+            texts = (*argv, stdin or "")
+        case Tmux(text=text, keys=keys, argv=argv):
+            texts = (text, "".join(keys), *argv)
+        case Fetch(url=url):
+            texts = (url,)
+        case Mcp(arguments=arguments) | Tool(arguments=arguments):
+            texts = (str(arguments),)
+        case _:
+            return
+    if any(_LINK.search(text) for text in texts):
+        yield _match(ANSWERING, DENY, "it uses a signed link, which is for a person to open", Risk.HIGH)
 
 
 def network_redirect() -> Match:

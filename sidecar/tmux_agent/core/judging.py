@@ -214,7 +214,8 @@ class Judging:
         if writes:
             return self.file(self._touch("write", path, folder or "/"))
         miss = self.reach.content(path, folder or "/")
-        return [self._asked_about(miss)] if miss is not None else []
+        guarded = guardrails.touch(self._touch("read", path, folder or "/"), self.protected)
+        return [*guarded, *([self._asked_about(miss)] if miss is not None else [])]
 
     def _environment(
         self, pairs: Iterable[tuple[str, str]], *, alone: bool = False, exported: bool = False

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import msgspec
 
-from . import proposals, rules
+from . import guardrails, proposals, rules
 from .facts import Facts, Key, Lookup
 from .judging import Judging
 from .model import Action, Command, Decision, Grant, JudgedPart, Match, Risk, Shell, Verdict, digest
@@ -37,6 +37,8 @@ def examine(
     look = Lookup(facts)
     granted = tuple(rule for grant in grants if (rule := _shape(grant, situation.home)) is not None)
     findings = Judging(policy, situation, look, granted).action(action)
+    if uses_link := tuple(guardrails.links(action)):
+        findings.append(Finding("a signed link", uses_link))
     if grants:
         findings = _with_exact(action, findings, policy, grants, look)
     decision = _conclude(action, findings, policy)

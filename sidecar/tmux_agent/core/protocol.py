@@ -353,6 +353,18 @@ class GrantList(Params, frozen=True):
     limit: int = 100
 
 
+class LinkShow(Params, frozen=True):
+    """A signed link to a request that waits (operators only): whoever has it can answer that request, once."""
+
+    request_id: str
+
+
+class LinkRotate(Params, frozen=True):
+    """Sign links with a new key from now on (operators only). `at_once`: links that are open are good no more."""
+
+    at_once: bool = False
+
+
 class GrantRevoke(Params, frozen=True):
     """Take a grant back (operators only)."""
 
@@ -483,6 +495,8 @@ METHODS: dict[str, type[Params]] = {
     "policy.reload": PolicyReload,
     "grant.list": GrantList,
     "grant.revoke": GrantRevoke,
+    "link.show": LinkShow,
+    "link.rotate": LinkRotate,
     "agent.register": AgentRegister,
     "agent.state": AgentSetState,
     "agent.list": AgentList,
@@ -496,7 +510,7 @@ METHODS: dict[str, type[Params]] = {
 }
 
 OPERATOR_ONLY = frozenset(
-    {HumanRespond, PolicyReload, GrantRevoke, AuditQuery, AuditVerify, PopupAttach, SidecarStop}
+    {HumanRespond, PolicyReload, GrantRevoke, LinkShow, LinkRotate, AuditQuery, AuditVerify, PopupAttach, SidecarStop}
 )
 # Sent again with the same `key`, these are the same request: nothing is asked or run twice.
 KEYED = frozenset(

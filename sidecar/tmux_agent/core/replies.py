@@ -364,6 +364,14 @@ class GrantsData(Data, frozen=True):
     cursor: str | None = None
 
 
+class LinkData(Data, frozen=True):
+    url: str
+
+
+class RotatedData(Data, frozen=True):
+    earlier: int  # keys whose open links are still taken
+
+
 class RecordsData(Data, frozen=True):
     """Records of the audit log, newest first."""
 
@@ -440,6 +448,8 @@ REPLIES: dict[str, Any] = {
     "policy.reload": ReloadData,
     "grant.list": GrantsData,
     "grant.revoke": Grant,
+    "link.show": LinkData,
+    "link.rotate": RotatedData,
     "agent.register": Nothing,
     "agent.state": Nothing,
     "agent.list": AgentsData,

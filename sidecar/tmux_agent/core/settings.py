@@ -87,6 +87,9 @@ class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     files: bool = False  # a file for each request, which is answered by what is written into it
     folder: str = ""  # of these files, mode 0700; empty: `approvals` in the state folder; from the next start on
+    links: bool = False  # a signed link to each request in messages; needs http.listen
+    url: str = ""  # what links begin with, as your phone reaches it; empty: http.listen itself; from the next start on
+    link_seconds: float = 3600  # that a link is good for; never longer than its request waits
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +109,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 _ONLY_IN_THE_FILE = ("channels", "escalate")  # mappings, which no variable can say
-_SHORT = {"TMUX_AGENT_ROOT_DIR": ("root_dir",), "TMUX_AGENT_AUDIT_FILE": ("audit", "file")}
+_SHORT = {
+    "TMUX_AGENT_ROOT_DIR": ("root_dir",),
+    "TMUX_AGENT_AUDIT_FILE": ("audit", "file"),
+    "APPROVAL_TOKEN_TTL": ("answers", "link_seconds"),
+}
 
 
 def variables() -> dict[str, tuple[str, ...]]:

@@ -44,6 +44,7 @@ class Request(Struct, frozen=True):
     rest: str
     headers: dict[str, str]
     body: bytes
+    peer: str = ""  # address and port of who connected, a proxy of yours perhaps
 
 
 class Response(Struct, frozen=True):
@@ -146,7 +147,8 @@ class Http:
                 method = head.method
                 handler, rest = self._find(head)
                 body = await self._body(head, reader, writer)
-            request = Request(method, head.path, head.query, rest, head.headers, body)
+            host, port = writer.get_extra_info("peername")[:2]
+            request = Request(method, head.path, head.query, rest, head.headers, body, f"{host}:{port}")
             response = await self._answer(handler, request)
         except Refused as why:
             response = Response(why.status, f"{why.why}\n".encode())

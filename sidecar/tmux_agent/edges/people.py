@@ -102,6 +102,14 @@ async def respond(system: System, params: p.HumanRespond, origin: Origin) -> App
     )
 
 
+def link(system: System, request_id: str) -> r.LinkData:
+    url = system.links.url_for(system.approvals.get(request_id))
+    if not url:
+        why = system.links.problem or "links are off: set answers.links in config.yaml"
+        raise errors.Conflict(f"no link: {why}" if not system.links.on else f"request {request_id} does not wait")
+    return r.LinkData(url=url)
+
+
 async def judge(system: System, params: p.Judge, wish: Wish) -> r.JudgeData:
     """The verdict of the policy; with `wait`, an `ask` becomes a person's allow or deny."""
     decision = await system.guard.judge(wish)

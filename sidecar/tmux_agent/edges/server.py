@@ -32,6 +32,7 @@ from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
 from .http import Http
+from .links import LinkPages
 from .listener import Listener
 from .shares import Attached, Connections, family
 
@@ -79,6 +80,7 @@ class Server:
         self.http = Http()  # its routes are made here, before the daemon opens it
         if system.settings.metrics.http and (metrics := system.measuring.metrics):
             self.http.route("GET", metrics_page.PATH, metrics_page.page(metrics))
+        LinkPages(system.links, self.http)
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
         self._attached = Attached()
         self._requests: dict[str, Bucket] = {}
@@ -254,6 +256,10 @@ class Server:
                 return await system.reload()
             case p.GrantRevoke(grant_id=grant_id):
                 return await sight.revoke(system, grant_id, origin)
+            case p.LinkShow(request_id=request_id):
+                return people.link(system, request_id)
+            case p.LinkRotate(at_once=at_once):
+                return r.RotatedData(earlier=system.links.rotate(at_once=at_once))
             case p.AgentExplain() as params:
                 return await explain(system, params, origin)
             case p.AgentRegister() as params:

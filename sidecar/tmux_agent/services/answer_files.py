@@ -16,14 +16,14 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ..core import answer_file, errors
 from ..core.display import safe, take
 from ..core.model import Approval, Ask, Origin, Role
 from ..core.sheet import LIMIT, Sheet, sheet
 from . import places
-from .answers import Answers
+from .answers import Answers, Refused
 from .approvals import Approvals
 from .folders import Folders, Watch
 
@@ -32,12 +32,6 @@ log = logging.getLogger(__name__)
 DOOR = "file"
 FILE_BYTES = 4 * (2 * LIMIT + answer_file.ANSWER_CHARS)  # of one that is read; ours, every line of it marked, fit
 ECHO = 200  # characters of what a person wrote that a file says back
-
-
-class Refused(Protocol):
-    """Record that something was no answer. `alarming`: no person does that by mistake."""
-
-    def __call__(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> None: ...
 
 
 class _File(NamedTuple):

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -28,7 +28,16 @@ from .screen_answers import ScreenAnswers
 from .toolbox import Toolbox
 from .wishes import pinned
 
+if TYPE_CHECKING:
+    from .store import Connection
+
 PROOF_SECONDS = 30.0
+
+
+class Refused(Protocol):
+    """Record that something was no answer; False where that is over the rate. `alarming`: nobody does it by mistake."""
+
+    def __call__(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> bool: ...
 
 
 class Answers:
@@ -64,9 +73,10 @@ class Answers:
         edited: Action | None = None,
         choice: str | None = None,
         grant: str | GrantProposal | None = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> Approval:
         """A person's answer, bound to the digest that was painted. `grant`: a scope that is offered, or a proposal of
-        it with the rule as the person edited it.
+        it with the rule as the person edited it. `also` is done in the same commit; what it raises undoes the answer.
 
         Raises Forbidden (only operators answer), NotFound, Conflict (it, or a file that it runs, has changed; or it was
         answered already; of a dialog in a pane: nothing was pressed), Denied (edited into something that the policy
@@ -97,8 +107,9 @@ class Answers:
             anew["rests_on"] = pinned(self._look(edited, approval.origin))
             anew["facts"] = await self._toolbox.observe(edited, approval.origin)
         answered = await self._approvals.answer(
-            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, **anew
-        )
+            request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, also=also,
+            **anew,
+        )  # fmt: skip
         self._proved = {one for one in self._proved if one[0] != request_id}
         if kept is not None:
             await self._keep(kept, answered, by)

@@ -238,11 +238,12 @@ class Approvals:
         grant: Grant | None = None,
         facts: dict[str, Any] | None = None,
         rests_on: dict[str, str] | None = None,
+        also: Callable[[sqlite3.Connection], None] | None = None,
     ) -> Approval:
         """A person's answer to what was shown as `digest`; the settled approval.
 
         `edited` replaces the action, `facts` and `rests_on` what it rests on (the original stays in the record);
-        `grant` is made in the same transaction.
+        `grant` is made and `also` done in the same transaction.
         Raises Forbidden (not an operator), NotFound, Conflict (answered already, and by whom; or another digest),
         InvalidParams (a choice that was not offered), Unavailable (nothing was answered).
         """
@@ -263,6 +264,8 @@ class Approvals:
             )  # fmt: skip
 
         def change(db: sqlite3.Connection) -> Approval:
+            if also is not None:
+                also(db)
             if not store.swap_approval(db, new, state=ApprovalState.PENDING, digest=digest):
                 raise too_late(store.approval(db, request_id))
             if grant is not None:

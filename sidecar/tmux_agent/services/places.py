@@ -75,10 +75,15 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.config / "secrets.yaml"
 
     @property
+    def link_keys(self) -> Path:
+        """What links are signed with."""
+        return self.state / "secrets" / "links.json"
+
+    @property
     def hidden(self) -> tuple[str, ...]:
         """Files that no agent may read, with the folder of the key where that is ours alone."""
         keys = self.secrets_key if self.secrets_key.parent != self.state / "secrets" else self.secrets_key.parent
-        return str(self.secrets), str(keys), str(self.env_file)
+        return str(self.secrets), str(keys), str(self.env_file), str(self.link_keys)
 
     @property
     def log(self) -> Path:

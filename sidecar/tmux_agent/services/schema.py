@@ -113,6 +113,9 @@ _MIGRATIONS = (
                stages.started_at, stages.ended_at, stages.reason, stages.run_id
         FROM pipeline_stages AS stages JOIN pipeline_runs AS runs USING (run_id);
     """,
+    """
+    CREATE TABLE links (nonce TEXT PRIMARY KEY, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 
 T = TypeVar("T")

@@ -218,6 +218,18 @@ def end_grants(db: Connection, grant_id: str | None = None) -> int:
     return db.execute(f"UPDATE grants SET revoked = 1 WHERE {where}", {"id": grant_id}).rowcount  # noqa: S608
 
 
+# --- links ---------------------------------------------------------------------------------------------
+
+
+def use_link(db: Connection, nonce: str, expires: int, now: int) -> None:
+    """Use a link up; those that have expired are forgotten. Raises Conflict where it was used before."""
+    db.execute("DELETE FROM links WHERE expires < ?", (now,))
+    try:
+        db.execute("INSERT INTO links VALUES (?, ?)", (nonce, expires))
+    except sqlite3.IntegrityError as error:
+        raise Conflict("this link was used already") from error
+
+
 # --- plans -----------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,8 @@ from .journal import Journal
 from .judgement import Judgement
 from .kept_rules import KeptRules
 from .ledger import Heard
+from .link_keys import LinkKeys
+from .links import Links
 from .measuring import Measuring
 from .notify import Notify
 from .plans import Plans
@@ -140,6 +142,10 @@ class System:
             places.approvals(self.settings.answers.folder), self.approvals, self.answers, self.no_answer, self.spawn,
             self.judgement.home,
         )  # fmt: skip
+        self.links = Links(
+            LinkKeys(places.link_keys, self.secrets), self.approvals, self.answers, self.no_answer, self.judgement.home
+        )
+        self.links.switch(self.settings.answers)
         self._no_answers = Bucket(*NO_ANSWERS, time.monotonic())
         self.popups: Popups | None = None  # once it is known where we listen
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
@@ -240,6 +246,8 @@ class System:
         found += [f"screens: {wrong}" for wrong in self.screen_files.errors]
         if self.answer_files.wrong:
             found.append(f"approval files: {self.answer_files.wrong}")
+        if self.links.problem:
+            found.append(f"links: {self.links.problem}")
         if self.http_wrong:
             found.append(f"http: {self.http_wrong}")
         if self.journal.unwell:
@@ -269,17 +277,18 @@ class System:
         self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=origin, data=data)))
         self._warn_of_refusal()
 
-    def no_answer(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> None:
+    def no_answer(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> bool:
         """An approval file or a signed link was not taken for an answer: recorded, and said; a warning for a while
-        where no person does that by mistake. Over the rate neither, for whoever can write there could fill the log."""
+        where no person does that by mistake. Over the rate neither (False): whoever tries could fill the log."""
         if not self._no_answers.take(time.monotonic()):
-            return
+            return False
         log.warning("not answered by %s: %s", by.through, why)
         data = {"method": "human.respond", "why": why}
         self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=by, data=data)))
         self.spawn(self._say_to_all(f"not answered by {by.door}: {why}"))
         if alarming:
             self._warn_of_refusal()
+        return True
 
     def _warn_of_refusal(self) -> None:
         self._refused_at = time.monotonic()
@@ -302,6 +311,7 @@ class System:
         problems = self.judgement.load()
         self.notify.use(self._notified())
         self.answer_files.switch(settings.answers.files)
+        self.links.switch(settings.answers)
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
