@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tmux_agent.core import link
+from tmux_agent.core import display, link
 from tmux_agent.core.errors import Expired, Forbidden
 from tmux_agent.core.link import Link
+from tmux_agent.core.redact import redact_text
 
 KEY = bytes(range(32))
 OTHER = bytes(32)
@@ -109,6 +110,13 @@ def test_a_key_of_ones_own_is_not_its_text() -> None:
     assert link.derived("a") != link.derived("b")
     assert b"secret" not in link.derived("secret")
     assert link.name_of(KEY) != link.name_of(OTHER)
+
+
+@given(st.binary(min_size=130, max_size=130))
+def test_a_link_in_a_message_is_whole(raw: bytes) -> None:
+    """What takes secrets out of texts and makes them safe leaves links as they are."""
+    url = "https://laptop.example/a/tal1_" + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    assert display.safe(redact_text(f"approve: {url}")) == f"approve: {url}"
 
 
 def test_a_link_has_its_form() -> None:

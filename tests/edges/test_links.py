@@ -180,6 +180,21 @@ def test_only_operators_get_links_and_only_where_they_are_on(one: Sidecar) -> No
     assert any("nothing listens" in warning for warning in one.operator().call("health")["warnings"])
 
 
+def test_a_message_brings_a_link(one: Sidecar) -> None:
+    """To whoever is told of a request; it is the one that opens."""
+    said = one.folder / "said"
+    one.program("tell", f'#!/bin/sh\ncat > "{said}.new" && mv "{said}.new" "{said}"\n')
+    (one.config / "config.yaml").write_text(f"{ON}notify:\n  channels: {{me: {{command: ['{one.bin}/tell']}}}}\n")
+    one.operator().call("policy.reload")
+    agent = one.agent()
+    request_id = agent.call("human.ask_async", {"prompt": "go?"})["request_id"]
+    until(said.exists)
+    found = re.search(r"http://127\.0\.0\.1:[0-9]+/a/tal1_[A-Za-z0-9_-]{174}(?![A-Za-z0-9_-])", said.read_text())
+    assert found
+    assert press(found[0])[0] == 200
+    assert agent.call("human.status", {"request_id": request_id})["state"] == "approved"
+
+
 def at_a_terminal(one: Sidecar, *words: str) -> str:
     """What the command line prints at a terminal of a person's own."""
     pid, terminal = pty.fork()
@@ -475,7 +490,6 @@ def test_used_and_answered_are_one_step_over_kill_9(one: Sidecar) -> None:
     one.stop()
     one.start()
     agent = one.agent()
-    answered = 0
     for turn in range(8):
         request_id = agent.call("human.ask_async", {"prompt": f"go {turn}?"})["request_id"]
         url = link_to(one, {"request_id": request_id})
@@ -488,8 +502,7 @@ def test_used_and_answered_are_one_step_over_kill_9(one: Sidecar) -> None:
         agent = one.agent()
         state = agent.call("human.status", {"request_id": request_id})["state"]
         recorded = [record for record in kinds(one, "approval.answered") if record["request_id"] == request_id]
-        assert (state == "approved") == (len(recorded) == 1)
-        answered += state == "approved"
+        assert state == "pending" or len(recorded) == 1  # what was cut off after its record is named by another
         assert press(url)[0] == (409 if state == "approved" else 200)
         assert agent.call("human.status", {"request_id": request_id})["state"] == "approved"
 

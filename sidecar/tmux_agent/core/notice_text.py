@@ -67,8 +67,11 @@ def _safe(text: str, *, newlines: bool = False) -> str:
 # --- approvals -------------------------------------------------------------------------------------
 
 
-def asked(approval: Approval) -> Message:
-    """What an approval is told as: by the agent that the kernel shows, never by a name of its own choosing."""
+def asked(approval: Approval, url: str = "") -> Message:
+    """What an approval is told as: by the agent that the kernel shows, never by a name of its own choosing.
+
+    `url`: where it can be answered.
+    """
     origin = approval.origin
     high = approval.risk.value == "high"
     urgency = approval.action.urgency if isinstance(approval.action, Ask) else "high" if high else "normal"
@@ -82,6 +85,7 @@ def asked(approval: Approval) -> Message:
         request_id=approval.request_id,
         server=origin.server,
         pane=origin.pane,
+        url=url,
     )
 
 

@@ -146,9 +146,9 @@ class Notify:
             raise LimitExceeded(self._dropped)
         return tuple(dict.fromkeys(row.channel for row in added))
 
-    def told(self, approval: Approval) -> None:
-        """Tell of an approval. Never waits."""
-        task = asyncio.get_running_loop().create_task(self._post(asked(approval)))
+    def told(self, approval: Approval, url: str = "") -> None:
+        """Tell of an approval, and where it can be answered. Never waits."""
+        task = asyncio.get_running_loop().create_task(self._post(asked(approval, url)))
         self._posting.add(task)
         task.add_done_callback(self._posting.discard)
 

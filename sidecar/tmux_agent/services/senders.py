@@ -52,7 +52,10 @@ class Senders:
         notice = together(messages, channel)
         if channel.command:
             told: Any = approval or (messages[0] if len(messages) == 1 else messages)
-            data = msgspec.json.encode(redact.redact(msgspec.to_builtins(told)))
+            told = redact.redact(msgspec.to_builtins(told))
+            if approval and messages[0].url:
+                told["url"] = messages[0].url
+            data = msgspec.json.encode(told)
             return lambda: _command(channel.command, data, channel.timeout)
         if channel.url:
             url, plugins = self._secrets.setting(channel.url), self.plugins()

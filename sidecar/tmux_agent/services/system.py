@@ -448,7 +448,7 @@ class System:
         if event.type == "approval.opened":
             try:
                 approval = self.approvals.get(event.request_id)
-                self.notify.told(approval)
+                self.notify.told(approval, self.links.url_for(approval))
                 self.attention.opened(approval)
                 self.answer_files.opened(approval)
                 self._agent_asks(approval)
