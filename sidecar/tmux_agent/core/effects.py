@@ -198,6 +198,10 @@ def _written_by_option(program: str, plain: Sequence[str]) -> tuple[tuple[str, s
     return tuple(found)
 
 
+_GIT_READS_CONFIG = (
+    *("--get", "--get-all", "--get-regexp", "--list", "-l", "--get-urlmatch", "--name-only", "--get-color"),
+    "--get-colorbool",
+)
 _GIT_WRITES_CONFIG = re.compile(r"[A-Za-z][\w-]*\.")
 
 
@@ -206,8 +210,9 @@ def _git(plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
     if plain[:1] != ["config"]:
         return ()
     rest = plain[1:]
-    words = [w for w in rest if not w.startswith("-")]
-    reads = mentions(rest, ("--get", "--get-all", "--get-regexp", "--list", "-l", "--get-urlmatch", "--name-only"))
+    named = [before in ("-f", "--file") for before in ("", *rest)]
+    words = [w for w, is_file in zip(rest, named, strict=False) if not (is_file or w.startswith("-"))]
+    reads = mentions(rest, _GIT_READS_CONFIG)
     reads = (
         reads
         or words[:1] in (["get"], ["list"])

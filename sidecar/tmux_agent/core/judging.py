@@ -148,6 +148,9 @@ class Judging:
                 matches.append(Match(rule="variables of the text", verdict=Verdict.ALLOW, where="environment"))
             elif assignment.name == "IFS" and value.kind == "literal" and _reads_lines(part):
                 continue  # for this one `read` alone
+            elif assignment.name == "IFS" and alone and (value.kind, value.text) == ("literal", "\n"):
+                # Lines stay whole: what falls apart at blanks, too, has been judged in pieces and as it is.
+                matches.append(Match(rule="variables of the text", verdict=Verdict.ALLOW, where="environment"))
             elif value.kind != "literal" or value.tilde or assignment.append:
                 matches.append(self.unmatched(f"sets {assignment.name} to something that only running will tell"))
             else:

@@ -64,6 +64,11 @@ def _tree(word: str, place: Place) -> Miss | None:
     return None if word == "-" else place.reach.tree(word, place.folder, place.narrow)
 
 
+def _plain_tree(word: str, place: Place) -> Miss | None:
+    wide = git.is_wide(word)
+    return Miss(f"the pathspec {word} may stand for other files", 2) if wide else _tree(word, place)
+
+
 def _visible_tree(word: str, place: Place) -> Miss | None:
     narrow = place.narrow
     visible = msgspec.structs.replace(narrow, hidden=False, ignores=True)
@@ -195,6 +200,7 @@ KINDS: dict[str, tuple[str, Check]] = {
     "pattern_file": ("a file with patterns, read like `path`; stands for `pattern`", _path),
     "name": ("a file or folder of which names, sizes and dates are shown, not contents; inside the roots", _name),
     "tree": ("a file, or a folder of which everything beneath is read: no secret may be there", _tree),
+    "plain_tree": ("like tree, where git would take patterns and words with a colon for something else", _plain_tree),
     "visible_tree": (
         "like tree, for programs that skip what begins with a dot and what .gitignore names",
         _visible_tree,
@@ -229,6 +235,10 @@ KINDS: dict[str, tuple[str, Check]] = {
     "pids": ("numbers of processes", _like(r"[0-9]+([, ][0-9]+)*", "a list of process numbers")),
     "columns": ("ps's column names, except environments", _like(r"(?!.*env)[a-zA-Z_%,=: ]+", "harmless")),
     "key": ("the name of one git setting that holds no secret", _like(_KEY, "such a setting")),
+    "plain_key": (
+        "like key, but not user.email, by which agents have tried whose repository they are in: that stays a question",
+        _like(rf"(?!(?i:user\.email)\Z){_KEY}", "such a setting"),
+    ),
     "key_pattern": ("a pattern for git settings that begins with a harmless section", _like(_KEY_PATTERN, "harmless")),
     "git_format": ("a format of git's without signatures, which would run gpg", _like(_UNSIGNED, "without signatures")),
     "entry": ("a file, folder or link shown by its own name; the folder that holds it is inside the roots", _entry),
@@ -271,7 +281,7 @@ _FED = frozenset(
     )
 )
 _HARMLESS_FED = frozenset(("text",))
-_DEFAULT_FOLDER = frozenset(("name", "tree", "visible_tree", "unignored_tree", "followed_tree"))
+_DEFAULT_FOLDER = frozenset(("name", "tree", "plain_tree", "visible_tree", "unignored_tree", "followed_tree"))
 SPECIAL = {"none": "no operand at all", "find": "a find command line that only looks"}
 
 

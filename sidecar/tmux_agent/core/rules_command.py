@@ -75,6 +75,9 @@ _BUILTINS = frozenset(
         "shift",
         "trap",
         "history",
+        "help",
+        "shopt",
+        "exec",
     ]
 )
 

@@ -31,7 +31,7 @@ def repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | 
     if not repo.own and not paths.inside(repo.common, reach.roots):
         return Miss(f"the repository's data are in {repo.common}, outside the roots", 2)
     command = str(call.args[0]) if call.args else ""
-    if repo.tells and command in ("config", "remote"):
+    if repo.tells and command in ("config", "remote", "var"):
         return Miss("git's configuration holds a password or token", 3)
     if parsed is None:
         return None
@@ -139,6 +139,8 @@ def _revisions(call: Invocation, reach: Reach, parsed: Parsed) -> list[str] | No
     words = [word for word in parsed.operands[: parsed.dashes] if isinstance(word, str)]
     if command == "grep" and not parsed.names() & {"-e", "-f"}:
         words = words[1:]
+    if command in ("blame", "annotate") and "--" not in call.args and len(words) == 1:
+        return []  # that is the file, whatever its name
     if "--" in call.args or not git.takes_files(command):
         return words
     facts = [None if git.is_pinned(word) else reach.look.path(paths.absolute(call.folder, word)) for word in words]

@@ -31,7 +31,10 @@ _FISH_RESERVED = frozenset(
     {"begin", "end", "if", "for", "while", "switch", "case", "function", "and", "or", "not", "else", "!", "time"}
 )
 _FISH_OPERATORS = frozenset({"&&", "||", "|", ";", ">", ">>", "<", ">&"})
-_NOT_IN_SH = frozenset({"[[", "time", "pushd", "popd", "source"})
+_NOT_IN_SH = frozenset(
+    {"[[", "time", "pushd", "popd", "source", "builtin", "caller", "compgen", "declare", "dirs", "disown", "help"}
+    | {"history", "let", "mapfile", "readarray", "shopt", "typeset"}
+)
 _POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
 _META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
 _MOVES = frozenset({"cd", "chdir", "pushd", "popd"})

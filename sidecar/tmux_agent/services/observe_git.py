@@ -22,6 +22,7 @@ from .observe_settings import tells
 _CONFIG_LIMIT = 1 << 20
 _CACHED = 256
 _MODULES = 500
+_INCLUDED = 30  # files of the person's settings
 
 # Hooks that commands run which only read: git refreshes the index as it goes, and moves references when it fetches.
 _READ_HOOKS = frozenset(("post-index-change", "reference-transaction", "fsmonitor-watchman", "query-watchman"))
@@ -326,12 +327,24 @@ class _Reading:
             self._hostile.append(f"the hook {name} runs whenever git looks")
 
     def _person(self) -> None:
-        """The person's own settings may run what they like; only whether a listing would show a password counts."""
-        for path in (f"{self._home}/.gitconfig", f"{self._home}/.config/git/config"):
+        """The person's and the machine's settings may run what they like; only whether a listing would show a password
+        counts, also in files that they include."""
+        pending = [f"{self._home}/.gitconfig", f"{self._home}/.config/git/config", "/etc/gitconfig"]
+        for path in pending:
             data = self._read(path, _CONFIG_LIMIT)
             settings = parse(data) if data else None
             if settings is not None:
                 self._note_telling(settings)
+                pending += self._included(path, settings)
+            elif data != b"" or len(pending) > _INCLUDED:
+                self._tells = True  # nobody knows what it holds
+            if len(pending) > _INCLUDED:
+                break
+
+    def _included(self, path: str, settings: Settings) -> list[str]:
+        named = [value for key, value in settings.pairs if re.fullmatch(r"include(if\..*)?\.path", key, re.DOTALL)]
+        folder = os.path.dirname(path)
+        return [os.path.join(folder, re.sub(r"\A~(?=/)", self._home, value)) for value in named]
 
     # --- submodules and index ---
 

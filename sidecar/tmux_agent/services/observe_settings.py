@@ -22,7 +22,7 @@ _SETTING = re.compile(rf"({_KEY.pattern})[\w.-]*[\"']?[ \t]*[=:][ \t]*\S", re.IG
 
 def tells(key: str, value: str) -> bool:
     """Whether one setting holds a password or token."""
-    return bool((_KEY.search(key) and value) or _URL.search(value) or _URL.search(key))
+    return bool((_KEY.search(key) and value) or _URL.search(value) or _URL.search(key) or _SETTING.search(value))
 
 
 def may_tell(path: str) -> bool:

@@ -121,7 +121,7 @@ _SHELLS = {
     "mksh": "ksh",
     "fish": "fish",
 }
-_PLAIN_SHELLS = frozenset(("bash",))
+_PLAIN_SHELLS = frozenset(("bash", "sh", "dash"))
 _XARGS = specs(
     [
         "-0",
@@ -266,7 +266,7 @@ def _shell(program: str, args: Sequence[Arg]) -> Peeled | None:
     if isinstance(parsed, str):
         index = next((i for i, w in enumerate(args) if isinstance(w, str) and re.fullmatch(r"-[a-zA-Z]*c", w)), None)
         text = args[index + 1] if index is not None and index + 1 < len(args) else None
-        if args and args[0] in ("-n", "--version", "--help"):
+        if args and args[0] in ("-n", "-version", "--version", "--help"):
             return None
         return Peeled(
             False,
