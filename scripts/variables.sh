@@ -33,6 +33,7 @@ default_python="python3"
 #   @tmux-agent-attention-idle 3
 #   @tmux-agent-style-working fg=green @tmux-agent-style-waiting fg=red,bold  @tmux-agent-style-done fg=blue
 #   @tmux-agent-style-error   fg=red   @tmux-agent-style-warning fg=yellow,bold
+#   @tmux-agent-style-limit   fg=yellow
 
 oldest_tmux="3.2"
 oldest_python="3.11"

@@ -28,16 +28,20 @@ Script: a list of turns, one for each time the agent asks the model to go on,
         "delay": 5                                     seconds to wait before answering
         "error": 500                                   answer with this HTTP status instead
         "kind": "…", "said": "…", "headers": {…}       of that error, where the usual ones are not meant
+        "body": {…}                                    all of that error's answer instead
+        "resets": 3600                                 seconds: "{resets}" in these is that time, as an epoch number
+        "then": {…}                                    the turn from so many seconds after it was first asked for on
     A neutral call becomes the tool that the agent offers in its request (Bash, exec_command,
     run_shell_command, bash …; writes and edits become a patch where that is the tool).
     When the list is used up the answer is the text "(end of script)".
 
     Which turn is next is read from the request itself: the number of model turns already in
     its history (since the latest prompt, where lists are chosen by prompt). The server keeps
-    no state, so retries, several agents at once and restarts all work. Requests that offer
-    no tools (titles, summaries) get a short fixed text, or a minimal document if they ask
-    for a JSON schema. Agents also send requests of their own that do offer tools (Codex
-    does, after a prompt); a call that such a request cannot make becomes a text.
+    no state (but when a turn with "then" was first asked for), so retries, several agents at
+    once and restarts all work. Requests that offer no tools (titles, summaries) get a short
+    fixed text, or a minimal document if they ask for a JSON schema. Agents also send requests
+    of their own that do offer tools (Codex does, after a prompt); a call that such a request
+    cannot make becomes a text.
 
 Log (--log): a JSON line per request {"t", "api", "path", "turn", "tools", "results",
     "answer"}; "results" are the outcomes of the latest tool calls as the model sees them, so
@@ -61,6 +65,7 @@ import time
 
 TITLE = "Scripted session"      # the answer to a request that offers no tools
 IDS = itertools.count(1)
+FIRST = {}                      # turn with "then" -> when it was first asked for
 
 
 # ---- neutral calls -> the agent's own tools -------------------------------------------------
@@ -292,6 +297,8 @@ def answer(script, req, history, offered):
         schema = wanted_schema(req)
         return (json.dumps(smallest(schema)) if schema else TITLE), [], {}, None
     turn, number = choose_turn(script, history)
+    if "then" in turn and time.time() - FIRST.setdefault(json.dumps(turn), time.time()) >= turn["resets"]:
+        turn = turn["then"]
     kinds = {"shell", "write", "edit", "read", "tool"}
     try:
         calls = [make_call(call, offered) for call in turn.get("calls") or [turn] if kinds & call.keys()]
@@ -316,6 +323,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    def send_error_of(self, turn):
+        """The error that a turn stands for, with its time put in."""
+        error = {"type": turn.get("kind", "api_error"), "message": turn.get("said", "scripted")}
+        whole = [turn.get("body") or {"type": "error", "error": error}, turn.get("headers", {})]
+        resets = str(int(time.time() + turn.get("resets", 0)))
+        body, headers = json.loads(json.dumps(whole).replace('"{resets}"', resets))
+        self.send_json(body, turn["error"], {name: str(value) for name, value in headers.items()})
 
     def send_stream(self, events, done):
         self.send_response(200)
@@ -353,8 +368,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         whole, events = write(req, text, calls, offered)
         try:
             if "error" in turn:
-                error = {"type": turn.get("kind", "api_error"), "message": turn.get("said", "scripted")}
-                self.send_json({"type": "error", "error": error}, turn["error"], turn.get("headers", {}))
+                self.send_error_of(turn)
             elif stream:
                 self.send_stream(events, b"data: [DONE]\n\n" if api == "chat" else b"")
             else:

@@ -28,6 +28,7 @@ VERBS = {
     "plan": ("edges.verbs.plan", "say what is going to be done, step by step"),
     "agents": ("edges.verbs.agents", "agents that are known, and their state"),
     "explain": ("edges.verbs.explain", "why a pane has the state that it has, or is no agent"),
+    "resume": ("edges.verbs.resume", "have an agent go on after its usage limit (in a pane: asks in the popup)"),
     "grants": ("edges.verbs.grants", "permissions given ahead; revoke them"),
     "links": ("edges.verbs.links", "a signed link to a request; a new key for them"),
     "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),

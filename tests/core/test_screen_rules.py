@@ -68,6 +68,9 @@ def test_a_persons_file() -> None:
         (("version: 1", "version: 2"), 1, "version 1"),
         (("    state: waiting\n", "    state: idle\n"), 5, "has to be waiting"),
         (("agent: deploy\n", ""), 1, "lacks the key agent"),
+        (("state: limit\n", "state: limit\n    menu: '^stop'\n"), 11, "the one needs the other"),
+        (("state: limit\n", "state: limit\n    menu: x\n    leave: [press Escape there]\n"), 11, "is no key"),
+        (("state: limit\n", "state: idle\n"), 11, "belongs to rules for limit"),
     ],
 )
 def test_what_is_wrong_is_told(change: tuple[str, str], line: int, says: str) -> None:

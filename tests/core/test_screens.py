@@ -18,10 +18,39 @@ CORPUS = Path(__file__).parents[1] / "corpus" / "screens"
 SHIPPED = Path(__file__).parents[2] / "sidecar" / "tmux_agent" / "defaults" / "screens"
 # What a recorded screen shows, by how its name begins.
 SHOWN = {"waiting": "waiting", "fetch": "waiting", "working": "working", "prehook": "working", "permhook": "working"}
+SHOWN |= {"limit": "limit"}
 SHOWN |= {"permhook-36s-turn-over": "idle", "idle": "idle", "finished": "idle", "hooks-review": "unknown"}
 SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 AGENTS = ["claude", "codex", "gemini", "opencode"]  # that show an input box while they rest
 CAPTURES = sorted(path for path in CORPUS.rglob("*.*") if path.suffix in (".txt", ".ansi"))
+
+
+MENU = {"menu": True, "keys": ("Escape",)}
+LIMITS = [
+    ("claude", "limit", "You've hit your session limit", "2:29am (Europe/Berlin)", {"prompt": True}),
+    ("claude", "limit-menu", "You've hit your session limit", "2:29am (Europe/Berlin)", MENU),
+    ("claude", "limit-menu-weekly", "You've hit your weekly limit", "Dec 3, 12:40am (Europe/Berlin)", MENU),
+    ("claude", "limit-typed", "You've hit your session limit", "2:29am (Europe/Berlin)", {}),
+    (
+        "claude",
+        "limit-composed",
+        "5-hour limit reached",
+        "3pm /upgrade to increase your usage limit.",
+        {"prompt": True},
+    ),
+    ("codex", "limit", "hit your usage limit. Upgrade to Pro", "at 4:02 AM", {"prompt": True}),
+    (
+        "gemini",
+        "limit-menu",
+        "Usage limit reached for gemini-2.5-flash.",
+        "4:07 AM GMT+1",
+        {"menu": True, "keys": ("=1",), "goes_on": True},
+    ),
+    ("gemini", "limit-menu-daily", "Usage limit reached", "", {"menu": True, "keys": ("=1",), "goes_on": True}),
+    ("opencode", "limit", "Please try again in 3h42m.", "in 3h 41m", {"alone": True}),
+    ("opencode", "limit-quota", "You exceeded your current quota", "in 3h 41m", {"alone": True}),
+    ("aider", "limit-composed", "The API provider has rate limited you.", "", {"prompt": True}),
+]
 
 
 def rules(agent: str) -> Rules:
@@ -302,3 +331,45 @@ CANCELLED, HOOK = "ℹ Request cancelled.", " ⠸ Executing Hook: tmux-agent (es
 def test_esc_while_geminis_hook_runs_on(lines: list[str], gave_up: bool) -> None:
     """Only a line of its own, in the turn that the screen shows last, says that the turn was given up."""
     assert gemini_gave_up(lines) is gave_up
+
+
+@pytest.mark.parametrize(("agent", "name", "words", "resets", "more"), LIMITS)
+def test_limits(agent: str, name: str, words: str, resets: str, more: dict[str, object]) -> None:
+    """The words with their time, and how the agent could be told to go on: where nothing is typed at its prompt."""
+    reached = seen(recorded(agent, name)).limit
+    assert reached
+    assert words in reached.words
+    assert reached.resets == resets
+    told = {"menu": reached.menu, "keys": reached.keys, "goes_on": reached.goes_on, "prompt": reached.prompt}
+    told |= {"alone": reached.alone}
+    assert told == {"menu": False, "keys": (), "goes_on": False, "prompt": False, "alone": False} | more
+
+
+@pytest.mark.parametrize(
+    ("agent", "below"),
+    [
+        ("claude", ["● Going on now."]),
+        ("claude", ["✻ Thinking… (3s · esc to interrupt)"]),
+        ("claude", ["  ⎿  Interrupted · What should Claude do instead?"]),
+        ("codex", ["• Working (1s • esc to interrupt)"]),
+    ],
+)
+def test_a_limit_that_is_over(agent: str, below: list[str]) -> None:
+    """Its words stay on the screen when the agent goes on; what stands below them tells."""
+    screen = look(recorded(agent, "limit"))
+    last = max(at for at, line in enumerate(screen.lines) if "limit" in line)
+    lines = (*screen.lines[: last + 2], *below, *screen.lines[last + 2 :])
+    assert read(rules(agent), Look(lines=lines)).state != "limit"
+
+
+def test_a_limit_whose_words_are_wrapped() -> None:
+    """A narrow pane wraps the time to the next line."""
+    lines = (
+        "■ You’ve hit your usage limit. Visit x or try again at Dec 2nd,",
+        "2026 9:15 AM.",
+        "",
+        "› Ask Codex to do anything",
+    )
+    reached = read(rules("codex"), Look(lines=lines)).limit
+    assert reached
+    assert reached.resets == "at Dec 2nd, 2026 9:15 AM"

@@ -222,3 +222,18 @@ def ago(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h"
     return f"{whole // 86400} d"
+
+
+def ahead(seconds: float) -> str:
+    """How long it is until something, as people say it: 40 s, 12 min, 2 h 9 min, 6 d 3 h. Rounded up to a minute."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = -(-whole // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    days, rest = divmod(hours, 24)
+    return f"{days} d {rest} h" if rest else f"{days} d"

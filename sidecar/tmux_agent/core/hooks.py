@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from .limits import Notice
 from .model import Action, AgentState
 
 KEY_PART = 128  # characters of an id that an agent made up, at most
@@ -61,6 +62,7 @@ class HookCall(Struct, frozen=True, kw_only=True):
     patience: float | None = None  # seconds that the agent lets a hook wait for a person; None: as long as it takes
     state: AgentState | None = None
     detail: str = ""
+    limit: Notice | None = None  # the agent's model takes nothing for a while
     begins: bool = False  # a session: whatever else its process was in is left
     ended: bool = False
 

@@ -16,7 +16,7 @@ from .policy_file import Words
 from .rules import Rule
 from .situation import Finding, Policy, Situation
 
-_TYPES = frozenset(("send_keys", "send_text"))
+_TYPES = frozenset(("send_keys", "send_text", "resume"))
 _ENDS = frozenset(("kill_session", "kill_pane"))
 _STARTS = frozenset(("create_session", "create_pane"))
 
@@ -132,6 +132,7 @@ def _tmux(judge: Judge, action: Tmux) -> Finding:
     what = {
         "send_text": f"types into {action.target}: {action.text}",
         "send_keys": f"presses {' '.join(action.keys)} in {action.target}",
+        "resume": f"has the agent in {action.target} go on: {action.text}",
         "kill_session": f"ends the session {action.target} and all in it",
         "kill_pane": f"ends the pane {action.target} and what runs in it",
         "create_session": f"opens the session {action.name or action.target}",

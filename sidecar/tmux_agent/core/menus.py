@@ -30,7 +30,7 @@ LOOKED_AT = 2000  # characters of an action
 class Page(Struct, frozen=True, kw_only=True):
     """One thing about one pane that a popup shows instead of what waits. `who`: the agent in it, for people."""
 
-    what: Literal["read", "log", "interrupt", "kill"]
+    what: Literal["read", "log", "resume", "interrupt", "kill"]
     server: str  # socket
     pane: str  # "%7"
     who: str
@@ -93,22 +93,30 @@ def pending(approvals: Sequence[Approval]) -> Menu:
 
 def agent(one: Agent, approvals: Sequence[Approval]) -> Menu:
     """What can be done about the agent of a pane; `approvals`: what it waits for."""
-    pane, who = one.pane or "", f"{_name(one)}  {one.place}"
+    pane = one.pane or ""
     keys = ("a", *DIGITS[1:ANSWERS])
     answers = [_request_item(approval, key, "answer") for approval, key in zip(approvals, keys, strict=False)]
 
-    def page(what: Literal["read", "log", "interrupt", "kill"]) -> Choice:
-        return Choice(to="page", page=Page(what=what, server=one.server or "", pane=pane, who=who, kind=one.kind))
+    def page(what: Literal["read", "log", "resume", "interrupt", "kill"]) -> Choice:
+        return Choice(to="page", page=page_of(one, what))
 
+    goes_on = Item(text="have it go on …", key="g", choice=page("resume"))
     rest = (
         Item(text="go to its pane", key="o", choice=Choice(to="pane", pane=pane)),
         Item(text="its last lines", key="p", choice=page("read")),
         Item(text="its log", key="l", choice=page("log")),
         LINE,
+        *([goes_on] if one.limit and not one.limit.alone else []),
         Item(text="interrupt it …", key="i", choice=page("interrupt")),
         Item(text="kill its pane …", key="x", choice=page("kill")),
     )
     return Menu(title=f"{_name(one)}  {_place(one)}", items=(*answers, *([LINE] if answers else []), *rest))
+
+
+def page_of(one: Agent, what: Literal["read", "log", "resume", "interrupt", "kill"]) -> Page:
+    """A page about the agent of a pane."""
+    who = f"{_name(one)}  {one.place}"
+    return Page(what=what, server=one.server or "", pane=one.pane or "", who=who, kind=one.kind)
 
 
 def words(menu: Menu, columns: int, rows: int, command: Callable[[int], str]) -> list[str]:
@@ -181,7 +189,7 @@ def _request_item(approval: Approval, key: str, lead: str) -> Item:
 
 def _place(one: Agent) -> str:
     """Where it is, and what it does."""
-    state = "" if one.state is AgentState.UNKNOWN else one.state.value
+    state = "" if one.state is AgentState.UNKNOWN else "usage limit" if one.limit else one.state.value
     return "  ".join(filter(None, [one.place, state]))
 
 

@@ -88,7 +88,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cwd: str = ""  # the peer's own working folder
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
-    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline
+    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | rule
     through: str = ""  # of the doors file and link: the file's path; the link's id and the peer's address
 
 
@@ -363,6 +363,21 @@ class AgentState(enum.Enum):
     UNKNOWN = "unknown"
 
 
+class Limit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A usage limit that an agent has reached. `words` are its own; `resets`: when it ends, None where it does not say.
+
+    `resumes`: when it is told to go on by the person's rule. `tries`: how often it was told to go on by that rule since
+    it last ended a turn well. `alone`: it goes on by itself.
+    """
+
+    words: str
+    noticed: datetime
+    resets: datetime | None = None
+    resumes: datetime | None = None
+    tries: int = 0
+    alone: bool = False
+
+
 class Agent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One agent session that we know of."""
 
@@ -381,13 +396,14 @@ class Agent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
     waiting_on: str = ""
     why: str = ""  # what told us: "hook PreToolUse", …
+    limit: Limit | None = None  # why it is in error: its model takes nothing before this ends
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened. Everything that people, screens and the audit log learn of is one of these.
 
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
-    action.started/finished/skipped/unknown · refused · grant.made/used/revoked · plan.changed · agent.state ·
+    action.started/finished/skipped/unknown · refused · grant.made/used/revoked · plan.changed · agent.state/limited ·
     policy.loaded/error · notify.failed · sidecar.started/stopped/recovered · audit.rotated/damaged ·
     tmux.attached/lost. `agent.state` is not kept in the audit log; all else is.
     """

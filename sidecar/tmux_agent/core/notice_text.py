@@ -14,7 +14,7 @@ from msgspec import Struct
 from . import display, redact, templates
 from .channels import FIELDS, Channel
 from .message import SEVERITIES, Message
-from .model import Action, Approval, Ask
+from .model import Action, Agent, Approval, Ask
 from .wording import one_line
 
 LINE = 4000  # characters of an action that a message looks at, at its beginning and at its end
@@ -96,3 +96,28 @@ def headline(action: Action) -> str:
         return display.middle(display.safe(redact.redact(line)), 300)
     begin, end = (display.safe(redact.redact(part)) for part in (line[:LINE], line[-LINE:]))
     return f"{display.take(begin, 180)} ⋯{display.number(len(line))}⋯ {display.take_end(end, 100)}"
+
+
+# --- usage limits ----------------------------------------------------------------------------------
+
+
+def limited(agent: Agent) -> Message:
+    """That an agent has reached its usage limit, in its own words."""
+    return _about(agent, "has reached its usage limit", agent.limit.words if agent.limit else "")
+
+
+def not_resumed(agent: Agent, why: str) -> Message:
+    """That an agent could not be told to go on after it, though a rule of the person's says so."""
+    return _about(agent, "could not be told to go on after its usage limit", why)
+
+
+def _about(agent: Agent, what: str, body: str) -> Message:
+    return Message(
+        title=f"{agent.kind or 'an agent'} {agent.place}".strip() + f" {what}",
+        body=body,
+        severity="warning",
+        key=f"{agent.session} {what} {agent.limit.noticed if agent.limit else ''}",
+        source="limit",
+        server=agent.server,
+        pane=agent.pane,
+    )

@@ -122,7 +122,7 @@ def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: li
 _KNOWN = {
     "tmux": (
         *("send_text", "send_keys", "read", "switch", "panes", "windows", "sessions"),
-        *("create_session", "create_pane", "kill_session", "kill_pane"),
+        *("create_session", "create_pane", "kill_session", "kill_pane", "resume"),
     ),
     "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline"),
     "fetch.method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),

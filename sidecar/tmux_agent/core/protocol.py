@@ -405,6 +405,16 @@ class AgentExplain(Params, frozen=True):
     server: str | None = None
 
 
+class AgentResume(Params, frozen=True):
+    """Have an agent go on after its usage limit (operators only): its own menu is told to, or `resume.text` is typed at
+    its prompt, if its pane still shows the limit and nothing else is typed there. `target`: a pane, or the first
+    characters of a session's id.
+    """
+
+    target: str
+    server: str | None = None
+
+
 class EventsSubscribe(Params, frozen=True):
     """From now on (or from `since`, a seq) send `event` notifications on this connection."""
 
@@ -442,12 +452,15 @@ class PopupAttach(Params, frozen=True):
 
 
 class PopupOpen(Params, frozen=True):
-    """Open the popup, at a request if one is named, on the tmux client that looks at the caller's pane.
+    """Open the popup, at a request if one is named, on the tmux client that looks at the caller's pane; with `resume`
+    (as `target` of agent.resume), at the question whether that agent is to go on.
 
     Anybody may call it: it shows, and answers nothing. It never opens over another popup.
     """
 
     request_id: str | None = None
+    resume: str | None = None
+    server: str | None = None  # of `resume`
 
 
 class SidecarStop(Params, frozen=True):
@@ -501,6 +514,7 @@ METHODS: dict[str, type[Params]] = {
     "agent.state": AgentSetState,
     "agent.list": AgentList,
     "agent.explain": AgentExplain,
+    "agent.resume": AgentResume,
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,
@@ -510,7 +524,18 @@ METHODS: dict[str, type[Params]] = {
 }
 
 OPERATOR_ONLY = frozenset(
-    {HumanRespond, PolicyReload, GrantRevoke, LinkShow, LinkRotate, AuditQuery, AuditVerify, PopupAttach, SidecarStop}
+    {
+        HumanRespond,
+        PolicyReload,
+        GrantRevoke,
+        LinkShow,
+        LinkRotate,
+        AgentResume,
+        AuditQuery,
+        AuditVerify,
+        PopupAttach,
+        SidecarStop,
+    }
 )
 # Sent again with the same `key`, these are the same request: nothing is asked or run twice.
 KEYED = frozenset(
@@ -537,5 +562,15 @@ KEYED = frozenset(
 )
 # Nobody can tell by the request whether it was done: a client does not send these again by itself.
 ONCE = frozenset(
-    {PlanCreate, PlanAdvance, PlanAbort, HumanRespond, GrantRevoke, PopupAttach, PopupOpen, SidecarStop}
+    {
+        PlanCreate,
+        PlanAdvance,
+        PlanAbort,
+        HumanRespond,
+        GrantRevoke,
+        AgentResume,
+        PopupAttach,
+        PopupOpen,
+        SidecarStop,
+    }
 )

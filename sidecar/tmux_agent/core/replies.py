@@ -337,7 +337,7 @@ class ExplainedQuestion(Data, frozen=True):
 
 
 class ExplainedScreen(Data, frozen=True):
-    """What the rules for screens read in a pane. `text`: the question, or the time a limit ends, as it stands there."""
+    """What the rules for screens read in a pane. `text`: the question, or the words of a limit, as they stand there."""
 
     agent: str
     state: str
@@ -357,6 +357,12 @@ class ExplainData(Data, frozen=True):
     screen: ExplainedScreen | None = None
     questions: tuple[ExplainedQuestion, ...] = ()
     decision: Decision | None = None  # the last one of the policy about what it wanted to do
+
+
+class Resumed(Data, frozen=True):
+    """What was pressed, and what came of it."""
+
+    summary: str
 
 
 class GrantsData(Data, frozen=True):
@@ -454,6 +460,7 @@ REPLIES: dict[str, Any] = {
     "agent.state": Nothing,
     "agent.list": AgentsData,
     "agent.explain": ExplainData,
+    "agent.resume": Resumed,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from . import display
+from . import display, screen_limits
+from .screen_limits import Reached
 from .screen_rules import Rule, Rules, key_of, keys_of
 
 UNKNOWN = "unknown"
@@ -64,12 +65,12 @@ class Dialog(Struct, frozen=True, kw_only=True):
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """What a screen says, and by which rule. `resets`: of a limit, when it ends, in the screen's words."""
+    """What a screen says, and by which rule."""
 
     state: str = UNKNOWN  # waiting, working, idle, limit or unknown
     rule: str = ""
     dialog: Dialog | None = None
-    resets: str = ""
+    limit: Reached | None = None
 
 
 def read(rules: Rules, look: Look) -> Seen:
@@ -84,19 +85,16 @@ def read(rules: Rules, look: Look) -> Seen:
 
 
 def _fits(rule: Rule, screen: _Screen) -> Seen | None:
-    start, cut = screen.start(rule)
     if rule.foot and not any(rule.foot.search(screen.plain[row]) for row in screen.written[-FOOT:]):
         return None
+    if rule.state == "limit":
+        reached = screen_limits.find(rule, screen.lines, screen.plain, screen.end)
+        return Seen(state=rule.state, rule=rule.name, limit=reached) if reached else None
+    start, cut = screen.start(rule)
     if rule.sign and not any(rule.sign.search(screen.plain[row]) for row in range(start, screen.end + 1)):
         return None
-    resets = ""
-    if rule.resets:
-        found = _last(rule.resets, [screen.plain[row] for row in range(start, screen.end + 1)])
-        if found is None:
-            return None
-        resets = display.safe((found["resets"] or "").strip())
     if not (rule.choice or rule.buttons or rule.ask):
-        return Seen(state=rule.state, rule=rule.name, resets=resets)
+        return Seen(state=rule.state, rule=rule.name)
     dialog = _asked(rule, screen, start) if rule.ask else _listed(rule, screen, start, cut)
     return Seen(state=rule.state, rule=rule.name, dialog=dialog) if dialog else None
 

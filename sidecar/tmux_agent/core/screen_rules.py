@@ -23,6 +23,8 @@ STATES = ("waiting", "working", "idle", "limit")
 KEYS = {"enter": "Enter", "esc": "Escape", "escape": "Escape", "tab": "Tab", "space": "Space",
         "up": "Up", "down": "Down", "left": "Left", "right": "Right"}  # fmt: skip
 TYPED = 16  # characters that one key of `keys` may stand for: "y", "yes"
+PATTERNS = ("foot", "top", "block", "sign", "resets", "over", "menu", "prompt", "question", "choice", "ask", "deny")
+OF_LIMITS = ("resets", "over", "menu", "leave", "resume", "prompt", "alone")
 _TOP = re.compile(r"\s*[╭┌┏╔]")
 _FIELD = re.compile(r"\{(\w+)\}")
 
@@ -41,7 +43,8 @@ class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
 
     `foot` stands in one of the last written lines, `sign` anywhere in the live region. That ends with the last written
     line and begins at the first line with `top`, or is all lines at the end that have `block` in them (the edge of a
-    box), or else the last 12. These two are searched in the line as it stands.
+    box), or else the last 12. These two are searched in the line as it stands. A rule for `limit` looks at the whole
+    screen.
     """
 
     name: str
@@ -51,7 +54,13 @@ class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
     top: str = ""
     block: str = ""
     sign: str = ""
-    resets: str = ""  # limit: group `resets` is when it ends
+    resets: str = ""  # limit: group `resets` is when it ends; searched in its words, from the line of `sign` on
+    over: str = ""  # limit: a line below its words, as it stands there, that shows that the agent went on
+    menu: str = ""  # limit: a line below its words that shows a menu of the agent about it …
+    leave: list[str] = []  # … which these keys leave, after which text can be typed …
+    resume: list[str] = []  # … or in which these keys have it go on
+    prompt: str = ""  # limit: the line of the agent's prompt while nothing is typed there
+    alone: bool = False  # limit: the agent goes on by itself when it ends
     question: str = ""  # waiting: the line that asks
     choice: str = ""  # waiting: a line for each choice, groups `key` (what to press) and `label`
     buttons: list[str] = []  # waiting: choices side by side; the one chosen has a background of its own
@@ -86,12 +95,18 @@ class Rule(Struct, frozen=True, kw_only=True):
     block: re.Pattern[str] | None
     sign: re.Pattern[str] | None
     resets: re.Pattern[str] | None
+    over: re.Pattern[str] | None
+    menu: re.Pattern[str] | None
+    prompt: re.Pattern[str] | None
     question: re.Pattern[str] | None
     choice: re.Pattern[str] | None
     ask: re.Pattern[str] | None
     deny: re.Pattern[str] | None
     buttons: tuple[str, ...]
     answers: tuple[Answer, ...]
+    leave: tuple[str, ...]
+    resume: tuple[str, ...]
+    alone: bool
 
     def begins(self, line: str) -> bool:
         """Whether a region that is a block shows its first line: the upper edge of a box, or its sign."""
@@ -145,10 +160,7 @@ class _Builder:
 
     def build(self) -> Rule:
         rule = self._rule
-        patterns = {
-            key: self._pattern(key, getattr(rule, key))
-            for key in ("foot", "top", "block", "sign", "resets", "question", "choice", "ask", "deny")
-        }
+        patterns = {key: self._pattern(key, getattr(rule, key)) for key in PATTERNS}
         self._check_groups("choice", patterns["choice"], ("key", "label"))
         self._check_groups("resets", patterns["resets"], ("resets",))
         if not any((rule.foot, rule.sign, rule.ask, rule.resets)):
@@ -159,10 +171,28 @@ class _Builder:
             self._error("state", f"has to be waiting where there is something to answer, not {rule.state}")
         if bool(rule.ask) != bool(rule.answers):
             self._error("answers", "belong to `ask`: the one needs the other")
+        self._check_limit()
         answers = tuple(self._answer(one, patterns["ask"]) for one in rule.answers)
         return Rule(
-            name=rule.name, state=rule.state, buttons=tuple(rule.buttons), answers=answers, **patterns
+            name=rule.name, state=rule.state, buttons=tuple(rule.buttons), answers=answers,
+            leave=tuple(rule.leave), resume=tuple(rule.resume), alone=rule.alone, **patterns
         )  # fmt: skip
+
+    def _check_limit(self) -> None:
+        rule = self._rule
+        named = next((key for key in OF_LIMITS if getattr(rule, key)), None)
+        if named and rule.state != "limit":
+            self._error(named, f"belongs to rules for limit, not for {rule.state}")
+        if rule.state == "limit" and not (rule.sign or rule.resets):
+            self._error("sign", "is missing: a rule for limit needs sign or resets")
+        if rule.leave and rule.resume:
+            self._error("leave", "stands beside resume: a menu is left, or goes on")
+        if bool(rule.menu) != bool(rule.leave or rule.resume):
+            self._error("menu", "belongs to `leave` or `resume`: the one needs the other")
+        for key in (*rule.leave, *rule.resume):
+            if not key_of(key):
+                near = config.nearest(key.lower(), KEYS)
+                self._error("leave" if rule.leave else "resume", f"{key!r} is no key: one of {', '.join(KEYS)}{near}")
 
     def _pattern(self, key: str, text: str) -> re.Pattern[str] | None:
         try:

@@ -92,6 +92,15 @@ class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     link_seconds: float = 3600  # that a link is good for; never longer than its request waits
 
 
+class Resume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Has agents go on by themselves once their usage limit has ended. Without `agents` none is."""
+
+    agents: tuple[str, ...] = ()  # kinds, e.g. claude, codex, gemini
+    after: float = 120.0  # seconds after the time that the agent told
+    text: str = "continue"  # typed at its prompt, in one line of at most 500 characters
+    at_most: int = 3  # times in a row, without a turn that ended well between
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
@@ -106,6 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: Http = Http()
     metrics: Metrics = Metrics()
     answers: Answers = Answers()
+    resume: Resume = Resume()
 
 
 _ONLY_IN_THE_FILE = ("channels", "escalate")  # mappings, which no variable can say

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from ..core import config, errors, proposals
+from ..core import config, display, errors, limits, proposals
 from ..core.menus import Page
 from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role, Tmux
 from ..core.screen_question import DOOR
+from ..services import local_time
 from ..services.audit_log import AuditLog, Filter
 from ..services.ids import new_id
 from ..services.ledger import Heard
@@ -190,9 +191,26 @@ class ServiceDesk:
     def interrupts_with(self, page: Page) -> tuple[str, ...]:
         return INTERRUPTS.get(page.kind, ("C-c",))
 
+    def resumes_with(self, page: Page) -> str:
+        resuming = self._system.resuming
+        try:
+            agent = resuming.limited(page.pane, page.server)
+        except errors.TmuxAgentError as why:
+            return f"It cannot go on: {display.safe(why.message)}."
+        assert agent.limit
+        until = limits.said(agent.limit, datetime.now(UTC), local_time.mine())
+        return (
+            f"{until[0].upper()}{until[1:]}. “{display.safe(resuming.text)}” is typed at its prompt, or its own menu "
+            "told to go on, if its pane still shows the limit and nothing else is typed there."
+        )
+
     async def tell(self, page: Page) -> None:
         request_id = new_id()
         origin = self._still_persons("tmux", request_id)
+        if page.what == "resume":
+            resuming = self._system.resuming
+            await resuming.asked(resuming.limited(page.pane, page.server), origin, request_id)
+            return
         server, pane = self._placed(page)
         keys = self.interrupts_with(page) if page.what == "interrupt" else ()
         verb = "send_keys" if keys else "kill_pane"

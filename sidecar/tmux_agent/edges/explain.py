@@ -31,7 +31,8 @@ async def explain(system: System, params: p.AgentExplain, origin: Origin) -> r.E
     view = await system.screens.view(place)
     screen = None
     if view is not None:
-        words = view.seen.dialog.question if view.seen.dialog else view.seen.resets
+        limit = view.seen.limit.words if view.seen.limit else ""
+        words = view.seen.dialog.question if view.seen.dialog else limit
         text = display.safe(words[:WORDS]) if sees else ""
         screen = r.ExplainedScreen(agent=view.agent, state=view.seen.state, rule=view.seen.rule, text=text)
     agents = tuple(one for one in system.agents.list() if (one.server, one.pane) == place)
@@ -61,7 +62,8 @@ def _because(
     if agents:
         one = agents[0]
         waits = " and has an open question" if one.waiting_on else ""
-        return f"{one.kind or 'an agent'} is {one.state.value}{waits}; the last to tell was: {one.why or 'nothing'}"
+        state = "at its usage limit" if one.limit else one.state.value
+        return f"{one.kind or 'an agent'} is {state}{waits}; the last to tell was: {one.why or 'nothing'}"
     if pane.dead:
         return "what ran here has ended: a pane whose program is gone has no agent"
     known = next(((word, kind) for word, kind in programs if kind), None)

@@ -84,6 +84,8 @@ class Hooks:
         call: HookCall = adapter.parse(params.event, params.input)
         owner = origin.session if origin.agent else family(origin)
         session = self._system.agents.on_hook(call, origin)
+        if call.limit:
+            self._system.limits.noticed(session, call.limit, f"hook {call.event}")
         told = {"session": session, "process": origin.session if origin.agent else ""}
         origin = replace(origin, **told, role=Role.AGENT, why=f"a hook of {call.agent}", door="hook")
         await self._withdraw(call, owner)

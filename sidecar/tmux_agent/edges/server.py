@@ -20,6 +20,7 @@ from .. import __version__
 from ..core import errors
 from ..core import protocol as p
 from ..core import replies as r
+from ..core.menus import page_of
 from ..core.model import Action, Origin, Role
 from ..core.rate import Bucket
 from ..core.settings import Limits
@@ -262,6 +263,9 @@ class Server:
                 return r.RotatedData(earlier=system.links.rotate(at_once=at_once))
             case p.AgentExplain() as params:
                 return await explain(system, params, origin)
+            case p.AgentResume(target=target) as params:
+                agent = system.resuming.limited(target, system.servers.choose(params.server, origin).socket)
+                return r.Resumed(summary=(await system.resuming.asked(agent, origin, call.request_id)).summary)
             case p.AgentRegister() as params:
                 call.connection.origin = msgspec.structs.replace(origin, name=params.name[: p.NAME_LENGTH])
                 return await sight.agent(system, params, origin)
@@ -311,7 +315,13 @@ class Server:
         if params.request_id:
             await self._system.approvals.stored(params.request_id)
         server, client = self._system.client_for(origin)
-        self._system.open_popup(server, client, Wanted(at=params.request_id))
+        page = None
+        if params.resume:
+            socket = self._system.servers.choose(params.server, origin).socket
+            agent = self._system.resuming.limited(params.resume, socket)
+            page = page_of(agent, "resume")
+        # Anybody may have a page opened, and a key in it acts: a person who types meanwhile types on.
+        self._system.open_popup(server, client, Wanted(at=params.request_id, page=page, unbidden=page is not None))
         return r.Nothing()
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core.hooks import HookCall, HookKind
-from ..core.model import Agent, AgentState, Event, Origin
+from ..core.model import Agent, AgentState, Event, Limit, Origin
 from .deaths import Deaths
 from .journal import Journal, utc_now
 
@@ -117,6 +117,16 @@ class Agents:
         known = self._known.get(session)
         return time.monotonic() - known.heard if known else 0.0
 
+    def get(self, session: str) -> Agent | None:
+        """None: no such session is known."""
+        known = self._known.get(session)
+        return known.agent if known else None
+
+    def process(self, session: str) -> str:
+        """ "pid:started" of its agent; "" where the kernel did not tell."""
+        known = self._known.get(session)
+        return known.process if known else ""
+
     # --- what is told ---
 
     def on_hook(self, call: HookCall, origin: Origin) -> str:
@@ -174,6 +184,11 @@ class Agents:
         if titled and not known.titled:
             known.titled = True
             self.changed(session)
+        works = (
+            state is AgentState.WORKING and why != SCREEN
+        )  # so says a Gemini's title while its menu about it is open
+        if known.agent.limit and known.agent.why == SCREEN and works:
+            return
         if known.base is not state:
             rests = known.base in BUSY and state is AgentState.IDLE
             self._show(known, state, "interrupted" if rests else "", why)
@@ -185,6 +200,20 @@ class Agents:
         if known.base is not state:
             self._show(known, state, detail, SCREEN)
             self._note(known, SCREEN, state)
+
+    def limited(self, session: str, limit: Limit, why: str) -> None:
+        """It has reached a usage limit, or more is known of the one it has reached."""
+        known = self._known.get(session)
+        if known is None or known.agent.limit == limit:
+            return
+        if known.agent.limit is None:
+            self._note(known, why, AgentState.ERROR, "a usage limit")
+        self._show(known, AgentState.ERROR, limit.words, why, limit)
+
+    def remark(self, session: str, what: str, note: str) -> None:
+        """Something that was done to it, for people who ask why."""
+        if known := self._known.get(session):
+            self._note(known, what, None, note)
 
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""
@@ -297,10 +326,13 @@ class Agents:
             known.finished = call.prompt
         return other
 
-    def _show(self, known: _Known, base: AgentState, detail: str = "", why: str = "") -> None:
+    def _show(
+        self, known: _Known, base: AgentState, detail: str = "", why: str = "", limit: Limit | None = None
+    ) -> None:
         """Set the state; whoever has an open approval waits, whatever else is told. Subscribers hear of changes."""
-        known.base = base
         old = known.agent
+        limit = limit or (old.limit if base is known.base is AgentState.ERROR else None)
+        known.base = base
         state = AgentState.WAITING if known.waits else base
         waiting_on = next(iter(known.waits.values()), "")
         since = old.since if state is old.state else self._now()
@@ -311,9 +343,11 @@ class Agents:
             waiting_on=waiting_on,
             detail=detail[:DETAIL] or old.detail,
             why=why or old.why,
+            limit=limit,
         )
         self.changed(old.session)
-        if (state, waiting_on) != (old.state, old.waiting_on) or why == "registered":
+        told = (state, waiting_on, limit) != (old.state, old.waiting_on, old.limit)
+        if told or why == "registered":
             self._journal.note(Event(type="agent.state", data={"agent": msgspec.to_builtins(known.agent)}))
 
     def _died(self, process: str) -> None:

@@ -145,18 +145,17 @@ class Guard:
         approval = await self._open(wish, judged)
         return await self._go_on(approval, wish)
 
-    async def told(self, wish: Wish) -> Outcome:
-        """Do what a person chose and confirmed in a popup: nobody is asked again, what the policy denies stays denied,
-        and it is recorded as everything else. Raises as perform() does.
+    async def told(self, wish: Wish, because: Decision | None = None) -> Outcome:
+        """Do what a person chose and confirmed in a popup, or wrote down for such a case (`because`): nobody is asked
+        again, what the policy denies stays denied, and it is recorded as everything else. Raises as perform() does.
         """
         judged = await self._judged(wish.action, wish.origin)
         decision = judged.decision
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
-        told = Decision(
-            verdict=Verdict.ALLOW, rule="a person", reason="chosen and confirmed in a popup", risk=decision.risk
-        )
+        told = because or Decision(verdict=Verdict.ALLOW, rule="a person", reason="chosen and confirmed in a popup")
+        told = msgspec.structs.replace(told, risk=decision.risk)
         return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=told))
 
     async def ask(self, wish: Wish) -> Approval:

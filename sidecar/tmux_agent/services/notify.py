@@ -148,7 +148,11 @@ class Notify:
 
     def told(self, approval: Approval, url: str = "") -> None:
         """Tell of an approval, and where it can be answered. Never waits."""
-        task = asyncio.get_running_loop().create_task(self._post(asked(approval, url)))
+        self.say(asked(approval, url))
+
+    def say(self, message: Message) -> None:
+        """Queue a message for the default channels. Never waits."""
+        task = asyncio.get_running_loop().create_task(self._post(message))
         self._posting.add(task)
         task.add_done_callback(self._posting.discard)
 
@@ -156,7 +160,7 @@ class Notify:
         try:
             await self.post(message)
         except TmuxAgentError as why:  # the status line tells of the approval all the same
-            log.warning("nobody elsewhere is told of %s: %s", message.request_id, why.message)
+            log.warning("nobody elsewhere is told of %s: %s", message.request_id or message.source, why.message)
 
     def _rows(self, message: Message, names: Sequence[str], at: float, asks: bool, after: float = 0.0) -> list[Row]:
         after = after or (self.wanted.after if asks else 0.0)

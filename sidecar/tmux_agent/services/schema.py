@@ -116,6 +116,9 @@ _MIGRATIONS = (
     """
     CREATE TABLE links (nonce TEXT PRIMARY KEY, expires INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE limits (session TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+    """,
 )
 
 T = TypeVar("T")

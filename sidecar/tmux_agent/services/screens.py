@@ -18,7 +18,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..core import errors
-from ..core.model import AgentState, Approval, Origin, Risk, Role, digest
+from ..core.limits import Notice
+from ..core.model import Agent, AgentState, Approval, Origin, Risk, Role, digest
 from ..core.rate import Bucket
 from ..core.screen_question import DOOR, presses, question
 from .agents import BUSY, DRAWN_SECONDS, KERNELS, SCREEN, Agents
@@ -40,6 +41,7 @@ LEAST_SECONDS = 0.6  # between two looks at a pane that goes on writing
 STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": AgentState.IDLE,
           "limit": AgentState.ERROR}  # fmt: skip
 QUESTIONS, QUESTIONS_A_SECOND = 20, 0.1  # of one pane at once, and in the long run: people read slowly
+TELL_OF_LIMITS = ("claude", "opencode")  # by their hooks, where they have hooks
 GONE = "its dialog has left the pane"
 ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
 
@@ -81,6 +83,7 @@ class Screens:
         self._identity = identity
         self._refresh = refresh
         self._spawn = spawn
+        self.limited: Callable[[str, Notice, str], None] = lambda *_: None  # by which session, what it says, why
         self._table = processes_here()
         self._tty = TtyWatch(self._wrote)
         self._servers: dict[str, TmuxServer] = {}
@@ -171,6 +174,11 @@ class Screens:
         server = self._servers.get(place[0])
         return await view(server, place[1], self._table, self._files) if server else None
 
+    async def program(self, agent: Agent) -> str:
+        """ "pid:started" of what is in front of an agent's pane, if it is that agent; else ""."""
+        view = await self.view((agent.server or "", agent.pane or ""))
+        return view.program.session if view and view.program.agent == agent.kind else ""
+
     async def _look(self, place: Place) -> None:
         watched = self._panes.get(place)
         if watched is None:
@@ -189,8 +197,10 @@ class Screens:
         before, watched.asked = watched.asked, asks
         hooked = self._hooked(place)
         if view and view.seen.state in STATES and view.program.agent and not hooked:
-            detail = f"{view.seen.rule}{view.seen.resets and ', resets '}{view.seen.resets}"
-            self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], detail)
+            words = view.seen.limit.words if view.seen.limit else view.seen.rule
+            self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], words)
+        if view and view.program.agent:
+            self._limit(place, view)
         if view and view.seen.state == "idle" and hooked:
             self._rests(place)
         if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in waiting):
@@ -199,6 +209,21 @@ class Screens:
             self._soon(place)  # it may still be drawn
         elif not self._asked_elsewhere(place) and watched.rate.take(asyncio.get_running_loop().time()):
             await self._ask(place, view)
+
+    def _limit(self, place: Place, view: View) -> None:
+        """Of a usage limit the hooks of some agents tell nothing, nor that it is over."""
+        for one in self._agents.list():
+            hooked = not KERNELS.fullmatch(one.session)
+            here = (one.server, one.pane, one.kind) == (*place, view.program.agent)
+            if not here or (hooked and one.kind in TELL_OF_LIMITS):
+                continue
+            if hooked and self._agents.quiet(one.session) < DRAWN_SECONDS:
+                self._soon(place)
+            elif view.seen.limit:
+                said = view.seen.limit
+                self.limited(one.session, Notice(words=said.words, resets=said.resets, alone=said.alone), SCREEN)
+            elif hooked and one.limit and one.why == SCREEN and view.seen.state in STATES:
+                self._agents.shows(one.session, STATES[view.seen.state], SCREEN)
 
     def _rests(self, place: Place) -> None:
         """Codex tells by no hook, and perhaps by no title, of a turn that its model refused: its prompt waits."""

@@ -274,13 +274,22 @@ def put_agents(db: Connection, rows: Mapping[str, Any]) -> None:
 
 def agents(db: Connection, kind: type[T]) -> dict[str, T | None]:
     """All rows by session; None where one does not fit (an older version wrote it)."""
-    found: dict[str, T | None] = {}
-    for session, body in db.execute("SELECT session, body FROM agents"):
-        try:
-            found[session] = _decode(body, kind)
-        except (msgspec.MsgspecError, ValueError):
-            found[session] = None
-    return found
+    return {session: _fitting(body, kind) for session, body in db.execute("SELECT session, body FROM agents")}
+
+
+# --- usage limits ----------------------------------------------------------------------------------
+
+
+def put_limits(db: Connection, rows: Mapping[str, Any]) -> None:
+    """What is kept of each session's limit; None: nothing any more."""
+    db.executemany("DELETE FROM limits WHERE session = ?", [(session,) for session in rows])
+    kept = [(session, _encode(row)) for session, row in rows.items() if row is not None]
+    db.executemany("INSERT INTO limits VALUES (?, ?)", kept)
+
+
+def limits(db: Connection, kind: type[T]) -> dict[str, T | None]:
+    """All rows by session; None where one does not fit (an older version wrote it)."""
+    return {session: _fitting(body, kind) for session, body in db.execute("SELECT session, body FROM limits")}
 
 
 # --- values as JSON --------------------------------------------------------------------------------
@@ -291,6 +300,13 @@ def _encode(value: Any) -> bytes:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:  # a path that is not UTF-8, surrogate-escaped: only \u escapes can carry it
         return json.dumps(msgspec.to_builtins(value, str_keys=True)).encode()
+
+
+def _fitting(body: bytes, kind: type[T]) -> T | None:
+    try:
+        return _decode(body, kind)
+    except (msgspec.MsgspecError, ValueError):
+        return None
 
 
 def _decode(body: bytes, kind: type[T]) -> T:

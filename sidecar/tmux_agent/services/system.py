@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import channels, config, display, errors, guardrails
+from ..core import channels, config, display, errors, guardrails, notice_text
 from ..core.model import Agent, AgentState, Approval, Event, Origin
 from ..core.rate import Bucket
 from ..core.replies import ReloadData
@@ -41,11 +41,13 @@ from .journal import Journal
 from .judgement import Judgement
 from .kept_rules import KeptRules
 from .ledger import Heard
+from .limits import Limits
 from .link_keys import LinkKeys
 from .links import Links
 from .measuring import Measuring
 from .notify import Notify
 from .plans import Plans
+from .resuming import Resuming
 from .screen_answers import ScreenAnswers
 from .screen_files import ScreenFiles
 from .screens import Screens
@@ -111,6 +113,7 @@ class System:
             self.settings.metrics, self.journal, self.agents, self.approvals, places.database, self.warnings
         )
         self.plans = Plans(self.journal)
+        self.limits = Limits(self.journal, self.agents, self.spawn, environ)
         self.agent_rows = AgentRows(self.journal, self.agents, self.spawn)
         self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
         senders = Senders(places, self.secrets, lambda line: log.info("notification: %s", line))
@@ -134,6 +137,8 @@ class System:
         self.screens = Screens(
             self.screen_files, self.agents, self.approvals, self.guard, self.identity, self.servers.refresh, self.spawn
         )
+        self.resuming = Resuming(self.screens, self.agents, self.limits, self.guard, lambda: self.settings.resume.text)
+        self._join_limits()
         self.answers = Answers(
             self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept,
             ScreenAnswers(self.screens, self.journal),
@@ -151,6 +156,14 @@ class System:
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
         self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
         self.notify.looks_at = self.attention.looks_at
+
+    def _join_limits(self) -> None:
+        self.limits.rule = self.settings.resume
+        self.limits.look = self.screens.program
+        self.limits.resume = self._resume_by_rule
+        self.limits.tell = lambda agent: self.notify.say(notice_text.limited(agent))
+        self.screens.limited = self.limits.noticed
+        self.toolbox.resume = self.resuming.run
 
     def _protected(self) -> tuple[str, ...]:
         """What nobody but the person may change, besides policy and state: log, approval files, socket, plugin."""
@@ -170,6 +183,7 @@ class System:
             await system.guard.recover()
             await system.plans.recover()
             await system.agent_rows.recover(system.identity.lives)
+            await system.limits.recover(system.identity.lives)
             for approval in system.approvals.pending():
                 system._agent_asks(approval)
             system._told_of_policy(system.judgement.load())
@@ -212,6 +226,7 @@ class System:
         await self.notify.close()
         self.answer_files.close()
         self.agents.close()
+        self.limits.close()
         self.screens.close()
         await self.agent_rows.flush()
         for task in list(self._tasks):
@@ -308,6 +323,7 @@ class System:
         self.toolbox.settings = settings
         self.backups.start()
         self.judgement.roots = settings.root_dir
+        self.limits.changed(settings.resume)
         problems = self.judgement.load()
         self.notify.use(self._notified())
         self.answer_files.switch(settings.answers.files)
@@ -456,6 +472,8 @@ class System:
                 pass  # it was answered within the same turn of the loop: nobody needs to hear of it
         if gone := event.data.get("gone"):
             self.spawn(self.dialogs.gone(event.data["agent"]["session"], gone))
+        if event.type == "agent.state":
+            self.limits.heard(event.data["agent"]["session"])
         if event.type == "decision" and event.data["rule"] == guardrails.ANSWERING:
             self._warn_of_refusal()
         if event.type == "approval.answered" and event.origin and event.origin.door != "popup":
@@ -465,6 +483,19 @@ class System:
                 self.dialogs.changed(server)
         if event.type.startswith(("approval.", "agent.", "policy.", "refused", "notify.", "sidecar.", "audit.")):
             self.show_badges()
+
+    async def _resume_by_rule(self, agent: Agent) -> None:
+        """A person hears of it where it did not work: they count on it."""
+        try:
+            await self.resuming.by_rule(agent)
+            self.agents.remark(agent.session, "told to go on", "by the rule in config.yaml")
+        except errors.TmuxAgentError as why:
+            self.agents.remark(agent.session, "not told to go on", why.message)
+            where = agent.place or agent.pane
+            said = f"{agent.kind} in {where} could not be told to go on after its usage limit: {why.message}"
+            log.warning("%s", said)
+            self.notify.say(notice_text.not_resumed(agent, why.message))
+            await self._say_to_all(display.safe(said))
 
     def _agent_asks(self, approval: Approval) -> None:
         """Its agent waits, whoever waits for the answer: a hook (which has said so before) or a guarded call."""
@@ -479,12 +510,13 @@ class System:
         """Put what there is to say on every status line."""
         pending = self.approvals.pending()
         agents = self.agents.list()
-        states = Counter(agent.state for agent in agents)
+        states = Counter(_state(agent) for agent in agents)
         counts = badge.Counts(
-            working=states[AgentState.WORKING],
-            waiting=max(len(pending), states[AgentState.WAITING]),
-            done=states[AgentState.DONE],
-            error=states[AgentState.ERROR],
+            working=states["working"],
+            waiting=max(len(pending), states["waiting"]),
+            done=states["done"],
+            error=states["error"],
+            limit=states["limit"],
             warning=next((warning.partition(":")[0] for warning in self.warnings()), ""),
         )
         for server in self.servers.all():
@@ -498,18 +530,23 @@ def _whom(origin: Origin) -> str:
     return f"{origin.exe.rpartition('/')[2] or 'a process'} (pid {origin.pid}) on {origin.tty or 'no terminal'}"
 
 
-_URGENT = ("error", "working", "done", "waiting")  # the last of these that is in a window is its mark
+def _state(agent: Agent) -> str:
+    """Its state for the status line: a usage limit is an error that needs patience, not a person."""
+    return "limit" if agent.limit and agent.state is AgentState.ERROR else agent.state.value
+
+
+_URGENT = ("limit", "error", "working", "done", "waiting")  # the last of these that is in a window is its mark
 
 
 def _windows(server: TmuxServer, agents: tuple[Agent, ...], pending: tuple[Approval, ...]) -> dict[str, str]:
     """State of the agent in each window, by window id; where there are several, the most urgent."""
     windows = {pane.id: pane.window for pane in server.panes}
     found: dict[str, str] = {}
-    states = [(one.pane, one.state.value) for one in agents if one.server == server.socket]
+    states = [(one.pane, _state(one)) for one in agents if one.server == server.socket]
     states += [(one.origin.pane, "waiting") for one in pending if one.origin.server == server.socket]
     for pane, state in states:
         window = windows.get(pane or "")
-        if window and state in _URGENT and _URGENT.index(state) >= _URGENT.index(found.get(window, "error")):
+        if window and state in _URGENT and _URGENT.index(state) >= _URGENT.index(found.get(window, "limit")):
             found[window] = state
     return found
 

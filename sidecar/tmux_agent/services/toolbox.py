@@ -7,6 +7,7 @@ are kept with an approval: what a person saw is compared before it is done.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,8 @@ class Toolbox:
         self._judgement = judgement
         self._servers = servers
         self.settings = settings
-        self._backups = Backups(
-            backups, count=settings.files.backups_keep, age=settings.files.backups_days * 86400
-        )
+        self.resume: Callable[[Tmux], Awaitable[Outcome]]  # the system's, which is built after it
+        self._backups = Backups(backups, count=settings.files.backups_keep, age=settings.files.backups_days * 86400)
 
     async def observe(self, action: Action, origin: Origin) -> dict[str, Any]:
         """Facts of the world that the action rests on. Raises InvalidParams, … where it cannot be looked at."""
@@ -89,6 +89,12 @@ class Toolbox:
             case Command():
                 expected_program = msgspec.convert(facts, commands.CommandFacts)
                 return await commands.run(action, self.settings.commands, expected_program, request_id=request_id)
+            case Tmux(verb="resume"):
+                expected_pane = msgspec.convert(facts, panes.PaneFacts)
+                now = msgspec.convert(await self.observe(action, origin), panes.PaneFacts)
+                if why := panes.changed(expected_pane, now):
+                    raise errors.Conflict(f"not done: {why}")
+                return await self.resume(action)
             case Tmux():
                 server = self._servers.choose(action.server, origin)
                 return await panes.run(

@@ -341,3 +341,26 @@ def test_a_path_that_claude_composes_is_asked_about() -> None:
 def test_a_pattern_that_may_lead_out_is_asked_about(pattern: str) -> None:
     """Home folders, and dots within braces."""
     assert use("Glob", {"pattern": pattern}).unreadable
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ("You've hit your session limit · resets 2:56am (Europe/Berlin)", True),
+        ("You've hit your weekly limit · resets Dec 3, 9am (Europe/Berlin)", True),
+        ("You're out of usage credits · resets 3pm (Europe/Berlin)", True),
+        ("API Error: Request rejected (429) · You have hit your usage limit, try again at 3:15 PM.", True),
+        ("API Error: Server is temporarily limiting requests (not your usage limit) · wait", False),
+        ("API Error: Request rejected (429) · this may be a temporary capacity issue.", False),
+        ("API Error: Request rejected (429) · This would exceed your account's rate limit.", False),
+        ("", False),
+    ],
+)
+def test_usage_limits(words: str, *, limit: bool) -> None:
+    """A turn that its usage limit ended, not one that the servers did; only StopFailure tells of it."""
+    told = {"session_id": "s", "error": "rate_limit", "last_assistant_message": words}
+    found = claude.parse("StopFailure", told).limit
+    assert (found is not None) is limit
+    assert found is None or found.words == words
+    assert claude.parse("StopFailure", told | {"error": "server_error"}).limit is None
+    assert claude.parse("Stop", told).limit is None

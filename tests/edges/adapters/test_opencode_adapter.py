@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def test_every_event_was_recorded() -> None:
         ("session.created", AgentState.IDLE, ""),
         ("session.status-busy", AgentState.WORKING, ""),
         ("session.status-idle", AgentState.DONE, "turn"),
+        ("session.status-retry", AgentState.WORKING, ""),
         ("session.error", AgentState.ERROR, "turn"),
         ("session.error-aborted", AgentState.IDLE, "turn"),
         ("session.deleted", None, "session"),
@@ -320,3 +322,15 @@ def test_a_question_is_answered_with_the_chosen_option() -> None:
     assert got == {"answers": [["tmux-agent: a person chose none of these: Africa"]]}
     assert opencode.answer_approval(call, approval(call, ApprovalState.APPROVED)) == HookReply()
     assert opencode.answer_approval(call, approval(call, ApprovalState.WITHDRAWN)) == HookReply()
+
+
+def test_that_it_tries_again_by_itself_is_told_with_the_time() -> None:
+    """Whether that is a usage limit or a busy server, the wait tells; a time that no clock has is none."""
+    limit = recorded("session.status-retry").limit
+    assert limit
+    assert limit.words.startswith("You exceeded your current quota")
+    assert (limit.ends, limit.alone) == (datetime(2026, 11, 30, 3, tzinfo=UTC), True)
+    assert recorded("session.status-busy").limit is None
+    for wrong in (None, "soon", 1e300, -1e300, float("nan"), [], {}):
+        status = {"type": "retry", "message": "wait", "next": wrong}
+        assert opencode.parse("session.status", {"sessionID": "s", "status": status}).limit is None

@@ -8,6 +8,7 @@ Must not own: decisions, waiting, states that outlive a call (edges/hooks.py, se
 from __future__ import annotations
 
 import json
+import re
 import string
 import unicodedata
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 
 from ...core import hooks
 from ...core.hooks import HookCall, HookKind, HookReply
+from ...core.limits import Notice
 from ...core.model import (
     Action,
     AgentState,
@@ -31,7 +33,7 @@ from ...core.model import (
     Verdict,
 )
 from . import reading
-from .reading import Shape, Told, said
+from .reading import Shape, Told, line, said
 
 AGENT = "claude"
 # What JavaScript's trim takes off (ECMA-262, WhiteSpace and LineTerminator).
@@ -62,6 +64,13 @@ NOTIFICATIONS = {
     "elicitation_response": AgentState.WORKING,
     "idle_prompt": AgentState.IDLE,
 }
+
+
+# A request that was refused may also be one too many in a minute, or too many for the servers.
+USED_UP = re.compile(
+    r"\b(usage|session|weekly|monthly|spend|hour|Opus|Sonnet|Fable\W\w+) limit\b|\bout of .*usage\b|\bresets\b"
+)
+NOT_YOURS = "not your usage limit"
 
 
 TOOLS = {
@@ -104,6 +113,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         key=_key(common, common.tool_name, common.tool_input),
         over=_over(common, raw) if told.withdraw == "over" else (),
         state=_state(event, told, raw),
+        limit=_limit(raw) if event == "StopFailure" else None,
     )  # fmt: skip
     if told.kind is HookKind.STATE:
         return call
@@ -131,6 +141,13 @@ def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
     if event == "SessionStart" and raw.get("source") == "compact":
         return None  # in the middle of its work
     return told.state
+
+
+def _limit(raw: dict[str, Any]) -> Notice | None:
+    """The usage limit that ended a turn."""
+    words = line(raw.get("last_assistant_message"))
+    ended = raw.get("error") == "rate_limit" and USED_UP.search(words) and NOT_YOURS not in words
+    return Notice(words=words) if ended else None
 
 
 def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os.path
 import re
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from ...core import hooks, patch
 from ...core.hooks import HookCall, HookKind, HookReply
+from ...core.limits import Notice
 from ...core.model import (
     Action,
     AgentState,
@@ -113,6 +115,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         withdraw="turn" if event == "session.status" and state is AgentState.DONE else told.withdraw,
         state=state,
         detail=line(raw.get(told.detail)),
+        limit=_limit(event, raw),
         ended=event == "session.deleted",
     )
     return call if told.kind is HookKind.STATE else _with_action(call, common, raw)
@@ -126,6 +129,18 @@ def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
     status = raw.get("status")
     kind = status.get("type") if isinstance(status, dict) else None
     return {"idle": AgentState.DONE, "busy": AgentState.WORKING, "retry": AgentState.WORKING}.get(str(kind))
+
+
+def _limit(event: str, raw: dict[str, Any]) -> Notice | None:
+    """That opencode tries again by itself, and when: a usage limit, or only a server that is busy."""
+    status = raw.get("status")
+    if event != "session.status" or not isinstance(status, dict) or status.get("type") != "retry":
+        return None
+    try:
+        ends = datetime.fromtimestamp(msgspec.convert(status.get("next"), float) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):  # no time, or none that a clock has
+        return None
+    return Notice(words=line(status.get("message")), ends=ends, alone=True)
 
 
 def _with_action(call: HookCall, common: _Common, raw: dict[str, Any]) -> HookCall:

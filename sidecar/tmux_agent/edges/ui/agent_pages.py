@@ -21,6 +21,7 @@ LINES = 500
 SETTLED_S = 0.3  # after it was painted, when its person has read rather than typed
 
 _ASKED = {
+    "resume": ("have it go on", ""),
     "interrupt": ("interrupt", "It gets {keys}, as if you pressed that in its pane. What it has begun stays as it is."),
     "kill": ("kill", "Its pane is closed, and what runs in it ends at once."),
 }
@@ -53,7 +54,8 @@ def begin(popup: Popup, page: Page) -> None:
         verb, text = _ASKED[page.what]
         heading: Line = [("class:title", verb), ("", f"  {where}")]
         keys = " ".join(popup.desk.interrupts_with(page))
-        popup.open(Sure(heading, text.format(keys=keys), popup.now, lambda: popup.spawn(_do(popup, page))))
+        text = popup.desk.resumes_with(page) if page.what == "resume" else text.format(keys=keys)
+        popup.open(Sure(heading, text, popup.now, lambda: popup.spawn(_do(popup, page))))
     else:
         about = "its last lines" if page.what == "read" else "its last records in the audit log"
         popup.open(Text([("class:title", where), ("", f"  {about}")], [[("class:faint", "reading …")]], at_end=True))

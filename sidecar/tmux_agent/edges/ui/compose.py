@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from tmux_agent.core import display
+from tmux_agent.core import display, limits
 from tmux_agent.core.model import Agent, AgentState
 from tmux_agent.edges.ui import words
 from tmux_agent.edges.ui.board import Board, Row
 from tmux_agent.edges.ui.desk import Finished
 from tmux_agent.edges.ui.styles import Lines
 from tmux_agent.edges.ui.text import Fragment, Line, cells, cut, fit, literal, sides
+from tmux_agent.services import local_time
 
 WIDE = 72  # columns from which list and detail fit above each other
 Keys = list[tuple[str, str]]  # key, word
@@ -174,11 +175,12 @@ def idle_lines(agents: list[Agent], recent: list[Finished], now: datetime, room:
 def _agent_line(agent: Agent, now: datetime, narrow: bool) -> Line:
     since = display.ago((now - agent.since).total_seconds())
     line: Line = [*fit(literal(agent.name[:40] or agent.kind[:40]), 9), ("", " ")]
-    state = (_MARKS.get(agent.state, "class:faint"), f"{agent.state.value:<8}")
+    state = (_MARKS.get(agent.state, "class:faint"), f"{'limit' if agent.limit else agent.state.value:<8}")
     line += [state, ("class:faint", f"{since:>6}  ")]
     if narrow:
         return [*line, *literal(agent.place[:80])]
-    what = literal((agent.detail or agent.branch)[:300], "class:faint")
+    about = limits.line(agent, now, local_time.mine()) if agent.limit else agent.detail or agent.branch
+    what = literal(about[:300], "class:faint")
     return [*line, *fit(literal(agent.place[:80]), 12), ("", "  "), *what]
 
 

@@ -108,5 +108,11 @@ class Desk(Protocol):
     def interrupts_with(self, page: Page) -> tuple[str, ...]:
         """The keys, by tmux's names, that interrupt who runs in the page's pane."""
 
+    def resumes_with(self, page: Page) -> str:
+        """What having the agent of the page's pane go on after its usage limit does, in a few sentences."""
+
     async def tell(self, page: Page) -> None:
-        """Interrupts or kills, as the page asked. Raises errors.Forbidden, Denied, NotFound, Conflict, Unavailable."""
+        """Has go on, interrupts or kills, as the page asked.
+
+        Raises errors.Forbidden, Denied, NotFound, Conflict, Unavailable, Failed.
+        """

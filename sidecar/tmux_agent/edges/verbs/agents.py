@@ -43,17 +43,21 @@ def main(args: argparse.Namespace) -> int:
 
 def table(agents: list[Agent], now: datetime, *, wide: bool) -> tuple[list[str], list[list[str]]]:
     """Head and rows."""
-    from ...core import display
+    from ...core import display, limits
+    from ...services import local_time
 
     def about(one: Agent) -> str:
-        return one.waiting_on or one.detail
+        return limits.line(one, now, local_time.mine())
+
+    def state(one: Agent) -> str:
+        return "limit" if one.limit and one.state.value == "error" else one.state.value
 
     def row(one: Agent) -> list[str]:
         age = display.ago((now - one.since).total_seconds())
         if not wide:
-            return [one.pane or "–", one.state.value, age, f"{one.kind or '?'} {about(one)}".strip()]
+            return [one.pane or "–", state(one), age, f"{one.kind or '?'} {about(one)}".strip()]
         name = one.name or one.session[:8]
-        return [one.pane or "–", one.state.value, age, one.kind or "?", one.place or "–", name, about(one)]
+        return [one.pane or "–", state(one), age, one.kind or "?", one.place or "–", name, about(one)]
 
     head = ["PANE", "STATE", "SINCE", "AGENT", "WHERE", "NAME", "WHAT"] if wide else ["PANE", "STATE", "SINCE", "WHAT"]
     return head, [row(one) for one in agents]

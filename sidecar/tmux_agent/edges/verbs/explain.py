@@ -40,7 +40,8 @@ def main(args: argparse.Namespace) -> int:
 def _show(found: ExplainData) -> None:
     from datetime import UTC, datetime
 
-    from ...core import display
+    from ...core import display, limits
+    from ...services import local_time
     from .. import out
 
     now = datetime.now(UTC)
@@ -53,6 +54,8 @@ def _show(found: ExplainData) -> None:
     line("runs", ", ".join(found.programs) or "nothing")
     for one in found.agents:
         line("session", f"{one.session}, {one.state.value} for {display.ago((now - one.since).total_seconds())}")
+        if one.limit:
+            line("limit", limits.said(one.limit, now, local_time.mine()))
         if one.waiting_on or one.detail:
             line("", one.waiting_on or one.detail)
     if found.screen:

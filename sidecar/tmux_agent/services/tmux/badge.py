@@ -31,6 +31,7 @@ class Styles(Struct, frozen=True):
     waiting: str = "fg=red,bold"
     done: str = "fg=blue"
     error: str = "fg=red"
+    limit: str = "fg=yellow"
     warning: str = "fg=yellow,bold"
 
 
@@ -41,11 +42,12 @@ class Counts(Struct, frozen=True):
     waiting: int = 0
     done: int = 0
     error: int = 0
+    limit: int = 0
     warning: str = ""
 
 
-_MARKS = {"working": "⏵", "waiting": "⏸", "done": "✓", "error": "✗", "warning": "⚠"}
-_ASCII = {"working": ">", "waiting": "!", "done": "+", "error": "x", "warning": "!"}
+_MARKS = {"working": "⏵", "waiting": "⏸", "done": "✓", "error": "✗", "limit": "◷", "warning": "⚠"}
+_ASCII = {"working": ">", "waiting": "!", "done": "+", "error": "x", "limit": "~", "warning": "!"}
 
 
 def render(counts: Counts, *, ascii_only: bool = False, styles: Styles | None = None, width: int = 200) -> str:
@@ -54,7 +56,7 @@ def render(counts: Counts, *, ascii_only: bool = False, styles: Styles | None = 
     `width` is the narrowest client's columns: with little room what waits comes first, and alone.
     """
     styles = styles or Styles()
-    names = ["waiting", "error"] if width < NARROW else ["working", "waiting", "done", "error"]
+    names = ["waiting", "error"] if width < NARROW else ["working", "waiting", "done", "error", "limit"]
     parts = [_part(name, getattr(counts, name), ascii_only, styles) for name in names if getattr(counts, name)]
     if counts.warning:
         mark = (_ASCII if ascii_only else _MARKS)["warning"]
@@ -65,7 +67,7 @@ def render(counts: Counts, *, ascii_only: bool = False, styles: Styles | None = 
 
 def window_mark(state: str, *, ascii_only: bool = False, styles: Styles | None = None) -> str:
     """The mark before a window's name for the state of its agent, with a space; empty for states without one."""
-    if state not in ("working", "waiting", "done", "error"):
+    if state not in ("working", "waiting", "done", "error", "limit"):
         return ""
     return _styled((_ASCII if ascii_only else _MARKS)[state], getattr(styles or Styles(), state)) + " "
 
