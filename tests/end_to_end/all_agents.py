@@ -175,8 +175,8 @@ class AllAgents(GeminiWorld, CodexWorld):
         agents = self.agents() or []
         self.person.read(0.02)
         line = self.person.text().splitlines()[-1]
-        states = [str(one["state"]) for one in agents]
-        marks = {"working": "⏵", "waiting": "⏸", "done": "✓", "error": "✗"}
+        states = ["limit" if one.get("limit") else str(one["state"]) for one in agents]
+        marks = {"working": "⏵", "waiting": "⏸", "done": "✓", "error": "✗", "limit": "◷"}
         return all(
             (f"{mark}{states.count(state)}" in line) if state in states else mark not in line
             for state, mark in marks.items()

@@ -68,8 +68,8 @@ def test_a_usage_limit(world: AllAgents, agent: str, state: str) -> None:
     world.becomes(state, "a usage limit")
     if agent == "claude":
         (one,) = world.agents() or ()
-        assert one["detail"].startswith("rate_limit: ")
-        assert "try again at 3:15 PM" in one["detail"]
+        assert "try again at 3:15 PM" in one["limit"]["words"]
+        assert "resets" in one["limit"]
 
 
 @each
