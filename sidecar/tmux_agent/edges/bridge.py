@@ -11,8 +11,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import signal
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -38,12 +39,15 @@ class Bridge:
         self._senders = senders
         self._retries = wanted.retries
         self._folder = folder
+        self._ended = threading.Event()
         self._positions = {name: folder / f"position-{_file_name(name)}" for name in self.channels}
 
     def run(self, *, once: bool, new: bool, interval: float) -> int:
         """Hand on until it is ended, or what is there with `once`; the exit code. Raises Conflict where another bridge
         of these channels runs, Unavailable.
         """
+        for number in (signal.SIGINT, signal.SIGTERM):  # not between a message and its position
+            signal.signal(number, lambda *_: self._ended.set())
         private_files.make_folder(self._folder)
         locks = [self._locked(path) for path in self._positions.values()]
         if new:
@@ -57,12 +61,15 @@ class Bridge:
             while True:
                 for line in follower.lines():
                     self._hand_on(line, at, once=once)
+                    if self._ended.is_set():
+                        return 130
                 if follower.missed:
                     print(f"{follower.missed} messages were rotated away before they were read", file=sys.stderr)
                     follower.missed = 0
                 if once:
                     return 0
-                time.sleep(interval)
+                if self._ended.wait(interval):
+                    return 130
         finally:
             follower.close()
             for lock in locks:
@@ -107,7 +114,8 @@ class Bridge:
             print(
                 f"message {line.seq} was not taken by {name}, again in {pause:g} s: {why}", file=sys.stderr, flush=True
             )
-            time.sleep(pause)
+            if self._ended.wait(pause):
+                raise KeyboardInterrupt
 
 
 def _file_name(name: str) -> str:

@@ -40,7 +40,7 @@ def by_url(url: str, notice: Notice, plugins: Sequence[str] = ()) -> str:
         target = apprise.Apprise.instantiate(url, asset=_asset(plugins))
         if target is None:
             scheme = display.safe(url.partition("://")[0][:30])
-            return _why(said, f"apprise does not understand this {scheme}:// address: see what it says of {scheme}")
+            return f"apprise does not understand this {scheme}:// address: {_why(said, 'see its documentation')}"
         return _send(target, notice, said)
 
 
