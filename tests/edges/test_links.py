@@ -11,6 +11,7 @@ import pty
 import re
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -32,6 +33,7 @@ from tmux_agent.core.settings import Answers as AnswerSettings
 from tmux_agent.services import store
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.grants import Grants
+from tmux_agent.services.identity import Identity
 from tmux_agent.services.link_keys import LinkKeys
 from tmux_agent.services.links import Links
 from tmux_agent.services.places import find
@@ -410,7 +412,7 @@ def test_setting_the_clock_back_makes_no_link_last(tmp_path: Path) -> None:
             refusals.append(why)
             return True
 
-        links = Links(keys, approvals, approvals, refused, now=lambda: clock[0])  # type: ignore[arg-type]
+        links = Links(keys, approvals, approvals, refused, Identity(), now=lambda: clock[0])  # type: ignore[arg-type]
         links.switch(AnswerSettings(links=True, link_seconds=100))
         links.address = "http://127.0.0.1:1"
         token = links.url_for(asked).rpartition("/")[2]
@@ -420,12 +422,15 @@ def test_setting_the_clock_back_makes_no_link_last(tmp_path: Path) -> None:
         assert (await links.look(token, "p")).approval == asked
         clock[0] += 2
         with pytest.raises(errors.Expired):
-            await links.answer(token, "p", True)
+            await links.answer(token, "127.0.0.1:1", True)
         assert refusals == ["this link has expired"]
         later = links.url_for(asked).rpartition("/")[2]
-        await links.answer(later, "p", True)
-        with pytest.raises(errors.Conflict, match="used already"):
-            await links.answer(later, "p", True)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            links.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            with socket.create_connection(listening.getsockname()) as person:
+                peer = f"127.0.0.1:{person.getsockname()[1]}"
+                with pytest.raises(errors.Forbidden, match="cannot be seen"):  # this very process is no peer of itself
+                    await links.answer(later, peer, True)
         await approvals.close()
         await journal.close()
 
@@ -512,6 +517,53 @@ def _try(url: str) -> None:
         press(url)
     except (ConnectionError, http.client.HTTPException):
         return  # it was killed meanwhile
+
+
+# argv: address, form. Asks nothing and is no agent, or has become one by the time that it sends the form.
+SENDS = """
+import http.client, sys, urllib.parse
+at = urllib.parse.urlsplit(sys.argv[1])
+one = http.client.HTTPConnection(at.hostname, at.port)
+one.request("POST", at.path, sys.argv[2], {"Content-Type": "application/x-www-form-urlencoded"})
+print(one.getresponse().status)
+"""
+
+
+def sent_by(one: Sidecar, url: str, *above: str) -> int:
+    """The status that a program gets which sends the form of a link, below the programs `above`."""
+    form = urlencode({"token": url.rpartition("/")[2], "verdict": "approve"})
+    argv = [*above, sys.executable, "-c", SENDS, url, form]
+    done = subprocess.run(argv, env=one.environ, stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+    return int(done.stdout)
+
+
+def test_an_agent_that_finds_a_link_cannot_use_it(one: Sidecar) -> None:
+    """Whoever holds the other end on this machine is looked at; a proxy or browser is nobody's agent."""
+    _, _, approval = asks(one)
+    url = link_to(one, approval)
+    one.program("claude", '#!/bin/sh\n"$@"\nexit $?\n')
+    assert sent_by(one, url, str(one.bin / "claude")) == 403
+    assert waits(one, approval)
+    (record,) = kinds(one, "refused")
+    assert "it runs below claude" in record["data"]["why"]
+    assert sent_by(one, url) == 200
+
+
+def test_a_sender_that_does_not_wait_is_not_trusted(one: Sidecar) -> None:
+    """Sent and let go of at once: nobody can see any more who it was."""
+    _, _, approval = asks(one)
+    url = link_to(one, approval)
+    at = urlsplit(url)
+    form = urlencode({"token": url.rpartition("/")[2], "verdict": "approve"})
+    head = f"POST {at.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {FORM['Content-Type']}\r\n"
+    with socket.create_connection((at.hostname, at.port)) as peer:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # nothing leaves before it is closed
+        peer.sendall(f"{head}Content-Length: {len(form)}\r\n\r\n{form}".encode())
+    until(lambda: kinds(one, "refused") or kinds(one, "approval.answered"))
+    assert [record["data"]["why"] for record in kinds(one, "refused")] == [
+        "it let go of its connection before anybody could see who it is"
+    ]
+    assert waits(one, approval)
 
 
 # --- agents ------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -201,6 +202,16 @@ class Identity:
         typed = self._table.typed(entry.tty) if entry else None
         if typed is not None and abs(time.time() - typed) > _TYPED_SECONDS:
             return f"no key came from the terminal of client {client}: something else pressed it"
+        return None
+
+    def below_an_agent(self, pids: Iterable[int]) -> str | None:
+        """None where none of these processes is an agent, an asker, or below one; else one sentence."""
+        for pid in pids:
+            seen = self._see(pid)
+            if seen.agent and seen.agent_process:
+                return f"it runs below {seen.agent} ({seen.agent_process.name}({seen.agent_process.pid}))"
+            if asked := self._asked(seen.ancestry, popup=False):
+                return asked
         return None
 
     # --- one chain -----------------------------------------------------------------------------------

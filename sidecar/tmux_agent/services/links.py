@@ -6,6 +6,7 @@ Owns what a link is good for at this moment, and that its use and the answer are
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
@@ -24,7 +25,9 @@ from ..core.sheet import Sheet, sheet
 from . import store
 from .answers import Answers, Refused
 from .approvals import Approvals
+from .identity import Identity
 from .link_keys import LinkKeys
+from .tcp_peers import holders
 
 DOOR = "link"
 PATH = "/a/"  # of the pages, before the token
@@ -49,6 +52,7 @@ class Links:
         approvals: Approvals,
         answers: Answers,
         refused: Refused,
+        identity: Identity,
         home: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -58,6 +62,7 @@ class Links:
         self._approvals = approvals
         self._answers = answers
         self._refused = refused
+        self._identity = identity
         self._home = home
         self._wall = now
         self._began = now(), time.monotonic()
@@ -139,6 +144,7 @@ class Links:
         Raises what `look` and Answers.answer raise: then nothing is answered and the link is not used up.
         """
         shown = await self.look(token, peer)
+        await self._check_peer(shown.link, peer)
         by = _origin(peer, shown.link, Role.OPERATOR, "a signed link was used")
         try:
             return await self._answer(shown, by, approved, comment, option)
@@ -160,6 +166,20 @@ class Links:
             used.request_id, used.digest, approved, by, comment=comment, choice=choice,
             also=lambda db: store.use_link(db, used.nonce, used.expires, now),
         )  # fmt: skip
+
+    async def _check_peer(self, used: Link, peer: str) -> None:
+        """Raises Forbidden where an agent of this machine holds the other end: it has found a link."""
+        ours = urlsplit(self.address)
+        host, _, port = peer.rpartition(":")
+        found = await asyncio.to_thread(holders, (host, int(port)), (ours.hostname or "", ours.port or 0))
+        why = self._identity.below_an_agent(found.pids)
+        if found.known and found.uid is None:
+            why = "it let go of its connection before anybody could see who it is"
+        elif found.uid == os.getuid() and not found.pids:
+            why = "it is a program of yours that cannot be seen"
+        if why:
+            self._refused(_origin(peer, used), used.request_id, why, alarming=True)
+            raise errors.Forbidden(f"whoever sent this may not answer: {why}")
 
     def _verified(self, token: str, peer: str) -> Link:
         if not self.on:

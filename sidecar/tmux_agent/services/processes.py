@@ -136,13 +136,13 @@ class LinuxProcesses:
 
     def listens(self, pid: int) -> frozenset[str]:
         """By inode, through /proc/net/unix (proc_net(5)): a kilobyte for every ten sockets of the machine."""
-        inodes = {str(inode).encode() for inode in _sockets(pid)}
+        inodes = {str(inode).encode() for inode in sockets(pid)}
         rows = (row.split(None, 7) for row in (_bytes("/proc/net/unix", _ENVIRON_LIMIT) or b"").splitlines()[1:])
         return frozenset(_text(row[7]) for row in rows if len(row) == 8 and row[6] in inodes)
 
     def connected(self, pid: int, other: int) -> bool | None:
         """By the sockets that both hold; a process whose sockets cannot be read, or that has none, tells nothing."""
-        theirs, others = unix_peers.peers(_sockets(pid)), _sockets(other)
+        theirs, others = unix_peers.peers(sockets(pid)), sockets(other)
         return not theirs.isdisjoint(others) if theirs and others else None
 
     def foreground(self, pid: int) -> int:
@@ -334,7 +334,7 @@ def _notes_reads() -> bool:
         os.close(theirs)
 
 
-def _sockets(pid: int) -> frozenset[int]:
+def sockets(pid: int) -> frozenset[int]:
     """Inodes of the sockets that a process has open; none where that may not be read."""
     try:
         links = {_link(f"/proc/{pid}/fd/{descriptor}") for descriptor in os.listdir(f"/proc/{pid}/fd")}

@@ -148,8 +148,9 @@ class System:
             self.judgement.home,
         )  # fmt: skip
         self.links = Links(
-            LinkKeys(places.link_keys, self.secrets), self.approvals, self.answers, self.no_answer, self.judgement.home
-        )
+            LinkKeys(places.link_keys, self.secrets), self.approvals, self.answers, self.no_answer, self.identity,
+            self.judgement.home,
+        )  # fmt: skip
         self.links.switch(self.settings.answers)
         self._no_answers = Bucket(*NO_ANSWERS, time.monotonic())
         self.popups: Popups | None = None  # once it is known where we listen
