@@ -23,6 +23,7 @@ VERBS = {
     "deny": ("edges.verbs.answer", "say no to an approval (in a pane: opens the popup at it)"),
     "ask": ("edges.verbs.ask", "ask a person, and wait for the answer"),
     "run": ("edges.verbs.run", "run one program, judged first"),
+    "check": ("edges.verbs.check", "try an external check: a build on GitHub, a container, an address, a command"),
     "call": ("edges.verbs.call", "call any method of the socket"),
     "mcp": ("edges.verbs.mcp", "the guarded tools for an agent that speaks MCP; the agent starts it"),
     "plan": ("edges.verbs.plan", "say what is going to be done, step by step"),

@@ -390,11 +390,12 @@ def test_what_a_reply_has_to_be(expect: dict[str, Any], body: bytes, why: str) -
 def test_an_http_reply_is_success_failure_or_pending() -> None:
     """fail_when wins; without a status of its own, only 2xx is a success."""
     spec = HttpCheck(url="http://x", expect=Expect(regex="up"), fail_when=Expect(json_path="state", equals="failed"))
-    assert check_replies.read_http(spec, 200, b"up").state == "success"
-    assert check_replies.read_http(spec, 503, b"up").state == "pending"
-    assert check_replies.read_http(spec, 500, b'{"state":"failed"}').state == "failure"
-    assert check_replies.read_http(spec, 200, b"down").detail == "200: no 'up' in it"
-    assert check_replies.read_http(HttpCheck(url="http://x", expect=Expect(status=404)), 404, b"").state == "success"
+    assert check_replies.read_http(spec, 200, {}, b"up", now=NOW).state == "success"
+    assert check_replies.read_http(spec, 503, {}, b"up", now=NOW).state == "pending"
+    assert check_replies.read_http(spec, 500, {}, b'{"state":"failed"}', now=NOW).state == "failure"
+    assert check_replies.read_http(spec, 200, {}, b"down", now=NOW).detail == "200: no 'up' in it"
+    gone = HttpCheck(url="http://x", expect=Expect(status=404))
+    assert check_replies.read_http(gone, 404, {}, b"", now=NOW).state == "success"
 
 
 def test_a_delivery_says_ok_or_what_is_asked_of_it() -> None:
@@ -430,7 +431,7 @@ READERS: list[Callable[[int, bytes], Reading]] = [
     lambda status, body: check_docker.read(DockerCheck(container="x"), status, body, since=SINCE),
     lambda status, body: check_docker.read(DockerCheck(image="x"), status, body, since=SINCE),
     lambda status, body: check_replies.read_http(
-        HttpCheck(url="http://x", expect=Expect(json_path="ok")), status, body
+        HttpCheck(url="http://x", expect=Expect(json_path="ok")), status, {}, body, now=NOW
     ),
     lambda _, body: check_replies.read_delivery(WebhookCheck(name="x", unsigned=True), body),
 ]

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
-from .check_replies import decode
+from .check_replies import decode, retry_after
 from .checks import GithubCheck, Reading, reading
 
 API = "https://api.github.com"
@@ -166,15 +166,3 @@ def _wait(status: int, headers: Mapping[str, str], now: datetime) -> float:
             theirs = now.timestamp() + _ahead(headers, now).total_seconds()
             return max(1.0, int(reset) - theirs)
     return 60.0 if status == 429 else 0.0  # as GitHub asks for where it says nothing else
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float:
-    """Seconds of a Retry-After header, which has a number or a date; 0 where there is none."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value[:9])
-    try:
-        at = parsedate_to_datetime(value)
-        return max(0.0, (at - now).total_seconds()) if at.tzinfo else 0.0
-    except (ValueError, TypeError, OverflowError):
-        return 0.0

@@ -6,6 +6,9 @@ check_docker.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,15 +29,28 @@ def decode(body: bytes, kind: type[_T]) -> _T:
         raise ValueError(str(why)[:200]) from None
 
 
-def read_http(spec: HttpCheck, status: int, body: bytes) -> Reading:
+def read_http(spec: HttpCheck, status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Reading:
     """What a reply to the spec's request says."""
     if spec.fail_when and not unlike(spec.fail_when, status, body):
         return reading("failure", f"{status}: {_as_said(spec.fail_when)}", spec.url)
+    wait = retry_after(headers, now) if status in (429, 503) else 0.0
     if why := unlike(spec.expect, status, body):
-        return reading("pending", f"{status}: {why}", spec.url)
+        return reading("pending", f"{status}: {why}", spec.url, wait)
     if not spec.expect.status and not 200 <= status <= 299:
-        return reading("pending", f"it answers {status}", spec.url)
+        return reading("pending", f"it answers {status}", spec.url, wait)
     return reading("success", f"it answers {status}", spec.url)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float:
+    """Seconds of a Retry-After header, which has a number or a date; 0 where there is none."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value[:9])
+    try:
+        at = parsedate_to_datetime(value)
+        return max(0.0, (at - now).total_seconds()) if at.tzinfo else 0.0
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def read_delivery(spec: WebhookCheck, body: bytes) -> Reading:

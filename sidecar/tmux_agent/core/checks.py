@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct
 
-from . import display
+from . import display, redact
 from .patterns import pattern
 from .secret import Secret
 
@@ -41,8 +41,8 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 def reading(state: State, detail: str, url: str = "", wait: float = 0.0) -> Reading:
-    """A Reading whose foreign texts are made safe and short, and whose link is one."""
-    shown = display.middle(display.safe(detail[: 4 * DETAIL]), DETAIL)
+    """A Reading whose foreign texts are made safe and short and hold no secret, and whose link is one."""
+    shown = display.middle(display.safe(redact.redact_text(detail[: 4 * DETAIL])), DETAIL)
     link = url if len(url) < 1000 and re.fullmatch(r"https?://[!-~]+", url) else ""
     return Reading(state=state, detail=shown, url=link, wait=min(max(wait, 0.0), LONGEST))
 
@@ -154,10 +154,10 @@ class GithubCheck(_Timed, frozen=True, kw_only=True, tag="github_action"):
         if self.run_id is not None and not 0 < self.run_id < 1 << 63:
             raise ValueError("run_id has to be the number of a run")
         if self.api_base:
-            _check_url(self.api_base, "api_base")
+            check_url(self.api_base, "api_base")
 
 
-class _GithubActions(GithubCheck, frozen=True, kw_only=True, tag="github_actions"):
+class GithubActions(GithubCheck, frozen=True, kw_only=True, tag="github_actions"):
     """The same under another name."""
 
 
@@ -193,7 +193,7 @@ class DockerCheck(_Timed, frozen=True, kw_only=True, tag="docker"):
             raise ValueError("host has to be unix:///path, tcp://host:port or ssh://host")
 
 
-class _DockerBuild(DockerCheck, frozen=True, kw_only=True, tag="docker_build"):
+class DockerBuild(DockerCheck, frozen=True, kw_only=True, tag="docker_build"):
     """The same under another name."""
 
 
@@ -215,7 +215,7 @@ class HttpCheck(_Timed, frozen=True, kw_only=True, tag="http"):
 
     def __post_init__(self) -> None:
         self._times()
-        _check_url(self.url, "url")
+        check_url(self.url, "url")
         for name, value in self.headers.items():
             if not _HEADER.fullmatch(name) or name.lower() in ("host", "content-length", "transfer-encoding"):
                 raise ValueError(f"headers: {name[:100]!r} cannot be set")
@@ -273,12 +273,12 @@ class CommandCheck(_Timed, frozen=True, kw_only=True, tag="command"):
             raise ValueError("an exit code cannot be both success and failure")
 
 
-Check = GithubCheck | _GithubActions | DockerCheck | _DockerBuild | HttpCheck | WebhookCheck | CommandCheck
+Check = GithubCheck | GithubActions | DockerCheck | DockerBuild | HttpCheck | WebhookCheck | CommandCheck
 TYPES = ("github_action", "docker", "http", "webhook", "command")
 
 
-def _check_url(url: str, what: str) -> None:
-    """Raises ValueError for what is no http(s) URL, or has a password in it."""
+def check_url(url: str, what: str) -> None:
+    """Raises ValueError, naming `what`, for what is no http(s) URL, or has a password in it."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -306,5 +306,7 @@ CLOUD = frozenset(
     ]
 )
 OURS = frozenset(("tmux-agent",))
-OURS_REFUSED = frozenset(["approve", "deny", "popup", "sidecar", "grants", "setup", "restore", "secret", "links"])
+OURS_REFUSED = frozenset(
+    ["approve", "deny", "popup", "sidecar", "grants", "setup", "restore", "secret", "links", "check"]
+)
 OURS_READING = frozenset(["check", "explain", "test", "lint", "replay", "init"])

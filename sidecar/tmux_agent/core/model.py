@@ -404,7 +404,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
     action.started/finished/skipped/unknown · refused · grant.made/used/revoked · plan.changed · agent.state/limited ·
-    policy.loaded/error · notify.failed · sidecar.started/stopped/recovered · audit.rotated/damaged ·
+    policy.loaded/error · notify.failed · check.delivered · sidecar.started/stopped/recovered · audit.rotated/damaged ·
     tmux.attached/lost. `agent.state` is not kept in the audit log; all else is.
     """
 

@@ -28,7 +28,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, metrics_page, people, sight
+from . import actions, metrics_page, people, sight, webhooks
 from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
@@ -82,6 +82,7 @@ class Server:
         if system.settings.metrics.http and (metrics := system.measuring.metrics):
             self.http.route("GET", metrics_page.PATH, metrics_page.page(metrics))
         LinkPages(system.links, self.http)
+        self.http.route("POST", webhooks.PREFIX, webhooks.handler(lambda: system.checks.deliveries))
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
         self._attached = Attached()
         self._requests: dict[str, Bucket] = {}

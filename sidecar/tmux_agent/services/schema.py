@@ -119,6 +119,12 @@ _MIGRATIONS = (
     """
     CREATE TABLE limits (session TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE deliveries (
+        number INTEGER PRIMARY KEY, hook TEXT NOT NULL, id TEXT NOT NULL, received REAL NOT NULL, body BLOB NOT NULL,
+        UNIQUE (hook, id)
+    ) STRICT;
+    """,
 )
 
 T = TypeVar("T")

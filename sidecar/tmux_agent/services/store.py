@@ -292,6 +292,32 @@ def limits(db: Connection, kind: type[T]) -> dict[str, T | None]:
     return {session: _fitting(body, kind) for session, body in db.execute("SELECT session, body FROM limits")}
 
 
+# --- deliveries ------------------------------------------------------------------------------------
+
+
+def add_delivery(db: Connection, hook: str, delivery: str, received: float, body: bytes, keep: int) -> None:
+    """Raises Conflict where this one was delivered before. Of each hook only the `keep` newest stay."""
+    try:
+        db.execute(
+            "INSERT INTO deliveries (hook, id, received, body) VALUES (?, ?, ?, ?)", (hook, delivery, received, body)
+        )
+    except sqlite3.IntegrityError as error:
+        raise Conflict(f"delivery {delivery} came before") from error
+    db.execute(
+        "DELETE FROM deliveries WHERE hook = ? AND number <= (SELECT number FROM deliveries WHERE hook = ?"
+        " ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        (hook, hook, keep),
+    )
+
+
+def deliveries(db: Connection, hook: str, since: float) -> list[bytes]:
+    """The bodies that came at or after a time (seconds since the epoch), newest first."""
+    rows = db.execute(
+        "SELECT body FROM deliveries WHERE hook = ? AND received >= ? ORDER BY number DESC", (hook, since)
+    )
+    return [row[0] for row in rows]
+
+
 # --- values as JSON --------------------------------------------------------------------------------
 
 

@@ -13,8 +13,9 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -63,6 +64,9 @@ from .tmux.signals import Chosen, Covered, Pressed
 from .tmux.snapshot import Pane
 from .toolbox import Toolbox
 from .wayfinder import Wayfinder
+
+if TYPE_CHECKING:
+    from .checks.follow import Checks
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +169,13 @@ class System:
         self.limits.tell = lambda agent: self.notify.say(notice_text.limited(agent))
         self.screens.limited = self.limits.noticed
         self.toolbox.resume = self.resuming.run
+
+    @cached_property
+    def checks(self) -> Checks:
+        """Made, and imported, by the first who waits for something: most never do."""
+        from .checks.follow import Checks
+
+        return Checks(self.journal, self.secrets, self.environ, address=lambda: self.links.address)
 
     def _protected(self) -> tuple[str, ...]:
         """What nobody but the person may change, besides policy and state: log, approval files, socket, plugin."""
