@@ -24,7 +24,7 @@ from tmux_agent.core.channels import Notify as Wanted
 from tmux_agent.core.errors import InvalidParams, LimitExceeded
 from tmux_agent.core.message import Message
 from tmux_agent.core.model import Approval
-from tmux_agent.services import notify_lane
+from tmux_agent.services import notice_rows, notify_lane
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.grants import Grants
 from tmux_agent.services.notify import WAITING, Notify
@@ -66,6 +66,10 @@ class Desk:
     def states(self) -> list[tuple[str, str]]:
         with sqlite3.connect(self.folder / "state.db") as db:
             return db.execute("SELECT channel, state FROM notices ORDER BY id").fetchall()
+
+    def traffic(self) -> dict[str, notice_rows.Traffic]:
+        with sqlite3.connect(self.folder / "state.db") as db:
+            return notice_rows.traffic(db)
 
     async def until(self, holds: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -376,14 +380,18 @@ async def test_it_is_tried_again_further_and_further_apart(desk: Desk) -> None:
             assert len(tries.read_text().splitlines()) == number
             assert notify._lanes["out"].rows[0].due == desk.clock.timestamp() + seconds
             assert "out: exit code 1" in notify.status
+            await desk.until(lambda: desk.traffic()["out"].waiting == 1 and "exit code 1" in desk.traffic()["out"].why)
             desk.later(seconds=seconds)
         await desk.until(lambda: desk.states() == [("out", "failed")])
+        assert (desk.traffic()["out"].failed, desk.traffic()["out"].waiting) == (1, 0)
         assert "out: exit code 1" in notify.status
         assert desk.healths == 1
         works.touch()
         await notify.post(one("y"))
         await desk.until(lambda: notify.status == "ok")
         assert desk.healths == 2
+        await desk.until(lambda: desk.traffic()["out"].sent == 1)
+        assert desk.traffic()["out"].why == ""
     records = [json.loads(line) for line in (desk.folder / "audit.jsonl").read_text().splitlines()]
     failed = [record for record in records if record["type"] == "notify.failed"]
     assert [(one["request_id"], one["data"]["channel"]) for one in failed] == [("r", "out")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import subprocess
@@ -282,6 +283,27 @@ def test_a_value_that_was_looked_up_is_nowhere_written_down(places: Places, stor
     assert awkward not in own_log.Safe("%(message)s").format(record)
 
 
+def test_of_an_address_its_parts_are_hidden_too(places: Places, store: SecretStore) -> None:
+    """Libraries write down what they made of it: the password, a long part of the path, a key."""
+    store.put(TOKEN, "https://me:pa%21sswordy@host/notifications/T0P-long-token-1?key=abcdef-123456-xyz&x=1")
+    Secrets(places, {}).value(TOKEN)
+    said = redact.redact_text("GET /notifications/T0P-long-token-1 as pa!sswordy by abcdef-123456-xyz")
+    assert said == "GET /notifications/[redacted] as [redacted] by [redacted]"
+
+
+def test_another_programs_key_file_is_nobodys_trouble(tmp_path: Path) -> None:
+    """ENCRYPTION_KEY_FILE is a common name: without secrets of ours it is not looked at."""
+    other = tmp_path / "other.key"
+    other.write_text("theirs")
+    other.chmod(0o644)
+    environ = {"HOME": str(tmp_path), "ENCRYPTION_KEY_FILE": str(other)}
+    secrets = Secrets(find(environ), environ)
+    assert (secrets.problems(), secrets.find("X")) == ((), None)
+    with pytest.raises(Unavailable):
+        secrets.store.put(TOKEN, "x")
+    assert other.read_text() == "theirs"
+
+
 # --- agents ----------------------------------------------------------------------------------------
 
 
@@ -374,6 +396,21 @@ def test_the_command_line(one: Sidecar) -> None:
     refused = verb(one, "get", "ntfy_url")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "for people only" in refused.stderr
+
+
+def test_the_doctor_says_what_to_do(one: Sidecar) -> None:
+    """A key that others may read is wrong, with the command that mends it; else the number of secrets."""
+    assert verb(one, "set", "x1", given=VALUE).returncode == 0
+
+    def check() -> dict[str, str]:
+        argv = [sys.executable, "-m", "tmux_agent", "doctor", "--json"]
+        said = subprocess.run(argv, env=one.environ, capture_output=True, text=True, check=False).stdout
+        return next(found for found in json.loads(said) if found["area"] == "secrets")
+
+    assert check()["what"].startswith("1 in ")
+    key = one.state / "secrets" / "secrets.key"
+    key.chmod(0o640)
+    assert (check()["mark"], check()["mend"]) == ("wrong", f"chmod 600 {key}")
 
 
 def test_a_person_at_a_terminal_sets_and_gets(one: Sidecar) -> None:

@@ -29,6 +29,10 @@ SAID = 500  # characters of what is said about a failure
 TOKEN_SPARE = 300.0  # seconds before its end at which an access token is no longer used
 _STALE = (40014, 42001, 42007, 42009)  # errcodes of WeCom: the access token is no longer good
 
+# At debug they write down addresses with all that is in them.
+for _name in ("apprise", "urllib3", "requests"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
 _Plugin: Any = NotifyBase
 _tokens: dict[tuple[str, str, str], tuple[str, float]] = {}
 _tokens_lock = threading.Lock()

@@ -78,9 +78,10 @@ def settle(db: Connection, ids: Iterable[int], state: str, why: str = "") -> Non
     db.executemany("UPDATE notices SET state = ?, why = ? WHERE id = ?", [(state, why, one) for one in ids])
 
 
-def postpone(db: Connection, rows: Iterable[Row]) -> None:
-    """Note when they are due next, and how often they were tried."""
-    db.executemany("UPDATE notices SET due = ?, tries = ? WHERE id = ?", [(row.due, row.tries, row.id) for row in rows])
+def postpone(db: Connection, rows: Iterable[Row], why: str) -> None:
+    """Note when they are due next, how often they were tried, and what came of the last try."""
+    values = [(row.due, row.tries, why, row.id) for row in rows]
+    db.executemany("UPDATE notices SET due = ?, tries = ?, why = ? WHERE id = ?", values)
 
 
 class Traffic(Struct, kw_only=True):
@@ -90,7 +91,7 @@ class Traffic(Struct, kw_only=True):
     sent: int = 0
     failed: int = 0
     last: str = ""  # when the newest was posted
-    why: str = ""  # of the newest, where it failed
+    why: str = ""  # it failed, since the last that was taken
 
 
 def traffic(db: Connection) -> dict[str, Traffic]:
@@ -102,5 +103,5 @@ def traffic(db: Connection) -> dict[str, Traffic]:
         one.sent += state == "sent"
         one.failed += state == "failed"
         one.last = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        one.why = why
+        one.why = "" if state == "sent" else why if state in ("failed", "waiting") and why else one.why
     return found

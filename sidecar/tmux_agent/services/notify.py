@@ -232,8 +232,8 @@ class Notify:
         ]  # fmt: skip
         await self._commit(lambda db: notice_rows.settle(db, ids, state, why), *events)
 
-    async def postpone(self, rows: Sequence[Row]) -> None:
-        await self._commit(lambda db: notice_rows.postpone(db, rows))
+    async def postpone(self, rows: Sequence[Row], why: str) -> None:
+        await self._commit(lambda db: notice_rows.postpone(db, rows, why))
 
     async def _commit(self, change: Callable[[notice_rows.Connection], None], *events: Event) -> None:
         try:

@@ -46,7 +46,7 @@ class World(Protocol):
     def changed(self) -> None: ...
     async def looked_at(self, message: Message) -> bool: ...
     async def settle(self, rows: Sequence[Row], state: str, why: str) -> None: ...
-    async def postpone(self, rows: Sequence[Row]) -> None: ...
+    async def postpone(self, rows: Sequence[Row], why: str) -> None: ...
 
 
 class Lane:
@@ -173,7 +173,7 @@ class Lane:
         for row in rows:
             row.tries = tries
             row.due = self._world.now() + min(FIRST_RETRY * 2.0 ** (tries - 1), LAST_RETRY)
-        await self._world.postpone(rows)
+        await self._world.postpone(rows, why)
 
     async def _try(self, channel: Channel, rows: list[Row]) -> str:
         """One try; "" or why it failed."""

@@ -55,6 +55,8 @@ class SecretStore:
 
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the files or who may come at them: a sentence each, with what to do about it."""
+        if not os.path.lexists(self.store):
+            return ()  # then it does not matter what the key's file is: the variable may be another program's
         found = [private_files.file_problem(self.store), private_files.file_problem(self.key)]
         if os.path.lexists(self.key):
             found.append(private_files.folder_problem(self.key.parent))
@@ -74,9 +76,10 @@ class SecretStore:
     def values(self) -> dict[str, str]:
         """Every value by its name; none where there is no store. Raises Unavailable: nothing can be told."""
         for _ in range(3):
-            keys, file = self._keys(), self._file()
+            file = self._file()
             if not file.secrets:
                 return {}
+            keys = self._keys()
             if file.key in keys:
                 return {name: self._open(keys[file.key], name, text) for name, text in file.secrets.items()}
         if not keys:

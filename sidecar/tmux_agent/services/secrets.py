@@ -6,8 +6,10 @@ time, so that a change counts at once. Must not own: encryption and files (secre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -17,6 +19,8 @@ from ..core.secret import Secret
 from . import private_files
 from .places import Places
 from .secret_store import SecretStore
+
+_LIKE_A_TOKEN = re.compile(r"(?=.*[0-9])[^/]{12,}")  # of the parts of an address; words such as "notifications" stay
 
 
 class Listed(Struct, frozen=True):
@@ -49,10 +53,10 @@ class Secrets:
         """As `value`; None where there is none, or an empty one. Raises Unavailable."""
         secret = Secret.of(secret) if isinstance(secret, str) else secret
         stored = self.store.values()
-        redact.know(stored.values())
+        _hide(stored.values())
         found = stored.get(secret.name) or self.variable(secret.name)
         if found:
-            redact.know([found])
+            _hide([found])
         return found or None
 
     def setting(self, value: str | Secret) -> str:
@@ -85,7 +89,7 @@ class Secrets:
         found = list(self.store.problems())
         try:
             if not found:
-                redact.know(self.store.values().values())
+                _hide(self.store.values().values())
             _, wrong = self._read_env()
             found += [f"{self.env_file}: {one}" for one in wrong]
         except Unavailable as why:
@@ -101,3 +105,17 @@ class Secrets:
         except FileNotFoundError:
             return {}, ()
         return dotenv.parse(data.decode(errors="replace"))
+
+
+def _hide(values: Iterable[str]) -> None:
+    """From now on these are written down nowhere; of an address, neither is what looks like a token."""
+    for value in values:
+        redact.know([value])
+        if "://" in value:
+            try:
+                parts = urlsplit(value)
+                password = parts.password or ""
+            except ValueError:
+                continue  # no address after all
+            words = [*parts.path.split("/"), *(word for _, word in parse_qsl(parts.query))]
+            redact.know([unquote(password), *filter(_LIKE_A_TOKEN.fullmatch, words)])

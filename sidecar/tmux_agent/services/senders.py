@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -192,11 +193,14 @@ def _wecom_app(variable: Callable[..., str]) -> dict[str, str]:
 
 def _command(argv: tuple[str, ...], data: bytes, seconds: float) -> str:
     """Run a program of the person's with JSON as its standard input; it and what it started end with the time."""
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-    )
+    with tempfile.TemporaryFile() as whole:  # no pipe: were we killed meanwhile, it would read half of it
+        whole.write(data)
+        whole.seek(0)
+        process = subprocess.Popen(
+            argv, stdin=whole, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
     try:
-        _, complaint = process.communicate(data, timeout=seconds)
+        _, complaint = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         return f"it ran for over {seconds:g} s and was ended"
     finally:
