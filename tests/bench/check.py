@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import selectors
+import select
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import cast
 
 from tests.bench.world import Row, World, against, middle
+from tests.patience import PATIENCE
 
 CLIENTS = 100
+ROUNDS = 10
 ECHO = """
 import asyncio, sys
 class Echo(asyncio.Protocol):
@@ -81,46 +82,52 @@ def turn(peer: socket.socket, line: bytes) -> tuple[float, bytes]:
 
 
 def many(world: World, checks: int) -> Row:
-    """Both keep 100 requests on their way: one client all of them, or 100 clients one each."""
+    """Both keep 100 requests on their way: one client all of them, or 100 clients one each. In turn, ten times."""
     line = request(world.project)
-    load(world, line, clients=1, window=CLIENTS, checks=checks // 10)
-    alone, _ = load(world, line, clients=1, window=CLIENTS, checks=checks)
-    together, dropped = load(world, line, clients=CLIENTS, window=1, checks=checks)
-    ratio = alone / together
+    part = checks // ROUNDS
+    load(world, line, clients=1, window=CLIENTS, checks=part)
+    rounds = []
+    for _ in range(ROUNDS):
+        alone, _ = load(world, line, clients=1, window=CLIENTS, checks=part)
+        rounds.append((alone, *load(world, line, clients=CLIENTS, window=1, checks=part)))
+    ratios = sorted(alone / together for alone, together, _ in rounds)
+    dropped = sum(one[2] for one in rounds)
     return Row(
         name=f"{CLIENTS} clients at once, {checks} checks",
-        floor=f"{checks / alone:.0f}/s",
-        ours=f"{checks / together:.0f}/s, {dropped} dropped",
-        ratio=f"{ratio:.2f}×",
-        bound="≥ 0.7×, 0",
-        held=ratio >= 0.7 and dropped == 0,
+        floor=f"{part / middle([one[0] for one in rounds]):.0f}/s",
+        ours=f"{part / middle([one[1] for one in rounds]):.0f}/s, {dropped} dropped",
+        ratio=f"{middle(ratios):.2f}×",
+        bound=f"≥ 0.7×, 0 ({ratios[0]:.2f}–{ratios[-1]:.2f})",
+        held=middle(ratios) >= 0.7 and dropped == 0,
     )
 
 
 def load(world: World, line: bytes, *, clients: int, window: int, checks: int) -> tuple[float, int]:
-    """Seconds until all are answered, and how many were not answered well."""
-    each = checks // clients
-    peers = [world.connect() for _ in range(clients)]
-    waiting = selectors.DefaultSelector()
-    unsent, unheard = dict.fromkeys(peers, each - window), dict.fromkeys(peers, each)
-    good = 0
+    """Seconds until all are answered, and how many were not answered well. It shares the processors with the sidecar,
+    so it does as little as it can."""
+    peers = {peer.fileno(): peer for peer in (world.connect() for _ in range(clients))}
+    for peer in peers.values():
+        turn(peer, line)  # accepted and identified
+    unsent = dict.fromkeys(peers, checks // clients - window)
+    unheard, good = checks, 0
     start = time.perf_counter()
-    for peer in peers:
-        waiting.register(peer, selectors.EVENT_READ)
-        peer.sendall(line * window)
-    while waiting.get_map():
-        for key, _ in waiting.select(20):
-            peer = cast(socket.socket, key.fileobj)
-            chunk = peer.recv(1 << 18)
-            heard = chunk.count(b"\n")
-            good += chunk.count(b'"result":{')
-            unheard[peer] -= heard
-            more = min(heard, unsent[peer])
-            if more:
-                unsent[peer] -= more
-                peer.sendall(line * more)
-            if unheard[peer] <= 0 or not chunk:
-                waiting.unregister(peer)
-                peer.close()
+    with select.epoll() as waiting:
+        for number, peer in peers.items():
+            waiting.register(number, select.EPOLLIN)
+            peer.sendall(line * window)
+        while unheard > 0 and (ready := waiting.poll(PATIENCE)):
+            for number, _ in ready:
+                peer = peers[number]
+                chunk = peer.recv(1 << 16)
+                heard = chunk.count(b"\n")
+                good += chunk.count(b'"result":{')
+                unheard -= heard
+                if not chunk:
+                    waiting.unregister(number)
+                elif more := min(heard, unsent[number]):
+                    unsent[number] -= more
+                    peer.sendall(line * more)
     took = time.perf_counter() - start
+    for peer in peers.values():
+        peer.close()
     return took, checks - good

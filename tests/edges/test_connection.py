@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -224,6 +225,23 @@ def test_a_client_that_reads_late_loses_nothing(peer: Peer) -> None:
     for _ in range(count):
         assert peer.line()
     os.waitpid(sender, 0)
+
+
+def test_a_client_that_sends_without_end_is_not_read_ahead(peer: Peer) -> None:
+    """It reads its replies, so nothing else holds it up: what it has sent and we have not answered stays bounded."""
+    peer.socket.setblocking(False)
+    sent = answered = most = 0
+    unsent = b""
+    while answered < 10_000:
+        _, writable, _ = select.select([], [peer.socket], [], 0)
+        if writable:
+            unsent = unsent or HELLO * 1000
+            count = peer.socket.send(unsent)
+            sent, unsent = sent + count, unsent[count:]
+        if select.select([peer.socket], [], [], 0)[0]:
+            answered += peer.socket.recv(1 << 20).count(b"\n")
+        most = max(most, sent - answered * len(HELLO))
+    assert most < 1 << 20  # the kernel's buffer, and what one read takes
 
 
 def test_too_many_connections(running: Sidecar) -> None:

@@ -173,7 +173,7 @@ class LineBuffer:
         self._start = 0
         self._searched = 0
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         if self._start:
             del self._kept[: self._start]
             self._searched -= self._start
@@ -185,12 +185,12 @@ class LineBuffer:
         kept = self._kept
         while (end := kept.find(b"\n", self._searched)) >= 0:
             start, self._start, self._searched = self._start, end + 1, end + 1
-            self._check(end - start, kept[start : start + 200])
+            self._check(start, end)
             line = bytes(kept[start:end])
             if line.strip():
                 return line
         self._searched = len(kept)
-        self._check(len(kept) - self._start, kept[self._start : self._start + 200])
+        self._check(self._start, len(kept))
         return None
 
     @property
@@ -202,7 +202,9 @@ class LineBuffer:
         """What has come after the last line: for a connection that changes to another framing."""
         return bytes(self._kept[self._start :])
 
-    def _check(self, size: int, head: bytearray) -> None:
-        limit = self._hook_limit if size > self._limit and b'"hook.event"' in head else self._limit
-        if size > limit:
+    def _check(self, start: int, end: int) -> None:
+        if end - start <= self._limit:
+            return
+        limit = self._hook_limit if b'"hook.event"' in self._kept[start : start + 200] else self._limit
+        if end - start > limit:
             raise errors.InvalidRequest(f"the line is over {limit} bytes; the connection is closed")

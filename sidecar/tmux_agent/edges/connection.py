@@ -23,6 +23,7 @@ from ..core.model import Origin
 from ..core.settings import Limits
 from ..services import own_log
 from ..services.ids import new_id
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Dispatcher(Protocol):
     """What a connection needs of the server."""
 
     @property
+    def turns(self) -> Turns: ...
+    @property
     def limits(self) -> Limits: ...
     @property
     def stopping(self) -> bool: ...
@@ -75,7 +78,7 @@ LATER = object()  # what answer_now gives back for a method that has to wait
 
 # What is read goes here first, and is taken out before anybody else reads. asyncio by itself makes room for 256 KiB
 # anew at each read.
-_ROOM = bytearray(1 << 18)
+_ROOM = memoryview(bytearray(1 << 18))
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -90,7 +93,8 @@ class Connection(asyncio.BufferedProtocol):
         self._by_id: dict[wire.Id, asyncio.Task[Any]] = {}
         self._transport: asyncio.Transport | None = None
         self._batch: list[bytes] | None = None  # replies of this turn, written at once at its end
-        self._due = False  # a further turn is
+        self._due = False  # a turn is
+        self._paused = False  # nothing is read
         self._behind = False  # the client reads slower than we write
         self._handing_over = False  # popup.attach is asked for: what follows may be no request
         self._ended = False  # the client has closed its writing side
@@ -126,13 +130,14 @@ class Connection(asyncio.BufferedProtocol):
         """Who the peer is now. Raises Forbidden."""
         return self._server.identify(self._pid, self._uid, self.pidfd)
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         return _ROOM
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._lines.feed(bytes(memoryview(_ROOM)[:nbytes]))
+        self._lines.feed(_ROOM[:nbytes])
         if not self._due:
-            self._read()
+            self._due = True
+            self._server.turns.add(self)
 
     def eof_received(self) -> bool:
         """A client may close its writing side and still wait for replies (`… | socat - UNIX-CONNECT:…`)."""
@@ -215,19 +220,18 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def _reading(self) -> bool:
-        full = len(self._calls) >= self._server.limits.in_flight
-        return self._open and not (full or self._behind or self._handing_over or self._server.stopping)
+        if self._behind or self._handing_over or self._server.stopping or not self._open:
+            return False
+        return not self._calls or len(self._calls) < self._server.limits.in_flight
 
-    def _read(self) -> None:
+    def answer(self) -> None:
         """One turn: what has come is taken, but not so much that others wait."""
         self._due = False
         self._batch = []
+        as_it_was = False
         end = time.monotonic() + TURN_SECONDS
         for _ in range(TURN):
-            if not self._reading:
-                break
-            if time.monotonic() > end:
-                self._read_later()
+            if not self._reading or time.monotonic() > end:
                 break
             try:
                 line = self._lines.next()
@@ -235,30 +239,28 @@ class Connection(asyncio.BufferedProtocol):
                 self._refuse_and_close(why)
                 break
             if line is None:
+                as_it_was = not (self._paused or self._ended)
                 break
             self._take(line)
-        else:
-            self._read_later()
-        self._write_batch()
-        self._regulate()
-
-    def _read_later(self) -> None:
-        if not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._read)
+        if self._batch and len(self._batch) > 1:  # a single one is kept until others have theirs
+            self.write()
+        if not as_it_was:
+            self._regulate()
 
     def _regulate(self) -> None:
-        """Read from the client exactly while there is room for what it sends."""
+        """Read from the client exactly while there is room for what it sends, and all that it has sent is taken."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if not self._reading:
+        more = self._lines.whole
+        self._paused = more or not self._reading
+        if self._paused:
             transport.pause_reading()
-        else:
-            if not self._ended:
-                transport.resume_reading()
-            if self._lines.whole:
-                self._read_later()
+        elif not self._ended:
+            transport.resume_reading()
+        if more and self._reading and not self._due:
+            self._due = True
+            self._server.turns.add(self)
         if self._ended and not self._busy:
             self.close()
 
@@ -353,7 +355,6 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse_and_close(self, why: errors.TmuxAgentError) -> None:
         self._server.failed(why)
         self.send(wire.error_line(None, why, new_id(), now_text()))
-        self._write_batch()
         self.close()
 
     def send(self, line: bytes) -> None:
@@ -363,17 +364,19 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._write(line)
 
-    def _write_batch(self) -> None:
+    def write(self) -> None:
+        """Send what is kept back."""
         batch, self._batch = self._batch, None
         if batch:
-            self._write(b"".join(batch))
+            self._write(batch[0] if len(batch) == 1 else b"".join(batch))
 
     def _write(self, data: bytes) -> None:
         """A client that does not read is dropped, so that it costs bounded memory."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > self._server.limits.queue_bytes:
+        queued = transport.get_write_buffer_size()
+        if queued and queued > self._server.limits.queue_bytes:
             self._drop(transport)
             return
         self._written += len(data)
@@ -387,6 +390,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """End it, after what is queued for the client."""
+        self.write()
         if self._transport is not None:
             self._transport.close()
 
@@ -397,6 +401,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def as_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Hand the connection over to another framing (a popup's terminal). No further request is read from it."""
+        self.write()
         transport, self._transport = self._transport, None  # nothing of ours is sent from here on, no reply either
         assert transport is not None
         loop = asyncio.get_running_loop()

@@ -36,6 +36,7 @@ from .http import Http
 from .links import LinkPages
 from .listener import Listener
 from .shares import Attached, Connections, family
+from .turns import Turns
 
 if TYPE_CHECKING:
     from .openings import Openings
@@ -77,6 +78,7 @@ class Server:
     def __init__(self, system: System) -> None:
         self._system = system
         self.hooks = Hooks(system)
+        self.turns = Turns()
         self.listener = Listener(lambda: Connection(self))
         self.http = Http()  # its routes are made here, before the daemon opens it
         if system.settings.metrics.http and (metrics := system.measuring.metrics):
