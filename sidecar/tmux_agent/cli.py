@@ -34,6 +34,8 @@ VERBS = {
     "links": ("edges.verbs.links", "a signed link to a request; a new key for them"),
     "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),
     "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),
+    "record": ("edges.verbs.record", "record what happens from now on into a file"),
+    "replay": ("edges.verbs.replay", "show a recording, or judge what it holds by another policy"),
     "state": ("edges.verbs.state", "back up, list, check and bring back the state database"),
     "restore": ("edges.verbs.restore", "bring a file back from its backup"),
     "notify": ("edges.verbs.notify", "channels for messages: list and test them, forward the local bus"),

@@ -20,7 +20,7 @@ def test_tables_are_those_of_the_code(path: Path) -> None:
 
 
 LINKED = ["protocol.md", "options.md", "policy.md", "mcp.md", "troubleshooting.md", "state.md", "metrics.md"]
-LINKED += ["checks.md"]
+LINKED += ["checks.md", "recording.md"]
 
 
 @pytest.mark.parametrize("name", LINKED)

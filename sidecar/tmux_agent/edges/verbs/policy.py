@@ -84,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
 # --- judging -----------------------------------------------------------------------------------------
 
 
-def _judgement(policy: str | None, *, shipped: bool = False) -> Judgement | None:
+def judgement_of(policy: str | None, *, shipped: bool = False) -> Judgement | None:
     """The policy to use; None with its errors on stderr where it has any."""
     where = places.find(os.environ)
     home = os.environ.get("HOME") or str(Path.home())
@@ -118,7 +118,7 @@ def _decide(judgement: Judgement, action: Action) -> Decision:
 
 
 def _stream(args: argparse.Namespace) -> int:
-    judgement = _judgement(args.policy, shipped=args.policy is None)
+    judgement = judgement_of(args.policy, shipped=args.policy is None)
     if judgement is None:
         return 2
     source = sys.stdin.buffer if args.jsonl == "-" else open(args.jsonl, "rb")  # noqa: SIM115  closed at exit
@@ -130,7 +130,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.jsonl:
         return _stream(args)
     action = _action(args)
-    judgement = _judgement(args.policy) if action is not None else None
+    judgement = judgement_of(args.policy) if action is not None else None
     if action is None or judgement is None:
         return 2
     decision = _decide(judgement, action)
@@ -146,7 +146,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace) -> int:
     action = _action(args)
-    judgement = _judgement(args.policy) if action is not None else None
+    judgement = judgement_of(args.policy) if action is not None else None
     if action is None or judgement is None:
         return 2
     decision = _decide(judgement, action)
@@ -188,7 +188,7 @@ def _explained(decision: Decision, *, colour: bool) -> Iterator[str]:
 
 
 def _test(args: argparse.Namespace) -> int:
-    judgement = _judgement(args.policy)
+    judgement = judgement_of(args.policy)
     if judgement is None:
         return 1
     rules = judgement.policy.rules
@@ -223,7 +223,7 @@ def _lint(args: argparse.Namespace) -> int:
         for kind, about in operands.SPECIAL.items():
             print(f"{kind:16} {about}")
         return 0
-    judgement = _judgement(args.policy)
+    judgement = judgement_of(args.policy)
     if judgement is None:
         return 1
     found = list(_doubts(judgement))
@@ -269,7 +269,7 @@ def _trust(args: argparse.Namespace) -> int:
         print("an agent cannot trust a policy; run this in a terminal of your own", file=sys.stderr)
         return 1
     path = Path(worktree_of(os.path.abspath(args.folder))) / PROJECT_FILE
-    judgement = _judgement(None)
+    judgement = judgement_of(None)
     if judgement is None:
         return 1
     data = path.read_bytes() if path.is_file() else None
@@ -291,5 +291,5 @@ def _trust(args: argparse.Namespace) -> int:
 def _replay(args: argparse.Namespace) -> int:
     from .policy_replay import replay
 
-    judgement = _judgement(args.policy)
+    judgement = judgement_of(args.policy)
     return replay(judgement, args) if judgement is not None else 1

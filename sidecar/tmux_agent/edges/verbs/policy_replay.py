@@ -1,7 +1,7 @@
 """`tmux-agent policy replay`: the decisions in the audit log, judged anew, and which of them would be others.
 
-Owns reading the log for this and the report. Must not own judging. Facts are those of now: a file that has gone
-since, or a repository that has changed, may explain a difference.
+The same for a recorded session (replay.py). Owns reading the log for this and the report. Must not own judging. Facts
+are those of now: a file that has gone since, or a repository that has changed, may explain a difference.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ...core.rules import Asker
 from ...services import places
 from ...services.judgement import Judgement, worktree_of
 
+DECIDED = ("decision", "approval.opened")  # records that hold an action and what was decided
 _SPAN = re.compile(r"(\d+)([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -36,9 +37,14 @@ def replay(judgement: Judgement, args: argparse.Namespace) -> int:
     if not audit.is_file():
         print(f"there is no audit log at {audit}")
         return 2
+    return compare(judgement, _decisions(audit, since), args.json)
+
+
+def compare(judgement: Judgement, records: Iterable[dict[str, Any]], as_json: bool) -> int:
+    """Judge the decisions among these records anew, print each that would be another; exit code 1 where any would."""
     total = changed = 0
-    for record in _decisions(audit, since):
-        judged = _again(judgement, record)
+    for record in records:
+        judged = _again(judgement, record) if record.get("type") in DECIDED else None
         if judged is None:
             continue
         total += 1
@@ -47,12 +53,14 @@ def replay(judgement: Judgement, args: argparse.Namespace) -> int:
             continue
         changed += 1
         what = _what(record["data"]["action"])
-        if args.json:
-            line = {"seq": record.get("seq"), "before": before, "now": now, "reason": reason, "action": what}
+        if as_json:
+            at = {"at": record["at"]} if "at" in record else {}
+            line = {"seq": record.get("seq"), **at, "before": before, "now": now, "reason": reason, "action": what}
             print(msgspec.json.encode(line).decode())
         else:
-            print(f"{record.get('timestamp', '')}  {before:5} → {now:5}  {safe(what)}  {safe(reason)}".rstrip())
-    if not args.json:
+            when = f"{record['at']:>11.3f}" if "at" in record else record.get("timestamp", "")
+            print(f"{when}  {before:5} → {now:5}  {safe(what)}  {safe(reason)}".rstrip())
+    if not as_json:
         print(f"{total} decisions judged anew, {changed} would be others")
     return 1 if changed else 0
 
@@ -69,7 +77,7 @@ def _decisions(audit: Path, since: datetime | None) -> Iterator[dict[str, Any]]:
                 record = msgspec.json.decode(line)
             except msgspec.DecodeError:
                 continue  # a torn line is for `audit verify` to report
-            if not isinstance(record, dict) or record.get("type") not in ("decision", "approval.opened"):
+            if not isinstance(record, dict) or record.get("type") not in DECIDED:
                 continue
             if since is None or str(record.get("timestamp", "")) >= since.isoformat()[:19]:
                 yield record

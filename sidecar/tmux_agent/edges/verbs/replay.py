@@ -1,0 +1,110 @@
+"""`tmux-agent replay FILE`: a recorded session shown, or its actions judged anew by another policy.
+
+Owns the arguments and what is shown. Judging and its report are those of `policy replay` (policy_replay.py); the times
+are those of the recording, never of now. Must not own: the form of the file (core/recording.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...core.recording import Entry, Happened, Output
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="what `tmux-agent record` wrote; - is standard input")
+    parser.add_argument("--policy", metavar="FILE", help="the policy to try (default: your own as it is now)")
+    parser.add_argument("--show", action="store_true", help="show what happened, moment by moment, and judge nothing")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON lines: differences, with --show entries"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """0 nothing would be decided otherwise, 1 something would. Raises Failed for what is no recording."""
+    with _entries(args.file) as entries:
+        if args.show:
+            for entry in entries:
+                _show(entry, args.json)
+            return 0
+        return _judge(entries, args)
+
+
+@contextmanager
+def _entries(name: str) -> Iterator[Iterator[Entry]]:
+    """The entries of a file, one at a time. Raises Failed, also while they are read."""
+    import sys
+
+    from ...core import recording
+    from ...core.errors import Failed
+
+    try:
+        with open(sys.stdin.fileno() if name == "-" else name, "rb", closefd=name != "-") as file:
+            yield recording.read(iter(lambda: file.readline(MOST), b""))
+    except recording.Damaged as why:
+        raise Failed(f"{name} is no recording, or damaged: {why}") from None
+    except OSError as why:
+        raise Failed(f"{name} cannot be read: {why.strerror}") from None
+
+
+MOST = 16 << 20  # bytes of one line: a record is at most 64 KiB, what a pane printed at once not much more
+
+
+def _judge(entries: Iterator[Entry], args: argparse.Namespace) -> int:
+    from ...core.recording import Happened
+    from .policy import judgement_of
+    from .policy_replay import compare
+
+    judgement = judgement_of(args.policy)
+    if judgement is None:
+        return 1
+    events = ({**_record(one), "at": one.at} for one in entries if isinstance(one, Happened))
+    return compare(judgement, events, args.json)
+
+
+def _record(entry: Happened) -> dict[str, Any]:
+    """As the audit log has it."""
+    import msgspec
+
+    found: dict[str, Any] = msgspec.to_builtins(entry)
+    return found
+
+
+def _show(entry: Entry, as_json: bool) -> None:
+    from ...core.recording import End, Output, Session, line
+
+    if as_json:
+        print(line(entry).decode(), end="")
+    elif isinstance(entry, Session):
+        print(f"recorded from {entry.started} on, by tmux-agent {entry.by}")
+    elif isinstance(entry, Output):
+        _show_output(entry)
+    elif isinstance(entry, End):
+        print(f"{_at(entry.at)}  ended: {entry.why}" + (f", {entry.lost} events lost" if entry.lost else ""))
+    else:
+        _show_event(entry)
+
+
+def _show_output(entry: Output) -> None:
+    from ...core.display import safe
+    from .. import out
+
+    for text in entry.text.splitlines():
+        print(f"{_at(entry.at)}  {out.paint(f'{safe(entry.pane):<18}', 'dim')}  {safe(text)}")
+
+
+def _show_event(entry: Happened) -> None:
+    from ...core.display import safe
+    from .. import out
+    from ..audit_lines import in_words
+
+    style, words = in_words(entry)
+    print(f"{_at(entry.at)}  {out.paint(f'{safe(entry.type):<18}', style)}  {words}".rstrip())
+
+
+def _at(seconds: float) -> str:
+    return f"{seconds:>11.3f}"
