@@ -81,7 +81,7 @@ def _brought_back(db: sqlite3.Connection, repair: _Repair) -> list[Finding]:
     loss = aftermath.bring_back(db, repair.lost)
     if not repair.known:
         aftermath.trust_nothing(db, loss)
-    why = f"the state database had lost its last changes; {loss.records} records were brought in"
+    why = f"the state database had lost its last changes; records brought in: {loss.records}"
     if not repair.known:
         why = "the state database had lost changes, and the log does not tell them all: every permission is revoked"
     return [_recovered(why=why, **{LOST: True}, **loss.told())]

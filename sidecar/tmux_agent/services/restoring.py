@@ -141,11 +141,11 @@ def _instead(backup: Backup | None) -> str:
 def _since(loss: aftermath.Loss, known: bool) -> str:
     if not known:
         return "; the audit log does not tell what came since, so every permission is revoked"
-    parts = [f"{loss.records} records since were brought in" if loss.records else "nothing came since"]
+    parts = [f"records brought in that came since: {loss.records}" if loss.records else "nothing came since"]
     if loss.grants_lost:
-        parts.append(f"{len(loss.grants_lost)} permissions given since are lost")
+        parts.append(f"permissions lost that were given since: {len(loss.grants_lost)}")
     if loss.unknown:
-        parts.append(f"{len(loss.unknown)} requests are unknown (`tmux-agent audit tail --type approval.unknown`)")
+        parts.append(f"requests unknown: {len(loss.unknown)} (`tmux-agent audit tail --type approval.unknown`)")
     return "; " + ", ".join(parts)
 
 

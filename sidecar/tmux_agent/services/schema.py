@@ -168,13 +168,18 @@ def read_only(path: Path, *, still: bool = False) -> sqlite3.Connection:
 
 def check_file(db: sqlite3.Connection) -> int:
     """Which schema a sound database has. Raises Damaged, or sqlite3.Error where it cannot be read."""
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise Damaged(str(found))
+    _check_pages(db)
     done: int = db.execute("PRAGMA user_version").fetchone()[0]
     if not 0 < done <= len(_MIGRATIONS):
         raise Damaged(f"its schema is {done}, and this version knows 1 to {len(_MIGRATIONS)}")
     return done
+
+
+def _check_pages(db: sqlite3.Connection) -> None:
+    """Raises Damaged."""
+    found = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise Damaged(" ".join(found.replace("*** in database main ***", "").split()))
 
 
 def look(path: Path, read: Callable[[sqlite3.Connection], T]) -> T | None:
@@ -197,9 +202,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         # FULL: a committed row survives a power cut, as its record in the audit log does.
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise Damaged(str(found))
+        _check_pages(connection)
         _migrate(connection, path)
     except BaseException:
         connection.close()

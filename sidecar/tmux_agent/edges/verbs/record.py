@@ -88,7 +88,7 @@ class _Recorder:
             why = "time"
         except asyncio.CancelledError:
             why = "interrupted"  # the way to end it
-        self._put(End(at=self._at(), why=why, lost=self._lost), last=True)
+        self._put(End(at=round(self._at(), 6), why=why, lost=self._lost), last=True)
         name = "" if self._args.file == "-" else f" in {self._args.file}"
         print(f"{self._entries} entries{name}; ended: {why}", file=sys.stderr)
 

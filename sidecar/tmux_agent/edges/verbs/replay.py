@@ -102,8 +102,19 @@ def _show_event(entry: Happened) -> None:
     from .. import out
     from ..audit_lines import in_words
 
-    style, words = in_words(entry)
+    style, words = _state(entry.data) if entry.type == "agent.state" else in_words(entry)
     print(f"{_at(entry.at)}  {out.paint(f'{safe(entry.type):<18}', style)}  {words}".rstrip())
+
+
+def _state(data: dict[str, Any]) -> tuple[str, str]:
+    """Of an event that the audit log never has."""
+    from ...core.display import safe
+
+    agent = data.get("agent")
+    told = agent if isinstance(agent, dict) else {}
+    names = ("kind", "pane", "state", "waiting_on", "detail")
+    words = " · ".join(safe(str(told[name]))[:80] for name in names if told.get(name))
+    return str(told.get("state", "")), words or ("gone" if data.get("gone") else "")
 
 
 def _at(seconds: float) -> str:
