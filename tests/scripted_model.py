@@ -30,14 +30,15 @@ Script: a list of turns, one for each time the agent asks the model to go on,
         "kind": "…", "said": "…", "headers": {…}       of that error, where the usual ones are not meant
         "body": {…}                                    all of that error's answer instead
         "resets": 3600                                 seconds: "{resets}" in these is that time, as an epoch number
-        "then": {…}                                    the turn from so many seconds after it was first asked for on
+        "minute": true                                 that time is put off to the next full minute
+        "then": {…}                                    the turn from that time on (of the first time it was asked for)
     A neutral call becomes the tool that the agent offers in its request (Bash, exec_command,
     run_shell_command, bash …; writes and edits become a patch where that is the tool).
     When the list is used up the answer is the text "(end of script)".
 
     Which turn is next is read from the request itself: the number of model turns already in
     its history (since the latest prompt, where lists are chosen by prompt). The server keeps
-    no state (but when a turn with "then" was first asked for), so retries, several agents at
+    no state (but when a turn with "resets" was first asked for), so retries, several agents at
     once and restarts all work. Requests that offer no tools (titles, summaries) get a short
     fixed text, or a minimal document if they ask for a JSON schema. Agents also send requests
     of their own that do offer tools (Codex does, after a prompt); a call that such a request
@@ -58,6 +59,7 @@ import argparse
 import http.server
 import itertools
 import json
+import math
 import os
 import select
 import threading
@@ -65,7 +67,7 @@ import time
 
 TITLE = "Scripted session"      # the answer to a request that offers no tools
 IDS = itertools.count(1)
-FIRST = {}                      # turn with "then" -> when it was first asked for
+FIRST = {}                      # turn with "resets" -> when it was first asked for
 
 
 # ---- neutral calls -> the agent's own tools -------------------------------------------------
@@ -291,13 +293,19 @@ def smallest(schema):
     return {"array": [], "boolean": False, "integer": 0, "number": 0}.get(kind, TITLE)
 
 
+def resets(turn):
+    """When the limit of such a turn ends."""
+    at = FIRST.setdefault(json.dumps(turn), time.time()) + turn.get("resets", 0)
+    return math.ceil(at / 60) * 60 if turn.get("minute") else at
+
+
 def answer(script, req, history, offered):
     """(text, calls, turn, turn number) for one request."""
     if not offered:
         schema = wanted_schema(req)
         return (json.dumps(smallest(schema)) if schema else TITLE), [], {}, None
     turn, number = choose_turn(script, history)
-    if "then" in turn and time.time() - FIRST.setdefault(json.dumps(turn), time.time()) >= turn["resets"]:
+    if "then" in turn and time.time() >= resets(turn):
         turn = turn["then"]
     kinds = {"shell", "write", "edit", "read", "tool"}
     try:
@@ -328,8 +336,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """The error that a turn stands for, with its time put in."""
         error = {"type": turn.get("kind", "api_error"), "message": turn.get("said", "scripted")}
         whole = [turn.get("body") or {"type": "error", "error": error}, turn.get("headers", {})]
-        resets = str(int(time.time() + turn.get("resets", 0)))
-        body, headers = json.loads(json.dumps(whole).replace('"{resets}"', resets))
+        body, headers = json.loads(json.dumps(whole).replace('"{resets}"', str(int(resets(turn)))))
         self.send_json(body, turn["error"], {name: str(value) for name, value in headers.items()})
 
     def send_stream(self, events, done):

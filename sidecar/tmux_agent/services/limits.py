@@ -52,6 +52,7 @@ class Limits:
     """Built by the system; used in the event loop only.
 
     `look` gives the program in front of an agent's pane, `resume` has an agent go on, `tell` is told of a new limit.
+    `reaches` says whether the tmux server of an agent is connected: until then it is waited with (`connected`).
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Limits:
         self.look: Callable[[Agent], Coroutine[Any, Any, str]]
         self.resume: Callable[[Agent], Coroutine[Any, Any, None]]
         self.tell: Callable[[Agent], object] = lambda _: None
+        self.reaches: Callable[[Agent], bool] = lambda _: True
         self._rows: dict[str, Kept] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -98,6 +100,11 @@ class Limits:
                 self._rows[session] = replace(kept, limit=limit)
                 self._agents.limited(session, limit, agent.why)
                 self._arm(session)
+
+    def connected(self) -> None:
+        """A tmux server is: what was due before can be done."""
+        for session in self._rows.keys() - self._timers.keys():
+            self._arm(session)
 
     def close(self) -> None:
         for timer in self._timers.values():
@@ -173,8 +180,9 @@ class Limits:
 
     def _arm(self, session: str) -> None:
         self._disarm(session)
-        resumes = self._rows[session].limit.resumes
-        if resumes is not None:
+        kept = self._rows[session]
+        resumes = kept.limit.resumes
+        if resumes is not None and not kept.over:
             left = (resumes - self._now()).total_seconds()
             wait = max(0.0, min(left, LOOK_SECONDS))
             self._timers[session] = asyncio.get_running_loop().call_later(wait, self._ring, session)
@@ -184,12 +192,13 @@ class Limits:
             timer.cancel()
 
     def _ring(self, session: str) -> None:
-        resumes = self._rows[session].limit.resumes
-        if resumes is not None and resumes <= self._now():
-            self._disarm(session)
-            self._spawn(self._go_on(session))
-        else:
+        resumes, agent = self._rows[session].limit.resumes, self._agents.get(session)
+        if resumes is not None and resumes > self._now():
             self._arm(session)
+            return
+        self._disarm(session)
+        if agent is not None and self.reaches(agent):
+            self._spawn(self._go_on(session))
 
     async def _go_on(self, session: str) -> None:
         """Its time has come: durably told, then told. A kill between the two leaves it to the person."""

@@ -174,6 +174,10 @@ class Screens:
         server = self._servers.get(place[0])
         return await view(server, place[1], self._table, self._files) if server else None
 
+    def serves(self, agent: Agent) -> bool:
+        """Whether the tmux server of an agent is connected."""
+        return agent.server in self._servers
+
     async def program(self, agent: Agent) -> str:
         """ "pid:started" of what is in front of an agent's pane, if it is that agent; else ""."""
         view = await self.view((agent.server or "", agent.pane or ""))

@@ -165,6 +165,7 @@ class System:
     def _join_limits(self) -> None:
         self.limits.rule = self.settings.resume
         self.limits.look = self.screens.program
+        self.limits.reaches = self.screens.serves
         self.limits.resume = self._resume_by_rule
         self.limits.tell = lambda agent: self.notify.say(notice_text.limited(agent))
         self.screens.limited = self.limits.noticed
@@ -376,6 +377,7 @@ class System:
                 self.dialogs.changed(server)
                 self.screens.changed(server)
                 self._drop_closed_panes(server)
+                self.limits.connected()
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
