@@ -96,7 +96,7 @@ class Limited(Whole):
 
     def goes_on(self) -> None:
         """It was told to go on, and does; no limit is left, and the log has all of it."""
-        assert self.finished()["data"]["outcome"]["ok"], self.finished()
+        assert self.finished()["data"]["outcome"]["ok"], (self.finished()["data"], self.screen())
         self.draws("It goes on now.")
         self.until(lambda: "limit" not in self.agent(), "the end of the limit")
         (decided,) = self.records("decision")
@@ -203,7 +203,7 @@ def test_codex(begin: Begin) -> None:
 @pytest.mark.skipif(not real_gemini.FOUND, reason=real_gemini.SKIP)
 def test_gemini(begin: Begin) -> None:
     """Its menu tells, while its title says that it works; it is told to keep trying there, and nothing is typed."""
-    world = begin(Gemini, script(GEMINI, resets=5))
+    world = begin(Gemini, script(GEMINI, resets=1))
     world.say("please go-limit")
     limit = world.limited()
     assert limit["words"].startswith("Usage limit reached for gemini-2.5-flash.")

@@ -99,7 +99,7 @@ def test_noticed_recorded_and_told_of_once(tmp_path: Path) -> None:
         one.reach()
         one.limits.noticed("s", SESSION, WHY)
         assert one.limit() == Limit(
-            words=SESSION.words, noticed=START, resets=ENDS, resumes=ENDS + timedelta(seconds=120)
+            words=SESSION.words, noticed=START, resets=ENDS, resumes=ENDS + timedelta(seconds=120), why=WHY
         )
         (agent,) = one.agents.list()
         assert (agent.state, agent.detail) == (S.ERROR, SESSION.words)

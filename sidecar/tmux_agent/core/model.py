@@ -367,7 +367,7 @@ class Limit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A usage limit that an agent has reached. `words` are its own; `resets`: when it ends, None where it does not say.
 
     `resumes`: when it is told to go on by the person's rule. `tries`: how often it was told to go on by that rule since
-    it last ended a turn well. `alone`: it goes on by itself.
+    it last ended a turn well. `alone`: it goes on by itself. `why`: what told of it ("hook StopFailure", "its screen").
     """
 
     words: str
@@ -376,6 +376,7 @@ class Limit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resumes: datetime | None = None
     tries: int = 0
     alone: bool = False
+    why: str = ""
 
 
 class Agent(Struct, frozen=True, kw_only=True, omit_defaults=True):

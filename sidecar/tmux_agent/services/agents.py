@@ -187,7 +187,7 @@ class Agents:
         works = (
             state is AgentState.WORKING and why != SCREEN
         )  # so says a Gemini's title while its menu about it is open
-        if known.agent.limit and known.agent.why == SCREEN and works:
+        if known.agent.limit and known.agent.limit.why == SCREEN and works:
             return
         if known.base is not state:
             rests = known.base in BUSY and state is AgentState.IDLE

@@ -134,7 +134,8 @@ class Limits:
         else:
             words = notice.words[: limits.WORDS]
             tries = before.limit.tries if before else 0
-            limit, told = Limit(words=words, noticed=now, resets=ends, alone=notice.alone, tries=tries), False
+            limit = Limit(words=words, noticed=now, resets=ends, alone=notice.alone, tries=tries, why=why)
+            told = False
         limit = replace(limit, resumes=self._resumes(agent, limit, told=told))
         kept = Kept(limit=limit, process=self._agents.process(session), told=told)
         self._rows[session] = kept

@@ -226,7 +226,7 @@ class Screens:
             elif view.seen.limit:
                 said = view.seen.limit
                 self.limited(one.session, Notice(words=said.words, resets=said.resets, alone=said.alone), SCREEN)
-            elif hooked and one.limit and one.why == SCREEN and view.seen.state in STATES:
+            elif hooked and one.limit and one.limit.why == SCREEN and view.seen.state in STATES:
                 self._agents.shows(one.session, STATES[view.seen.state], SCREEN)
 
     def _rests(self, place: Place) -> None:
