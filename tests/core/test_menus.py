@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from tmux_agent.core import display, menus
-from tmux_agent.core.model import Agent, AgentState, Approval, Ask, Command, Origin, Risk, Role, digest
+from tmux_agent.core.model import Agent, AgentState, Approval, Ask, Command, Limit, Origin, Risk, Role, digest
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 HOSTILE = (
@@ -56,6 +57,20 @@ def test_choices_have_the_numbers_that_are_written() -> None:
         "p": "read", "l": "log", "i": "interrupt", "x": "kill",
     }  # fmt: skip
     assert lines[0][0].startswith("high     answer  rm x")
+
+
+def test_only_who_is_at_its_limit_can_be_had_to_go_on() -> None:
+    """And not who goes on by itself; the line leads to a page that asks first."""
+
+    def offered(limit: Limit | None) -> list[menus.Choice]:
+        menu = menus.agent(msgspec.structs.replace(agent(), limit=limit), [])
+        return [choice for choice in menu.choices if choice.page and choice.page.what == "resume"]
+
+    reached = Limit(words="limit", noticed=NOW)
+    (choice,) = offered(reached)
+    assert choice.page
+    assert (choice.to, choice.page.pane) == ("page", "%1")
+    assert offered(None) == offered(msgspec.structs.replace(reached, alone=True)) == []
 
 
 def test_no_choice_answers() -> None:

@@ -94,8 +94,8 @@ def terminal(server: Server) -> Terminal:
     return server.attach()
 
 
-def rule(world: World, text: str) -> None:
-    (world.config / "config.yaml").write_text(f"resume: {{agents: [aider], after: 0, text: {text}}}\n")
+def rule(world: World, text: str, more: str = "") -> None:
+    (world.config / "config.yaml").write_text(f"resume: {{agents: [aider], after: 0, text: {text}}}\n{more}")
 
 
 def agent(
@@ -137,8 +137,9 @@ def agents(world: World) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("menu", ["", "yes"])
 def test_by_rule(world: World, server: Server, terminal: Terminal, menu: str) -> None:
-    """Noticed, shown, told to go on at its time (its own menu left first), recorded, and at no limit any more."""
-    rule(world, "go on then")
+    """Noticed, shown, told elsewhere, told to go on at its time (its own menu left first), recorded, and over."""
+    told_of = world.folder / "told"
+    rule(world, "go on then", f"notify: {{command: [sh, -c, 'cat >> {told_of}']}}\n")
     pane = agent(world, server, menu=menu)
     limited(server, terminal, pane)
     one = the_agent(world)
@@ -155,6 +156,8 @@ def test_by_rule(world: World, server: Server, terminal: Terminal, menu: str) ->
     assert decided["data"]["action"]["verb"] == "resume"
     assert finished["data"]["outcome"]["ok"]
     assert heard(world) == ["work", "go on then"]
+    until(lambda: told_of.exists() and "has reached its usage limit" in told_of.read_text())
+    assert "Limit reached, resets in 2s" in told_of.read_text()
     assert "limit" not in the_agent(world)
 
 

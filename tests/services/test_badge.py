@@ -30,6 +30,9 @@ STATUS = (
         (Counts(working=4, waiting=3, error=1), False, 60, "⏸3 ✗1"),
         (Counts(working=4), False, 60, ""),
         (Counts(done=2, error=1), False, 200, "✓2 ✗1"),
+        (Counts(error=1, limit=2), False, 200, "✗1 ◷2"),
+        (Counts(error=1, limit=2), True, 200, "1x 2~"),
+        (Counts(limit=2), False, 60, ""),
         (Counts(working=1, warning="policy"), False, 200, "⏵1 tmux-agent ⚠ policy"),
     ],
 )

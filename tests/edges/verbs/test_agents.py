@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tmux_agent.core.model import Agent, AgentState
+from tmux_agent.core.model import Agent, AgentState, Limit
 from tmux_agent.edges import out
 from tmux_agent.edges.verbs.agents import table
+from tmux_agent.services import local_time
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 AGENTS = [
@@ -32,3 +34,18 @@ def test_columns_stand_under_each_other(
     assert "0:00" in second
     assert "\x1b" not in second
     assert all(out.display.width(line) <= cells for line in (head, first, second))
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_usage_limit_says_until_when(monkeypatch: pytest.MonkeyPatch, *, wide: bool) -> None:
+    """In the person's time, before the agent's own words; what it waits for comes first all the same."""
+    monkeypatch.setattr(local_time, "mine", lambda: ZoneInfo("Europe/Berlin"))
+    limit = Limit(words="You've hit your limit", noticed=NOW, resets=NOW + timedelta(hours=2))
+    one = Agent(session="s-3", kind="claude", state=AgentState.ERROR, since=NOW, limit=limit)
+    _, (row,) = table([one], NOW, wide=wide)
+    assert row[1] == "limit"
+    assert "usage limit until 03:00, in 2 h · You've hit your limit" in row[-1]
+    waits = Agent(session="s", kind="c", state=AgentState.WAITING, since=NOW, limit=limit, waiting_on="git push")
+    _, (row,) = table([waits], NOW, wide=wide)
+    assert row[1] == "waiting"
+    assert "git push" in row[-1]
