@@ -13,7 +13,7 @@ from tmux_agent.services.tmux import badge
 from tmux_agent.services.tmux.badge import Badge, Counts, Styles, render
 from tmux_agent.services.tmux.control import Connected
 
-PLAIN = Styles(working="", waiting="", done="", error="", warning="")
+PLAIN = Styles(working="", waiting="", done="", error="", limit="", warning="")
 STATUS = (
     "set -g status-right-length 100\nset -g status-interval 0\n"
     "set -g status-right '[#{tmux_agent}|#{?tmux_agent_pending,#{TMUX_AGENT_PENDING} wait,none}]'\n"
