@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ import pytest
 
 from tmux_agent.edges.adapters import (
     ADAPTERS,
+    claude,
     claude_setup,
+    codex,
     codex_setup,
+    cursor,
     cursor_setup,
+    gemini,
     gemini_setup,
     opencode,
     opencode_setup,
@@ -28,6 +33,8 @@ HANDLERS = {
     "gemini": gemini_setup.handlers,
     "cursor": cursor_setup.handlers,
 }
+EVENTS = {"claude": claude.EVENTS, "codex": codex.EVENTS, "gemini": gemini.EVENTS, "cursor": cursor.EVENTS}
+ENDS = {"over": "about th", "before": "earlier prompts", "turn": "those of this", "session": "all of the session"}
 UNITS = {"gemini": 1000}  # of time-outs, in a second
 
 
@@ -48,6 +55,31 @@ def test_the_hooks_are_those_that_are_installed(agent: str) -> None:
     """Each event has its row, in the same order, with its time-out."""
     installed: Handlers = HANDLERS[agent]("/python", "/relay")
     assert rows(agent) == [(event, time_of(handler, UNITS.get(agent, 1))) for event, handler in installed.items()]
+
+
+@pytest.mark.parametrize("agent", EVENTS)
+def test_states_and_questions_after_each_hook(agent: str) -> None:
+    """The state that the page names first is the one the hook tells, and so is which questions it ends."""
+    row = re.compile(r"^\| `(\w+)` \|[^|]+\|[^|]*\| ?([^|]*)\| ?([^|]*)\|", re.MULTILINE)
+    table = row.findall(SECTIONS[SETUPS[agent].title])
+    assert [name for name, _, _ in table] == list(EVENTS[agent])
+    for name, state, ends in table:
+        told = EVENTS[agent][name]
+        if told.state or told.withdraw == "session":
+            assert state.startswith(told.state.value if told.state else "gone"), name
+        else:
+            assert state.strip() == "" or "waiting" in state, name
+        assert ENDS[told.withdraw] in ends if told.withdraw else not ends.strip(), name
+
+
+@pytest.mark.parametrize("agent", SETUPS)
+def test_how_each_is_set_up_and_taken_out(agent: str) -> None:
+    """Both commands stand in its section, and every file that they write."""
+    section = SECTIONS[SETUPS[agent].title]
+    assert f"`tmux-agent setup {agent}`" in section
+    assert f"`tmux-agent setup {agent} --uninstall`" in section
+    for change in SETUPS[agent].changes(os.environ, False):
+        assert change.file.path.name in section
 
 
 def test_opencodes_plugin_tells_what_the_page_says() -> None:

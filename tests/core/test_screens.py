@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tmux_agent.core.screen_reading import Choice, Look, Seen, read
 from tmux_agent.core.screen_rules import Rules, load
-from tmux_agent.core.screens import Screen, claude, gemini_gave_up
+from tmux_agent.services.dialogs import GAVE_UP
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "screens"
 SHIPPED = Path(__file__).parents[2] / "sidecar" / "tmux_agent" / "defaults" / "screens"
 # What a recorded screen shows, by how its name begins.
 SHOWN = {"waiting": "waiting", "fetch": "waiting", "working": "working", "prehook": "working", "permhook": "working"}
-SHOWN |= {"limit": "limit"}
+SHOWN |= {"limit": "limit", "new": "new"}
 SHOWN |= {"permhook-36s-turn-over": "idle", "idle": "idle", "finished": "idle", "hooks-review": "unknown"}
 SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 AGENTS = ["claude", "codex", "gemini", "opencode"]  # that show an input box while they rest
@@ -217,7 +217,7 @@ def test_a_dialog_that_begins_above_the_screen_says_so() -> None:
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_dialog_that_is_not_at_the_end_is_none(agent: str) -> None:
     """A README that an agent prints stands above its input box."""
-    asked, rests = look(recorded(agent, "waiting")), look(recorded(agent, "idle"))
+    asked, rests = look(recorded(agent, "waiting")), look(recorded(agent, "finished"))
     tail = [row for row, line in enumerate(rests.lines) if line][-6:]
     lines = (*asked.lines, *(rests.lines[row] for row in tail))
     styled = (*asked.styled, *(rests.styled[row] for row in tail))
@@ -295,22 +295,31 @@ def test_a_screen_full_of_the_same_takes_no_time(agent: str, piece: str) -> None
     assert time.process_time() - began < 2
 
 
-# --- Claude's, beside its hooks -------------------------------------------------------------------
+# --- beside hooks ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "screen"),
-    [("waiting", Screen.DIALOG), ("working", Screen.WORKING), ("idle", Screen.PROMPT), ("finished", Screen.PROMPT)],
+    ("lines", "state"),
+    [
+        (["Esc to cancel", "─" * 80, "❯\u00a0", "─" * 80, "  ? for shortcuts", ""], "idle"),
+        (["─" * 80, " What should it be?", "", " Enter to confirm · Esc to cancel"], "waiting"),
+        (["❯ please go", "─" * 80, "❯\u00a0half a prompt", "─" * 80, "  PR #12"], "idle"),
+        (["", ""], "unknown"),
+    ],
 )
-def test_claudes_screen_beside_its_hooks(name: str, screen: Screen) -> None:
-    """Whether its dialog is still there, and whether it still works."""
-    assert claude(look(recorded("claude", name)).lines) is screen
+def test_claudes_screen_beside_its_hooks(lines: list[str], state: str) -> None:
+    """Only the keys' help at the foot tells of a dialog, also of one whose answers nobody knows; an agent may print the
+    same words."""
+    assert read(rules("claude"), Look(lines=tuple(lines))).state == state
 
 
-def test_words_of_a_dialog_higher_up_are_no_dialog() -> None:
-    """Only the keys' help at the foot counts; an agent may print the same words."""
-    assert claude(["Esc to cancel", "", "❯", "----", "  ? for shortcuts", ""]) is Screen.PROMPT
-    assert claude([]) is Screen.PROMPT
+@pytest.mark.parametrize("line", ["• Hello there.", "  Worked for <1s • 23:31", "hidden words"])
+def test_a_conversation_of_codex_is_not_new(line: str) -> None:
+    """Any answer on the screen, and it is an old one."""
+    lines = list(look(recorded("codex", "new")).lines)
+    assert read(rules("codex"), Look(lines=tuple(lines))).state == "new"
+    lines[5] = line
+    assert read(rules("codex"), Look(lines=tuple(lines))).state == "idle"
 
 
 INPUT = [" Shift+Tab to accept edits", " >   Type your message or @path/to/file"]
@@ -330,7 +339,7 @@ CANCELLED, HOOK = "ℹ Request cancelled.", " ⠸ Executing Hook: tmux-agent (es
 )
 def test_esc_while_geminis_hook_runs_on(lines: list[str], gave_up: bool) -> None:
     """Only a line of its own, in the turn that the screen shows last, says that the turn was given up."""
-    assert gemini_gave_up(lines) is gave_up
+    assert (read(rules("gemini"), Look(lines=tuple(lines))).rule == GAVE_UP) is gave_up
 
 
 @pytest.mark.parametrize(("agent", "name", "words", "resets", "more"), LIMITS)

@@ -1,4 +1,4 @@
-"""Claude Code, Codex and Gemini, each real and in panes of one tmux server that one sidecar serves.
+"""Claude Code, Codex, Gemini and opencode, each real and in panes of one tmux server that one sidecar serves.
 
 Owns how each of them is started and talked to, and reading what the sidecar says they do. The model is scripted.
 """
@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.end_to_end import real_claude, real_codex, real_gemini
+from tests.end_to_end import real_claude, real_codex, real_gemini, real_opencode
 from tests.end_to_end.real_codex import CodexWorld
 from tests.end_to_end.real_gemini import GeminiWorld
+from tests.end_to_end.real_opencode import OpencodeWorld
 from tests.end_to_end.whole import ROOT
 
 WATCHED = 2.5  # seconds for which a state is watched at least: what is right at first may be wrong a moment later
-MISSING = not (real_claude.PROGRAM and real_codex.PROGRAM and real_gemini.FOUND)
+MISSING = not (real_claude.PROGRAM and real_codex.PROGRAM and real_gemini.FOUND and real_opencode.PROGRAM)
 SKIP = "the real agents are not here (npm is missing?): scripts/test installs them"
 
 
@@ -34,6 +35,8 @@ class Kind:
     yes: str  # the key that says yes to it
     clear: str  # the command for a new conversation
     resume: tuple[str, ...]  # arguments that take the last conversation up
+    twice: bool = False  # an Esc wants another one
+    ctrl_c: str = "idle"  # its state after Ctrl-C: opencode ends
 
 
 KINDS = {
@@ -64,10 +67,25 @@ KINDS = {
         clear="/clear",
         resume=("--resume", "latest"),
     ),
+    "opencode": Kind(
+        argv=(str(real_opencode.PROGRAM),),
+        ready=("ctrl+p commands",),
+        typed="┃  {}",
+        dialog="Permission required",
+        yes="Enter",
+        clear="/new",
+        resume=("--continue",),
+        twice=True,
+        ctrl_c="gone",
+    ),
 }
 
 
-class AllAgents(GeminiWorld, CodexWorld):
+CURSOR = Kind(("cursor-agent",), ("ready",), "{}", "", "", "", ())
+CURSORS = ROOT / "tests" / "corpus" / "hooks" / "cursor"
+
+
+class AllAgents(GeminiWorld, CodexWorld, OpencodeWorld):
     """One such world; `open` puts an agent into a window of its own."""
 
     def __init__(self, script: dict[str, Any]) -> None:
@@ -75,10 +93,11 @@ class AllAgents(GeminiWorld, CodexWorld):
         self.kind = KINDS["claude"]
         self.times: list[tuple[str, str, float]] = []
         self._opened: list[str] = []
+        self._turn = 0
         os.mkfifo(self.project / "gate")  # what reads it runs until it is ended
 
     def start(self, *_: str) -> None:
-        """As a newcomer: the plugin, the hooks of all three."""
+        """As a newcomer: the plugin, the hooks of all."""
         self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
         self.person = self.server.attach(columns=120, rows=40)
         self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
@@ -102,6 +121,35 @@ class AllAgents(GeminiWorld, CodexWorld):
         self._opened.append(self.pane)
         self.draws(*self.kind.ready)
         return self.pane
+
+    def open_cursor(self) -> None:
+        """What stands for Cursor, which cannot be had: a program of its name that runs the hooks of its hooks.json,
+        each with a recorded input. `cursor` says which."""
+        done = self.run("setup", "cursor", "--yes")
+        assert done.returncode == 0, done.stderr
+        self.kind = CURSOR
+        program = self.folder / "cursor-agent"
+        program.write_text(
+            "#!/bin/sh\nstty -echo\nprintf 'ready\\n'\n"
+            'while read -r line; do eval "$line"; printf "told\\n"; done\n'
+        )
+        program.chmod(0o755)
+        window = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project))
+        self.pane = self.server.run(*window, str(program))
+        self._opened.append(self.pane)
+        self.draws("ready")
+
+    def cursor(self, name: str) -> None:
+        """Have it run the hook that the recorded input NAME is of; does not wait for the answer. A prompt begins a
+        turn, whose number the inputs carry; the command is one that a rule asks about."""
+        self._turn += name == "beforeSubmitPrompt"
+        given = self.folder / f"{name}.json"
+        given.write_text((CURSORS / given.name).read_text().replace("gen-1", f"gen-{self._turn}"))
+        given.write_text(given.read_text().replace("npm install", "mkdir made"))
+        hooks = json.loads((self.home / ".cursor" / "hooks.json").read_text())["hooks"]
+        (handler,) = hooks[name.partition("-")[0]]
+        self.server.run("send-keys", "-t", self.pane, "-l", f"{handler['command']} <'{given}'")
+        self.press("Enter")
 
     def leave(self) -> None:
         """Closes the windows that were opened, and waits until no agent is known."""
@@ -136,7 +184,11 @@ class AllAgents(GeminiWorld, CodexWorld):
 
     def interrupts(self, key: str) -> None:
         """Presses a key until it is taken: a dialog is drawn a moment before it listens."""
-        self.until(lambda: self.is_now() not in ("waiting", "working"), "the interruption", press=key)
+        over = lambda: self.is_now() not in ("waiting", "working", "")  # noqa: E731
+        if key == "Escape" and self.kind.twice:
+            self.interrupt(over)
+        else:
+            self.until(over, "the interruption", press=key)
 
     def agent_pid(self) -> int:
         return int(self.server.run("display-message", "-p", "-t", self.pane, "#{pane_pid}"))

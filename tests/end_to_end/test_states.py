@@ -1,4 +1,5 @@
-"""The state of every agent, whatever happens to it: three real ones in one tmux server, a sidecar, a person's keys.
+"""The state of every agent, whatever happens to it: four real ones in one tmux server, a sidecar, a person's keys.
+Cursor, which cannot be had, by a program of its name that runs the hooks that the set-up wrote, with recorded inputs.
 
 Each event is watched until the state and the badge are right, and for a moment longer; how long it took is printed
 (`pytest -s`), and stands in docs/measurements.md for a quiet machine.
@@ -54,10 +55,10 @@ def test_turns(world: AllAgents, agent: str) -> None:
     world.open(agent)
     world.say("please go-hello")
     world.becomes("done", "the end of a turn")
-    for key, name in (("Escape", "Esc"), ("C-c", "Ctrl-C")):
+    for key, name, state in (("Escape", "Esc", "idle"), ("C-c", "Ctrl-C", world.kind.ctrl_c)):
         world.say("please go-think")
         world.becomes("working", "a prompt")
-        world.becomes("idle", f"{name} while it works", lambda key=key: world.press(key))
+        world.becomes(state, f"{name} while it works", lambda key=key: world.interrupts(key))
 
 
 @pytest.mark.parametrize(("agent", "state"), [("claude", "error"), ("codex", "idle")])
@@ -111,13 +112,15 @@ def test_gemini_interrupted_while_its_hook_is_held(world: AllAgents) -> None:
     assert world.run("setup", "gemini", "--yes").returncode == 0
 
 
-@pytest.mark.parametrize("agent", ["claude", "gemini"])
+@each
 def test_a_new_conversation(world: AllAgents, agent: str) -> None:
-    """One agent is in the pane, and it is idle. (Codex tells of a new conversation with its first prompt.)"""
+    """One agent is in the pane, and it is idle; its next turn is its only one."""
     world.open(agent)
     world.say("please go-hello")
     world.becomes("done", "the end of a turn")
     world.becomes("idle", world.kind.clear, world.clear)
+    world.say("please go-hello")
+    world.becomes("done", f"the end of a turn after {world.kind.clear}")
 
 
 @each
@@ -128,7 +131,7 @@ def test_a_killed_sidecar(world: AllAgents, agent: str) -> None:
     world.becomes("working", "a prompt")
     world.becomes("working", "kill -9 of the sidecar", world.kill_sidecar)
 
-    world.becomes("idle", "kill -9 of the sidecar, and Esc", lambda: (world.kill_sidecar(), world.press("Escape")))
+    world.becomes("idle", "kill -9 of the sidecar, and Esc", lambda: (world.kill_sidecar(), world.interrupts("Escape")))
     world.asks("go-touch")
     world.becomes("waiting", "kill -9 of the sidecar while we ask", world.kill_sidecar)
     world.becomes("gone", "the end of its pane", lambda: world.server.run("kill-pane", "-t", world.pane))
@@ -158,3 +161,25 @@ def test_resumed(world: AllAgents, agent: str) -> None:
     world.becomes("idle", "resume", lambda: world.open(agent, *world.kind.resume))
     world.say("please go-think")
     world.becomes("working", "a prompt after it")
+
+
+def test_cursor(world: AllAgents) -> None:
+    """Turns and their ends, a question of ours, another conversation; sidecar, agent and pane are killed."""
+    world.open_cursor()
+    for name, state in (
+        ("sessionStart", "idle"), ("beforeSubmitPrompt", "working"), ("stop", "done"),
+        ("beforeSubmitPrompt", "working"), ("stop-aborted", "idle"),
+        ("beforeSubmitPrompt", "working"), ("stop-error", "error"), ("sessionEnd", "gone"),
+        ("sessionStart", "idle"), ("beforeSubmitPrompt", "working"),
+    ):  # fmt: skip
+        world.becomes(state, name, lambda name=name: world.cursor(name))
+    world.becomes("working", "kill -9 of the sidecar", world.kill_sidecar)
+    world.cursor("preToolUse-Shell")
+    world.becomes("waiting", "a question, preToolUse")
+    world.becomes("waiting", "kill -9 of the sidecar while we ask", world.kill_sidecar)
+    world.becomes("gone", "kill -9 of it", lambda: os.kill(world.agent_pid(), signal.SIGKILL))
+    world.until(lambda: not world.pending(), "the end of the question")
+    world.open_cursor()
+    world.cursor("beforeSubmitPrompt")
+    world.becomes("working", "beforeSubmitPrompt")
+    world.becomes("gone", "kill-pane", lambda: world.server.run("kill-pane", "-t", world.pane))

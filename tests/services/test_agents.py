@@ -345,6 +345,19 @@ def test_a_new_session_of_the_same_process_takes_the_place_of_the_old() -> None:
     assert {one.session for one in agents.list()} == {"busy", "new"}
 
 
+def test_a_title_of_the_next_session_keeps_no_old_one() -> None:
+    """Codex tells of a new conversation with its first prompt, and its title works a moment before: that is not the old
+    one's work, which rested."""
+    agents, _ = made()
+    origin = replace(ORIGIN, agent="codex", session="999999999:1")
+    agents.on_hook(call("Stop", S.DONE, session="old"), origin)
+    agents.on_hook(call("UserPromptSubmit", S.WORKING, session="busy"), origin)
+    for session in ("old", "busy"):
+        agents.shows(session, S.WORKING, "its title", titled=True)
+    agents.on_hook(call("SessionStart", S.IDLE, session="new", begins=True), origin)
+    assert {one.session for one in agents.list()} == {"busy", "new"}
+
+
 def test_a_hook_of_which_nothing_tells_the_end_makes_no_agent() -> None:
     """Its agent was killed and the hook lives on: no process, no pane, so nothing would ever take it off the list."""
     agents, _ = made()

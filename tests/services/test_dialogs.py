@@ -20,6 +20,7 @@ from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.dialogs import Dialogs
 from tmux_agent.services.grants import Grants
 from tmux_agent.services.journal import Journal
+from tmux_agent.services.screen_files import ScreenFiles
 from tmux_agent.services.tmux.control import Compared, Event, TmuxServer
 
 CALM, BUSY = "✳ Claude #(touch pwned)", "⠂ Claude"
@@ -37,7 +38,9 @@ class World:
         self.approvals = Approvals(self.journal, Grants(self.journal))
         self.agents = Agents(self.journal)
         self.tasks: set[asyncio.Task[None]] = set()
-        self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
+        files = ScreenFiles(folder / "screens")
+        files.load()
+        self.dialogs = Dialogs(files, self.agents, self.approvals, self.spawn)
         self.heard = Events()
         self.server = TmuxServer(tmux.socket, self.on_event, tmux=tmux.tmux, died="gone")
 

@@ -67,7 +67,7 @@ class Dialog(Struct, frozen=True, kw_only=True):
 class Seen(Struct, frozen=True, kw_only=True):
     """What a screen says, and by which rule."""
 
-    state: str = UNKNOWN  # waiting, working, idle, limit or unknown
+    state: str = UNKNOWN  # waiting, working, idle, new (idle, and no conversation yet), limit or unknown
     rule: str = ""
     dialog: Dialog | None = None
     limit: Reached | None = None
@@ -92,6 +92,8 @@ def _fits(rule: Rule, screen: _Screen) -> Seen | None:
         return Seen(state=rule.state, rule=rule.name, limit=reached) if reached else None
     start, cut = screen.start(rule)
     if rule.sign and not any(rule.sign.search(screen.plain[row]) for row in range(start, screen.end + 1)):
+        return None
+    if rule.only and not all(rule.only.search(screen.plain[row]) for row in screen.written if row >= start):
         return None
     if not (rule.choice or rule.buttons or rule.ask):
         return Seen(state=rule.state, rule=rule.name)
@@ -122,6 +124,9 @@ class _Screen:
             while row > first and rule.block.search(self.lines[row - 1]):
                 row -= 1
             return row, row == first and not rule.begins(self.lines[row])
+        if rule.turn:
+            turns = [row for row in self.written if rule.turn.search(self.lines[row])]
+            return (turns[-2] if len(turns) > 1 else first if turns else self.end + 1), False
         if rule.top is None:
             return max(first, self.end - ABOVE), False
         found = next((row for row in self.written if rule.top.search(self.lines[row])), None)

@@ -16,14 +16,16 @@ from msgspec import Struct
 
 from . import config
 
-State = Literal["waiting", "working", "idle", "limit"]
-STATES = ("waiting", "working", "idle", "limit")
+State = Literal["waiting", "working", "idle", "new", "limit"]
+STATES = ("waiting", "working", "idle", "new", "limit")
 
 # What may be pressed besides single characters: tmux's names for it.
 KEYS = {"enter": "Enter", "esc": "Escape", "escape": "Escape", "tab": "Tab", "space": "Space",
         "up": "Up", "down": "Down", "left": "Left", "right": "Right"}  # fmt: skip
 TYPED = 16  # characters that one key of `keys` may stand for: "y", "yes"
-PATTERNS = ("foot", "top", "block", "sign", "resets", "over", "menu", "prompt", "question", "choice", "ask", "deny")
+PATTERNS = (
+    "foot", "top", "turn", "block", "sign", "only", "resets", "over", "menu", "prompt", "question", "choice", "ask", "deny",
+)  # fmt: skip
 OF_LIMITS = ("resets", "over", "menu", "leave", "resume", "prompt", "alone")
 _TOP = re.compile(r"\s*[╭┌┏╔]")
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -41,10 +43,11 @@ class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
     """One rule. It fits where all that it names is found; the first of a file that fits counts. A rule for `waiting`
     without choice, buttons and ask notices that somebody is waited for; it is answered in the pane alone.
 
-    `foot` stands in one of the last written lines, `sign` anywhere in the live region. That ends with the last written
-    line and begins at the first line with `top`, or is all lines at the end that have `block` in them (the edge of a
-    box), or else the last 12. These two are searched in the line as it stands. A rule for `limit` looks at the whole
-    screen.
+    `foot` stands in one of the last written lines, `sign` anywhere in the live region, `only` in each of its written
+    lines. The region ends with the last written line and begins at the first line with `top`, or at the last but one
+    with `turn` (a prompt that was given: the last one is the input box), or is all lines at the end that have `block`
+    in them (the edge of a box), or else the last 12. These three are searched in the line as it stands. A
+    rule for `limit` looks at the whole screen.
     """
 
     name: str
@@ -52,8 +55,10 @@ class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
     line: int = 0
     foot: str = ""
     top: str = ""
+    turn: str = ""
     block: str = ""
     sign: str = ""
+    only: str = ""
     resets: str = ""  # limit: group `resets` is when it ends; searched in its words, from the line of `sign` on
     over: str = ""  # limit: a line below its words, as it stands there, that shows that the agent went on
     menu: str = ""  # limit: a line below its words that shows a menu of the agent about it …
@@ -92,8 +97,10 @@ class Rule(Struct, frozen=True, kw_only=True):
     state: str
     foot: re.Pattern[str] | None
     top: re.Pattern[str] | None
+    turn: re.Pattern[str] | None
     block: re.Pattern[str] | None
     sign: re.Pattern[str] | None
+    only: re.Pattern[str] | None
     resets: re.Pattern[str] | None
     over: re.Pattern[str] | None
     menu: re.Pattern[str] | None

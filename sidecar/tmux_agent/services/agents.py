@@ -56,6 +56,7 @@ class _Known(Kept, kw_only=True):
     """With what is forgotten when the sidecar ends."""
 
     waits: dict[str, str] = {}  # request_id → what it wants, in a few words
+    roused: bool = False  # it rested, and works by its title alone: that may be another session's work
     loose: set[str] = set()  # of these, whose end only its record tells: no hook waits for them
     told: deque[Told] = msgspec.field(default_factory=lambda: deque(maxlen=TOLD))
     heard: float = 0.0  # time.monotonic() of the last hook
@@ -139,6 +140,7 @@ class Agents:
             return session  # of an agent that is gone, or that nothing would tell the end of
         known = self._meet(session, origin, call.agent, call.cwd)
         known.heard = time.monotonic()
+        known.roused = False
         self._forget_screen(known)
         if call.begins:
             self._leave_others(known)
@@ -190,6 +192,7 @@ class Agents:
         if known.agent.limit and known.agent.limit.why == SCREEN and works:
             return
         if known.base is not state:
+            known.roused = known.base not in BUSY and state is AgentState.WORKING
             rests = known.base in BUSY and state is AgentState.IDLE
             self._show(known, state, "interrupted" if rests else "", why)
             self._note(known, why, state)
@@ -261,10 +264,10 @@ class Agents:
     # --- inside ---
 
     def _leave_others(self, known: _Known) -> None:
-        """A process begins a session: whatever else it had, and does not work in, it has left."""
+        """A process begins a session: whatever else it had, and is not known to work in, it has left."""
         for session, one in list(self._known.items()):
             here = known.process and (one.process, one.agent.pane) == (known.process, known.agent.pane)
-            if here and one is not known and one.base not in BUSY:
+            if here and one is not known and (one.base not in BUSY or one.roused):
                 self.forget(session, "it began another session")
 
     def _note(self, known: _Known, what: str, state: AgentState | None, note: str = "") -> None:

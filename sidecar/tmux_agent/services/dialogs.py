@@ -2,7 +2,7 @@
 
 Owns when to look: while agents are known tmux tells when titles change (TmuxServer.watch; nothing polls, and no process
 starts), and a pane's screen is read only where its title leaves it open. A hook is right until none has told anything
-for a moment; then the screen is. Must not own: what titles and screens say (core/titles.py, core/screens.py),
+for a moment; then the screen is. Must not own: what titles and screens say (core/titles.py, core/screen_reading.py),
 approvals, states.
 """
 
@@ -12,17 +12,19 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..core import errors, screens, titles
+from ..core import errors, titles
 from ..core.model import Agent, AgentState, Approval
-from ..core.screens import Screen
+from ..core.screen_reading import Look, Seen, read
 from ..core.titles import Title
-from .agents import BUSY, DRAWN_SECONDS, KERNELS, Agents
+from .agents import BUSY, DRAWN_SECONDS, KERNELS, SCREEN, Agents
 from .approvals import Approvals
+from .screen_files import ScreenFiles
 from .tmux.control import TmuxServer
 
 CLAUDE, CODEX, GEMINI = "claude", "codex", "gemini"
 TITLED = (CLAUDE, CODEX, GEMINI)
 LEFT = {CLAUDE: "its dialog has left the pane", GEMINI: "Esc was pressed in its pane"}
+GAVE_UP = "gave its turn up"  # the rule in gemini.yaml: its prompt alone waits there also while its hook is held
 OPEN = (*BUSY, AgentState.UNKNOWN)  # states that a prompt that waits ends
 
 
@@ -30,8 +32,13 @@ class Dialogs:
     """Built by the system; used in the event loop only."""
 
     def __init__(
-        self, agents: Agents, approvals: Approvals, spawn: Callable[[Coroutine[Any, Any, None]], object]
+        self,
+        files: ScreenFiles,
+        agents: Agents,
+        approvals: Approvals,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
+        self._files = files
         self._agents = agents
         self._approvals = approvals
         self._spawn = spawn
@@ -104,11 +111,12 @@ class Dialogs:
         """
         if title is Title.CALM:
             return None
-        lines = await self._lines(server, approval.origin.pane)
+        if title is Title.READY:
+            return AgentState.IDLE
+        seen = await self._seen(server, approval.origin.pane, approval.origin.agent or "")
         if approval.origin.agent == GEMINI:
-            return AgentState.IDLE if title is Title.READY or screens.gemini_gave_up(lines) else None
-        said = {Screen.WORKING: AgentState.WORKING, Screen.PROMPT: AgentState.IDLE}
-        return said.get(screens.claude(lines)) if lines else None
+            return AgentState.IDLE if seen.rule == GAVE_UP else None
+        return {"working": AgentState.WORKING, "idle": AgentState.IDLE}.get(seen.state)
 
     async def _look(self, server: TmuxServer, agent: Agent, title: Title | None) -> None:
         """Believe the pane of an agent whose hooks are quiet, unless one comes meanwhile."""
@@ -128,9 +136,8 @@ class Dialogs:
             case Title.READY:
                 return AgentState.IDLE, "its title"
             case Title.CALM if agent.state in OPEN:
-                lines = await self._lines(server, agent.pane)
-                said = {Screen.DIALOG: AgentState.WAITING, Screen.PROMPT: AgentState.IDLE}
-                return said.get(screens.claude(lines)) if lines else None, "its screen"
+                seen = await self._seen(server, agent.pane, agent.kind)
+                return {"waiting": AgentState.WAITING, "idle": AgentState.IDLE}.get(seen.state), SCREEN
             case None if agent.kind == CODEX and (kept := self._agents.kept(agent.session)) and kept.titled:
                 return AgentState.IDLE, "its title"
         return None, ""
@@ -139,9 +146,11 @@ class Dialogs:
         """Watched anew, the value is told within a second in any case."""
         await server.watch(titles.FORMAT if on else "")
 
-    async def _lines(self, server: TmuxServer, pane: str | None) -> list[str]:
-        """Empty: the pane is gone, or tmux is."""
+    async def _seen(self, server: TmuxServer, pane: str | None, agent: str) -> Seen:
+        """What a pane's screen says; unknown where the pane is gone, or tmux is."""
         try:
-            return await server.foreign("capture-pane", "-p", "-t", pane or "")
+            lines = await server.foreign("capture-pane", "-p", "-t", pane or "")
         except errors.TmuxAgentError:
-            return []
+            return Seen()
+        rules = self._files.of((agent,))
+        return read(rules, Look(lines=tuple(lines))) if rules else Seen()

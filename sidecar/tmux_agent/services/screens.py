@@ -39,7 +39,10 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS = 0.15  # after something was written: what is drawn in several writes is whole by then
 LEAST_SECONDS = 0.6  # between two looks at a pane that goes on writing
 STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": AgentState.IDLE,
+          "new": AgentState.IDLE,
           "limit": AgentState.ERROR}  # fmt: skip
+RESTS = {"idle": BUSY, "new": (*BUSY, AgentState.DONE, AgentState.ERROR)}  # states that such a prompt ends
+SHOWS_REST = ("codex", "opencode")  # whose prompt on the screen tells what no hook of theirs does
 QUESTIONS, QUESTIONS_A_SECOND = 20, 0.1  # of one pane at once, and in the long run: people read slowly
 TELL_OF_LIMITS = ("claude", "opencode")  # by their hooks, where they have hooks
 GONE = "its dialog has left the pane"
@@ -205,8 +208,8 @@ class Screens:
             self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], words)
         if view and view.program.agent:
             self._limit(place, view)
-        if view and view.seen.state == "idle" and hooked:
-            self._rests(place)
+        if view and view.seen.state in RESTS and hooked:
+            self._rests(place, RESTS[view.seen.state])
         if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in waiting):
             return
         if asks != before:
@@ -229,10 +232,13 @@ class Screens:
             elif hooked and one.limit and one.limit.why == SCREEN and view.seen.state in STATES:
                 self._agents.shows(one.session, STATES[view.seen.state], SCREEN)
 
-    def _rests(self, place: Place) -> None:
-        """Codex tells by no hook, and perhaps by no title, of a turn that its model refused: its prompt waits."""
+    def _rests(self, place: Place, over: tuple[AgentState, ...]) -> None:
+        """Codex tells by no hook, and perhaps by no title, of a turn that its model refused: its prompt waits. Nor of a
+        new conversation, before its first prompt; opencode neither, and of nothing while no sidecar hears it."""
         for one in self._agents.list():
-            if (one.server, one.pane, one.kind) != (*place, "codex") or one.state not in BUSY or one.waiting_on:
+            if (one.server, one.pane) != place or one.kind not in SHOWS_REST:
+                continue
+            if one.state not in over or one.waiting_on:
                 continue
             if self._agents.quiet(one.session) < DRAWN_SECONDS:
                 self._soon(place)

@@ -119,7 +119,6 @@ class System:
         self.plans = Plans(self.journal)
         self.limits = Limits(self.journal, self.agents, self.spawn, environ)
         self.agent_rows = AgentRows(self.journal, self.agents, self.spawn)
-        self.dialogs = Dialogs(self.agents, self.approvals, self.spawn)
         senders = Senders(places, self.secrets, lambda line: log.info("notification: %s", line))
         self.notify = Notify(self.journal, self.approvals, self.secrets, senders, changed=self.show_badges)
         self.judgement = Judgement(
@@ -138,6 +137,7 @@ class System:
         self.kept = KeptRules(places.config)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
         self.screen_files = ScreenFiles(places.config / "screens")
+        self.dialogs = Dialogs(self.screen_files, self.agents, self.approvals, self.spawn)
         self.screens = Screens(
             self.screen_files, self.agents, self.approvals, self.guard, self.identity, self.servers.refresh, self.spawn
         )

@@ -89,6 +89,16 @@ def test_events_tell_states(name: str, state: AgentState | None, withdraw: str) 
 
 
 @pytest.mark.parametrize(
+    ("refused", "state"), [(True, AgentState.IDLE), (False, AgentState.DONE), ("yes", AgentState.DONE)]
+)
+def test_a_turn_that_a_no_ended_rests(refused: Any, state: AgentState) -> None:
+    """Nothing was done that a person might want to read."""
+    told = {"sessionID": "ses_1", "status": {"type": "idle"}, "refused": refused}
+    call = opencode.parse("session.status", told)
+    assert (call.state, call.withdraw) == (state, "turn")
+
+
+@pytest.mark.parametrize(
     ("call", "action"),
     [
         (recorded("tool.before-bash"), Shell(text="touch made-by-agent && echo done", cwd=SHOP)),

@@ -473,6 +473,24 @@ def test_an_answer_in_opencode_is_told_first_and_then_ends_the_relay() -> None:
     run(test)
 
 
+def test_a_no_in_opencode_ends_the_turn_as_refused() -> None:
+    """Its next rest is no result; the one after that is one again."""
+
+    async def test(host: Host) -> None:
+        await host.asked()
+        waiting = await host.heard("permission.asked")
+        await host.event("permission.replied", sessionID="ses_1", requestID="per_1", reply="reject")
+        (await host.heard("permission.replied")).answer()
+        await waiting.gone()
+        for type_, refused in (("idle", True), ("busy", False), ("idle", False)):
+            await host.event("session.status", sessionID="ses_1", status={"type": type_})
+            told = await host.heard("session.status")
+            assert (told.input["status"]["type"], told.input["refused"]) == (type_, refused)
+            told.answer()
+
+    run(test)
+
+
 def test_a_question_is_answered() -> None:
     """The chosen option goes to the question tool."""
 

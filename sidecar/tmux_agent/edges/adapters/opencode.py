@@ -49,6 +49,7 @@ EVENTS = {
     "session.error": Told(HookKind.STATE, AgentState.ERROR, "turn", "message"),
     "session.deleted": Told(HookKind.STATE, None, "session", "reason"),
 }
+RESTS = (AgentState.DONE, AgentState.IDLE)
 ABORTED = "MessageAbortedError"  # the person pressed Esc
 
 
@@ -112,7 +113,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         cwd=common.directory,
         key=key,
         over=((common.callID[: hooks.KEY_PART], key),) if told.withdraw == "over" else (),
-        withdraw="turn" if event == "session.status" and state is AgentState.DONE else told.withdraw,
+        withdraw="turn" if event == "session.status" and state in RESTS else told.withdraw,
         state=state,
         detail=line(raw.get(told.detail)),
         limit=_limit(event, raw),
@@ -128,7 +129,8 @@ def _state(event: str, told: Told, raw: dict[str, Any]) -> AgentState | None:
         return told.state
     status = raw.get("status")
     kind = status.get("type") if isinstance(status, dict) else None
-    return {"idle": AgentState.DONE, "busy": AgentState.WORKING, "retry": AgentState.WORKING}.get(str(kind))
+    rests = AgentState.IDLE if raw.get("refused") is True else AgentState.DONE  # the person said no in its own dialog
+    return {"idle": rests, "busy": AgentState.WORKING, "retry": AgentState.WORKING}.get(str(kind))
 
 
 def _limit(event: str, raw: dict[str, Any]) -> Notice | None:

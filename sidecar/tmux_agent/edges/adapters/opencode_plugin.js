@@ -120,6 +120,7 @@ class Link {
     this.directory = directory
     this.parents = new Map() // session → the session that began it, "" for one of the person's own
     this.states = new Map() // session of the person's → what was told of it last
+    this.refused = new Map() // session → true: the person said no in its own dialog
     this.uses = new Map() // session and call → {tool, args, yes (its seal), twice}
     this.open = new Set() // relays that wait for an answer: {session, call, request, end, ended}
     this.judging = 0
@@ -259,9 +260,10 @@ class Link {
   }
 
   /** The person answered in opencode itself: the question elsewhere goes, and then its relay. */
-  async answered({ sessionID, requestID }) {
+  async answered({ sessionID, requestID, reply }) {
     const one = [...this.open].find((other) => other.request === requestID)
     if (!one) return
+    if (reply === "reject") put(this.refused, sessionID, true) // which ends the turn
     await this.tell("permission.replied", { ...(await this.place(sessionID)), callID: one.call })
     this.end((other) => other === one)
   }
@@ -323,7 +325,8 @@ class Link {
   status({ sessionID, status }) {
     const idle = status.type === "idle"
     if (idle) this.over(sessionID)
-    return this.state(sessionID, "session.status", idle ? "idle" : status.type, { status })
+    const refused = idle && this.refused.delete(sessionID)
+    return this.state(sessionID, "session.status", idle ? "idle" : status.type, { status, refused })
   }
 
   failed({ sessionID, error }) {
