@@ -114,15 +114,19 @@ def jsons(agent: str) -> list[Path]:
     return [path for path in files(agent) if path.suffix == ".json"]
 
 
+COMMA, COMMENT = b'{"a": 1,}', b"// mine\n{}"
+TAKES = {"gemini": (COMMENT,), "cursor": (COMMENT, COMMA), "opencode": (COMMENT, COMMA)}  # beyond JSON
+
+
 @EACH
 @pytest.mark.parametrize("content", [
-    b'{"a": 1,}', b"// mine\n{}", b"[]", b'"text"', b'{"a": 1, "a": 2}', b"\xff\xfe{}", b"{", b"\xef\xbb\xbf{}",
+    COMMA, COMMENT, b"[]", b'"text"', b'{"a": 1, "a": 2}', b"\xff\xfe{}", b"{", b"\xef\xbb\xbf{}",
 ], ids=["comma", "comment", "list", "text", "twice", "utf-16", "truncated", "BOM"])  # fmt: skip
 def test_what_is_no_settings_file_is_left_alone(
     home: Path, agent: str, content: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says which file, why, and what to do; nothing is written over it, nor beside it."""
-    for path in jsons(agent):
+    for path in jsons(agent) if content not in TAKES.get(agent, ()) else ():
         put(path, content)
         assert run(agent, "--yes", "--mcp") == 1
         said = capsys.readouterr().err
@@ -131,6 +135,50 @@ def test_what_is_no_settings_file_is_left_alone(
         assert path.read_bytes() == content
         assert not path.with_name(path.name + settings_file.SUFFIX).exists()
         path.unlink()
+
+
+@pytest.mark.parametrize("agent", TAKES)
+def test_comments_stay(home: Path, agent: str) -> None:
+    """Where the agent takes them: set up beside them, each where it stood, and every byte comes back."""
+    more = "," if COMMA in TAKES[agent] else ""
+    text = (
+        "// of mine\r\n{\n  /* colours, }\n   */\n"
+        f'  "theme": "a // b", // dark\n  "list": [1, /* two */ 2{more}]{more} // last\n  // the end\n}}\n'
+    )
+    for path in jsons(agent):
+        put(path, text.encode())
+    before = tree(home)
+    assert run(agent, "--yes", "--mcp") == 0
+    once = tree(home)
+    assert once != before
+    assert run(agent, "--yes", "--mcp") == 0
+    assert tree(home) == once
+    for path in jsons(agent):
+        held = path.read_bytes().decode()
+        assert held.startswith('// of mine\r\n{\n  /* colours, }\n   */\n  "theme": "a // b", // dark\n')
+        assert f"2{more}], // last\n" in held
+        assert "tmux_agent" in held
+        put(path, held.replace("// dark", "// darker").encode())
+    assert run(agent, "--yes", "--uninstall") == 0
+    assert {path.read_bytes() for path in jsons(agent)} == {text.replace("// dark", "// darker").encode()}
+    for path in jsons(agent):
+        put(path, text.encode())
+    assert run(agent, "--yes", "--mcp") == 0
+    assert run(agent, "--yes", "--uninstall") == 0
+    assert {name: tree(home)[name] for name in before} == before
+
+
+def test_opencodes_commented_settings_are_its_own(home: Path) -> None:
+    """Where opencode.jsonc is all there is, no opencode.json is put beside it."""
+    folder = home / ".config" / "opencode"
+    put(folder / "opencode.jsonc", b"{\n  // mine\n}\n")
+    before = tree(home)
+    assert run("opencode", "--yes", "--mcp") == 0
+    assert not (folder / "opencode.json").exists()
+    assert "// mine\n" in (folder / "opencode.jsonc").read_text()
+    assert "tmux-agent" in (folder / "opencode.jsonc").read_text()
+    assert run("opencode", "--yes", "--uninstall") == 0
+    assert tree(home) == before
 
 
 @EACH

@@ -49,7 +49,9 @@ class GeminiWorld(Whole):
     def _write_files(self) -> None:
         super()._write_files()
         (self.home / ".gemini").mkdir()
-        (self.home / ".gemini" / "settings.json").write_text(json.dumps(SETTINGS))
+        (self.home / ".gemini" / "settings.json").write_text(
+            "// A person's, who writes comments: Gemini takes them.\n" + json.dumps(SETTINGS)
+        )
 
     def start(self, *arguments: str) -> None:
         """As a newcomer: the plugin, the hooks, then Gemini in a window."""

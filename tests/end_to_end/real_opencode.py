@@ -69,7 +69,7 @@ class OpencodeWorld(Whole):
             "provider": {"scripted": provider},
             "permission": {"bash": {"*": "allow", "touch *": "ask", "mkdir *": "ask"}, "edit": "ask"},
         }
-        (folder / "opencode.json").write_text(json.dumps(settings))
+        (folder / "opencode.jsonc").write_text("// A person's, who writes comments.\n" + json.dumps(settings))
         self._write_types(folder)
         (self.folder / "config" / "policy.d").mkdir(exist_ok=True)
         (self.folder / "config" / "policy.d" / "10-test.yaml").write_text(POLICY)

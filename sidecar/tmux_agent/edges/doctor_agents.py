@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core import json_text
 from ..core.errors import TmuxAgentError
 from .adapters import claude_setup, codex_setup, mcp_server, opencode_setup
 from .adapters.claude_setup import SETUP as CLAUDE
@@ -97,7 +98,7 @@ def _named(text: str) -> list[str]:
 
 def _claude(path: Path) -> Iterator[Check]:
     """What keeps Claude Code from running the hooks that are there."""
-    settings = json.loads(SettingsFile(path).text or "{}")
+    settings = json_text.read(SettingsFile(path).text or "{}")
     if settings.get("disableAllHooks"):
         yield Check("hooks", "wrong", f'"disableAllHooks" in {path} switches them off', f"edit {path}")
     if _managed_only():
@@ -168,10 +169,10 @@ def opencode(environ: Mapping[str, str], state: Path) -> Iterator[Check]:
     """With its own defaults opencode runs everything while the sidecar is away, unless `on_unavailable` says deny."""
     path = opencode_setup.settings(environ)
     try:
-        said = json.loads(SettingsFile(path).text or "{}")
+        said = json_text.read(SettingsFile(path).text or "{}")
         away = (state / "on_unavailable").read_text().strip() if (state / "on_unavailable").exists() else "ask"
     except (OSError, ValueError, TmuxAgentError):
-        return  # with comments in it, say: what it means is the person's
+        return  # what it means is the person's
     own = said.get("permission") if isinstance(said, dict) else None
     asks = own in ("ask", "deny") or (isinstance(own, dict) and {"bash", "edit"} <= set(own))
     if away != "deny" and not asks:

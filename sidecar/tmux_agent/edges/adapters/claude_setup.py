@@ -6,10 +6,10 @@ Owns the installed handlers. Must not own: putting them into the text (json_hook
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...core import json_text
 from .. import hook_command
 from . import claude, json_hooks, mcp_server
 from .json_hooks import Handlers
@@ -50,7 +50,7 @@ def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
 
 
 def _warnings(text: str | None) -> Iterator[str]:
-    if text and json.loads(text).get("disableAllHooks"):
+    if text and json_text.read(text).get("disableAllHooks"):
         yield 'the settings say "disableAllHooks": true, so Claude Code runs none of them: take it out'
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...core import json_text
 from ...core.hooks import HookKind
 from .. import hook_command
 from . import cursor, json_hooks, mcp_server
@@ -19,7 +20,8 @@ from .setups import Change, Setup
 # (failClosed), whatever it allows its hooks at most.
 DAY = 86_400
 TIMEOUT = 10
-FORM = Form(empty='{\n  "version": 1\n}\n', flat=True)
+TAKES: json_text.Beyond = "comments and commas"  # as VS Code's own settings
+FORM = Form(empty='{\n  "version": 1\n}\n', flat=True, beyond=TAKES)
 
 
 def handlers(python: str, relay: str) -> Handlers:
@@ -41,7 +43,7 @@ def settings() -> Path:
 def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
     program, *arguments = mcp_server.command(environ)
     entry = {"command": program, "args": arguments}
-    return mcp_server.in_json(settings().with_name("mcp.json"), "mcpServers", entry, uninstall)
+    return mcp_server.in_json(settings().with_name("mcp.json"), "mcpServers", entry, uninstall, beyond=TAKES)
 
 
 SETUP = Setup(

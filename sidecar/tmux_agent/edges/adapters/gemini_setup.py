@@ -6,12 +6,12 @@ Owns the installed handlers and rules. Must not own: putting handlers into the t
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ...core import json_text
 from ...core.errors import Failed
 from .. import hook_command
 from ..settings_file import SettingsFile
@@ -22,6 +22,7 @@ from .setups import Change, Setup
 # Milliseconds. When they are over Gemini goes on as if we had no opinion, so the relay is always the first to give up.
 DAY = 86_400_000
 TIMEOUT = 10_000
+TAKES: json_text.Beyond = "comments"  # in its settings.json
 NAME = "tmux-agent"  # what Gemini shows while a hook of ours runs
 HEAD = "# tmux-agent setup gemini --popup-only"
 # Priority 0: the person's own rules go first, then these, then all that Gemini brings. Plan mode is left alone.
@@ -80,7 +81,7 @@ def _changes(environ: Mapping[str, str], uninstall: bool, *, popup_only: bool = 
     wanted = handlers(hook_command.interpreter(), hook_command.relay(), mark)
     kept = None if ours else policy.text
     return [
-        json_hooks.change(settings, wanted, uninstall),
+        json_hooks.change(settings, wanted, uninstall, json_hooks.Form(beyond=TAKES)),
         Change(policy, kept if uninstall or not mark else rules(mark)),
     ]
 
@@ -88,11 +89,12 @@ def _changes(environ: Mapping[str, str], uninstall: bool, *, popup_only: bool = 
 def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
     program, *arguments = mcp_server.command(environ)
     entry = {"command": program, "args": arguments, "timeout": 3_600_000, "trust": True}
-    return mcp_server.in_json(home(environ) / "settings.json", "mcpServers", entry, uninstall, shared=True)
+    settings = home(environ) / "settings.json"
+    return mcp_server.in_json(settings, "mcpServers", entry, uninstall, shared=True, beyond=TAKES)
 
 
 def _warnings(text: str | None) -> Iterator[str]:
-    said = json.loads(text).get("hooksConfig") if text else None
+    said = json_text.read(text).get("hooksConfig") if text else None
     if not isinstance(said, dict):
         return
     if said.get("enabled") is False:

@@ -23,10 +23,12 @@ Handlers = Mapping[str, dict[str, Any]]
 
 
 class Form(Struct, frozen=True):
-    """`empty`: a file without hooks; `flat`: an event's list holds its handlers themselves, not groups of them."""
+    """`empty`: a file without hooks; `flat`: an event's list holds its handlers themselves, not groups of them;
+    `beyond`: what the agent takes that is no JSON."""
 
     empty: str = "{}\n"
     flat: bool = False
+    beyond: json_text.Beyond = ""
 
 
 GROUPS = Form()
@@ -41,6 +43,8 @@ def change(path: Path, wanted: Handlers, uninstall: bool, form: Form = GROUPS) -
     try:
         if uninstall:
             return Change(file, _without(file, form))
+        if file.text and file.text.strip():
+            json_text.refuse(file.text, form.beyond)
         ours = bool(file.text and file.text.strip() and installed(json_text.read(file.text)))
         return Change(file, install(_or_empty(file.text, form), wanted, form), keep=not ours)
     except ValueError as why:

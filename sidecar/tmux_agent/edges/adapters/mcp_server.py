@@ -36,15 +36,29 @@ def command(environ: Mapping[str, str]) -> list[str]:
     return [found, "mcp"] if found else [sys.executable, "-P", "-m", "tmux_agent", "mcp"]
 
 
-def in_json(path: Path, servers: str, entry: Mapping[str, Any], uninstall: bool, *, shared: bool = False) -> Change:
+def in_json(
+    path: Path,
+    servers: str,
+    entry: Mapping[str, Any],
+    uninstall: bool,
+    *,
+    shared: bool = False,
+    beyond: json_text.Beyond = "",
+) -> Change:
     """What a JSON file is to hold with our entry among its `servers`, or without it.
 
-    `shared`: hooks of ours are in the file, too. Raises Failed where what it holds cannot be used, Unavailable.
+    `shared`: hooks of ours are in the file, too. `beyond`: what the agent takes that is no JSON. Raises Failed where
+    what it holds cannot be used, Unavailable.
     """
     file = SettingsFile(path)
     had = f'"{servers}"' in (file.before() or "")
-    cut = lambda text: _cut(text, servers, had)  # noqa: E731
-    return _change(file, lambda text: _with(text, servers, entry), cut, uninstall, shared)
+
+    def put(text: str) -> str:
+        if text.strip():
+            json_text.refuse(text, beyond)
+        return _with(text, servers, entry)
+
+    return _change(file, put, lambda text: _cut(text, servers, had), uninstall, shared)
 
 
 def in_toml(path: Path, entry: Mapping[str, Any], uninstall: bool) -> Change:

@@ -46,13 +46,15 @@ def changes(environ: Mapping[str, str], uninstall: bool) -> Sequence[Change]:
 
 
 def settings(environ: Mapping[str, str]) -> Path:
-    """opencode's own settings, for every project."""
-    return path(environ).parents[1] / "opencode.json"
+    """opencode's own settings, for every project: opencode.jsonc where the person has that one alone."""
+    plain = path(environ).parents[1] / "opencode.json"
+    commented = plain.with_suffix(".jsonc")
+    return commented if commented.exists() and not plain.exists() else plain
 
 
 def _mcp(environ: Mapping[str, str], uninstall: bool) -> Change:
     entry = {"type": "local", "command": mcp_server.command(environ), "enabled": True, "timeout": 3_600_000}
-    return mcp_server.in_json(settings(environ), "mcp", entry, uninstall)
+    return mcp_server.in_json(settings(environ), "mcp", entry, uninstall, beyond="comments and commas")
 
 
 SETUP = Setup(
