@@ -24,7 +24,8 @@ KEYS = {"enter": "Enter", "esc": "Escape", "escape": "Escape", "tab": "Tab", "sp
         "up": "Up", "down": "Down", "left": "Left", "right": "Right"}  # fmt: skip
 TYPED = 16  # characters that one key of `keys` may stand for: "y", "yes"
 PATTERNS = (
-    "foot", "top", "turn", "block", "sign", "only", "resets", "over", "menu", "prompt", "question", "choice", "ask", "deny",
+    "foot", "top", "turn", "block", "sign", "only", "resets", "over", "menu", "prompt", "question", "choice", "ask",
+    "deny",
 )  # fmt: skip
 OF_LIMITS = ("resets", "over", "menu", "leave", "resume", "prompt", "alone")
 _TOP = re.compile(r"\s*[╭┌┏╔]")
