@@ -73,10 +73,11 @@ def test_the_log_as_json_with_request_ids(world: Sidecar) -> None:
     bad = world.agent().request("plan.get", {"plan_id": "none"})
     lines = [json.loads(line) for line in world.log.read_text().splitlines() if line.startswith("{")]
     assert {"time", "level", "logger", "message"} <= set(lines[-1])
-    mine = [line["message"] for line in lines if line.get("request") == request_id]
-    assert any("HumanAskAsync of pid" in message for message in mine), mine
-    failed = [line for line in lines if line.get("request") == bad["error"]["data"]["request_id"]]
-    assert any("not_found" in line["message"] for line in failed), failed
+    messages = [line["message"] for line in lines]
+    assert any("HumanAskAsync of pid" in one and request_id in one for one in messages), messages
+    bad_id = bad["error"]["data"]["request_id"]
+    (failed,) = [line for line in lines if line.get("request") == bad_id]
+    assert failed["message"] == f"PlanGet of request {bad_id}: not_found"
     assert SECRET not in world.log.read_text()
 
 

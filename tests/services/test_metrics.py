@@ -18,6 +18,7 @@ from tests.services.sidecar_values import AGENT, PERSON, in_loop
 
 from tmux_agent.core.errors import Unavailable
 from tmux_agent.core.model import Event
+from tmux_agent.core.protocol import Hello
 from tmux_agent.services.counts import Counts
 from tmux_agent.services.metrics import Metrics, MetricsFile, Now
 
@@ -67,7 +68,7 @@ async def test_a_question_from_begin_to_end() -> None:
 @in_loop
 async def test_what_is_so_at_this_moment() -> None:
     counts = Counts()
-    counts.requests[("hello",)] += 2
+    counts.requests[Hello] += 2
     counts.errors[("denied",)] += 1
     found = await told(counts)
     assert found["tmux_agent_approvals_pending"] == 3

@@ -271,7 +271,7 @@ class Connection(asyncio.BufferedProtocol):
             request = wire.decode_request(line)
             request_id, silent = request.reply_id, request.is_notification
             self._server.count(self.origin)
-            self._answer_logged(Call(self, request, wire.decode_params(request)))
+            self._answer(Call(self, request, wire.decode_params(request)))
         except errors.NotText as why:
             self._refuse_and_close(why)
         except errors.TmuxAgentError as why:
@@ -279,21 +279,14 @@ class Connection(asyncio.BufferedProtocol):
             if not silent:
                 self.send(wire.error_line(request_id, why, new_id(), now_text()))
 
-    def _answer_logged(self, call: Call) -> None:
-        """Whatever the log says meanwhile, and in the task that this begins, belongs to this request."""
-        token = own_log.request.set(call.request_id)
-        try:
-            log.debug("%s of pid %d", type(call.params).__name__, call.origin.pid)
-            self._answer(call)
-        finally:
-            own_log.request.reset(token)
-
     def _answer(self, call: Call) -> None:
         if isinstance(call.params, protocol.Cancel):
             if task := self._by_id.get(call.params.id):
                 task.cancel()
             self._reply(call, {})
             return
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s of pid %d, request %s", type(call.params).__name__, call.origin.pid, call.request_id)
         self._server.admit(call)
         try:
             data = self._server.answer_now(call)
@@ -308,12 +301,13 @@ class Connection(asyncio.BufferedProtocol):
         self._start(call)
 
     def _start(self, call: Call) -> None:
-        task = asyncio.get_running_loop().create_task(self._server.answer_later(call))
+        with own_log.about(call.request_id):  # what the log says in there belongs to it
+            task = asyncio.get_running_loop().create_task(self._server.answer_later(call))
+            task.add_done_callback(self._done)
         self._calls[task] = call
         if call.id is not None:
             self._by_id[call.id] = task
         self._handing_over = isinstance(call.params, protocol.PopupAttach)
-        task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         call = self._calls.pop(task)

@@ -86,6 +86,7 @@ class Server:
         LinkPages(system.links, self.http)
         self.http.route("POST", webhooks.PREFIX, webhooks.handler(lambda: system.checks.deliveries))
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
+        self._counted = system.measuring.counts.requests
         self._attached = Attached()
         self._requests: dict[str, Bucket] = {}
         self._asks: dict[str, Bucket] = {}
@@ -157,7 +158,7 @@ class Server:
     def admit(self, call: Call) -> None:
         """Raises LimitExceeded or Forbidden; every refusal for the caller's role is recorded."""
         kind = type(call.params)
-        self._system.measuring.counts.requests[(_NAMES[kind],)] += 1
+        self._counted[kind] += 1
         if call.origin.role is Role.OPERATOR and kind in SEES_MORE:
             call.origin = call.connection.identify()
         if kind in p.OPERATOR_ONLY and kind is not p.PopupAttach:

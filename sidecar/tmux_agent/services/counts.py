@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict
 from datetime import datetime
 
 from ..core.model import Event
+from ..core.protocol import Params
 
 DOORS = frozenset(("socket", "hook", "screen", "popup", "cli", "link", "file", "mcp", "pipeline"))
 KINDS = frozenset(("hook", "run", "question"))
@@ -50,7 +51,7 @@ class Counts:
         self.grants: Counter[tuple[str]] = Counter()  # made, used, revoked
         self.refusals = 0
         self.notify_failures = 0
-        self.requests: Counter[tuple[str]] = Counter()  # method
+        self.requests: Counter[type[Params]] = Counter()  # by what each method takes: counted at every request
         self.errors: Counter[tuple[str]] = Counter()  # kind of core/errors.py
         self.waits = Waits()
         self._since: OrderedDict[str, datetime] = OrderedDict()

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..core.errors import Unavailable
+from ..core.protocol import METHODS, Params
 from .counts import BUCKETS, Counts
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class Metrics:
         yield counter("refusals", "Tries to act as the operator by somebody who may not.", {(): counts.refusals})
         yield counter("notification_failures", "Messages given up after the last try.", {(): counts.notify_failures})
         yield gauge("agents", "Agents that are known.", now.agents, "agent", "state")
-        yield counter("requests", "Requests on the socket.", counts.requests, "method")
+        yield counter("requests", "Requests on the socket.", _by_method(counts.requests), "method")
         yield counter("request_errors", "Requests that were answered with an error.", counts.errors, "kind")
         yield counter("audit_records", "Records in the audit log, of all runs.", {(): now.records})
         yield gauge("unwell", "1 while nothing can be recorded, and so nothing done.", {(): int(now.unwell)})
@@ -106,6 +107,10 @@ class Metrics:
             buckets.append((most, total))
         name, about = f"{PREFIX}_approval_wait_seconds", "How long questions waited for a person's answer."
         return self._families.HistogramMetricFamily(name, about, buckets=buckets, sum_value=waits.sum)
+
+
+def _by_method(requests: Counter[type[Params]]) -> dict[tuple[str], int]:
+    return {(name,): requests[kind] for name, kind in METHODS.items() if kind in requests}
 
 
 def _filled(family: Any, values: Any) -> Any:

@@ -6,9 +6,11 @@ programs and texts of tmux are in them, which agents choose; secrets are taken o
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +26,16 @@ DEBUG_PER_SECOND = 50.0  # a person looks on
 OURS = __name__.partition(".")[0]
 
 request: ContextVar[str] = ContextVar("request", default="")  # the id of the one that is being answered
+
+
+@contextlib.contextmanager
+def about(request_id: str) -> Iterator[None]:
+    """Lines from in here, and from tasks that begin in here, belong to this request."""
+    token = request.set(request_id)
+    try:
+        yield
+    finally:
+        request.reset(token)
 
 
 def begin() -> None:
