@@ -213,6 +213,7 @@ class Sidecar:
                 Watch(config, None, self._reload),
                 Watch(config / "policy.d", None, self._reload),
                 Watch(config / "screens", None, self._reload),
+                Watch(config / "pipelines", None, self._reload),
                 Watch(config.parent, frozenset((config.name,)), self._reload),
                 Watch(wanted.parent, frozenset((wanted.name,)), look),
                 Watch(wanted.parent.parent, frozenset((wanted.parent.name,)), look),

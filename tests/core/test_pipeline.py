@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tmux_agent.core import config, markers
+from tmux_agent.core.checks import GithubCheck
 from tmux_agent.core.pipeline import advance, next_due, under_way, wants_output
 from tmux_agent.core.pipeline_begin import begin
 from tmux_agent.core.pipeline_file import PipelineFile, PipelinesFile, argv, problems
@@ -161,7 +162,9 @@ def test_the_second_example_waits_for_the_outside_alone() -> None:
     world.tell(Acted(stage="deploy", attempt=1, index=0, ok=True))
     check, = world.take()
     assert isinstance(check, Do)
-    assert check.action.external_check == {"type": "github_action", "repository": "user/repo", "max_wait": 600}
+    spec = check.action.external_check
+    assert isinstance(spec, GithubCheck)
+    assert (spec.repository, spec.max_wait) == ("user/repo", 600)
     world.tell(ok("deploy"), Said(PANE, markers.Done()))
     world.tell(Checked(stage="deploy", attempt=1, index=1, reading="pending"))
     assert world.run.state is RunState.RUNNING

@@ -60,8 +60,8 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
             return [(f"{server} {tool}", "plain"), (wording.json_text(arguments), "code:json")]
         case Ask(prompt=prompt, details=details):
             return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
-        case Stage(pipeline=pipeline, stage=stage):
-            return [(f"stage {stage} of pipeline {pipeline}", "plain")]
+        case Stage(does=does):
+            return [(wording.stage_line(action), "plain"), *((line, "code:bash") for line in does)]
         case Tool(name=name, arguments=arguments):
             return [(name, "plain"), (wording.json_text(arguments), "code:json")]
 

@@ -15,6 +15,7 @@ from .model import Action, Ask, Fetch, Match, Mcp, Risk, Stage, Tmux, Tool, Verd
 from .policy_file import Words
 from .rules import Rule
 from .situation import Finding, Policy, Situation
+from .wording import stage_line
 
 _TYPES = frozenset(("send_keys", "send_text", "resume"))
 _ENDS = frozenset(("kill_session", "kill_pane"))
@@ -63,8 +64,8 @@ def other(judge: Judge, action: Action) -> list[Finding]:
     if isinstance(action, Ask):
         return [_ask(judge, action)]
     if isinstance(action, Stage):
-        matches = judge.general() or [judge.unmatched(f"starts the stage {action.stage}")]
-        return [Finding(f"{action.pipeline}: {action.stage}", tuple(matches))]
+        says = stage_line(action)
+        return [Finding(says, tuple(judge.general() or [judge.unmatched(says)]), says)]
     raise TypeError(f"{type(action).__name__} is judged elsewhere")
 
 

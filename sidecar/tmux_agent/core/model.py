@@ -181,10 +181,14 @@ class Ask(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="ask", tag_
 
 
 class Stage(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="pipeline", tag_field="type"):
-    """The start of a pipeline's stage."""
+    """Something done to a pipeline's run: the start of a stage, with all that it does (`does`, a line each), or what
+    somebody wants of it. `stage` is empty where it is about the whole run."""
 
     pipeline: str
-    stage: str
+    stage: str = ""
+    verb: Literal["run", "start", "retry", "skip", "cancel"] = "run"
+    does: tuple[str, ...] = ()
+    run_id: str = ""
 
 
 class Tool(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tool", tag_field="type"):

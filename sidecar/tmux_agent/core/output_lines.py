@@ -1,13 +1,15 @@
 """What a pane's programs printed, as plain text in whole lines, from raw bytes however they are cut.
 
 Owns one pane's stream. Pure. Of a line that was drawn again and again (`\\r`) each drawing is a line: what a condition
-of a pipeline looks for may have been in any of them. Must not own: what is looked for (pipeline.py).
+of a pipeline looks for may have been in any of them. What a line editor shows while a command is typed is no output.
+Must not own: what is looked for (pipeline.py).
 """
 
 from __future__ import annotations
 
 import re
 
+_EDITS, _RUNS = b"\x1b[?2004h", b"\x1b[?2004l"  # bracketed paste is on exactly while a line is edited
 LINE = 16 << 10  # bytes of a line that is not whole yet
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"
@@ -20,12 +22,28 @@ class OutputLines:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._editing = False
 
     def feed(self, data: bytes) -> str:
         data = self._rest + data if self._rest else data
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._rest = data[end:][-LINE:]
-        return plain(data[:end])
+        return plain(self._printed(data[:end]))
+
+    def _printed(self, data: bytes) -> bytes:
+        """Without what is between a line editor's beginning and its end."""
+        if not self._editing and _EDITS not in data:
+            return data
+        kept = []
+        while data:
+            if self._editing:
+                _, found, data = data.partition(_RUNS)
+                self._editing = not found
+            else:
+                before, found, data = data.partition(_EDITS)
+                kept.append(before)
+                self._editing = bool(found)
+        return b"".join(kept)
 
     @property
     def unfinished(self) -> str:

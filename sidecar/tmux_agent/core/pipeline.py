@@ -89,7 +89,7 @@ def under_way(run: Run) -> tuple[Wanted, ...]:
     wanted: list[Wanted] = list(run.telling)
     for one in run.stages:
         spec = stage_of(run, one)
-        variables = {**run.spec.env, **spec.env, **one.variables}
+        known = variables(run, one.name)
         if one.state is StageState.APPROVAL:
             wanted.append(AskPerson(one.name))
         ours = spec.actions_on_start, one.actions, False
@@ -99,7 +99,7 @@ def under_way(run: Run) -> tuple[Wanted, ...]:
                 continue
             for index, action in enumerate(actions):
                 if action.state is ActionState.DOING:
-                    what = filled(specs[index], variables)
+                    what = filled(specs[index], known)
                     approved = one.approved and not after
                     wanted.append(
                         Do(
@@ -112,6 +112,34 @@ def under_way(run: Run) -> tuple[Wanted, ...]:
                         )
                     )
     return tuple(wanted)
+
+
+def variables(run: Run, name: str) -> dict[str, str]:
+    """What `${…}` in the texts of a stage's actions stands for; in the environment of what it runs, too."""
+    one = next(one for one in run.stages if one.name == name)
+    return {**run.spec.env, **stage_of(run, one).env, **one.variables}
+
+
+def typed(run: Run, one: StageRun) -> tuple[str, ...]:
+    """The last lines of what a stage types: a terminal shows them as they are typed."""
+    known = variables(run, one.name)
+    texts = [filled(action, known).send_keys for action in stage_of(run, one).actions_on_start]
+    lines = [text if isinstance(text, str) else text.text for text in texts if text is not None]
+    return tuple(line.rstrip("\n").rpartition("\n")[2].strip() for line in lines if line.strip())
+
+
+def without_echo(text: str, typed: tuple[str, ...]) -> str:
+    """Lines of a pane without those that show what was typed."""
+    if not any(line in text for line in typed):
+        return text
+    return "".join(line for line in text.splitlines(keepends=True) if not line.rstrip().endswith(typed))
+
+
+def after_echo(text: str, typed: tuple[str, ...]) -> str:
+    """What follows the last line that shows what was typed; "" where none does, since all of it may be older."""
+    lines = text.splitlines(keepends=True)
+    at = [index for index, line in enumerate(lines) if line.rstrip().endswith(typed)] if typed else []
+    return "".join(lines[at[-1] + 1 :]) if at else ""
 
 
 def stage_of(run: Run, one: StageRun) -> StageFile:
@@ -161,7 +189,7 @@ class _Step:
                 self._said(said)
             case Printed(place=place, text=text):
                 for one in self._running(place):
-                    self._hears(one, heard(self._file[one.name], text=text))
+                    self._hears(one, heard(self._file[one.name], text=without_echo(text, typed(self._run, one))))
             case Acted() as acted:
                 self._acted(acted)
             case Checked() as checked:
@@ -348,9 +376,9 @@ class _Step:
         when = self._file[one.name].when
         if when is None:
             return ""
-        known, variables = self._run.facts, self._variables(one)
+        known, values = self._run.facts, self._variables(one)
         held = [("branch", when.branch, known.get("branch", "")), ("command", when.command, known.get("command", ""))]
-        held += [(name, pattern, variables.get(name, "")) for name, pattern in when.env.items()]
+        held += [(name, pattern, values.get(name, "")) for name, pattern in when.env.items()]
         missed = [name for name, pattern, text in held if pattern and not found(pattern, text)]
         return f"when: {', '.join(missed)} does not match" if missed else ""
 
@@ -406,7 +434,7 @@ class _Step:
             self._end(one, StageState.SUCCESS, "")
 
     def _variables(self, one: StageRun) -> dict[str, str]:
-        return {**self._run.spec.env, **self._file[one.name].env, **one.variables}
+        return variables(self._run, one.name)
 
     def _fail(self, one: StageRun, why: str, *, final: bool = False) -> None:
         self.wanted.append(Withdraw(one.name))

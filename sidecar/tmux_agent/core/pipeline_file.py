@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from . import patterns
+from .checks import Check
 from .config import ConfigError, nearest
 
 Words = tuple[str, ...]
@@ -78,7 +79,7 @@ class ActionFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str | Words | Running | None = None
     notify: str | Telling | None = None
     ask: str | Asking | None = None
-    external_check: dict[str, Any] | None = None  # core/checks.py reads it
+    external_check: Check | None = None
     spawn: str | Words | Spawning | None = None
     line: int = 0
 
@@ -176,6 +177,7 @@ class PipelinesFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     version: Literal["1"] | int = 1
     pipelines: tuple[PipelineFile, ...] = ()
+    watch: tuple[Match, ...] = ()  # panes to watch besides those that pipelines match
     notify: str = ""  # for pipelines that name no channels
 
 

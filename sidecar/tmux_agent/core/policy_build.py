@@ -176,6 +176,7 @@ def _policy(
         environment=environment,
         roots=tuple(dict.fromkeys(roots)) or ("{worktree}",),
         notify=next((file.notify for file in reversed(trusted) if file.notify), None),
+        pipelines=tuple(one for file in trusted for one in file.pipelines),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from .channels import Notify
+from .pipeline_file import PipelineFile
 
 Words = tuple[str, ...]
 
@@ -100,6 +101,7 @@ class PolicyFile(Struct, frozen=True, kw_only=True):
     defaults: Defaults | None = None
     notify: Notify | None = None  # instead of the one in config.yaml; not in a repository's file
     rules: tuple[RuleFile, ...] = ()
+    pipelines: tuple[PipelineFile, ...] = ()  # besides those of the folder pipelines; not in a repository's file
 
 
 def words(value: str | Words) -> Words:

@@ -365,6 +365,71 @@ class Resumed(Data, frozen=True):
     summary: str
 
 
+class Emitted(Data, frozen=True):
+    """`first`: whether it was new. `request_id`: of the question that an ASK became."""
+
+    first: bool
+    request_id: str = ""
+
+
+class WatchedPane(Data, frozen=True):
+    server: str
+    pane: str
+    place: str
+    how: str  # "its output", "from its screen", "not yet"
+    invalid: tuple[str, ...] = ()  # lines that began as markers and were none, with why
+
+
+class WatchedData(Data, frozen=True):
+    panes: tuple[WatchedPane, ...]
+
+
+class PipelineData(Data, frozen=True):
+    name: str
+    stages: tuple[str, ...]
+    start: str  # match, manual
+    match: dict[str, Any] = {}
+
+
+class PipelinesData(Data, frozen=True):
+    pipelines: tuple[PipelineData, ...]
+    errors: tuple[str, ...] = ()
+
+
+class StageData(Data, frozen=True):
+    """One stage of a run, or one instance of it. `does`: its actions, a line each; `waits_for`: in words."""
+
+    name: str
+    state: str
+    attempt: int = 0
+    since: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    reason: str = ""
+    progress: float | None = None
+    waits_for: str = ""
+    does: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()  # of a dry run: what the policy says of each action
+
+
+class RunData(Data, frozen=True):
+    run_id: str
+    pipeline: str
+    state: str
+    created: datetime
+    stages: tuple[StageData, ...]
+    ended: datetime | None = None
+    note: str = ""
+    server: str | None = None
+    pane: str | None = None
+    place: str = ""
+
+
+class RunsData(Data, frozen=True):
+    runs: tuple[RunData, ...]
+    cursor: str | None = None
+
+
 class GrantsData(Data, frozen=True):
     grants: tuple[Grant, ...]
     cursor: str | None = None
@@ -461,6 +526,17 @@ REPLIES: dict[str, Any] = {
     "agent.list": AgentsData,
     "agent.explain": ExplainData,
     "agent.resume": Resumed,
+    "sentry.emit": Emitted,
+    "sentry.watch": Nothing,
+    "sentry.panes": WatchedData,
+    "pipeline.list": PipelinesData,
+    "pipeline.runs": RunsData,
+    "pipeline.show": RunData,
+    "pipeline.start": RunData,
+    "pipeline.retry": RunData,
+    "pipeline.skip": RunData,
+    "pipeline.cancel": RunData,
+    "pipeline.dry_run": RunData,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

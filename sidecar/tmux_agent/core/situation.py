@@ -13,6 +13,7 @@ from msgspec import Struct
 from .channels import Notify
 from .model import Match, Verdict
 from .paths import Secrets
+from .pipeline_file import PipelineFile
 from .policy_file import Defaults
 from .rules import Asker, Rule
 
@@ -32,6 +33,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]  # as written: ~ and {worktree} are still in it
     timed: bool = False  # a rule speaks of the time of day
     notify: Notify | None = None  # None: config.yaml's
+    pipelines: tuple[PipelineFile, ...] = ()
 
     def about(self, program: str, word: object) -> tuple[Rule, ...]:
         """The rules that can match a run of `program` whose first argument is `word`."""

@@ -74,8 +74,8 @@ def one_line(action: Action, folder: str = "", home: str = "") -> str:
             return f"{server}.{tool} {msgspec.json.encode(arguments).decode()}"
         case Ask(prompt=prompt):
             return prompt
-        case Stage(pipeline=pipeline, stage=stage):
-            return f"start {stage} of {pipeline}"
+        case Stage():
+            return stage_line(action)
         case Tool(name=name, arguments=arguments):
             return f"{name} {msgspec.json.encode(arguments).decode()}"
 
@@ -98,8 +98,14 @@ def verb(approval: Approval) -> str:
             return "wants to use"
         case Tmux():
             return "asks tmux-agent to tell tmux"
-        case Stage():
-            return "wants to start"
+        case Stage(verb=verb):
+            return "wants to start" if verb in ("run", "start") else f"wants to {verb}"
+
+
+def stage_line(action: Stage) -> str:
+    """ "start build of webapp-ci", "skip lint of webapp-ci"."""
+    verb = "start" if action.verb == "run" else action.verb
+    return f"{verb} {action.stage} of {action.pipeline}" if action.stage else f"{verb} {action.pipeline}"
 
 
 def diff_counts(preview: str) -> tuple[int, int] | None:

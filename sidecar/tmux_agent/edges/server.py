@@ -28,7 +28,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, metrics_page, people, sight, webhooks
+from . import actions, metrics_page, people, pipelines, sight, webhooks
 from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
@@ -66,9 +66,15 @@ ASKING = (  # whoever does one of these is an asker, and may not answer
     p.AgentRegister,
     p.AgentSetState,
     p.PlanCreate,
+    p.SentryEmit,
+    p.PipelineStart,
+    p.PipelineRetry,
+    p.PipelineSkip,
+    p.PipelineCancel,
 )
 SEES_MORE = (p.HumanPending, p.EventsSubscribe)  # of which an operator is told all, an agent what is its own
-WAITING = (*ASKS, p.HumanStatus, p.Judge, p.HookEvent)  # may wait for a person, for hours
+ACTS = (p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel)
+WAITING = (*ASKS, *ACTS, p.HumanStatus, p.Judge, p.HookEvent)  # may wait for a person, for hours
 DRAIN_SECONDS = 5.0  # what else is in flight has this long to end when the sidecar stops
 
 
@@ -275,6 +281,12 @@ class Server:
                 return await sight.agent(system, params, origin)
             case p.AgentSetState() as params:
                 return await sight.agent(system, params, origin)
+            case p.SentryEmit() | p.SentryWatch() | p.SentryPanes() as params:
+                return await pipelines.sentry(system, params, origin)
+            case p.PipelineStart() | p.PipelineRetry() | p.PipelineSkip() | p.PipelineCancel() as params:
+                return await pipelines.act(system, params, self._wish(call, pipelines.wanted(params)))
+            case p.PipelineList() | p.PipelineRuns() | p.PipelineShow() | p.PipelineDryRun() as params:
+                return await pipelines.look(system, params, origin)
             case p.EventsSubscribe() as params:
                 return await sight.subscribe(system, params, call)
             case p.AuditQuery() | p.AuditVerify() as params:

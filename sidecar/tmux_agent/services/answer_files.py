@@ -53,7 +53,7 @@ class AnswerFiles:
         approvals: Approvals,
         answers: Answers,
         refused: Refused,
-        spawn: Callable[[Coroutine[Any, Any, Any]], None],
+        spawn: Callable[[Coroutine[Any, Any, Any]], object],
         home: str = "",
     ) -> None:
         self.folder = folder

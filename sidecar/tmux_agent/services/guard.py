@@ -24,6 +24,7 @@ from ..core.model import (
     Ask,
     Decision,
     Event,
+    Match,
     Origin,
     Outcome,
     Verdict,
@@ -158,6 +159,36 @@ class Guard:
         told = msgspec.structs.replace(told, risk=decision.risk)
         return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=told))
 
+    def asking_rule(self, decision: Decision) -> str:
+        """The rule of the policy's files by which a person is asked, though their own configuration declares it; ""
+        where none does."""
+        return next((match.rule for match in decision.matched if _by_rule(match)), "")
+
+    async def declared(self, wish: Wish, *, approved: bool, also: Action | None = None) -> Outcome:
+        """Do what the person's own configuration says is to be done: nobody is asked for want of a rule. What a rule of
+        the policy asks about is asked, unless `approved` (a person has seen it already); what it denies is denied.
+        `also`: the same in another form, judged as well (what is typed, as shell text). Raises as perform() does.
+        """
+        known = await self._known(wish)
+        if known is not None:
+            return await self._go_on(known, wish)
+        judged = await self._judged(wish.action, wish.origin)
+        decisions = [judged.decision, *([(await self._judged(also, wish.origin)).decision] if also else [])]
+        for decision in decisions:
+            if decision.verdict is Verdict.DENY:
+                await self._journal.publish(decided(wish, decision))
+                raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
+        asked = [decision for decision in decisions if self.asking_rule(decision)]
+        if asked and not approved:
+            return await self._go_on(await self._open(wish, msgspec.structs.replace(judged, decision=asked[0])), wish)
+        declared = Decision(
+            verdict=Verdict.ALLOW,
+            rule="a person" if approved else "your configuration",
+            reason="approved with its stage" if approved else "what the person's own file says",
+            risk=max((one.risk for one in decisions), key=lambda risk: risk.rank),
+        )
+        return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=declared))
+
     async def ask(self, wish: Wish) -> Approval:
         """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
         if known := await self._known(wish):
@@ -187,6 +218,10 @@ class Guard:
             if not self._approvals.stopping:
                 await asyncio.shield(self._approvals.withdraw(approval.request_id, "the asker went away"))
             raise
+
+    async def settled_of(self, request_id: str) -> Approval:
+        """Wait for the end of an approval that lives on without whoever waits. Raises NotFound."""
+        return await self._approvals.wait(request_id)
 
     async def _known(self, wish: Wish) -> Approval | None:
         """The question that this wish has raised before: found by its key, or after a restart by what is asked."""
@@ -299,3 +334,8 @@ class Guard:
             raise
         await finish(outcome)
         return outcome
+
+
+def _by_rule(match: Match) -> bool:
+    """Whether a rule of the policy's files asks, not only a guardrail for agents or the want of a rule."""
+    return match.verdict is Verdict.ASK and match.where not in ("default", "guardrail")

@@ -117,9 +117,9 @@ class PolicyFiles:
 
 def not_for_repositories(file: PolicyFile, label: str) -> tuple[ConfigError, ...]:
     """What is wrong with a file only because it is a repository's, trusted or not."""
-    if file.notify is None:
-        return ()
-    return (ConfigError(label, 0, "notify", "is not for a repository to say: put it into your own policy.yaml"),)
+    said = "is not for a repository to say: put it into your own policy.yaml"
+    given = [name for name in ("notify", "pipelines") if getattr(file, name)]
+    return tuple(ConfigError(label, 0, name, said) for name in given)
 
 
 def shipped_text() -> str:

@@ -125,6 +125,12 @@ _MIGRATIONS = (
         UNIQUE (hook, id)
     ) STRICT;
     """,
+    """
+    CREATE TABLE watch_requests (
+        server TEXT NOT NULL, server_pid INTEGER NOT NULL, pane TEXT NOT NULL, pane_pid INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE emitted (id TEXT NOT NULL UNIQUE) STRICT;
+    """,
 )
 
 T = TypeVar("T")

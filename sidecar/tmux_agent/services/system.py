@@ -47,6 +47,10 @@ from .link_keys import LinkKeys
 from .links import Links
 from .measuring import Measuring
 from .notify import Notify
+from .pipeline_acts import Acts
+from .pipeline_files import PipelineFiles
+from .pipeline_watch import Followers
+from .pipelines import Pipelines
 from .plans import Plans
 from .resuming import Resuming
 from .screen_answers import ScreenAnswers
@@ -54,6 +58,7 @@ from .screen_files import ScreenFiles
 from .screens import Screens
 from .secrets import Secrets
 from .senders import Senders
+from .sentry import Sentry
 from .tmux import badge
 from .tmux.control import Compared, Connected, Dropped, Lost, TmuxServer
 from .tmux.control import Event as TmuxEvent
@@ -62,7 +67,9 @@ from .tmux.popups import Opening, Popups, Wanted
 from .tmux.servers import Servers
 from .tmux.signals import Chosen, Covered, Pressed
 from .tmux.snapshot import Pane
+from .tmux.watch import Watch
 from .toolbox import Toolbox
+from .watching import Watching
 from .wayfinder import Wayfinder
 
 if TYPE_CHECKING:
@@ -161,6 +168,31 @@ class System:
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
         self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
         self.notify.looks_at = self.attention.looks_at
+        self._build_pipelines()
+
+    def _build_pipelines(self) -> None:
+        """What panes print, and the pipelines that it moves."""
+        self.acts = Acts(self.guard, self.approvals, self.toolbox, self.servers, self.notify)
+        self.pipelines = Pipelines(
+            PipelineFiles(self.places.config / "pipelines"),
+            self.journal,
+            self.acts,
+            Followers(lambda: self.checks, self.acts),
+            lambda place: self.watch.lines(place),
+            self.spawn,
+        )
+        self.sentry = Sentry(self.journal, self.guard, self.pipelines, self.servers, self.spawn)
+        self.watch = Watch(
+            self.places.state / "fifos",
+            self.journal,
+            self.sentry.heard,
+            self.pipelines.printed,
+            self.pipelines.wants_lines,
+            self.pipelines.kept,
+            self.spawn,
+            self.identity.now(),
+        )
+        self.watching = Watching(self.journal, self.watch, self.pipelines, self.agents)
 
     def _join_limits(self) -> None:
         self.limits.rule = self.settings.resume
@@ -202,6 +234,10 @@ class System:
             system._told_of_policy(system.judgement.load())
             system.screen_files.load()
             system.screens.start()
+            system._load_pipelines()
+            await system.watch.start()
+            await system.watching.recover()
+            await system.pipelines.recover()
             system.notify.use(system._notified())
             await system.notify.recover()
             system.answer_files.switch(system.settings.answers.files)
@@ -235,6 +271,8 @@ class System:
         await self.wayfinder.close()
         self.attention.close()
         await asyncio.gather(*(one.close() for one in self._badges.values()))
+        self.pipelines.close()
+        await self.watch.close()
         await self.servers.close()
         await self.notify.close()
         self.answer_files.close()
@@ -248,11 +286,12 @@ class System:
         await self.approvals.close()
         await self.journal.close()
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Let something go on by itself; its defect is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -272,6 +311,7 @@ class System:
         found += [f"config: {wrong}" for wrong in self.settings_wrong]
         found += [f"secrets: {wrong}" for wrong in self._secrets_wrong]
         found += [f"screens: {wrong}" for wrong in self.screen_files.errors]
+        found += [f"pipelines: {wrong}" for wrong in self.pipelines.files.errors]
         if self.answer_files.wrong:
             found.append(f"approval files: {self.answer_files.wrong}")
         if self.links.problem:
@@ -344,10 +384,15 @@ class System:
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
-        unread = self.screen_files.load()
+        unread = (*self.screen_files.load(), *self._load_pipelines())
         self.screens.look_again()
+        for server in self.servers.all():
+            self.spawn(self.watching.look(server))
         found = tuple(str(one) for one in (*problems, *wrong, *unread))
         return ReloadData(errors=found, rules=len(self.judgement.policy.rules))
+
+    def _load_pipelines(self) -> tuple[config.ConfigError, ...]:
+        return self.pipelines.files.load(self.judgement.policy.pipelines, self.judgement.file)
 
     def _notified(self) -> channels.Notify:
         """Who is told of approvals: as the policy says, else as config.yaml does."""
@@ -378,6 +423,7 @@ class System:
                 self.screens.changed(server)
                 self._drop_closed_panes(server)
                 self.limits.connected()
+                self.spawn(self.watching.look(server))
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
@@ -392,6 +438,8 @@ class System:
                 self.wayfinder.forget(server)
                 self.agents.pane_gone(server.socket)
                 self.screens.lost(server)
+                self.pipelines.lost(server.socket)
+                self.watch.set(server, ())
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
             case Dropped() | Covered():
@@ -400,6 +448,7 @@ class System:
                 self._drop_closed_panes(server)
                 self.screens.changed(server)
                 self.attention.changed()
+                self.spawn(self.watching.look(server))
 
     def _drop_closed_panes(self, server: TmuxServer) -> None:
         alive = {pane.id for pane in server.panes if not pane.dead}

@@ -98,6 +98,21 @@ class Toolbox:
             case Tmux():
                 server = self._servers.choose(action.server, origin)
                 return await panes.run(
-                    action, server, msgspec.convert(facts, panes.PaneFacts), self.settings.panes.read_lines
+                    action, server, msgspec.convert(facts, panes.PaneFacts), self.settings.panes.read_lines, request_id
                 )
         raise errors.Internal(f"no tool runs a {type(action).__name__}")
+
+    async def became(self, action: Action, origin: Origin, facts: dict[str, Any], request_id: str) -> Outcome | None:
+        """What became of an action that was under way when the sidecar died; None where it was not begun.
+
+        Raises errors.Conflict where nobody can tell.
+        """
+        if isinstance(action, Tmux) and action.options.get("once"):
+            server = self._servers.choose(action.server, origin)
+            return await panes.became(action, server, msgspec.convert(facts, panes.PaneFacts), request_id)
+        raise errors.Conflict("it was running when the sidecar died, so it may or may not be done")
+
+    async def forget(self, action: Action, origin: Origin, request_id: str) -> None:
+        """Nobody asks any more what became of it."""
+        if isinstance(action, Tmux) and action.options.get("once"):
+            await panes.forget(self._servers.choose(action.server, origin), request_id)

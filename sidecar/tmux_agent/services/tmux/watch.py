@@ -53,14 +53,15 @@ class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "busy", "invalid", "last", "lines", "pane", "pipe", "place", "rate", "repipe", "screen", "seen", "server",
-        "stream", "text", "timer",
+        "begun", "busy", "invalid", "last", "lines", "pane", "pipe", "place", "rate", "repipe", "screen", "seen",
+        "server", "stream", "text", "timer",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
         self.server, self.pane = server, pane
         self.place = place_of(server, pane)
         self.pipe: Pipe | None = None
+        self.begun = asyncio.Event()
         self.stream, self.lines = MarkerStream(), OutputLines()
         self.stream.full_screen = pane.alternate
         self.seen: deque[bytes] = deque(maxlen=SEEN)  # markers on the screen at the last capture, or told since
@@ -85,10 +86,12 @@ class Watch:
         heard: Callable[[Heard], None],
         printed: Callable[[Place, str], None],
         wants_lines: Callable[[Place], bool],
+        kept: Callable[[Place], Coroutine[Any, Any, None]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         since: int,
     ) -> None:
-        """`since`: when this sidecar began, in the kernel's ticks."""
+        """`kept` waits until those who heard have kept it. `since`: when this sidecar began, in the kernel's ticks."""
+        self._kept_by_all = kept
         self._since = since
         self._folder = folder
         self._journal = journal
@@ -160,6 +163,12 @@ class Watch:
 
     async def _begin(self, one: _Watched) -> None:
         """What was printed while nobody looked, then what is printed from now on."""
+        try:
+            await self._catch_up(one)
+        finally:
+            one.begun.set()
+
+    async def _catch_up(self, one: _Watched) -> None:
         async with one.busy:
             # Of a pane that is as old as we are, what stands there is old; of one that is new it is not.
             known = self._kept.pop(one.place, () if self._is_new(one) else None)
@@ -277,6 +286,11 @@ class Watch:
             return None
         return _trimmed(lines)
 
+    async def ready(self, place: Place) -> None:
+        """Wait until what a pane prints is heard; at once where it is not watched."""
+        if one := self._panes.get(place):
+            await one.begun.wait()
+
     async def lines(self, place: Place) -> str:
         """All that a watched pane still shows, with its history; "" where it is not watched."""
         one = self._panes.get(place)
@@ -299,6 +313,7 @@ class Watch:
         self._spawn(self._put(one.place, tuple(one.seen)))
 
     async def _put(self, place: Place, seen: tuple[bytes, ...]) -> None:
+        await self._kept_by_all(place)
         try:
             await self._journal.commit(lambda db: watch_rows.put_seen(db, place, seen))
         except errors.Unavailable as why:  # after a restart it may be told again: pipelines take it once

@@ -164,7 +164,11 @@ def _pane(server: TmuxServer, target: str) -> Pane:
 
 
 async def run(
-    action: Tmux, server: TmuxServer, expected: PaneFacts | None = None, read_limit: int = READ_LIMIT
+    action: Tmux,
+    server: TmuxServer,
+    expected: PaneFacts | None = None,
+    read_limit: int = READ_LIMIT,
+    request_id: str = "",
 ) -> Outcome:
     """Does it. `expected`: the facts it was judged on; where they no longer hold nothing is done (errors.Conflict).
     `read_limit`: most lines that one read may ask for.
@@ -175,12 +179,13 @@ async def run(
     facts = await observe(action, server)
     if expected is not None and (why := changed(expected, facts)):
         raise errors.Conflict(f"not done: {why}")
-    data = await _do(action, server, facts, read_limit)
+    mark = request_id if action.options.get("once") else ""
+    data = await _do(action, server, facts, read_limit, mark)
     took = (time.monotonic() - start) * 1000
     return Outcome(ok=True, data=data, summary=_summary(action, facts), duration_ms=took)
 
 
-async def _do(action: Tmux, server: TmuxServer, facts: PaneFacts, read_limit: int) -> dict[str, Any]:
+async def _do(action: Tmux, server: TmuxServer, facts: PaneFacts, read_limit: int, mark: str) -> dict[str, Any]:
     match action.verb:
         case "read":
             return await _read(action, server, facts, read_limit)
@@ -189,11 +194,12 @@ async def _do(action: Tmux, server: TmuxServer, facts: PaneFacts, read_limit: in
         case "create_session":
             return await _create_session(action, server)
         case "create_pane":
-            return await _create_pane(action, server, facts)
+            return await _create_pane(action, server, facts, mark)
         case "send_keys":
-            await server.line([*_leave_mode(facts), ("send-keys", "-t", facts.pane, *map(_tmux_key, action.keys))])
+            pressed = ("send-keys", "-t", facts.pane, *map(_tmux_key, action.keys))
+            await server.line([*_leave_mode(facts), pressed, *_marked(mark, DONE)])
         case "send_text":
-            await _send_text(action, server, facts)
+            await _send_text(action, server, facts, mark)
         case "kill_session":
             await server.command("kill-session", "-t", facts.session)
         case "kill_pane":
@@ -260,7 +266,7 @@ async def _create_session(action: Tmux, server: TmuxServer) -> dict[str, Any]:
     return _ids(await server.command(*made, *_program(action.argv)))
 
 
-async def _create_pane(action: Tmux, server: TmuxServer, facts: PaneFacts) -> dict[str, Any]:
+async def _create_pane(action: Tmux, server: TmuxServer, facts: PaneFacts, mark: str) -> dict[str, Any]:
     if action.options.get("new_window"):
         how: tuple[str, ...] = ("new-window", "-t", f"{facts.session}:")
     else:
@@ -270,7 +276,8 @@ async def _create_pane(action: Tmux, server: TmuxServer, facts: PaneFacts) -> di
         how = ("split-window", *_DIRECTIONS[direction], "-t", facts.pane)
     # -d: nobody's view changes because an agent opened something.
     made = (*how, "-d", "-P", "-F", _IDS, *_folder(action), *_variables(action))
-    return _ids(await server.command(*made, *_program(action.argv)))
+    said = await server.line([(*made, *_program(action.argv)), *_marked(mark, DONE)])
+    return _ids(said[0])
 
 
 _IDS = "#{session_id} #{window_id} #{pane_id} #{pane_pid}"
@@ -317,12 +324,51 @@ def typed(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_DROPPED)
 
 
-async def _send_text(action: Tmux, server: TmuxServer, facts: PaneFacts) -> None:
+async def _send_text(action: Tmux, server: TmuxServer, facts: PaneFacts, mark: str) -> None:
     text = typed(action.text)
     if text:
         buffer = f"tmux-agent-{secrets.token_hex(4)}"
         paste = ("paste-buffer", "-d", "-p", "-r", "-b", buffer, "-t", facts.pane)
-        await server.line([*_leave_mode(facts), ("set-buffer", "-b", buffer, "--", text), paste])
+        end = _marked(mark, TYPED if action.enter else DONE)
+        await server.line([*_leave_mode(facts), ("set-buffer", "-b", buffer, "--", text), paste, *end])
     if action.enter:
         await asyncio.sleep(ENTER_SECONDS if text else 0)
-        await server.command("send-keys", "-t", facts.pane, "Enter")
+        await _enter(server, facts, mark)
+
+
+async def _enter(server: TmuxServer, facts: PaneFacts, mark: str) -> None:
+    await server.line([("send-keys", "-t", facts.pane, "Enter"), *_marked(mark, DONE)])
+
+
+# --- once ------------------------------------------------------------------------------------------
+
+# tmux does a line of commands whole: what it did and the mark that says so come together, whoever dies meanwhile.
+_MARK = "TMUX_AGENT_DID"
+TYPED, DONE = "typed", "done"
+
+
+def _marked(mark: str, how: str) -> list[Sequence[str]]:
+    """The command that leaves the mark of a request (`options.once`), hidden from programs."""
+    return [("set-environment", "-gh", f"{_MARK}_{mark}", how)] if mark else []
+
+
+async def became(action: Tmux, server: TmuxServer, expected: PaneFacts, mark: str) -> Outcome | None:
+    """What became of an action (`options.once`) that was under way when the sidecar died; None where it was not begun.
+    Where only Enter is missing, it is pressed.
+
+    Raises errors.Conflict where nobody can tell, errors.NotFound, errors.Unavailable.
+    """
+    facts = await observe(action, server)
+    if why := changed(expected, facts):
+        raise errors.Conflict(f"it may or may not be done: {why}")
+    left = await server.command("display-message", "-p", f"#{{{_MARK}_{mark}}}")
+    if left not in ([TYPED], [DONE]):
+        return None
+    if left == [TYPED]:
+        await _enter(server, facts, mark)
+    return Outcome(ok=True, summary=_summary(action, facts))
+
+
+async def forget(server: TmuxServer, mark: str) -> None:
+    """Take the mark away."""
+    await server.command("set-environment", "-gu", f"{_MARK}_{mark}")

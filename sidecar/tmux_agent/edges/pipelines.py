@@ -1,0 +1,251 @@
+"""The methods `pipeline.*` and `sentry.*`. Called by server.py only.
+
+Owns who may, and how runs are shown. A person's call is done; anybody else's is judged like every other action. Must
+not own: what follows (services/pipelines.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..core import display, errors, markers
+from ..core import protocol as p
+from ..core import replies as r
+from ..core.model import ApprovalState, Command, Origin, Role, Shell, Stage, Verdict
+from ..core.pipeline import stage_of, variables
+from ..core.pipeline_begin import begin
+from ..core.pipeline_file import ActionFile, PipelineFile, Typing, argv
+from ..core.pipeline_run import Cancel, Place, Retry, Run, Skip, StageRun
+from ..core.pipeline_texts import filled
+from ..core.pipeline_words import action_line, does, waits_for
+from ..services.journal import utc_now
+from ..services.system import System
+from ..services.tmux.control import TmuxServer
+from ..services.tmux.snapshot import Pane
+from ..services.tmux.watch import place_of
+from ..services.wishes import Wish, not_approved
+
+Acting = p.PipelineStart | p.PipelineRetry | p.PipelineSkip | p.PipelineCancel
+
+
+async def sentry(system: System, params: p.SentryEmit | p.SentryWatch | p.SentryPanes, origin: Origin) -> Any:
+    """Raises InvalidParams, NotFound, Denied, LimitExceeded, Unavailable."""
+    match params:
+        case p.SentryEmit(marker=data):
+            said = markers.of(data)
+            if isinstance(said, markers.Invalid):
+                raise errors.InvalidParams(f"params.marker: {said.why}")
+            first, request_id = await system.sentry.emit(said, origin)
+            return r.Emitted(first=first, request_id=request_id if isinstance(said, markers.Ask) else "")
+        case p.SentryWatch(pane_id=pane_id, on=on, server=server):
+            await system.watching.name(system.servers.choose(server, origin), pane_id, on=on)
+            return r.Nothing()
+    return r.WatchedData(panes=tuple(_watched(system, place) for place in sorted(system.watch.places, key=_order)))
+
+
+def _order(place: Place) -> tuple[str, int]:
+    return place.server, int(place.pane[1:])
+
+
+def _watched(system: System, place: Place) -> r.WatchedPane:
+    return r.WatchedPane(
+        server=place.server,
+        pane=place.pane,
+        place=_place(system, place),
+        how=system.watch.how(place.server, place.pane),
+        invalid=tuple(display.safe(f"{one.text}: {one.why}") for one in system.watch.invalid(place.server, place.pane)),
+    )
+
+
+def _place(system: System, place: Place | None) -> str:
+    server = system.servers.get(place.server) if place else None
+    panes = server.panes if server else ()
+    return next((pane.place for pane in panes if place and pane.id == place.pane), "")
+
+
+# --- looking ---
+
+
+async def look(
+    system: System, params: p.PipelineList | p.PipelineRuns | p.PipelineShow | p.PipelineDryRun, origin: Origin
+) -> Any:
+    """Raises NotFound, InvalidParams, Unavailable."""
+    pipelines = system.pipelines
+    match params:
+        case p.PipelineList():
+            found = tuple(
+                r.PipelineData(
+                    name=one.name,
+                    stages=tuple(stage.name for stage in one.stages),
+                    start=one.start if one.match else "manual",
+                    match=msgspec.to_builtins(one.match) if one.match else {},
+                )
+                for one in pipelines.files.all()
+            )
+            return r.PipelinesData(pipelines=found, errors=tuple(map(str, pipelines.files.errors)))
+        case p.PipelineRuns(active=True):
+            return r.RunsData(runs=tuple(shown(system, run) for run in reversed(pipelines.runs())))
+        case p.PipelineRuns(pipeline=pipeline, limit=limit, cursor=cursor):
+            if not 0 < limit <= 500:
+                raise errors.InvalidParams("params.limit: 1 to 500")
+            runs = await pipelines.history(limit + 1, pipeline, cursor or "")
+            page = r.page([shown(system, run) for run in runs[:limit]], limit)
+            return r.RunsData(runs=page, cursor=page[-1].run_id if len(page) < len(runs) else None)
+        case p.PipelineShow(run_id=run_id):
+            return shown(system, await pipelines.get(run_id))
+        case p.PipelineDryRun():
+            return await _dry_run(system, params, origin)
+
+
+def shown(system: System, run: Run) -> r.RunData:
+    """A run as it is shown: without its token."""
+    return r.RunData(
+        run_id=run.run_id,
+        pipeline=run.spec.name,
+        state=run.state.value,
+        created=run.created,
+        ended=run.ended,
+        note=display.safe(run.note),
+        server=run.place.server if run.place else None,
+        pane=run.place.pane if run.place else None,
+        place=_place(system, run.place),
+        stages=tuple(_stage(run, one) for one in run.stages),
+    )
+
+
+def _stage(run: Run, one: StageRun) -> r.StageData:
+    spec = stage_of(run, one)
+    return r.StageData(
+        name=one.name,
+        state=one.state.value,
+        attempt=one.attempt,
+        since=one.since,
+        started=one.started,
+        ended=one.ended,
+        reason=display.safe(one.reason),
+        progress=one.progress,
+        waits_for=display.safe(waits_for(spec, one)),
+        does=tuple(map(display.safe, does(spec, run, one))),
+    )
+
+
+async def _dry_run(system: System, params: p.PipelineDryRun, origin: Origin) -> r.RunData:
+    spec = system.pipelines.files.get(params.pipeline)
+    place, facts, panes = _where(system, spec, params, origin)
+    run = _begun(spec, place, facts, panes)
+    acting = system.acts.origin(run, place)
+    stages = []
+    for one in run.stages:
+        acts = [filled(action, variables(run, one.name)) for action in stage_of(run, one).actions_on_start]
+        says = tuple([await _verdict(system, action, acting, facts.get("cwd", "/")) for action in acts])
+        stages.append(msgspec.structs.replace(_stage(run, one), verdicts=says, does=tuple(map(action_line, acts))))
+    return msgspec.structs.replace(shown(system, run), stages=tuple(stages))
+
+
+async def _verdict(system: System, action: ActionFile, origin: Origin, cwd: str) -> str:
+    """What the policy says of an action of the person's own file: what would be done, asked or denied."""
+    if action.send_keys is not None:
+        text = action.send_keys.text if isinstance(action.send_keys, Typing) else action.send_keys
+        what: Shell | Command = Shell(text=text, cwd=cwd)
+    elif action.run is not None:
+        command = action.run if isinstance(action.run, str | tuple) else action.run.command
+        what = Command(argv=tuple(argv(command)), cwd=cwd)
+    else:
+        return "done"
+    decision = await system.guard.checked(what, origin)
+    if decision.verdict is Verdict.DENY:
+        return f"denied by {decision.rule!r}"
+    rule = system.guard.asking_rule(decision)
+    return f"asked, by {rule!r}" if rule else "done"
+
+
+# --- acting ---
+
+
+def wanted(params: Acting) -> Stage:
+    """What is wanted, as an action that can be judged and shown."""
+    match params:
+        case p.PipelineStart(pipeline=pipeline):
+            return Stage(pipeline=pipeline, verb="start")
+        case p.PipelineRetry(run_id=run_id, stage=stage):
+            return Stage(pipeline="", run_id=run_id, stage=stage, verb="retry")
+        case p.PipelineSkip(run_id=run_id, stage=stage):
+            return Stage(pipeline="", run_id=run_id, stage=stage, verb="skip")
+        case p.PipelineCancel(run_id=run_id):
+            return Stage(pipeline="", run_id=run_id, verb="cancel")
+
+
+async def act(system: System, params: Acting, wish: Wish) -> r.RunData:
+    """Raises NotFound, InvalidParams, Conflict, Denied, Expired, Withdrawn, LimitExceeded, Unavailable."""
+    pipelines, origin = system.pipelines, wish.origin
+    if isinstance(params, p.PipelineStart):
+        spec = pipelines.files.get(params.pipeline)
+        place, facts, panes = _where(system, spec, params, origin)
+        run = _begun(spec, place, facts, panes)
+        lines = tuple(line for one in run.stages for line in (f"# {one.name}", *does(stage_of(run, one), run, one)))
+        await _allowed(system, wish, does=lines)
+        return shown(system, await pipelines.start(spec, place, facts, panes))
+    run = await pipelines.get(params.run_id)
+    await _allowed(system, wish, pipeline=run.spec.name)
+    event: Retry | Skip | Cancel = Cancel(getattr(params, "why", "") or "a person cancelled it")
+    if isinstance(params, p.PipelineRetry):
+        event = Retry(params.stage)
+    elif isinstance(params, p.PipelineSkip):
+        event = Skip(params.stage)
+    run = await pipelines.want(params.run_id, event)
+    return shown(system, run)
+
+
+async def _allowed(system: System, wish: Wish, **more: Any) -> None:
+    """Nothing to ask of a person who calls; anybody else is judged, and perhaps a person asked."""
+    if wish.origin.role is Role.OPERATOR:
+        return
+    wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
+    decision = await system.guard.judge(wish)
+    if decision.verdict is Verdict.DENY:
+        raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
+    if decision.verdict is Verdict.ASK:
+        approval = await system.guard.settled(await system.guard.ask(wish))
+        if approval.state is not ApprovalState.APPROVED:
+            raise not_approved(approval)
+
+
+_Where = tuple[Place | None, dict[str, str], dict[str, tuple[Place, ...]]]
+
+
+def _where(
+    system: System, spec: PipelineFile, params: p.PipelineStart | p.PipelineDryRun, origin: Origin
+) -> _Where:
+    """The pane of a run, what is known of it, and those of stages over panes. Raises NotFound, InvalidParams."""
+    named = params.pane_id or (origin.pane if spec.match is None else None)
+    needs_pane = named or spec.match or any(stage.panes for stage in spec.stages)
+    if not needs_pane and not system.servers.all():
+        return None, {}, {}
+    server = system.servers.choose(params.server, origin)
+    panes = system.watching.of(spec, server)
+    pane = server.pane(named) if named else _matching(system, spec, server)
+    if pane is None:
+        return None, {}, panes
+    return place_of(server, pane), system.watching.facts(server, pane), panes
+
+
+def _matching(system: System, spec: PipelineFile, server: TmuxServer) -> Pane | None:
+    if spec.match is None:
+        return None
+    found = [pane for pane in server.panes if system.watching.fits(spec, server, pane)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise errors.NotFound(f"no pane matches pipeline {spec.name!r}: name one (--pane %7)")
+    raise errors.InvalidParams(f"{len(found)} panes match pipeline {spec.name!r}: name one (--pane {found[0].id})")
+
+
+def _begun(
+    spec: PipelineFile, place: Place | None, facts: dict[str, str], panes: dict[str, tuple[Place, ...]]
+) -> Run:
+    try:
+        return begin(spec, "", place, utc_now(), facts=facts, panes=panes)
+    except ValueError as why:
+        raise errors.InvalidParams(str(why)) from None

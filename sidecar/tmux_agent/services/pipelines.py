@@ -1,0 +1,405 @@
+"""Pipelines that run: what happens is taken to their runs one after the other, kept, and then what they want is done.
+
+Owns the runs under way, the order "kept, then done", timers, and taking runs up after a restart. Each change of a run
+is in the database, with its records, before anything that it wants is begun. Must not own: what follows from what
+(core/pipeline.py), doing it (pipeline_acts.py), reading panes (tmux/watch.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ..core import errors, markers
+from ..core.model import ApprovalState, Event, Stage
+from ..core.pipeline import advance, after_echo, next_due, stage_of, typed, under_way, wanted_files, wants_output
+from ..core.pipeline_begin import begin
+from ..core.pipeline_file import PipelineFile
+from ..core.pipeline_run import (
+    Answered,
+    AskPerson,
+    Begun,
+    Cancel,
+    Clock,
+    Do,
+    Gone,
+    Happening,
+    Place,
+    Printed,
+    Retry,
+    Run,
+    RunState,
+    Said,
+    Skip,
+    StageRun,
+    StageState,
+    Tell,
+    Told,
+    Wanted,
+    Withdraw,
+)
+from ..core.pipeline_words import does
+from . import pipeline_rows
+from .ids import new_id
+from .journal import Journal, utc_now
+from .pipeline_acts import Acts
+from .pipeline_files import PipelineFiles
+from .pipeline_watch import Files, Followers
+
+log = logging.getLogger(__name__)
+
+RUNS = 500  # under way at once
+RETRY_SECONDS = 1.0  # until what could not be recorded is tried again: there is no event for a freed disk
+
+
+class Pipelines:
+    """Built by the system; used in the event loop only. `shows` gives what a pane still shows, with its history."""
+
+    def __init__(
+        self,
+        files: PipelineFiles,
+        journal: Journal,
+        acts: Acts,
+        followers: Followers,
+        shows: Callable[[Place], Coroutine[Any, Any, str]],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.files = files
+        self._journal = journal
+        self._acts = acts
+        self._followers = followers
+        self._shows = shows
+        self._spawn = spawn
+        self._now = now
+        self._runs: dict[str, Run] = {}  # under way
+        self._inbox: dict[str, list[Happening]] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._waiting: set[str] = set()  # of an earlier sidecar, until their tmux server is there again
+        self._looked = Files(self._file_changed)
+
+    # --- life ---
+
+    async def recover(self) -> None:
+        """Take up what an earlier sidecar left; runs in panes go on when their server is there. Raises Unavailable."""
+        for run in await self._journal.read(pipeline_rows.open_runs):
+            new_id.after(run.run_id)
+            self._runs[run.run_id] = run
+            if run.place is None and all(one.place is None for one in run.stages):
+                self._resume(run)
+            else:
+                self._waiting.add(run.run_id)
+
+    def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._looked.close()
+
+    def _resume(self, run: Run) -> None:
+        for wanted in under_way(run):
+            self._do(run, wanted)
+        self.tell(run.run_id, Begun(), Clock())
+        for one in run.stages:
+            if one.state is StageState.RUNNING and one.place is not None and wants_output(run, one.place):
+                self._spawn(self._catch_up(run, one, one.place))
+
+    async def _catch_up(self, run: Run, one: StageRun, place: Place) -> None:
+        """What a stage's command printed while nobody looked."""
+        if text := after_echo(await self._shows(place), typed(run, one)):
+            self.tell(run.run_id, Printed(place, text))
+
+    # --- what there is ---
+
+    def runs(self) -> tuple[Run, ...]:
+        """Those under way, oldest first."""
+        return tuple(self._runs.values())
+
+    async def history(self, limit: int, pipeline: str = "", before: str = "") -> list[Run]:
+        """Runs, newest first. Raises Unavailable."""
+        return await self._journal.read(lambda db: pipeline_rows.newest(db, limit, pipeline, before))
+
+    async def get(self, run_id: str) -> Run:
+        """Raises NotFound, Unavailable."""
+        found = self._runs.get(run_id) or await self._journal.read(lambda db: pipeline_rows.run(db, run_id))
+        if found is None:
+            raise errors.NotFound(f"there is no run {run_id}; `tmux-agent pipeline history` shows those that are kept")
+        return found
+
+    # --- panes ---
+
+    async def panes(
+        self, server: str, places: Mapping[Place, Mapping[str, str]], matching: Callable[[PipelineFile, Place], bool]
+    ) -> None:
+        """The panes of a server as they are now, with what is known of each: runs whose pane is gone end, those that
+        wait for it go on, and pipelines begin that match a pane for the first time."""
+        for run in list(self._runs.values()):
+            mine = {one.place for one in run.stages if one.place} | ({run.place} if run.place else set())
+            gone = [place for place in mine if place.server == server and place not in places]
+            self.tell(run.run_id, *(Gone(place) for place in gone))
+            if run.run_id in self._waiting and any(place.server == server for place in mine):
+                self._waiting.discard(run.run_id)
+                self._resume(run)
+        for spec in self.files.all():
+            if spec.start != "match" or spec.match is None:
+                continue
+            for place, facts in places.items():
+                if matching(spec, place) and not await self._began(spec, place):
+                    await self._first(spec, place, facts, list(places), matching)
+
+    async def _began(self, spec: PipelineFile, place: Place) -> bool:
+        if any(run.spec.name == spec.name and run.place == place for run in self._runs.values()):
+            return True
+        return await self._journal.read(lambda db: pipeline_rows.has_run(db, spec.name, place))
+
+    async def _first(
+        self, spec: PipelineFile, place: Place, facts: Mapping[str, str], places: list[Place],
+        matching: Callable[[PipelineFile, Place], bool],
+    ) -> None:  # fmt: skip
+        try:
+            await self.start(spec, place, facts, panes_of(spec, places, matching))
+        except (errors.LimitExceeded, errors.InvalidParams) as why:
+            log.warning("pipeline %s does not begin in pane %s: %s", spec.name, place.pane, why.message)
+
+    def lost(self, server: str) -> None:
+        """A tmux server is gone, and all panes of it."""
+        for run in list(self._runs.values()):
+            places = {one.place for one in run.stages if one.place and one.place.server == server}
+            self.tell(run.run_id, *(Gone(place, "its tmux server is gone") for place in places))
+
+    # --- what happens ---
+
+    def heard(self, place: Place, marker: markers.Marker) -> None:
+        """A pane printed a marker."""
+        for run in list(self._runs.values()):
+            if any(one.place == place for one in run.stages):
+                signed = bool(run.token) and secrets.compare_digest(marker.run.encode(), run.token.encode())
+                self.tell(run.run_id, Said(place, marker, signed))
+
+    def printed(self, place: Place, text: str) -> None:
+        for run in list(self._runs.values()):
+            if wants_output(run, place):
+                self.tell(run.run_id, Printed(place, text))
+
+    def wants_lines(self, place: Place) -> bool:
+        return any(wants_output(run, place) for run in self._runs.values())
+
+    def places(self) -> frozenset[Place]:
+        """Panes that runs under way are about."""
+        return frozenset(one.place for run in self._runs.values() for one in run.stages if one.place)
+
+    # --- what people want ---
+
+    async def start(
+        self,
+        spec: PipelineFile,
+        place: Place | None,
+        facts: Mapping[str, str] | None = None,
+        panes: Mapping[str, tuple[Place, ...]] | None = None,
+    ) -> Run:
+        """Begin a run. Raises LimitExceeded, InvalidParams (it cannot begin so), Unavailable."""
+        if len(self._runs) >= RUNS:
+            raise errors.LimitExceeded(f"{RUNS} runs are under way: cancel some first")
+        token = secrets.token_urlsafe(16)
+        try:
+            run = begin(spec, new_id(), place, self._now(), token=token, facts=facts, panes=panes)
+        except ValueError as why:
+            raise errors.InvalidParams(str(why)) from None
+        data = {**_named(run), "state": run.state.value, "stages": [one.name for one in run.stages]}
+        await self._journal.commit(
+            lambda db: _begin(db, run), Event(type="pipeline.run", data=data), then=lambda _: self._take(run)
+        )
+        self.tell(run.run_id, Begun())
+        return run
+
+    async def want(self, run_id: str, event: Retry | Skip | Cancel) -> Run:
+        """What a person wants of a run. Raises NotFound, Conflict (it has ended), Unavailable."""
+        run = await self.get(run_id)
+        stage = getattr(event, "stage", "")
+        if stage and not any(stage in (one.name, one.stage) for one in run.stages):
+            names = ", ".join(one.name for one in run.stages)
+            raise errors.NotFound(f"run {run_id} has no stage {stage!r}: it has {names}")
+        if run.state is not RunState.RUNNING:
+            if not isinstance(event, Retry):
+                raise errors.Conflict(f"run {run_id} has ended ({run.state.value})")
+            self._take(run)
+        self.tell(run_id, event)
+        return run
+
+    def _take(self, run: Run) -> None:
+        self._runs[run.run_id] = run
+
+    async def kept(self, place: Place) -> None:
+        """Wait until all that a pane has said so far is kept by the runs that it is about."""
+        about = [run_id for run_id, run in self._runs.items() if any(one.place == place for one in run.stages)]
+        if tasks := [self._busy[run_id] for run_id in about if run_id in self._busy]:
+            await asyncio.wait(tasks)
+
+    # --- one after the other ---
+
+    def tell(self, run_id: str, *events: Happening) -> None:
+        """Something happened to a run. Taken in order; kept before anything follows."""
+        if events and run_id in self._runs:
+            self._inbox.setdefault(run_id, []).extend(events)
+            if run_id not in self._busy:
+                self._busy[run_id] = self._spawn(self._drain(run_id))
+
+    async def _drain(self, run_id: str) -> None:
+        try:
+            while events := self._inbox.pop(run_id, None):
+                before = self._runs[run_id]
+                run = before
+                wanted: list[Wanted] = []
+                for event in events:
+                    run, more = advance(run, event, self._now())
+                    wanted += more
+                if run != before and not await self._keep(before, run, events):
+                    continue
+                for one in wanted:
+                    self._do(run, one)
+                self._schedule(run)
+                if run.state is not RunState.RUNNING and not run.telling:
+                    self._leave(run)
+        finally:
+            del self._busy[run_id]
+
+    async def _keep(self, before: Run, run: Run, events: list[Happening]) -> bool:
+        """Make it durable; False where that failed, and the events wait."""
+        try:
+            await self._journal.commit(
+                lambda db: pipeline_rows.put(db, run), *_changes(before, run), then=lambda _: self._take(run)
+            )
+        except errors.Unavailable as why:
+            log.warning("run %s waits: %s", run.run_id, why.message)
+            self._inbox[run.run_id] = [*events, *self._inbox.get(run.run_id, ())]
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        return True
+
+    def _leave(self, run: Run) -> None:
+        self._runs.pop(run.run_id, None)
+        self._waiting.discard(run.run_id)
+        if timer := self._timers.pop(run.run_id, None):
+            timer.cancel()
+        self._look()
+
+    def _schedule(self, run: Run) -> None:
+        if timer := self._timers.pop(run.run_id, None):
+            timer.cancel()
+        due = next_due(run)
+        if due is not None:
+            seconds = max((due - self._now()).total_seconds(), 0.0) + 0.001
+            loop = asyncio.get_running_loop()
+            # Not for longer than an hour at once: the clock may be set meanwhile.
+            self._timers[run.run_id] = loop.call_later(min(seconds, 3600.0), self.tell, run.run_id, Clock())
+        self._look()
+
+    def _look(self) -> None:
+        self._looked.want(frozenset(path for run in self._runs.values() for path in wanted_files(run)))
+
+    def _file_changed(self, event: Happening) -> None:
+        for run_id in list(self._runs):
+            self.tell(run_id, event)
+
+    # --- doing ---
+
+    def _do(self, run: Run, wanted: Wanted) -> None:
+        match wanted:
+            case Do() as do:
+                check = do.action.external_check
+                work = self._act(run, do) if check is None else self._followers.follow(run, do, self.tell)
+                self._under_way(run, do.stage, work)
+            case AskPerson(stage=stage):
+                self._under_way(run, stage, self._ask(run, stage))
+            case Withdraw(stage=stage):
+                for task in self._tasks.pop((run.run_id, stage), ()):
+                    task.cancel()
+            case Tell() as told:
+                self._spawn(self._post(run, told))
+
+    def _under_way(self, run: Run, stage: str, work: Coroutine[Any, Any, None]) -> None:
+        key = (run.run_id, stage)
+        task = self._spawn(work)
+        self._tasks.setdefault(key, set()).add(task)
+        task.add_done_callback(lambda done: self._tasks.get(key, set()).discard(done))
+
+    async def _act(self, run: Run, do: Do) -> None:
+        while True:
+            try:
+                acted = await self._acts.do(run, do)
+                break
+            except errors.Unavailable as why:  # nothing was done
+                log.warning("%s of run %s waits: %s", do.stage, run.run_id, why.message)
+                await asyncio.sleep(RETRY_SECONDS)
+        self.tell(run.run_id, acted)
+
+    async def _ask(self, run: Run, stage: str) -> None:
+        one = next(each for each in run.stages if each.name == stage)
+        action = Stage(pipeline=run.spec.name, stage=stage, run_id=run.run_id, does=does(stage_of(run, one), run, one))
+        try:
+            approval = await self._acts.approve(run, stage, action)
+        except errors.Denied as why:
+            self.tell(run.run_id, Answered(stage, ok=False, comment=why.message))
+            return
+        answer = approval.answer
+        comment = (answer.comment if answer else "") or approval.note
+        self.tell(run.run_id, Answered(stage, approval.state is ApprovalState.APPROVED, comment))
+
+    async def _post(self, run: Run, told: Tell) -> None:
+        with contextlib.suppress(errors.Unavailable):  # it stays in `telling`, and is told after a restart
+            try:
+                await self._acts.tell(run, told)
+            except errors.InvalidParams as why:
+                log.warning("pipeline %s: %s", run.spec.name, why.message)
+            self.tell(run.run_id, Told(told.key))
+
+
+def panes_of(
+    spec: PipelineFile, places: list[Place], matching: Callable[[PipelineFile, Place], bool]
+) -> dict[str, tuple[Place, ...]]:
+    """For the stages that run over panes, which panes those are now."""
+    return {
+        stage.name: tuple(place for place in places if matching(replace_match(spec, stage.panes), place))
+        for stage in spec.stages
+        if stage.panes is not None
+    }
+
+
+def replace_match(spec: PipelineFile, match: Any) -> PipelineFile:
+    return msgspec.structs.replace(spec, match=match)
+
+
+def _begin(db: sqlite3.Connection, run: Run) -> None:
+    pipeline_rows.put(db, run)
+    pipeline_rows.forget(db)
+
+
+def _named(run: Run) -> dict[str, Any]:
+    where = {"server": run.place.server, "pane": run.place.pane} if run.place else {}
+    return {"run_id": run.run_id, "pipeline": run.spec.name, **where}
+
+
+def _changes(before: Run, run: Run) -> list[Event]:
+    """The records of what has changed."""
+    was = {one.name: one for one in before.stages}
+    found = [
+        Event(
+            type="pipeline.stage",
+            data={**_named(run), "stage": one.name, "state": one.state.value, "attempt": one.attempt,
+                  "reason": one.reason},
+        )
+        for one in run.stages
+        if (one.state, one.attempt) != (was[one.name].state, was[one.name].attempt)
+    ]  # fmt: skip
+    if run.state is not before.state:
+        found.append(Event(type="pipeline.run", data={**_named(run), "state": run.state.value, "note": run.note}))
+    return found

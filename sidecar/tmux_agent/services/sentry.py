@@ -1,0 +1,151 @@
+"""Markers, from panes and over the socket: recorded, handed to the runs that they are about, questions put to a person.
+
+Owns what a marker sets off. A marker is what some program printed: it moves declared stages and asks, it never answers.
+Must not own: finding markers (tmux/watch.py), what they move (pipelines.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from ..core import errors, markers, redact
+from ..core.model import ApprovalState, Ask, Event, Origin, Role
+from ..core.pipeline_run import Place
+from . import watch_rows
+from .guard import Guard
+from .ids import new_id
+from .journal import Journal
+from .pipelines import Pipelines
+from .tmux.servers import Servers
+from .tmux.watch import Heard, place_of
+from .wishes import Wish
+
+log = logging.getLogger(__name__)
+
+TEXT = 2000  # characters of the line that a record holds
+
+
+class Sentry:
+    """Built by the system; used in the event loop only."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        guard: Guard,
+        pipelines: Pipelines,
+        servers: Servers,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._journal = journal
+        self._guard = guard
+        self._pipelines = pipelines
+        self._servers = servers
+        self._spawn = spawn
+
+    def heard(self, heard: Heard) -> None:
+        """A watched pane printed a marker, or a line that begins as one."""
+        found = heard.found
+        origin = self._origin(heard.place)
+        if isinstance(found.marker, markers.Invalid):
+            data = {"why": found.marker.why, "text": found.text[:TEXT], "by": heard.by}
+            self._spawn(self._record(Event(type="marker.invalid", origin=origin, data=redact.redact(data))))
+            return
+        self._pipelines.heard(heard.place, found.marker)
+        event = _event(found.marker, origin, text=found.text[:TEXT], by=heard.by, confidence=found.confidence)
+        self._spawn(self._record(event))
+        if isinstance(found.marker, markers.Ask):
+            self._spawn(self._ask(found.marker, origin, new_id(), heard.place))
+
+    async def emit(self, marker: markers.Marker, origin: Origin) -> tuple[bool, str]:
+        """A marker over the socket: whether it came for the first time (by its id), and the request that its question
+        became. Returns once all that it moves is kept. Raises Unavailable, Denied, LimitExceeded."""
+        place = self._place(origin)
+        request_id = new_id()
+        if isinstance(marker, markers.Ask):
+            wish = self._wish(marker, origin, request_id)
+            approval = await self._guard.ask(wish)
+            request_id = approval.request_id
+            self._spawn(self._answered(marker, approval.request_id, place))
+        if place is not None:
+            self._pipelines.heard(place, marker)
+            await self._pipelines.kept(place)
+        event = _event(marker, origin, by="socket", confidence=1.0)
+        if not marker.id:
+            await self._journal.publish(event)
+            return True, request_id
+        first = await self._journal.commit(lambda db: watch_rows.note_marker(db, marker.id))
+        if first:
+            await self._journal.publish(event)
+        return first, request_id
+
+    async def _record(self, event: Event) -> None:
+        try:
+            await self._journal.publish(event)
+        except errors.Unavailable as why:  # what it moves is kept by itself
+            log.warning("a marker is not recorded: %s", why.message)
+
+    # --- questions ---
+
+    def _wish(self, marker: markers.Ask, origin: Origin, request_id: str) -> Wish:
+        action = Ask(
+            prompt=marker.prompt or marker.message or f"{marker.stage or 'a program'} asks",
+            options=marker.options,
+            details=marker.details,
+            action_type=marker.action_type,
+            urgency=marker.urgency,
+        )
+        key = f"marker {marker.id}" if marker.id else ""
+        return Wish(action=action, origin=origin, request_id=request_id, key=key, timeout=FOREVER)
+
+    async def _ask(self, marker: markers.Ask, origin: Origin, request_id: str, place: Place) -> None:
+        try:
+            approval = await self._guard.ask(self._wish(marker, origin, request_id))
+        except errors.TmuxAgentError as why:
+            log.warning("the question of pane %s is not asked: %s", place.pane, why.message)
+            return
+        await self._answered(marker, approval.request_id, place)
+
+    async def _answered(self, marker: markers.Ask, request_id: str, place: Place | None) -> None:
+        """A no to a stage's question is that stage's failure."""
+        approval = await self._guard.settled_of(request_id)
+        if marker.stage and place is not None and approval.state is ApprovalState.DENIED:
+            comment = (approval.answer.comment if approval.answer else "") or "a person said no"
+            self._pipelines.heard(place, markers.Status(stage=marker.stage, ok=False, message=comment, run=marker.run))
+
+    # --- who ---
+
+    def _place(self, origin: Origin) -> Place | None:
+        server = self._servers.get(origin.server) if origin.server else None
+        pane = next((one for one in server.panes if one.id == origin.pane), None) if server else None
+        return place_of(server, pane) if server and pane else None
+
+    def _origin(self, place: Place) -> Origin:
+        server = self._servers.get(place.server)
+        pane = next((one for one in server.panes if one.id == place.pane), None) if server else None
+        return Origin(
+            role=Role.AGENT,
+            why="something that was printed in this pane",
+            uid=os.getuid(),
+            pid=place.pane_pid,
+            server=place.server,
+            pane=place.pane,
+            place=pane.place if pane else "",
+            pane_title=pane.title if pane else "",
+            session=f"pane:{place.server_pid}:{place.pane}:{place.pane_pid}",
+            door="marker",
+        )
+
+
+FOREVER = 10 * 365 * 86400.0  # seconds: until it is answered
+
+
+def _event(marker: markers.Marker, origin: Origin, **more: Any) -> Event:
+    said = {"kind": markers.kind(marker), **msgspec.to_builtins(marker), **more}
+    said.pop("type", None)
+    said.pop("run", None)  # the token is a secret of the run's
+    return Event(type="marker", origin=origin, data=redact.redact(said))

@@ -1,0 +1,122 @@
+"""Which panes are watched: those that a file's rules mean, those that pipelines are about, and those somebody named.
+
+Owns what is known of a pane for such rules, and when it is looked at anew: whenever tmux tells of a change. Must not
+own: how panes are read (tmux/watch.py), what runs begin (pipelines.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable
+
+from ..core import errors
+from ..core.pane_match import PaneFacts, matches
+from ..core.pipeline_file import Match, PipelineFile
+from ..core.pipeline_run import Place
+from . import watch_rows
+from .agents import Agents
+from .foreground import foreground
+from .journal import Journal
+from .pipelines import Pipelines, panes_of
+from .processes import processes_here
+from .tmux.control import TmuxServer
+from .tmux.snapshot import Pane
+from .tmux.watch import Watch, place_of
+from .worktree import locate
+
+HOST = platform.node()
+
+
+class Watching:
+    """Built by the system; used in the event loop only."""
+
+    def __init__(self, journal: Journal, watch: Watch, pipelines: Pipelines, agents: Agents) -> None:
+        self._journal = journal
+        self._watch = watch
+        self._pipelines = pipelines
+        self._agents = agents
+        self._named: set[Place] = set()
+        self._table = processes_here()
+        self._looking: dict[str, asyncio.Lock] = {}
+
+    async def recover(self) -> None:
+        """Raises Unavailable."""
+        self._named = await self._journal.read(watch_rows.named)
+
+    async def look(self, server: TmuxServer) -> None:
+        """The panes of a server may be others. Raises Unavailable."""
+        async with self._looking.setdefault(server.socket, asyncio.Lock()):
+            rules = [*self._pipelines.files.watch(), *(one.match for one in self._pipelines.files.all() if one.match)]
+            if not (rules or self._named or self._pipelines.runs() or self._watch.places):
+                return  # nobody wants to know: nothing is looked up
+            panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
+            facts = {place: self._facts(pane, place) for place, pane in panes.items()}
+            self._named &= {place for place in self._named if place.server != server.socket} | set(panes)
+            watched = self._set(server, panes, facts, rules)
+            await asyncio.gather(*map(self._watch.ready, watched))  # before anything is typed: its output counts
+            await self._pipelines.panes(
+                server.socket,
+                {place: _start_facts(panes[place], facts[place], self._table.cwd(place.pane_pid)) for place in panes},
+                lambda spec, place: spec.match is not None and matches(spec.match, facts[place]),
+            )
+
+    def _set(
+        self, server: TmuxServer, panes: dict[Place, Pane], facts: dict[Place, PaneFacts], rules: list[Match]
+    ) -> list[Place]:
+        """Watch those that somebody wants watched; which they are."""
+        about = self._pipelines.places() | self._named
+        wanted = [place for place in panes if place in about or any(matches(rule, facts[place]) for rule in rules)]
+        self._watch.set(server, tuple(panes[place] for place in wanted))
+        return wanted
+
+    def of(self, spec: PipelineFile, server: TmuxServer) -> dict[str, tuple[Place, ...]]:
+        """For the stages that run over panes, which panes those are now."""
+        panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
+        facts = {place: self._facts(pane, place) for place, pane in panes.items()}
+        matching: Callable[[PipelineFile, Place], bool] = lambda one, place: (  # noqa: E731
+            one.match is not None and matches(one.match, facts[place])
+        )
+        return panes_of(spec, list(panes), matching)
+
+    def fits(self, spec: PipelineFile, server: TmuxServer, pane: Pane) -> bool:
+        """Whether a pane is one that a pipeline matches."""
+        return spec.match is not None and matches(spec.match, self._facts(pane, place_of(server, pane)))
+
+    def facts(self, server: TmuxServer, pane: Pane) -> dict[str, str]:
+        """What a run in this pane begins with."""
+        place = place_of(server, pane)
+        return _start_facts(pane, self._facts(pane, place), self._table.cwd(place.pane_pid))
+
+    async def name(self, server: TmuxServer, pane_id: str, *, on: bool) -> Place:
+        """Watch a pane because somebody named it, or no longer. Raises NotFound, Unavailable."""
+        place = place_of(server, server.pane(pane_id))
+        if not on and place not in self._named:
+            raise errors.NotFound(f"pane {pane_id} is not watched by name")
+        await self._journal.commit(lambda db: watch_rows.put_named(db, place, on=on))
+        (self._named.add if on else self._named.discard)(place)
+        await self.look(server)
+        return place
+
+    def _facts(self, pane: Pane, place: Place) -> PaneFacts:
+        program = foreground(self._table, pane.pid)
+        agent = next((one.kind for one in self._agents.list() if (one.server, one.pane) == (place.server, pane.id)), "")
+        return PaneFacts(
+            pane=pane.id,
+            session=pane.session_name,
+            window=pane.window_name,
+            title=pane.title,
+            commands=program.names if program else (),
+            agent=agent or (program.agent or "" if program else ""),
+            host=HOST,
+        )
+
+
+def _start_facts(pane: Pane, facts: PaneFacts, cwd: str) -> dict[str, str]:
+    return {
+        "branch": locate(cwd)[1] if cwd else "",
+        "command": facts.commands[0] if facts.commands else "",
+        "cwd": cwd or os.sep,
+        "place": pane.place,
+    }
