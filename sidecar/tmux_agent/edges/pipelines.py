@@ -186,7 +186,8 @@ async def act(system: System, params: Acting, wish: Wish) -> r.RunData:
         run = _begun(spec, place, facts, panes)
         lines = tuple(line for one in run.stages for line in (f"# {one.name}", *does(stage_of(run, one), run, one)))
         await _allowed(system, wish, does=lines)
-        return shown(system, await pipelines.start(spec, place, facts, panes))
+        async with system.watching.expecting({one.place for one in run.stages if one.place}):
+            return shown(system, await pipelines.start(spec, place, facts, panes))
     run = await pipelines.get(params.run_id)
     await _allowed(system, wish, pipeline=run.spec.name)
     event: Retry | Skip | Cancel = Cancel(getattr(params, "why", "") or "a person cancelled it")

@@ -192,7 +192,7 @@ class System:
             self.spawn,
             self.identity.now(),
         )
-        self.watching = Watching(self.journal, self.watch, self.pipelines, self.agents)
+        self.watching = Watching(self.journal, self.watch, self.pipelines, self.agents, self.servers)
 
     def _join_limits(self) -> None:
         self.limits.rule = self.settings.resume

@@ -7,9 +7,10 @@ own: how panes are read (tmux/watch.py), what runs begin (pipelines.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Collection
 
 from ..core import errors
 from ..core.pane_match import PaneFacts, matches
@@ -22,6 +23,7 @@ from .journal import Journal
 from .pipelines import Pipelines, panes_of
 from .processes import processes_here
 from .tmux.control import TmuxServer
+from .tmux.servers import Servers
 from .tmux.snapshot import Pane
 from .tmux.watch import Watch, place_of
 from .worktree import locate
@@ -32,12 +34,16 @@ HOST = platform.node()
 class Watching:
     """Built by the system; used in the event loop only."""
 
-    def __init__(self, journal: Journal, watch: Watch, pipelines: Pipelines, agents: Agents) -> None:
+    def __init__(
+        self, journal: Journal, watch: Watch, pipelines: Pipelines, agents: Agents, servers: Servers
+    ) -> None:
+        self._servers = servers
         self._journal = journal
         self._watch = watch
         self._pipelines = pipelines
         self._agents = agents
         self._named: set[Place] = set()
+        self._expected: set[Place] = set()  # of runs that are about to begin
         self._table = processes_here()
         self._looking: dict[str, asyncio.Lock] = {}
 
@@ -48,8 +54,8 @@ class Watching:
     async def look(self, server: TmuxServer) -> None:
         """The panes of a server may be others. Raises Unavailable."""
         async with self._looking.setdefault(server.socket, asyncio.Lock()):
-            rules = [*self._pipelines.files.watch(), *(one.match for one in self._pipelines.files.all() if one.match)]
-            if not (rules or self._named or self._pipelines.runs() or self._watch.places):
+            rules = self._rules()
+            if not (rules or self._named or self._expected or self._pipelines.runs() or self._watch.places):
                 return  # nobody wants to know: nothing is looked up
             panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
             facts = {place: self._facts(pane, place) for place, pane in panes.items()}
@@ -66,10 +72,27 @@ class Watching:
         self, server: TmuxServer, panes: dict[Place, Pane], facts: dict[Place, PaneFacts], rules: list[Match]
     ) -> list[Place]:
         """Watch those that somebody wants watched; which they are."""
-        about = self._pipelines.places() | self._named
+        about = self._pipelines.places() | self._named | self._expected
         wanted = [place for place in panes if place in about or any(matches(rule, facts[place]) for rule in rules)]
         self._watch.set(server, tuple(panes[place] for place in wanted))
         return wanted
+
+    def _rules(self) -> list[Match]:
+        files = self._pipelines.files
+        stages = [stage.panes for one in files.all() for stage in one.stages]
+        return [*files.watch(), *filter(None, [*(one.match for one in files.all()), *stages])]
+
+    @contextlib.asynccontextmanager
+    async def expecting(self, places: Collection[Place]) -> AsyncIterator[None]:
+        """While a run begins, its panes are heard already: nothing that it types goes unheard. Raises Unavailable."""
+        self._expected |= set(places)
+        try:
+            for server in self._servers.all():
+                if any(place.server == server.socket for place in places):
+                    await self.look(server)
+            yield
+        finally:
+            self._expected -= set(places)
 
     def of(self, spec: PipelineFile, server: TmuxServer) -> dict[str, tuple[Place, ...]]:
         """For the stages that run over panes, which panes those are now."""

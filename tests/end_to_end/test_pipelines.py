@@ -1,0 +1,320 @@
+"""Pipelines in real panes: typed by a real tmux into real shells, judged, approved, killed at random, and each done once."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.plugin.terminal import Server
+from tests.sidecar import Peer, Sidecar, sidecar, until
+
+MARK = "### SENTRY"
+WEBAPP = """
+pipelines:
+  - name: "webapp-ci"
+    match:
+      window_name: "^agent:codex-ci$"
+    stages:
+      - name: "lint"
+        actions_on_start:
+          - send_keys: "npm run lint"
+        success_when:
+          - log_regex: "(?i)0 problems"
+
+      - name: "test"
+        triggers:
+          - after_stage_success: "lint"
+        actions_on_start:
+          - send_keys: "npm test"
+
+      - name: "build"
+        triggers:
+          - after_stage_success: "test"
+        require_approval: true  # Human approval required
+        actions_on_start:
+          - send_keys: "npm run build"
+"""
+NPM = f"""#!/bin/sh
+echo "npm $*" >> "${{0%/*}}/typed"
+case "$*" in
+    "run lint") echo "✔ 0 Problems" ;;
+    test) echo '{MARK} {{"type":"STATUS","stage":"test","ok":true}}' ;;
+    "run build") echo '{MARK} {{"type":"STATUS","stage":"build","ok":true}}' ;;
+esac
+"""
+
+
+class World:
+    """A sidecar, a tmux server with one window, and what is typed there."""
+
+    def __init__(self, one: Sidecar, tmux: Server) -> None:
+        self.sidecar, self.tmux = one, tmux
+        self._person: Peer | None = None
+        (one.config / "pipelines").mkdir()
+        one.program("npm", NPM)
+
+    def file(self, text: str) -> None:
+        (self.sidecar.config / "pipelines" / "p.yaml").write_text(text)
+
+    def window(self, name: str) -> None:
+        path = f"{self.sidecar.bin}:/usr/bin:/bin"
+        shell = f"env PS1='$ ' PATH={path} HOME={self.sidecar.folder} bash --norc --noprofile"
+        self.tmux.run("new-session", "-d", "-s", "main", "-n", name, "-x", "100", "-y", "30", shell)
+
+    def person(self) -> Peer:
+        if self._person is None:
+            self._person = self.sidecar.operator()
+        return self._person
+
+    def attach(self) -> Peer:
+        """Tell the sidecar of the tmux server, as the plugin does; gives somebody to ask it by."""
+        self._person = None
+        peer = self.sidecar.agent()
+        peer.call("tmux.attach", {"socket": self.tmux.socket})
+        until(lambda: peer.request("tmux.panes").get("result", {}).get("data", {}).get("panes"))
+        return peer
+
+    def typed(self) -> list[str]:
+        path = self.sidecar.bin / "typed"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def runs(self, peer: Peer) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = peer.call("pipeline.runs")["runs"]
+        return found
+
+    def states(self, peer: Peer) -> dict[str, str]:
+        return {one["name"]: one["state"] for one in self.runs(peer)[0]["stages"]} if self.runs(peer) else {}
+
+    def until(self, peer: Peer, **states: str) -> None:
+        until(lambda: self.states(peer).items() >= states.items())
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with sidecar() as one, Server() as tmux:
+        yield World(one, tmux)
+
+
+def approve(world: World, question: dict[str, Any], **more: Any) -> None:
+    person = world.person()
+    answer = {"request_id": question["request_id"], "digest": question["digest"], "approved": True, **more}
+    person.call("human.respond", answer)
+
+
+def pending(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = world.person().call("human.pending")["approvals"]
+    return found
+
+
+def test_the_first_example_of_the_seeds_from_lint_to_an_approved_build(world: World) -> None:
+    world.file(WEBAPP)
+    world.window("agent:codex-ci")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, lint="success", test="success", build="approval")
+    question, = pending(world)
+    assert question["action"] == {
+        "type": "pipeline", "pipeline": "webapp-ci", "stage": "build", "run_id": world.runs(peer)[0]["run_id"],
+        "does": ["type: npm run build"],
+    }  # fmt: skip
+    assert world.typed() == ["npm run lint", "npm test"]
+    approve(world, question)
+    world.until(peer, build="success")
+    assert world.typed() == ["npm run lint", "npm test", "npm run build"]
+    until(lambda: world.runs(peer)[0]["state"] == "success")
+    types = [record["type"] for record in world.sidecar.records()]
+    assert types.count("action.finished") + types.count("action.started") >= 3
+    stages = [(r["data"]["stage"], r["data"]["state"]) for r in world.sidecar.records() if r["type"] == "pipeline.stage"]
+    assert stages == [
+        ("lint", "running"), ("lint", "success"), ("test", "running"), ("test", "success"), ("build", "approval"),
+        ("build", "running"), ("build", "success"),
+    ]  # fmt: skip
+
+
+def test_a_no_fails_the_stage(world: World) -> None:
+    world.file(WEBAPP)
+    world.window("agent:codex-ci")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, build="approval")
+    question, = pending(world)
+    approve(world, question, approved=False, comment="not before lunch")
+    world.until(peer, build="failed")
+    assert world.runs(peer)[0]["state"] == "failed"
+    assert "not before lunch" in world.runs(peer)[0]["note"]
+    assert world.typed() == ["npm run lint", "npm test"]
+
+
+def test_a_pipeline_does_not_begin_in_other_panes_nor_twice_in_one(world: World) -> None:
+    world.file(WEBAPP)
+    world.window("other")
+    world.sidecar.start()
+    peer = world.attach()
+    assert world.runs(peer) == []
+    world.tmux.run("rename-window", "-t", "main:", "agent:codex-ci")
+    world.until(peer, build="approval")
+    world.sidecar.stop()
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, build="approval")
+    assert len(world.runs(peer)) == 1
+    assert world.typed() == ["npm run lint", "npm test"]
+    assert len(pending(world)) == 1
+
+
+def test_a_deny_rule_of_the_policy_holds_for_pipelines(world: World) -> None:
+    world.file("pipelines: [{name: p, match: {window: w}, stages: [{name: s, actions_on_start: [{send_keys: 'nc -l 1'}]}]}]")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, s="failed")
+    assert "denied by rule 'no netcat'" in world.runs(peer)[0]["note"]
+    assert "nc -l" not in world.tmux.run("capture-pane", "-p", "-t", "main:")
+
+
+def test_what_an_agent_wants_of_a_run_is_asked(world: World) -> None:
+    world.file(WEBAPP.replace('      window_name: "^agent:codex-ci$"', '      window_name: "^never$"'))
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    number = peer.start("pipeline.start", {"pipeline": "webapp-ci", "pane_id": "%0"})
+    until(lambda: pending(world))
+    question, = pending(world)
+    assert question["action"]["does"] == [
+        "# lint", "type: npm run lint", "# test", "type: npm test", "# build", "type: npm run build",
+    ]  # fmt: skip
+    assert world.typed() == []
+    approve(world, question)
+    run = peer.reply_to(number)["result"]["data"]
+    world.until(peer, build="approval")
+    world.person().call("pipeline.skip", {"run_id": run["run_id"], "stage": "build"})
+    world.until(peer, build="skipped")
+    assert pending(world) == []
+    assert world.runs(peer)[0]["state"] == "success"
+
+
+def test_guarded_commands_files_and_questions(world: World) -> None:
+    world.file(f"""
+pipelines:
+  - name: p
+    match: {{window: w}}
+    stages:
+      - name: run
+        actions_on_start: [{{run: "allowed one"}}, {{ask: "Which?"}}]
+      - name: wait
+        needs: run
+        success_when: [{{file: {world.sidecar.root}/flag}}]
+      - name: codes
+        needs: wait
+        retries: 1
+        actions_on_start: [{{run: [sh, -c, "echo try >> {world.sidecar.root}/tries; exit 3"]}}]
+        success_when: [{{exit_code: 0}}]
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    until(lambda: pending(world))
+    question, = pending(world)
+    assert question["action"] == {"type": "ask", "prompt": "Which?"}
+    assert world.sidecar.effects() == ["one"]
+    approve(world, question)
+    world.until(peer, run="success", wait="running")
+    (world.sidecar.root / "flag").touch()
+    world.until(peer, wait="success", codes="failed")
+    assert (world.sidecar.root / "tries").read_text() == "try\ntry\n"
+
+
+def test_what_a_command_printed_while_the_sidecar_was_away_counts(world: World) -> None:
+    world.file("""
+pipelines:
+  - name: p
+    match: {window: w}
+    stages:
+      - name: s
+        actions_on_start: [{send_keys: "tmux wait-for -S began; tmux wait-for begin; echo all is $((40+2)); tmux wait-for -S said"}]
+        success_when: [{log_regex: "^all is 42$"}]
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, s="running")
+    world.tmux.run("wait-for", "began")
+    world.sidecar.kill()
+    world.tmux.run("wait-for", "-S", "begin")
+    world.tmux.run("wait-for", "said")
+    world.sidecar.start()
+    world.until(world.attach(), s="success")
+
+
+SIX = """
+pipelines:
+  - name: six
+    match: {window: w}
+    stages:
+"""
+
+
+def six() -> str:
+    stages = []
+    for number in range(6):
+        needs = f", needs: s{number - 1}" if number else ""
+        stages.append(
+            f"      - {{name: s{number}{needs}, "
+            f'actions_on_start: [{{send_keys: "step {number}"}}, {{run: "allowed r{number}"}}]}}'
+        )
+    return SIX + "\n".join(stages) + "\n"
+
+
+STEP = f"""#!/bin/sh
+echo "$1" >> "${{0%/*}}/typed"
+printf '%s {{"type":"STATUS","stage":"s%s","ok":true}}\\n' '{MARK}' "$1"
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_every_action_is_done_once(world: World, seed: int) -> None:
+    """A command that was running at the kill is unknown, and a person says to try it again or to go on."""
+    chance = random.Random(seed)
+    world.sidecar.program("step", STEP)
+    world.file(six())
+    world.window("w")
+    kills = 0
+    retried: list[str] = []
+    while kills < 12:
+        world.sidecar.start()
+        peer = world.attach()
+        person = world.person()
+        for run in world.runs(peer):
+            for one in run["stages"]:
+                if one["state"] == "unknown" and world.sidecar.effects().count(f"r{one['name'][1]}") == 0:
+                    retried.append(one["name"])
+                    person.call("pipeline.retry", {"run_id": run["run_id"], "stage": one["name"]})
+                elif one["state"] == "unknown":
+                    person.call("pipeline.skip", {"run_id": run["run_id"], "stage": one["name"]})
+        _let_go_on(world, peer, chance.random() * 0.4)
+        if world.runs(peer) and world.runs(peer)[0]["state"] == "success":
+            break
+        world.sidecar.kill()
+        kills += 1
+    else:
+        world.sidecar.start()
+        peer = world.attach()
+    finished = world.runs(peer)[0]
+    if finished["state"] == "running":
+        until(lambda: world.runs(peer)[0]["state"] != "running")
+    typed = [line for line in world.typed()]
+    assert [typed.count(str(number)) - retried.count(f"s{number}") for number in range(6) if typed.count(str(number))]
+    for number in range(6):
+        assert typed.count(str(number)) <= 1 + retried.count(f"s{number}"), (typed, retried)
+        assert world.sidecar.effects().count(f"r{number}") <= 1, world.sidecar.effects()
+
+
+def _let_go_on(world: World, peer: Peer, seconds: float) -> None:
+    from tests.sidecar import came
+
+    came(lambda: bool(world.runs(peer)) and world.runs(peer)[0]["state"] == "success", seconds)
+
+
+Held = Callable[[], bool]
