@@ -1,14 +1,14 @@
-"""Pipelines in real panes: typed by a real tmux into real shells, judged, approved, killed at random, and each done once."""
+"""Pipelines in real panes: typed by a real tmux into real shells, judged, approved, killed at random, done once."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.plugin.terminal import Server
-from tests.sidecar import Peer, Sidecar, sidecar, until
+from tests.sidecar import Peer, Sidecar, came, sidecar, until
 
 MARK = "### SENTRY"
 WEBAPP = """
@@ -126,7 +126,8 @@ def test_the_first_example_of_the_seeds_from_lint_to_an_approved_build(world: Wo
     until(lambda: world.runs(peer)[0]["state"] == "success")
     types = [record["type"] for record in world.sidecar.records()]
     assert types.count("action.finished") + types.count("action.started") >= 3
-    stages = [(r["data"]["stage"], r["data"]["state"]) for r in world.sidecar.records() if r["type"] == "pipeline.stage"]
+    told = [record["data"] for record in world.sidecar.records() if record["type"] == "pipeline.stage"]
+    stages = [(one["stage"], one["state"]) for one in told]
     assert stages == [
         ("lint", "running"), ("lint", "success"), ("test", "running"), ("test", "success"), ("build", "approval"),
         ("build", "running"), ("build", "success"),
@@ -165,7 +166,8 @@ def test_a_pipeline_does_not_begin_in_other_panes_nor_twice_in_one(world: World)
 
 
 def test_a_deny_rule_of_the_policy_holds_for_pipelines(world: World) -> None:
-    world.file("pipelines: [{name: p, match: {window: w}, stages: [{name: s, actions_on_start: [{send_keys: 'nc -l 1'}]}]}]")
+    stage = "{name: s, actions_on_start: [{send_keys: 'nc -l 1'}]}"
+    world.file(f"pipelines: [{{name: p, match: {{window: w}}, stages: [{stage}]}}]")
     world.window("w")
     world.sidecar.start()
     peer = world.attach()
@@ -233,7 +235,8 @@ pipelines:
     match: {window: w}
     stages:
       - name: s
-        actions_on_start: [{send_keys: "tmux wait-for -S began; tmux wait-for begin; echo all is $((40+2)); tmux wait-for -S said"}]
+        actions_on_start:
+          - send_keys: "tmux wait-for -S began; tmux wait-for begin; echo all is $((40+2)); tmux wait-for -S said"
         success_when: [{log_regex: "^all is 42$"}]
 """)
     world.window("w")
@@ -304,17 +307,12 @@ def test_killed_at_random_every_action_is_done_once(world: World, seed: int) -> 
     finished = world.runs(peer)[0]
     if finished["state"] == "running":
         until(lambda: world.runs(peer)[0]["state"] != "running")
-    typed = [line for line in world.typed()]
-    assert [typed.count(str(number)) - retried.count(f"s{number}") for number in range(6) if typed.count(str(number))]
+    typed = world.typed()
+    assert finished["state"] == "success" or retried, world.runs(peer)
     for number in range(6):
         assert typed.count(str(number)) <= 1 + retried.count(f"s{number}"), (typed, retried)
         assert world.sidecar.effects().count(f"r{number}") <= 1, world.sidecar.effects()
 
 
 def _let_go_on(world: World, peer: Peer, seconds: float) -> None:
-    from tests.sidecar import came
-
     came(lambda: bool(world.runs(peer)) and world.runs(peer)[0]["state"] == "success", seconds)
-
-
-Held = Callable[[], bool]

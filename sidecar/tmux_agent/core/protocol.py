@@ -413,6 +413,7 @@ class AgentResume(Params, frozen=True):
     """
 
     target: str
+    server: str | None = None
 
 
 # --- markers and pipelines ---------------------------------------------------------------------------
