@@ -163,7 +163,7 @@ class Acts:
         return Command(
             argv=tuple(argv(running.command)),
             cwd=os.path.join(here, os.path.expanduser(running.cwd)),
-            env={**variables(run, do.stage), **running.env},
+            env={**variables(run, do.stage), SIGNS: run.token, **running.env},
             timeout=running.timeout,
         )
 
@@ -175,7 +175,7 @@ class Acts:
             server=place.server,
             argv=tuple(argv(spawning.command)),
             cwd=os.path.expanduser(spawning.cwd),
-            options={"new_window": True, "env": {**variables(run, do.stage), **spawning.env}, **ONCE},
+            options={"new_window": True, "env": {**variables(run, do.stage), SIGNS: run.token, **spawning.env}, **ONCE},
         )
 
     async def _folder(self, place: Place) -> str:
@@ -218,6 +218,7 @@ class Acts:
 
 
 ONCE = {"once": True}
+SIGNS = "TMUX_AGENT_RUN"  # variable with what signs the markers of what is started
 FOREVER = 10 * 365 * 86400.0  # seconds: the stage's own time-out ends the wait
 
 

@@ -6,6 +6,9 @@ Owns reading them. What cannot be read keeps its last good pipelines. Must not o
 
 from __future__ import annotations
 
+import json
+import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,9 +82,24 @@ def read(path: Path) -> tuple[PipelinesFile | None, tuple[ConfigError, ...]]:
         return None, (ConfigError(str(path), 0, "", f"cannot be read: {why.strerror}"),)
     except UnicodeDecodeError as why:
         return None, (ConfigError(str(path), 0, "", f"is not UTF-8 at byte {why.start}"),)
-    file, wrong = config.load(text, str(path), PipelinesFile)
+    head, indent = _head(text, path.stem)
+    file, wrong = config.load(head + textwrap.indent(text, indent), str(path), PipelinesFile)
+    before = head.count("\n")
+    wrong = tuple(msgspec.structs.replace(one, line=max(one.line - before, 0)) for one in wrong)
     if file is None:
         return None, wrong
     found = tuple(msgspec.structs.replace(one, notify=one.notify or file.notify) for one in file.pipelines)
-    bad = tuple(said for one in found for said in problems(one, str(path)))
+    bad = tuple(
+        msgspec.structs.replace(said, line=said.line - before) for one in found for said in problems(one, str(path))
+    )
     return (None if bad else msgspec.structs.replace(file, pipelines=found)), bad
+
+
+def _head(text: str, stem: str) -> tuple[str, str]:
+    """What a file lacks that is a list alone, and how far it is to the right then: of pipelines, or of the stages of
+    one that is called as the file."""
+    if not re.search(r"\A(?:[ \t]*(?:#.*)?\n|---.*\n)*- ", text):
+        return "", ""
+    if re.search(r"^[ -] +stages:", text, re.M):
+        return "pipelines:\n", ""
+    return f"pipelines:\n- name: {json.dumps(stem)}\n  stages:\n", "  "

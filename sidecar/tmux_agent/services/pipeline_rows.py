@@ -67,8 +67,9 @@ def put(db: sqlite3.Connection, one: Run) -> None:
     )  # fmt: skip
 
 
-def forget(db: sqlite3.Connection) -> None:
-    """Make room."""
+def begin(db: sqlite3.Connection, one: Run) -> None:
+    """A new run; the oldest that has ended makes room."""
+    put(db, one)
     db.execute(
         "DELETE FROM pipeline_runs WHERE state <> 'running' AND run_id <="
         " (SELECT run_id FROM pipeline_runs WHERE state <> 'running' ORDER BY run_id DESC LIMIT 1 OFFSET ?)",

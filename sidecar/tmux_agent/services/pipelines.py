@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import Any
@@ -216,7 +215,7 @@ class Pipelines:
             raise errors.InvalidParams(str(why)) from None
         data = {**_named(run), "state": run.state.value, "stages": [one.name for one in run.stages]}
         await self._journal.commit(
-            lambda db: _begin(db, run), Event(type="pipeline.run", data=data), then=lambda _: self._take(run)
+            lambda db: pipeline_rows.begin(db, run), Event(type="pipeline.run", data=data), then=lambda _: self._take(run)
         )
         self.tell(run.run_id, Begun())
         return run
@@ -376,11 +375,6 @@ def panes_of(
 
 def replace_match(spec: PipelineFile, match: Any) -> PipelineFile:
     return msgspec.structs.replace(spec, match=match)
-
-
-def _begin(db: sqlite3.Connection, run: Run) -> None:
-    pipeline_rows.put(db, run)
-    pipeline_rows.forget(db)
 
 
 def _named(run: Run) -> dict[str, Any]:
