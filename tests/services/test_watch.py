@@ -40,9 +40,12 @@ class World:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.journal = Journal(folder / "state.db", folder / "audit.jsonl")
         self.watch = Watch(
-            folder / "fifos", self.journal, self._hear, self._print, lambda place: True, self._spawn,
-            processes_here().now(),
+            folder / "fifos", self.journal, self._hear, self._print, lambda place: True, self._kept,
+            self._spawn, processes_here().now(),
         )  # fmt: skip
+
+    async def _kept(self, place: Place) -> None:
+        """Nobody keeps anything."""
 
     def _hear(self, heard: Heard) -> None:
         self.heard.append(heard)

@@ -214,9 +214,8 @@ class Pipelines:
         except ValueError as why:
             raise errors.InvalidParams(str(why)) from None
         data = {**_named(run), "state": run.state.value, "stages": [one.name for one in run.stages]}
-        await self._journal.commit(
-            lambda db: pipeline_rows.begin(db, run), Event(type="pipeline.run", data=data), then=lambda _: self._take(run)
-        )
+        begun = Event(type="pipeline.run", data=data)
+        await self._journal.commit(lambda db: pipeline_rows.begin(db, run), begun, then=lambda _: self._take(run))
         self.tell(run.run_id, Begun())
         return run
 
