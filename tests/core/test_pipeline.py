@@ -264,6 +264,14 @@ def test_exit_codes_decide() -> None:
         assert world.states() == {"s": state}, (codes, exit_code)
 
 
+def test_nothing_follows_an_action_that_failed() -> None:
+    world = World(STAGE.replace("[{send_keys: make}]", "[{run: a}, {run: b}]"))
+    world.take()
+    world.tell(Acted(stage="s", attempt=1, index=0, ok=False, detail="not there"))
+    assert world.acts() == []
+    assert world.run.note == "s: not there"
+
+
 def test_several_keys_of_one_condition_all_have_to_hold() -> None:
     world = World(with_keys("        success_when: [{log_regex: built, file: dist/app}, {marker: DONE}]\n"))
     world.acts()

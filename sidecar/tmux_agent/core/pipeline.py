@@ -420,6 +420,8 @@ class _Step:
                 return
             checks = spec.actions_on_start[index].external_check is not None
             if action.state is ActionState.PENDING:
+                if failure(spec, one):
+                    break
                 self._put(one.name, actions=_with(one.actions, index, ActionRun(state=ActionState.DOING)))
                 wanted = filled(spec.actions_on_start[index], self._variables(one))
                 self.wanted.append(

@@ -162,7 +162,7 @@ class Acts:
         here = await self._folder(place) if place else os.path.expanduser("~")
         return Command(
             argv=tuple(argv(running.command)),
-            cwd=os.path.join(here, os.path.expanduser(running.cwd)),
+            cwd=os.path.join(here, os.path.expanduser(running.cwd)) if running.cwd else here,
             env={**variables(run, do.stage), SIGNS: run.token, **running.env},
             timeout=running.timeout,
         )
