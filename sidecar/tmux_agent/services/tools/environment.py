@@ -59,7 +59,7 @@ _STEERING = re.compile(
 )
 _HARMLESS = re.compile(
     r"(?:NODE_ENV|RUST_LOG|RUST_BACKTRACE|PYTHONUNBUFFERED|PYTHONDONTWRITEBYTECODE|PYTHONHASHSEED"
-    r"|GIT_(?:AUTHOR|COMMITTER)_(?:NAME|EMAIL|DATE)|TMUX_AGENT_RUN)\Z"  # the last: what a pipeline's programs sign markers with
+    r"|GIT_(?:AUTHOR|COMMITTER)_(?:NAME|EMAIL|DATE)|TMUX_AGENT_RUN)\Z"  # the last signs markers
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}\Z")
 
