@@ -173,6 +173,7 @@ OPERATORS = {
     "grant.revoke": {"grant_id": "x"},
     "link.show": {"request_id": "x"},
     "link.rotate": {},
+    "agent.resume": {"target": "x"},
     "audit.query": {},
     "audit.verify": {},
     "popup.attach": {"nonce": "x", "columns": 80, "rows": 24},

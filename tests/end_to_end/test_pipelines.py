@@ -108,13 +108,20 @@ def pending(world: World) -> list[dict[str, Any]]:
     return found
 
 
+def asked(world: World) -> dict[str, Any]:
+    """The one question that waits, once it does."""
+    until(lambda: pending(world))
+    question, = pending(world)
+    return question
+
+
 def test_the_first_example_of_the_seeds_from_lint_to_an_approved_build(world: World) -> None:
     world.file(WEBAPP)
     world.window("agent:codex-ci")
     world.sidecar.start()
     peer = world.attach()
     world.until(peer, lint="success", test="success", build="approval")
-    question, = pending(world)
+    question = asked(world)
     assert question["action"] == {
         "type": "pipeline", "pipeline": "webapp-ci", "stage": "build", "run_id": world.runs(peer)[0]["run_id"],
         "does": ["type: npm run build"],
@@ -140,7 +147,7 @@ def test_a_no_fails_the_stage(world: World) -> None:
     world.sidecar.start()
     peer = world.attach()
     world.until(peer, build="approval")
-    question, = pending(world)
+    question = asked(world)
     approve(world, question, approved=False, comment="not before lunch")
     world.until(peer, build="failed")
     assert world.runs(peer)[0]["state"] == "failed"
@@ -182,8 +189,7 @@ def test_what_an_agent_wants_of_a_run_is_asked(world: World) -> None:
     world.sidecar.start()
     peer = world.attach()
     number = peer.start("pipeline.start", {"pipeline": "webapp-ci", "pane_id": "%0"})
-    until(lambda: pending(world))
-    question, = pending(world)
+    question = asked(world)
     assert question["action"]["does"] == [
         "# lint", "type: npm run lint", "# test", "type: npm test", "# build", "type: npm run build",
     ]  # fmt: skip
@@ -217,8 +223,7 @@ pipelines:
     world.window("w")
     world.sidecar.start()
     peer = world.attach()
-    until(lambda: pending(world))
-    question, = pending(world)
+    question = asked(world)
     assert question["action"] == {"type": "ask", "prompt": "Which?"}
     assert world.sidecar.effects() == ["one"]
     approve(world, question)
