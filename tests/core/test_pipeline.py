@@ -309,6 +309,16 @@ def test_a_person_retries_skips_and_cancels() -> None:
     assert world.acts() == []
 
 
+def test_a_stage_that_failed_may_be_skipped_and_the_run_goes_on() -> None:
+    world = World(WEBAPP)
+    world.acts()
+    world.tell(Said(PANE, markers.Failure(stage="lint")))
+    assert world.run.state is RunState.FAILED
+    world.tell(Skip("lint"))
+    assert world.acts() == ["npm test"]
+    assert world.states() == {"lint": "skipped", "test": "running", "build": "waiting"}
+
+
 def test_signed_markers_only() -> None:
     world = World(STAGE.replace("name: p\n", "name: p\n    markers: signed\n"), token="t0ken")
     world.acts()

@@ -178,6 +178,8 @@ class _Step:
         match event:
             case Retry(stage=stage):
                 self._retry(stage)
+            case Skip(stage=stage) if self._run.state in (RunState.RUNNING, RunState.FAILED):
+                self._skip(stage)
             case Told(key=key):
                 left = tuple(one for one in self._run.telling if one.key != key)
                 self._run = replace(self._run, telling=left)
@@ -203,8 +205,6 @@ class _Step:
                 self._clock()
             case Gone(place=place, why=why):
                 self._gone(place, why)
-            case Skip(stage=stage):
-                self._skip(stage)
             case Cancel(why=why):
                 self._cancel(why)
 
@@ -304,10 +304,14 @@ class _Step:
         again = [one for one in named if one.state in failed]
         if not again:
             return
-        self._run = replace(self._run, state=RunState.RUNNING, ended=None, note="")
         for one in again:
             self._reset(one)
-        for one in list(self._stages.values()):  # what was given up because of them
+        self._reopen()
+
+    def _reopen(self) -> None:
+        """The run goes on, and what was given up because of stages that are others now."""
+        self._run = replace(self._run, state=RunState.RUNNING, ended=None, note="")
+        for one in list(self._stages.values()):
             if one.state is StageState.SKIPPED and one.reason.startswith(NEEDS):
                 self._reset(one)
 
@@ -320,6 +324,7 @@ class _Step:
                 if one.state in ACTIVE:
                     self.wanted.append(Withdraw(one.name))
                 self._end(one, StageState.SKIPPED, "skipped by a person")
+                self._reopen()
 
     def _cancel(self, why: str) -> None:
         for one in list(self._stages.values()):

@@ -227,7 +227,7 @@ class Pipelines:
             names = ", ".join(one.name for one in run.stages)
             raise errors.NotFound(f"run {run_id} has no stage {stage!r}: it has {names}")
         if run.state is not RunState.RUNNING:
-            if not isinstance(event, Retry):
+            if isinstance(event, Cancel):
                 raise errors.Conflict(f"run {run_id} has ended ({run.state.value})")
             self._take(run)
         self.tell(run_id, event)
