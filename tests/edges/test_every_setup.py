@@ -202,6 +202,29 @@ def test_links_stay_links(home: Path, agent: str) -> None:
 
 
 @EACH
+def test_links_that_lead_nowhere(home: Path, agent: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One whose file is not there yet gets it; one that leads to itself or to a folder is left alone and told of."""
+    for path in jsons(agent):
+        for target in (path, home / "folder"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (home / "folder").mkdir(exist_ok=True)
+            path.symlink_to(target)
+            assert run(agent, "--yes", "--mcp") == 1
+            assert f"{path} cannot be read" in capsys.readouterr().err.replace(str(home / "folder"), str(path))
+            assert path.is_symlink()
+            path.unlink()
+    target = home / "dotfiles" / "made.json"
+    path = jsons(agent)[-1]
+    path.unlink(missing_ok=True)  # set up meanwhile, where the next one could not be read
+    path.symlink_to(target)
+    assert run(agent, "--yes", "--mcp") == 0
+    assert path.is_symlink()
+    assert target.exists()
+    assert run(agent, "--yes", "--uninstall") == 0
+    assert not target.exists()
+
+
+@EACH
 def test_read_only_is_respected(home: Path, agent: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What its owner may not write is not replaced behind their back."""
     for path in jsons(agent):

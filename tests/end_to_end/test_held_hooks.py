@@ -6,6 +6,7 @@ recorded of each agent; the next agent needs a line in HELD.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import shlex
@@ -61,17 +62,19 @@ class Held(Sidecar):
         (said.get("tool_input") or said["args"])["command"] = "hold it"
         return json.dumps(said).encode()
 
-    def relay(self, agent: str) -> subprocess.Popen[bytes]:
-        """Its hook, begun."""
+    def relay(self, agent: str, data: bytes | None = None, event: str = "") -> subprocess.Popen[bytes]:
+        """Its hook, begun; with another input or of another name where given."""
+        event = event or HELD[agent][0]
         process = subprocess.Popen(
-            shlex.split(hook_command.line(hook_command.interpreter(), hook_command.relay(), agent, HELD[agent][0])),
+            shlex.split(hook_command.line(hook_command.interpreter(), hook_command.relay(), agent, event)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self.environ, cwd=self.root, start_new_session=True,
         )  # fmt: skip
         self.relays.append(process)
         assert process.stdin
-        process.stdin.write(self.data(agent))
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it reads no more of what is too long
+            process.stdin.write(self.data(agent) if data is None else data)
+            process.stdin.close()
         process.stdin = None
         return process
 
@@ -106,6 +109,12 @@ class Person:
         while (event := self._hears.reply()["params"])["type"] != type:
             pass
         return event
+
+    def hears_of(self, relay: subprocess.Popen[bytes]) -> Any:
+        """The one question that is open while this hook waits."""
+        until(lambda: self.pending() or relay.poll() is not None)
+        (approval,) = self.pending()
+        return approval
 
     def pending(self) -> list[Any]:
         found: list[Any] = self._asks.call("human.pending")["approvals"]
@@ -186,6 +195,58 @@ def test_a_hook_that_fires_twice(one: Held, agent: str) -> None:
     assert "result" in person.answers(questions[0], True)
     assert "result" in person.answers(questions[1], False)
     assert sorted([one.passed(agent, first), one.passed(agent, second)]) == [False, True]
+
+
+def bad(one: Held, agent: str) -> dict[str, bytes]:
+    """What no hook of this agent should write, by kind."""
+    good = one.data(agent)
+    other = next(name for name in HELD if name != agent)
+    return {
+        "empty": b"",
+        "truncated": good[: len(good) // 2],
+        "not JSON": b"hold it",
+        "of another agent": one.data(other),
+        "two": good + good,
+        "40 MB": good.replace(b"hold it", b"hold " + b"x" * 40_000_000),  # over what is read at all
+    }
+
+
+@EACH
+@pytest.mark.parametrize("kind", ["empty", "truncated", "not JSON", "of another agent", "two", "40 MB"])
+def test_bad_input(one: Held, agent: str, kind: str) -> None:
+    """The hook ends by itself without a yes, and the sidecar goes on as before. (What another agent wrote may be read
+    as what it means: then a person is asked, who says no.)"""
+    person = Person(one)
+    relay = one.relay(agent, bad(one, agent)[kind])
+    until(lambda: relay.poll() is not None or person.pending())
+    for approval in person.pending():
+        assert kind == "of another agent"
+        person.answers(approval, False)
+    assert not one.passed(agent, relay)
+    assert not any(record["type"] == "approval.answered" and record["data"]["approved"] for record in one.records())
+    good = one.relay(agent)
+    assert "result" in person.answers(person.hears_of(good), True)
+    assert one.passed(agent, good)
+
+
+@EACH
+def test_ten_megabytes(one: Held, agent: str) -> None:
+    """They are read, and not let through by being long: judged, or asked about and denied."""
+    person = Person(one)
+    relay = one.relay(agent, one.data(agent).replace(b"hold it", b"hold " + b"x" * 10_000_000))
+    until(lambda: relay.poll() is not None or person.pending())
+    for approval in person.pending():
+        person.answers(approval, False)
+    assert not one.passed(agent, relay)
+
+
+@EACH
+def test_a_hook_of_a_future_version(one: Held, agent: str) -> None:
+    """An event that nobody knows yet, with members that nobody knows: nothing is told, and nothing is held up."""
+    said = json.loads(one.data(agent)) | {"new_member": {"a": [1]}, "hook_event_name": "FutureEvent"}
+    relay = one.relay(agent, json.dumps(said).encode(), "FutureEvent")
+    out, _ = relay.communicate(timeout=PATIENCE)
+    assert (relay.returncode, out) == (0, b"")
 
 
 @EACH

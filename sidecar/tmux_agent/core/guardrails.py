@@ -216,10 +216,13 @@ _SPEAKING = re.compile(
 )
 
 
-def unread(source: str) -> Iterable[Match]:
-    """Text that nobody could read: asked by name where it speaks of something that is guarded."""
+def unread(source: str, *, whole: bool = True) -> Iterable[Match]:
+    """Text that nobody could read: asked by name where it speaks of something that is guarded, or may: `source` is not
+    the `whole` of it."""
     found = _SPEAKING.search(source)
-    if found:
+    if not whole:
+        yield _match("cannot be read", ASK, "it is too long to be read, whatever it holds", Risk.HIGH)
+    elif found:
         yield _match("cannot be read", ASK, f"it cannot be read, and it mentions {found[0]}", Risk.HIGH)
 
 

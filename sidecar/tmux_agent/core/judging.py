@@ -124,7 +124,8 @@ class Judging:
         part = parts[index]
         if isinstance(part, Opaque):
             unknown = self.unmatched(f"cannot be read before it runs: {part.why}", Risk.MEDIUM)
-            return Finding(part.source, (unknown, *guardrails.unread(part.source), *self.general()))
+            unread = guardrails.unread(part.source, whole=part.why != shell.TOO_LONG)
+            return Finding(part.source, (unknown, *unread, *self.general()))
         matches: list[Match] = []
         for folder in places[index]:
             matches += self._simple(parts, index, folder, places)

@@ -39,6 +39,7 @@ _POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
 _META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
 _MOVES = frozenset({"cd", "chdir", "pushd", "popd"})
 _SUBSTITUTIONS = 4  # within one
+TOO_LONG = "too long to read (over 256 KiB)"  # why an Opaque is, of whose source the beginning is kept
 _CACHED_LENGTH = 4096  # characters; longer texts are rare, and a cache of them would be an agent's to fill
 
 
@@ -57,7 +58,7 @@ def parse(text: str, dialect: str = "bash", given: Given = (), turns: Turns | No
 
 def _read(text: str, dialect: str, given: Given = (), turns: Turns | None = None) -> tuple[Part, ...]:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        return (Opaque("too long to read (over 256 KiB)", text[:200], 0, len(text)),)
+        return (Opaque(TOO_LONG, text[:200], 0, len(text)),)
     if dialect not in _DIALECTS:
         return (Opaque(f"the language of {dialect or 'an unknown shell'}", text, 0, len(text)),)
     if "\0" in text:
