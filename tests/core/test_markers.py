@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from tmux_agent.core import marker_screen, markers
 from tmux_agent.core.marker_stream import LINE, MarkerStream
 from tmux_agent.core.output_lines import OutputLines
 
+CAPTURES = Path(__file__).parents[1] / "corpus" / "markers"
 BUILD = '### SENTRY {"type":"STATUS","stage":"build","ok":true}'
 RAW = BUILD.encode()
 EDITS, RUNS = b"\x1b[?2004h", b"\x1b[?2004l\r"
@@ -163,6 +165,23 @@ def test_what_was_cut_inside_a_word_is_put_together() -> None:
     assert [one.marker for one in marker_screen.find(lines)] == [
         markers.Status(stage="a-rather-long-name-of-a-stage", ok=True)
     ]
+
+
+STATUS = markers.Status(stage="build", ok=True, run="k7d2m9q4x1c8", message="all 42 tests pass")
+PROGRESS = markers.Progress(stage="build", percent=40, run="k7d2m9q4x1c8")
+
+
+@pytest.mark.parametrize("agent", ["claude", "codex", "gemini", "opencode"])
+def test_the_agents_own_screens_tell_what_they_said_also_where_they_are_narrow(agent: str) -> None:
+    """Captures of the real ones at 60 columns: as inline code, and two in a block of code (Gemini numbers its lines,
+    as it numbers those of a file that it shows: that is none)."""
+    lines = (CAPTURES / f"{agent}.txt").read_text().splitlines()
+    told = [STATUS] if agent == "gemini" else [STATUS, STATUS, PROGRESS]
+    assert [one.marker for one in marker_screen.find(lines)] == told
+
+
+def test_inline_code_that_is_shown_as_it_was_written() -> None:
+    assert [one.marker for one in marker_screen.find([f"  `{BUILD}`"])] == [markers.Status(stage="build", ok=True)]
 
 
 def test_only_what_is_new_on_a_screen_is_told() -> None:

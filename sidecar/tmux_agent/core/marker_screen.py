@@ -15,7 +15,8 @@ from . import markers
 from .marker_stream import Found
 
 WRAPPED = 40  # lines that one marker may be wrapped into
-_SAID = re.compile(r"[ \t]*(?:[⏺●•◦✦∙·*-][ \t]+)?")  # what agents put in front of what they say
+_SAID = re.compile(r"[ \t]*(?:[⏺●•◦✦∙·*-][ \t]+)?`?")  # what agents put in front of what they say
+_HEAD = re.compile(r"(?:###[ \t]+)?SENTRY[ \t]*")
 _QUOTES = re.compile(r"[ \t]*[│┃▌|]?[ \t]*(?:[>❯›»]|[$%#][ \t])(?!##)")  # in front of what a person typed
 
 
@@ -29,9 +30,13 @@ def find(lines: Sequence[str]) -> list[Found]:
         quoted = _quoted(line, quoted)
         text = line[_SAID.match(line).end() :]  # type: ignore[union-attr]  # the pattern matches always
         at += 1
+        if _HEAD.fullmatch(text) and at < len(lines) and lines[at].lstrip().startswith("{"):
+            line = lines[at]  # its JSON, one long word, was wrapped as a whole
+            text = f"{text.strip()} {line.strip()}"
+            at += 1
         if quoted or not markers.begins(text):
             continue
-        said, used = _whole(text, lines[at : at + WRAPPED])
+        said, used = _whole(text, line.rstrip(), lines[at : at + WRAPPED])
         at += used
         if said is not None:
             found.append(Found(said, text.strip()[: markers.TEXT], 0.8 if text.startswith("#") else 0.7))
@@ -45,19 +50,20 @@ def _quoted(line: str, before: bool) -> bool:
     return before and line.startswith("  ") and bool(line.strip())
 
 
-def _whole(text: str, below: Sequence[str]) -> tuple[markers.Marker | markers.Invalid | None, int]:
-    """The marker that begins in `text`, with as many of the lines below as its JSON takes."""
+def _whole(text: str, last: str, below: Sequence[str]) -> tuple[markers.Marker | markers.Invalid | None, int]:
+    """The marker that begins in `text`, whose line is `last`, with as many lines below as its JSON takes."""
     said = markers.read(text, heading=True)
     if said is None:
         return None, 0
     first = said[0]
-    width = max([len(text.rstrip()), *(len(line.rstrip()) for line in below[:3])])
+    width = max([len(last), *(len(line.rstrip()) for line in below[:3])])
     for used, line in enumerate(below, start=1):
         if not isinstance(said[0], markers.Invalid):
             return said[0], used - 1
         if not line.strip() or markers.begins(line.lstrip()) or len(text) > markers.TEXT:
             break
-        text = text.rstrip() + _joint(text.rstrip(), width) + line.strip()
+        text = text.rstrip() + _joint(last, width) + line.strip()
+        last = line.rstrip()
         said = markers.read(text, heading=True) or said
     if not isinstance(said[0], markers.Invalid):
         return said[0], min(len(below), WRAPPED)
