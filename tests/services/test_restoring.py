@@ -19,7 +19,9 @@ from tests.services.test_journal import files_limited_to
 
 from tmux_agent.core.errors import Unavailable
 from tmux_agent.core.model import Approval, ApprovalState, Command, Event, Grant, Outcome, digest
-from tmux_agent.services import restoring, state_backups, store
+from tmux_agent.core.pipeline_file import PipelineFile
+from tmux_agent.core.pipeline_run import Place, Run, RunState, StageRun, StageState
+from tmux_agent.services import pipeline_rows, restoring, state_backups, store
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.audit_log import AuditLog
 from tmux_agent.services.grants import Grants
@@ -518,3 +520,48 @@ def harmed(database: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         file.seek(4096)
         file.write(random.Random(2).randbytes(size - 4096))
+
+
+# --- pipelines -------------------------------------------------------------------------------------
+
+HERE = Place(server="/tmp/t", server_pid=4, pane="%7", pane_pid=41)
+
+
+def run(run_id: str) -> Run:
+    """One stage that runs, one that waits, one that has ended."""
+    spec = PipelineFile(name="build", stages=())
+    states = (StageState.RUNNING, StageState.WAITING, StageState.SUCCESS)
+    stages = tuple(StageRun(name=one.value, stage=one.value, state=one, attempt=1) for one in states)
+    return Run(run_id=run_id, spec=spec, created=datetime.now(UTC), stages=stages, place=HERE, token="t")
+
+
+async def told(world: World, one: Run) -> None:
+    """A run as pipelines.py keeps and records it."""
+    place = msgspec.to_builtins(HERE)
+    event = Event(type="pipeline.run", data={"run_id": one.run_id, "pipeline": "build", "place": place})
+    await world.journal.commit(lambda db: pipeline_rows.put(db, one), event)
+
+
+@in_loop
+async def test_a_pipeline_does_nothing_twice(tmp_path: Path) -> None:
+    """What was under way at the backup is stopped, as its actions may have been done since; what began since does not
+    begin again in its pane."""
+    world = await World(tmp_path).start()
+    await told(world, run("r1"))
+    world.back_up()
+    await told(world, msgspec.structs.replace(run("r2"), spec=PipelineFile(name="build", stages=())))
+    await world.stop()
+    ruin(world.database)
+    await world.start()
+    assert await world.journal.read(pipeline_rows.open_runs) == []
+    stopped = await world.journal.read(lambda db: pipeline_rows.run(db, "r1"))
+    assert stopped
+    assert [one.state.value for one in stopped.stages] == ["unknown", "cancelled", "success"]
+    assert stopped.state is RunState.CANCELLED
+    assert stopped.note.startswith("the state database was lost meanwhile")
+    lost = await world.journal.read(lambda db: pipeline_rows.run(db, "r2"))
+    assert lost
+    assert (lost.state, lost.place) == (RunState.CANCELLED, HERE)
+    assert await world.journal.read(lambda db: pipeline_rows.has_run(db, "build", HERE))
+    assert world.recovered()["pipelines"] == ["r2", "r1"]
+    await world.stop()

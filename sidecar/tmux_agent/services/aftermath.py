@@ -19,8 +19,11 @@ from msgspec.structs import replace
 from ..core.chain import Record
 from ..core.errors import NotFound
 from ..core.model import Action, Answer, Approval, ApprovalState, Event, Origin, Outcome, Plan, Role, Tool
-from . import store
+from ..core.pipeline_file import PipelineFile
+from ..core.pipeline_run import ACTIVE, ENDED, Place, Run, RunState, StageRun, StageState
+from . import pipeline_rows, store
 
+STOPPED = "the state database was lost meanwhile, and what this run has done since is not known: start it again"
 TOLD = 20  # ids or texts of a kind that the record of a loss names; beyond, their number says it
 
 
@@ -32,12 +35,13 @@ class Loss(Struct, kw_only=True):
     grants_ended: int = 0  # revoked since
     grants_lost: list[str] = []  # made since: to be given again
     unknown: list[str] = []  # requests of which nobody can say what became of them
+    pipelines: list[str] = []  # runs that were under way, and are not gone on with
 
     def told(self) -> dict[str, Any]:
         """As the members of a record, in bounds."""
         found: dict[str, Any] = {"records": self.records, "settled": self.settled, "grants_ended": self.grants_ended}
-        for name, all_of_it in (("grants_lost", self.grants_lost), ("unknown", self.unknown)):
-            if all_of_it:
+        for name in ("grants_lost", "unknown", "pipelines"):
+            if all_of_it := getattr(self, name):
                 found |= {name: all_of_it[:TOLD], f"{name}_count": len(all_of_it)}
         return found
 
@@ -49,6 +53,7 @@ def bring_back(db: store.Connection, records: Iterable[Record]) -> Loss:
         loss.records += 1
         if take := _TAKES.get(record.type):
             take(db, record, loss)
+    _stop_pipelines(db, loss)
     running = [one.request_id for one in store.open_approvals(db) if one.phase == "running"]
     loss.unknown = sorted({*running, *(one.request_id for one in store.runs(db))})
     return loss
@@ -139,6 +144,33 @@ def _planned(db: store.Connection, record: Record, _: Loss) -> None:
         store.put_plan(db, plan)
 
 
+def _run_told(db: store.Connection, record: Record, loss: Loss) -> None:
+    """A pipeline's run that the database does not know: it has begun in that pane, and does not begin again."""
+    run_id, place = str(record.data.get("run_id", "")), _fit(record.data.get("place"), Place)
+    if not run_id or pipeline_rows.run(db, run_id) is not None:
+        return
+    loss.pipelines.append(run_id)
+    at = msgspec.convert(record.timestamp, datetime)
+    spec = PipelineFile(name=str(record.data.get("pipeline", "")), stages=())
+    stub = Run(run_id=run_id, spec=spec, created=at, stages=(), place=place, state=RunState.CANCELLED, ended=at)
+    pipeline_rows.put(db, replace(stub, note=STOPPED))
+
+
+def _stop_pipelines(db: store.Connection, loss: Loss) -> None:
+    """Which of their actions were done since, not even the log tells: a run that went on might do one again."""
+    for run in pipeline_rows.open_runs(db):
+        loss.pipelines.append(run.run_id)
+        stages = tuple(_stopped(one) for one in run.stages)
+        pipeline_rows.put(db, replace(run, state=RunState.CANCELLED, stages=stages, note=STOPPED))
+
+
+def _stopped(stage: StageRun) -> StageRun:
+    if stage.state in ENDED:
+        return stage
+    state = StageState.UNKNOWN if stage.state in ACTIVE else StageState.CANCELLED
+    return replace(stage, state=state, reason=STOPPED, due=None, again=None)
+
+
 _TAKES: dict[str, Callable[[store.Connection, Record, Loss], None]] = {
     "approval.opened": _opened,
     "approval.answered": _answered,
@@ -153,6 +185,7 @@ _TAKES: dict[str, Callable[[store.Connection, Record, Loss], None]] = {
     "grant.used": _used,
     "grant.revoked": _revoked,
     "plan.changed": _planned,
+    "pipeline.run": _run_told,
 }
 
 

@@ -377,7 +377,7 @@ def replace_match(spec: PipelineFile, match: Any) -> PipelineFile:
 
 
 def _named(run: Run) -> dict[str, Any]:
-    where = {"server": run.place.server, "pane": run.place.pane} if run.place else {}
+    where = {"place": msgspec.to_builtins(run.place)} if run.place else {}
     return {"run_id": run.run_id, "pipeline": run.spec.name, **where}
 
 

@@ -146,6 +146,8 @@ def _since(loss: aftermath.Loss, known: bool) -> str:
         parts.append(f"permissions lost that were given since: {len(loss.grants_lost)}")
     if loss.unknown:
         parts.append(f"requests unknown: {len(loss.unknown)} (`tmux-agent audit tail --type approval.unknown`)")
+    if loss.pipelines:
+        parts.append(f"pipelines stopped that were under way: {len(loss.pipelines)}")
     return "; " + ", ".join(parts)
 
 
