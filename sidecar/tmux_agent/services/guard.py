@@ -8,6 +8,7 @@ not own: what people may answer (answers.py), rules (core/policy.py), how a thin
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -189,8 +190,9 @@ class Guard:
         )
         return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=declared))
 
-    async def ask(self, wish: Wish) -> Approval:
-        """Put a question to a person without waiting. Raises Denied, LimitExceeded, Unavailable."""
+    async def ask(self, wish: Wish, rule: str = "") -> Approval:
+        """Put a question to a person without waiting; `rule` says by what they are asked, where that is not the policy.
+        Raises Denied, LimitExceeded, Unavailable."""
         if known := await self._known(wish):
             return known
         judged = await self._judged(wish.action, wish.origin)
@@ -198,6 +200,8 @@ class Guard:
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
+        if rule and not decision.named:
+            judged = msgspec.structs.replace(judged, decision=msgspec.structs.replace(decision, rule=rule, named=True))
         return await self._open(wish, judged)
 
     async def put(self, wish: Wish, decision: Decision) -> Approval:
@@ -239,7 +243,7 @@ class Guard:
             seconds = self._judgement.policy.defaults.timeout
         now = self._now()
         approval = question_of(wish, decision, now)
-        expires = now + timedelta(seconds=seconds)
+        expires = now + timedelta(seconds=seconds) if math.isfinite(seconds) else None
         return await self._approvals.open(
             msgspec.structs.replace(approval, facts=facts, rests_on=pins, preview=preview, expires=expires)
         )

@@ -7,7 +7,9 @@ of a wish (run, stage, try, number) makes it the same wish after a restart. Must
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
 import os
 from typing import Any
 
@@ -15,14 +17,17 @@ import msgspec
 
 from ..core import errors
 from ..core.message import Message
-from ..core.model import Action, Approval, ApprovalState, Ask, Command, Origin, Outcome, Role, Shell, Tmux
+from ..core.model import Action, AgentState, Approval, ApprovalState, Ask, Command, Origin, Outcome, Role, Shell, Tmux
 from ..core.pipeline import variables
 from ..core.pipeline_file import Asking, Running, Spawning, Telling, Typing, Words, argv
 from ..core.pipeline_run import Acted, Do, Place, Run, Tell
+from .agents import Agents
 from .approvals import Approvals
+from .foreground import foreground
 from .guard import Guard
 from .ids import new_id
 from .notify import Notify
+from .processes import processes_here
 from .tmux.servers import Servers
 from .toolbox import Toolbox
 from .wishes import Wish
@@ -38,8 +43,10 @@ class Acts:
     """Built by the system; used in the event loop only."""
 
     def __init__(
-        self, guard: Guard, approvals: Approvals, toolbox: Toolbox, servers: Servers, notify: Notify
+        self, guard: Guard, approvals: Approvals, toolbox: Toolbox, servers: Servers, notify: Notify, agents: Agents
     ) -> None:
+        self._agents = agents
+        self._table = processes_here()
         self._guard = guard
         self._approvals = approvals
         self._toolbox = toolbox
@@ -89,7 +96,7 @@ class Acts:
         key = f"{run.run_id}/{stage}/{attempt}/approval"
         place = next(one.place for one in run.stages if one.name == stage)
         wish = Wish(action=action, origin=self.origin(run, place), request_id=new_id(), key=key, timeout=FOREVER)
-        return await self._guard.settled(await self._guard.ask(wish))
+        return await self._guard.settled(await self._guard.ask(wish, "require_approval"))
 
     def origin(self, run: Run, place: Place | None) -> Origin:
         """Who acts: the pipeline of the person's own file, in a pane."""
@@ -103,7 +110,7 @@ class Acts:
             server=place.server if place else None,
             pane=place.pane if place else None,
             place=pane.place if pane else "",
-            name=f"pipeline {run.spec.name}",
+            name=run.spec.name,
             session=f"pipeline:{run.run_id}",
             door="pipeline",
         )
@@ -145,6 +152,7 @@ class Acts:
     async def _type(
         self, what: Typing, place: Place, origin: Origin, key: str, *, approved: bool
     ) -> Outcome:
+        await self._free(place)
         outcome = Outcome(ok=True)
         if what.keys:
             keys = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=what.keys, options=ONCE)
@@ -156,6 +164,22 @@ class Acts:
             shell = Shell(text=what.text, cwd=await self._folder(place))
             outcome = await self._once(text, origin, key, approved=approved, also=shell)
         return outcome
+
+    async def _free(self, place: Place) -> None:
+        """Wait a moment for the command before to end, so that the shell takes what is typed; and as long as an agent
+        there is in a dialog, which would take it for its answer. Of neither end there is an event."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() + SHELL_SECONDS
+        while self._asks(place) or (self._runs(place) and loop.time() < late):  # noqa: ASYNC110 - as said above
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _asks(self, place: Place) -> bool:
+        here = (one for one in self._agents.list() if (one.server, one.pane) == (place.server, place.pane))
+        return any(one.state is AgentState.WAITING for one in here)
+
+    def _runs(self, place: Place) -> bool:
+        program = foreground(self._table, place.pane_pid)
+        return program is not None and program.agent is None and program.process.pid != place.pane_pid
 
     async def _command(self, run: Run, do: Do, what: str | Words | Running, place: Place | None) -> Command:
         running = what if isinstance(what, Running) else Running(command=what)
@@ -218,8 +242,10 @@ class Acts:
 
 
 ONCE = {"once": True}
+SHELL_SECONDS = 2.0  # for a command that has said all and is about to end; what runs longer is typed into
+LOOK_SECONDS = 0.05
 SIGNS = "TMUX_AGENT_RUN"  # variable with what signs the markers of what is started
-FOREVER = 10 * 365 * 86400.0  # seconds: the stage's own time-out ends the wait
+FOREVER = math.inf  # the stage's own time-out ends the wait
 
 
 def _needed(place: Place | None) -> Place:

@@ -7,6 +7,7 @@ Must not own: finding markers (tmux/watch.py), what they move (pipelines.py).
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -141,7 +142,7 @@ class Sentry:
         )
 
 
-FOREVER = 10 * 365 * 86400.0  # seconds: until it is answered
+FOREVER = math.inf  # until it is answered
 
 
 def _event(marker: markers.Marker, origin: Origin, **more: Any) -> Event:

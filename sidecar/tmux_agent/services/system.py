@@ -172,7 +172,7 @@ class System:
 
     def _build_pipelines(self) -> None:
         """What panes print, and the pipelines that it moves."""
-        self.acts = Acts(self.guard, self.approvals, self.toolbox, self.servers, self.notify)
+        self.acts = Acts(self.guard, self.approvals, self.toolbox, self.servers, self.notify, self.agents)
         self.pipelines = Pipelines(
             PipelineFiles(self.places.config / "pipelines"),
             self.journal,
@@ -562,6 +562,8 @@ class System:
 
     def _agent_asks(self, approval: Approval) -> None:
         """Its agent waits, whoever waits for the answer: a hook (which has said so before) or a guarded call."""
+        if approval.origin.door in ("pipeline", "marker"):
+            return  # no agent's, though it may be in an agent's pane
         session = approval.origin.session if approval.hook_key else self.agents.session_of(approval.origin)
         self.agents.asks(session, approval.request_id, display.safe(one_line(approval.action)[:200]))
 

@@ -21,7 +21,8 @@ PINS = 10_000  # places that one action may rest on; they are kept with its ques
 class Wish(Struct, frozen=True, kw_only=True):
     """One thing that somebody wants done: the action, who wants it, the id it is recorded under.
 
-    `key` is chosen by the client and makes the wish the same wish when it is sent again. `timeout` is in seconds.
+    `key` is chosen by the client and makes the wish the same wish when it is sent again. `timeout` is in seconds; inf:
+    it waits until it is answered.
     """
 
     action: Action

@@ -108,7 +108,7 @@ def _print(what: str, data: Any) -> None:
         for one in data["pipelines"]:
             when = "" if one["start"] == "match" else "  (started by hand)"
             print(f"{out.paint(one['name'], 'bold')}  {' → '.join(one['stages'])}{when}")
-        for wrong in data["errors"]:
+        for wrong in data.get("errors", ()):
             print(out.paint(wrong, "error"))
         if not data["pipelines"]:
             print("no pipeline is declared: put one into pipelines/*.yaml of your configuration (docs/pipelines.md)")
