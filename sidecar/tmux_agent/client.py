@@ -248,15 +248,17 @@ class Client:
             else:
                 return _outcome(reply, request)
 
-    def events(self, *types: str, since: int | None = None) -> Iterator[r.EventData]:
+    def events(self, *types: str, since: int | None = None, output: bool = False) -> Iterator[r.EventData]:
         """Events as they happen (of `types`), on a connection of their own, across restarts of the sidecar.
 
-        With `since`, from the record after that number. Closing the iterator ends it.
+        With `since`, from the record after that number; with `output`, also what watched panes print. Closing the
+        iterator ends it.
         """
         with Client(patience=self._patience) as other:
             other._environ = self._environ
             while True:
-                request = Request("events.subscribe", p.EventsSubscribe(types=types, since=since), r.Subscribed)
+                params = p.EventsSubscribe(types=types, since=since, output=output)
+                request = Request("events.subscribe", params, r.Subscribed)
                 begun = other.request(request)
                 since = begun.seq if since is None else since
                 try:
@@ -418,15 +420,18 @@ class AsyncClient:
             else:
                 return _outcome(reply, request)
 
-    async def events(self, *types: str, since: int | None = None) -> AsyncGenerator[r.EventData, None]:
+    async def events(
+        self, *types: str, since: int | None = None, output: bool = False
+    ) -> AsyncGenerator[r.EventData, None]:
         """Events as they happen (of `types`), on a connection of their own, across restarts of the sidecar.
 
-        With `since`, from the record after that number. Who reads slowly is read for slowly: the sidecar says what
-        was lost by that (`events.lost`).
+        With `since`, from the record after that number; with `output`, also what watched panes print. Who reads slowly
+        is read for slowly: the sidecar says what was lost by that (`events.lost`).
         """
         while True:
             patience = _Patience(self._patience)
-            request = Request("events.subscribe", p.EventsSubscribe(types=types, since=since), r.Subscribed)
+            params = p.EventsSubscribe(types=types, since=since, output=output)
+            request = Request("events.subscribe", params, r.Subscribed)
             heard: asyncio.Queue[_Reply | None] = asyncio.Queue(1000)
             try:
                 link = await self._open(heard)

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 from tests.patience import PATIENCE
+from tests.plugin.terminal import Server
 from tests.sidecar import Sidecar, sidecar, until
+
+from tmux_agent.core import recording as recording_module
 
 ALLOWED = {"command": "allowed", "args": ["x"]}
 
@@ -168,3 +171,30 @@ def test_what_goes_wrong_is_said(world: Sidecar, tmp_path: Path) -> None:
     done = run(world, "record", "-")
     assert done.returncode == 1
     assert "no sidecar answers" in done.stderr
+
+
+def test_what_a_watched_pane_prints(world: Sidecar, tmp_path: Path) -> None:
+    """Whole lines, without secrets and colours; a subscriber that did not ask for them hears none."""
+    token = "ghp_" + "a1" * 20
+    file = tmp_path / "session"
+    with Server() as tmux:
+        tmux.run("new-session", "-d", "-s", "main", "-x", "100", "-y", "30", "env PS1='$ ' bash --norc --noprofile")
+        agent, plain = world.agent(), world.operator()
+        agent.call("tmux.attach", {"socket": tmux.socket})
+        until(lambda: agent.request("tmux.panes").get("result", {}).get("data", {}).get("panes"))
+        (pane,) = [one["id"] for one in agent.call("tmux.panes")["panes"]]
+        plain.call("events.subscribe")
+        world.operator().call("sentry.watch", {"pane_id": pane, "on": True})
+        until(lambda: [one["how"] for one in agent.call("sentry.panes")["panes"]] not in ([], [""]))
+        with recording(world, file, "--pane", pane) as recorder:
+            tmux.run("send-keys", "-t", pane, f"printf '\\033[31mred\\033[0m\\n{token[:9]}''{token[9:]}\\n'", "Enter")
+            until(lambda: "red\n" in "".join(one["text"] for one in entries(file) if one["kind"] == "output"))
+            assert recorder.end() == 0
+        world.agent().call("command.run", ALLOWED)
+        kinds = []
+        while "action.finished" not in kinds:
+            kinds.append(plain.reply()["params"]["type"])
+    assert recording_module.PRINTED not in kinds
+    assert token not in file.read_text()
+    assert "\x1b" not in file.read_text()
+    assert {one["pane"] for one in entries(file) if one["kind"] == "output"} == {pane}

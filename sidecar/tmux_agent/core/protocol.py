@@ -497,10 +497,14 @@ class PipelineDryRun(Params, frozen=True):
 
 
 class EventsSubscribe(Params, frozen=True):
-    """From now on (or from `since`, a seq) send `event` notifications on this connection."""
+    """From now on (or from `since`, a seq) send `event` notifications on this connection.
+
+    `output`: also `pane.printed`, what watched panes print (told to operators only).
+    """
 
     types: tuple[str, ...] = ()
     since: int | None = None
+    output: bool = False
 
 
 class AuditQuery(Params, frozen=True):

@@ -138,7 +138,7 @@ async def subscribe(system: System, params: p.EventsSubscribe, call: Call) -> r.
         raise errors.LimitExceeded(f"{system.settings.limits.subscriptions} subscriptions are open on this connection")
     call.connection.subscriptions += 1
     try:
-        heard = await system.journal.subscribe(params.types or None, params.since, EVENTS)
+        heard = await system.journal.subscribe(params.types or None, params.since, EVENTS, output=params.output)
     except BaseException:
         call.connection.subscriptions -= 1
         raise

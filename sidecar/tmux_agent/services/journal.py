@@ -159,6 +159,11 @@ class Journal:
         timestamp = self._now().isoformat().replace("+00:00", "Z")
         self._tell([Heard(0, timestamp, event)])
 
+    @property
+    def output_wanted(self) -> bool:
+        """Whether somebody wants to hear what panes print."""
+        return any(one.output for one in self._subscribers)
+
     # --- reading ---
 
     async def read(self, look: Callable[[sqlite3.Connection], T]) -> T:
@@ -167,15 +172,17 @@ class Journal:
         return result
 
     async def subscribe(
-        self, types: Iterable[str] | None = None, since: int | None = None, limit: int = 1000
+        self, types: Iterable[str] | None = None, since: int | None = None, limit: int = 1000, *, output: bool = False
     ) -> Subscription:
         """Hear every event from now on (of `types`), or from the record after number `since`; close it when done.
+
+        `output`: also what watched panes print (`pane.printed`), which only those hear who ask for it.
 
         `limit` is how many may wait unread. Where the records after `since` are no longer kept, `lost` says how many
         are missing at the least. Raises Unavailable (only with `since`).
         """
         wanted = None if types is None else frozenset(types)
-        subscription = Subscription(wanted, limit, self._leave)
+        subscription = Subscription(wanted, limit, self._leave, output=output)
         if since is None:
             self._subscribers.append(subscription)
             return subscription

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..core import channels, config, display, errors, guardrails, notice_text
+from ..core import channels, config, display, errors, guardrails, notice_text, recording, redact
 from ..core.model import Agent, AgentState, Approval, Event, Origin
+from ..core.pipeline_run import Place
 from ..core.rate import Bucket
 from ..core.replies import ReloadData
 from ..core.wording import one_line
@@ -186,13 +187,20 @@ class System:
             self.places.state / "fifos",
             self.journal,
             self.sentry.heard,
-            self.pipelines.printed,
-            self.pipelines.wants_lines,
+            self._printed,
+            lambda place: self.pipelines.wants_lines(place) or self.journal.output_wanted,
             self.pipelines.kept,
             self.spawn,
             self.identity.now(),
         )
         self.watching = Watching(self.journal, self.watch, self.pipelines, self.agents, self.servers)
+
+    def _printed(self, place: Place, text: str) -> None:
+        """A watched pane has printed these lines."""
+        self.pipelines.printed(place, text)
+        if self.journal.output_wanted:
+            data = {"server": place.server, "pane": place.pane, "text": redact.redact_text(text)}
+            self.journal.note(Event(type=recording.PRINTED, data=data))
 
     def _join_limits(self) -> None:
         self.limits.rule = self.settings.resume

@@ -111,7 +111,8 @@ class _Recorder:
             )
             if not self._put(session):
                 return
-            async with contextlib.aclosing(client.events(*types, since=health.audit.records)) as events:
+            heard = client.events(*types, since=health.audit.records, output=not types)
+            async with contextlib.aclosing(heard) as events:
                 async for event in events:
                     if event.type == "events.lost":
                         self._lost += int(event.data.get("count", 0))
