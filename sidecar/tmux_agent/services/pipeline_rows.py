@@ -56,6 +56,8 @@ def put(db: sqlite3.Connection, one: Run) -> None:
         (one.run_id, one.spec.name, one.state.value, *where, _time(one.created), _time(one.ended), one.note,
          msgspec.json.encode(one)),
     )  # fmt: skip
+    begun = [(one.run_id, stage.name) for stage in one.stages if stage.attempt]  # before, it waited for approval
+    db.executemany("DELETE FROM pipeline_stages WHERE run_id = ? AND stage = ? AND attempt = 0", begun)
     db.executemany(
         "INSERT OR REPLACE INTO pipeline_stages VALUES (?, ?, ?, ?, ?, ?, ?)",
         [

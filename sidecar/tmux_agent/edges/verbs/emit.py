@@ -33,7 +33,8 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         out.as_json(data)
     elif "state" in data:
-        print(data.get("choice") or data.get("comment") or data["state"])
+        answer = data.get("answer") or {}
+        print(answer.get("choice") or answer.get("comment") or data["state"])
     return 3 if data.get("state", "approved") != "approved" else 0
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="what `tmux-agent record` wrote; - is standard input")
     parser.add_argument("--policy", metavar="FILE", help="the policy to try (default: your own as it is now)")
+    parser.add_argument("--pipeline", metavar="FILE", help="tell it to the pipelines of this file; nothing is done")
+    parser.add_argument("--pane", default="", metavar="%7", help="with --pipeline: only what this pane printed")
     parser.add_argument("--show", action="store_true", help="show what happened, moment by moment, and judge nothing")
     parser.add_argument(
         "--json", action="store_true", help="print JSON lines: differences, with --show entries"
@@ -31,7 +33,36 @@ def main(args: argparse.Namespace) -> int:
             for entry in entries:
                 _show(entry, args.json)
             return 0
+        if args.pipeline:
+            return _pipelines(list(entries), args)
         return _judge(entries, args)
+
+
+def _pipelines(entries: list[Entry], args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    import msgspec
+
+    from ...core.display import safe
+    from ...core.errors import Failed
+    from ...core.pipeline_replay import replay
+    from ...services.pipeline_files import read
+    from .. import out
+
+    file, wrong = read(Path(args.pipeline))
+    if file is None:
+        raise Failed(f"{args.pipeline} cannot be used: {'; '.join(map(str, wrong))}")
+    for spec in file.pipelines:
+        try:
+            for step in replay(spec, entries, args.pane):
+                if args.json:
+                    print(msgspec.json.encode({"pipeline": spec.name, **msgspec.to_builtins(step)}).decode())
+                else:
+                    name = out.paint(f"{safe(step.stage or spec.name):<18}", "dim")
+                    print(f"{_at(step.at)}  {name}  {safe(step.words)}")
+        except ValueError as why:
+            raise Failed(f"pipeline {spec.name}: {why}") from None
+    return 0
 
 
 @contextmanager

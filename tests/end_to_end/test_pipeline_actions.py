@@ -1,0 +1,176 @@
+"""What a pipeline does besides typing: windows, messages, checks; what it hears over the socket; a real build."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from tests.end_to_end.pipeline_world import MARK, World, approve, asked, pending
+from tests.plugin.terminal import Server
+from tests.sidecar import ROOT, sidecar, until
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with sidecar() as one, Server() as tmux:
+        yield World(one, tmux)
+
+
+def cli(world: World, *words: str) -> str:
+    """A shell line that runs the command in the pane's shell."""
+    environ = " ".join(f"{name}='{value}'" for name, value in world.sidecar.environ.items())
+    return f"env {environ} {sys.executable} -m tmux_agent {' '.join(words)}"
+
+
+def test_emit_moves_a_stage_of_its_own_pane_and_a_question_that_is_denied_fails_it(world: World) -> None:
+    world.file("""
+pipelines:
+  - name: p
+    match: {window: w}
+    stages:
+      - {name: one, actions_on_start: [{send_keys: "true"}]}
+      - {name: two, needs: one, actions_on_start: [{send_keys: "true"}]}
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, one="running")
+    other = world.sidecar.agent()
+    assert other.call("sentry.emit", {"marker": {"type": "STATUS", "stage": "one", "ok": True}})["first"]
+    assert world.states(peer)["one"] == "running"  # it came from no pane
+    world.tmux.run("send-keys", "-t", "%0", cli(world, "emit STATUS stage=one ok=true --id x1"), "Enter")
+    world.until(peer, one="success", two="running")
+    world.tmux.run("send-keys", "-t", "%0", cli(world, "emit ASK stage=two prompt=Really? --wait"), "Enter")
+    question = asked(world)
+    assert question["action"]["prompt"] == "Really?"
+    approve(world, question, approved=False, comment="no way")
+    world.until(peer, two="failed")
+    assert "no way" in world.runs(peer)[0]["note"]
+    until(lambda: "no way" in world.tmux.run("capture-pane", "-p", "-t", "%0"))
+    told = [record["data"] for record in world.sidecar.records() if record["type"] == "marker"]
+    assert [(one["kind"], one["by"]) for one in told] == [("STATUS", "socket"), ("STATUS", "socket"), ("ASK", "socket")]
+
+
+def test_a_marker_counts_once_under_its_id_also_after_a_kill(world: World) -> None:
+    world.window("w")
+    world.sidecar.start()
+    marker = {"type": "DONE", "id": "only once"}
+    assert world.sidecar.agent().call("sentry.emit", {"marker": marker})["first"]
+    world.sidecar.kill()
+    world.sidecar.start()
+    assert not world.sidecar.agent().call("sentry.emit", {"marker": marker}).get("first")
+    assert [record["type"] for record in world.sidecar.records()].count("marker") == 1
+
+
+def test_a_printed_question_opens_an_approval(world: World) -> None:
+    world.file("watch: [{window: w}]")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    until(lambda: peer.call("sentry.panes")["panes"] and peer.call("sentry.panes")["panes"][0]["how"] == "its output")
+    said = json.dumps({"type": "ASK", "prompt": "Which region?", "options": ["eu", "us"]})
+    world.tmux.run("send-keys", "-t", "%0", f"printf '%s\\n' '{MARK} {said}'", "Enter")
+    question = asked(world)
+    assert question["action"] == {"type": "ask", "prompt": "Which region?", "options": ["eu", "us"]}
+    assert question["origin"]["pane"] == "%0"
+    assert question["origin"]["door"] == "marker"
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Says that it is pending twice, then done."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        body = json.dumps({"state": "done" if type(self).asked > 2 else "queued"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+def test_a_check_a_window_and_a_message(world: World) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    Thread(target=server.serve_forever, daemon=True).start()
+    world.file(f"""
+pipelines:
+  - name: p
+    match: {{window: ^w$}}
+    notify: local_bus
+    stages:
+      - name: wait
+        actions_on_start:
+          - external_check:
+              type: http
+              url: http://127.0.0.1:{server.server_port}/state
+              interval: 1
+              backoff: 1
+              expect: {{json_path: state, equals: done}}
+        success_when: [{{external_status: success}}]
+      - name: more
+        needs: wait
+        actions_on_start:
+          - spawn: [sh, -c, "exec sleep 1000"]
+          - notify: {{channels: local_bus, title: "a window is open"}}
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, wait="success", more="success")
+    server.shutdown()
+    assert Answers.asked == 3
+    assert len(world.tmux.run("list-windows", "-t", "main", "-F", "#{window_id}").split()) == 2
+    until(lambda: len(bus(world)) == 2)
+    assert [one["title"] for one in bus(world)] == ["a window is open", "p succeeded"]
+
+
+def bus(world: World) -> list[dict[str, Any]]:
+    files = world.sidecar.state.glob("bus/*.jsonl")
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
+
+def test_a_real_build_with_an_approval_in_the_middle(world: World) -> None:
+    """This project's own checks, run in a real pane."""
+    python = sys.executable
+    world.file(f"""
+pipelines:
+  - name: own build
+    match: {{window: build}}
+    stages:
+      - name: lint
+        actions_on_start: [{{send_keys: "cd {ROOT} && {python} -m ruff check sidecar/tmux_agent/core"}}]
+        success_when: [{{log_regex: "All checks passed"}}]
+        fail_when: [{{log_regex: "Found [0-9]+ error"}}]
+      - name: tests
+        needs: lint
+        require_approval: true
+        actions_on_start:
+          - send_keys: "{python} -m pytest -q -p no:cacheprovider tests/core/test_rate.py tests/core/test_chain.py"
+        success_when: [{{log_regex: "[0-9]+ passed"}}]
+        fail_when: [{{log_regex: "[0-9]+ failed"}}]
+        timeout: 2m
+""")
+    world.window("build")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, lint="success", tests="approval")
+    question = asked(world)
+    assert "pytest" in question["action"]["does"][0]
+    approve(world, question)
+    until(lambda: world.runs(peer)[0]["state"] != "running")
+    assert world.runs(peer)[0]["state"] == "success", world.tmux.run("capture-pane", "-p", "-J", "-t", "%0")
+    assert pending(world) == []
+    database = sqlite3.connect(f"file:{world.sidecar.state}/state.db?mode=ro", uri=True)
+    rows = database.execute("SELECT stage, status FROM stage_history ORDER BY started_at DESC LIMIT 10;").fetchall()
+    database.close()
+    assert rows == [("tests", "success"), ("lint", "success")]
