@@ -14,7 +14,7 @@ from tests.core.shell_oracle import bash_runs, claimed
 
 from tmux_agent.core.facts import Lookup
 from tmux_agent.core.folders import folders_of
-from tmux_agent.core.shell import Opaque, Part, Simple, parse
+from tmux_agent.core.shell import Opaque, Part, Simple, parse, runs_of
 
 
 def simple(parts: tuple[Part, ...]) -> list[Simple]:
@@ -124,8 +124,16 @@ def test_words_are_what_the_programs_get(text: str, expected: list[list[str]]) -
         "a[1]=2",
         "a=(1 2)",
         "a=$(touch M) ls",
-        "cat <<E\n$(touch M)\nE",
+        "cat <<E\n$(touch M\nE",
         "cat <<E\n`touch M`\nE",
+        "cat <<E\n\\$(touch M)\nE",
+        "cat <<E\n${x:=$(touch M)}\nE",
+        "cat <<E\n$x\nE",
+        "cat <<E\n$(cat <<F\nF\n)\nE",
+        "echo ((1))",
+        "ls > ((1))",
+        "((1)) > f",
+        "((1)) x",
         "cat <<E\nno end",
         "echo(){ touch M; }; echo hi",
         "function f { ls; }",
@@ -155,14 +163,14 @@ def test_words_are_what_the_programs_get(text: str, expected: list[list[str]]) -
         "f=~; ls $f",
         "f=a; ls ${f:0}",
         "f=a; $f",
-        "f=a; ls <<E\n$f\nE",
+        "f=a; ls <<E\n$f $g\nE",
         "IFS=a; f=bac; ls $IFS",
         "http_proxy=a; ls $http_proxy",
         "case x in $y) ls;; esac",
         "case x in x) ls",
         "select x in a; do ls; done",
         "coproc ls",
-        "((x=1))",
+        "((x=1, y[z]=1))",
         "[[ a -eq 'b[$(touch M)]' ]]",
         "[[ $x ]]",
         "if true; then cd /; fi; cat etc/passwd",
@@ -209,7 +217,7 @@ def test_what_is_not_certain_is_opaque(text: str) -> None:
 SECTION_6 = [
     ("echo ok & touch M; wait", "touch"),
     ("echo `touch M`", None),
-    ("cat <<E\n$(touch M)\nE", None),
+    ("cat <<E\n`touch M`\nE", None),
     ("\\t\\o\\u\\c\\h M", "touch"),
     ("{touch,M}", None),
     ("$'\\x74ouch' M", "touch"),
@@ -267,6 +275,13 @@ def test_redirections_are_kept(text: str, op: str, fd: int | None, target: str) 
     """Every redirection is there with its operator, number and target, also on groups and loops."""
     found = [redirect for part in simple(parse(text)) for redirect in part.redirects]
     assert [(r.op, r.fd, r.target.text if r.target else None) for r in found] == [(op, fd, target)]
+
+
+def test_what_a_here_document_runs_is_seen() -> None:
+    """Of one that expands each substitution is a text that runs, and sees the variables."""
+    (_, part) = simple(parse("x=1; cat <<E\na $(touch $x) \"$(ls)\" $x\nE"))
+    assert [(run.text, run.given) for run in runs_of(part)] == [("touch $x", (("x", "1"),)), ("ls", ())]
+    assert part.redirects[0].body is None
 
 
 def test_heredoc_bodies_are_data() -> None:

@@ -14,8 +14,8 @@ from tmux_agent.core.argv import conditions
 from tmux_agent.core.argv.options import Fed
 from tmux_agent.core.shell import Opaque, Simple, parse
 from tmux_agent.core.shell_names import is_local
+from tmux_agent.core.shell_numbers import is_count
 from tmux_agent.core.shell_parts import Source, Word
-from tmux_agent.core.shell_word import is_count
 
 
 def last(text: str) -> Word:
@@ -87,6 +87,10 @@ def test_a_substitution_tells_what_it_prints() -> None:
     assert last('for f in $(ls); do wc "$f"; done').hole == Source("ls", (), True)
     assert last('ls | sort | while read -r f; do wc "$f"; done').hole == Source("ls | sort ")
     assert last('while read -r f; do wc "$f"; done < <(ls)').hole == Source("ls")
+    assert last('ls | while read -r f g; do wc "$f"; done').hole == Source("ls  | awk '{print $1}'")
+    assert last('find . -print0 | while IFS= read -r -d "" f; do wc "$f"; done').hole == Source(
+        "find . -print0 ", zero=True
+    )
     inner = last('d=src; echo "$(ls $d)"').runs[0]
     assert (inner.text, inner.given) == ("ls $d", (("d", "src"),))
     assert last('git diff "$(git merge-base a b)"..HEAD').around == ("", "..HEAD")
@@ -99,7 +103,8 @@ def test_a_substitution_tells_what_it_prints() -> None:
         'ls | while read -r f; do wc "$f"; done <<< names',
         'ls | while read -r f; do wc "$f"; done < <(ls) < names',
         'ls |& while read -r f; do wc "$f"; done',
-        'ls | while read -r f g; do wc "$f"; done',
+        'ls | while read -r f g; do wc "$g"; done',
+        'ls | while IFS=, read -r f g; do wc "$f"; done',
         'ls | while IFS=/ read -r f; do wc "$f"; done',
         'ls | while read -r f; do head -c 3; wc "$f"; done',
         'ls | while read -r f; do read g; wc "$f"; done',
@@ -176,7 +181,10 @@ def test_words_that_are_tested_as_text() -> None:
     ("git ls-files | wc -l", True), ("a|b|grep -c x", True), ("wc -l < a.txt", True),
     ("git rev-list --count HEAD", True),
     ("wc -l a.txt", False), ("a; b | wc -l", False), ("a || b | wc -l", False), ("a \\| wc -l", False),
-    ("a # | wc -l", False), ("echo $(a | wc -l) x", False), ("grep -c x a", False),
+    ("a # | wc -l", False), ("echo $(a | wc -l) x", False), ("grep -c x a b", False),
+    ("grep -rc x a", False), ("grep -c x -r", False), ('grep -c x "$f"', False), ("grep -c x a", True),
+    ("date +%s", True), ("git rev-list --count HEAD --header", True), ('git rev-list --count "$a"..b', True),
+    ("git rev-list --count $a", False), ("git ls-files | xargs wc -l", False), ("grep -n x a | cut -d: -f1", False),
 ])  # fmt: skip
 def test_what_prints_one_number(text: str, counts: bool) -> None:
     """Only what surely ends with a count, and prints nothing else."""

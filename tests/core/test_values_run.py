@@ -18,21 +18,23 @@ FILES = ("a", "b c", "-d", "x.m", "y.m", "[z]", ".h")
 GLOBS = {"*.m": ("x.m", "y.m"), "*": ("-d", "[z]", "a", "b c", "f", "x.m", "y.m"), "?": ("a", "f"), "n*": ("n*",)}
 VALUES = [
     "1", "'p q'", "'*'", '"$b"', "$b", "$(echo p q)", '"$(echo r)"', "`echo s`", "", "$HOME", '"${b%1}"', "x$b",
-    "$((1 + 2))",
+    "$((1 + 2))", "'q[$(c z)]'", "$((a + 1))", "$((b))", "$(echo 5 | wc -l)", "7",
 ]  # fmt: skip
 WORDS = [
     "$a", '"$a"', '"${b}"', "$b", "w", "'$a'", '"v$a"', "$(echo $a)", '"$(c "$a")"', "${a%m}", "*.m", "$(seq 2)",
-    '"$b$a"',
+    '"$b$a"', '"$((a))"', "$((b + 1))", "$((a++))", '"${a%.*}"', '"${b##*/}"', "${a^^}", '"${b:0:1}"',
 ]  # fmt: skip
 STARTS = [
     "for a in 1 'p q'; do ", "for a in *.m; do ", "for a in *; do ", "for b in ?; do ", "for b in n*; do ",
     "for b in $(echo p '*'); do ", "for a in $b; do ", "for b in {1..2}; do ", "for a in $(c); do ",
     "while read -r a; do ", "while IFS= read -r a; do ", "while read -r a b; do ", "while read a; do ",
     'if [ -n "$a" ]; then ', "if [[ $a == 1 && -f a ]]; then ", "if c; then ", "{ ", "( ", "until [ -f a ]; do ",
-    "case $a in 1) c;; p*|x) ", "case x in *) ",
+    "case $a in 1) c;; p*|x) ", "case x in *) ", "for ((a=0; a<2; a++)); do ", "for ((b=a; b<2; b++)); do ",
+    "if ((a > 0)); then ",
 ]  # fmt: skip
 OTHERS = [
     "read -r a < f", "unset a", "echo $a", '[[ "$a" =~ p ]]', '! c "$b"', "a=1 c $a", "true", "break", "b=2 b=3",
+    "((a++))", "((b = a + 1))", "c <<E\n$(c $b)$((a))\nE\n", "read -r a <<< 'q[$(c z)]'",
 ]  # fmt: skip
 JOINS = ["; ", " && ", " || ", "\n", " | ", " & "]
 

@@ -204,6 +204,18 @@ class SwapFact(Struct, frozen=True):
     swapped: bool = True
 
 
+class RefsKey(Struct, frozen=True, tag="refs"):
+    """Which references of the repository with this top level could be taken for something else than a name?"""
+
+    top: str
+
+
+class RefsFact(Struct, frozen=True):
+    """`odd`: such as begin with a dash, or have quotes, blanks and the like; ("*",) where it cannot be told."""
+
+    odd: tuple[str, ...] = ("*",)
+
+
 Key = (
     PathKey
     | GlobKey
@@ -217,6 +229,7 @@ Key = (
     | ObjectKey
     | DetourKey
     | SwapKey
+    | RefsKey
 )
 Fact = (
     PathFact
@@ -231,6 +244,7 @@ Fact = (
     | ObjectFact
     | DetourFact
     | SwapFact
+    | RefsFact
 )
 Facts = Mapping[Key, Fact]
 
@@ -332,3 +346,7 @@ class Lookup:
     def swaps(self, top: str) -> SwapFact | None:
         fact = self._get(SwapKey(top))
         return fact if isinstance(fact, SwapFact) else None
+
+    def refs(self, top: str) -> RefsFact | None:
+        fact = self._get(RefsKey(top))
+        return fact if isinstance(fact, RefsFact) else None

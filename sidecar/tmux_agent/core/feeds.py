@@ -33,20 +33,25 @@ def feed_of(parts: Sequence[Part], index: int, places: Sequence[Folders], reach:
     if peeled.cuts or part.joined == "|&" or places[index] != places[part.piped_from]:
         return sources.UNKNOWN
     names, zero = _printed(parts, part.piped_from, places, reach, 0)
-    return msgspec.structs.replace(names, split=not (zero and peeled.zero))
+    if names.column or names.status or (peeled.zero and not zero):
+        return sources.UNKNOWN
+    lines = names.lines if zero == peeled.zero else ()
+    return msgspec.structs.replace(names, lines=lines, split=not (names.revision or (zero and peeled.zero)))
 
 
-def names_in(reach: Reach) -> Names:
-    """Which files what a text prints names, in the folder in which it runs."""
+def names_in(reach: Reach, depth: int = 0) -> Names:
+    """Which files or revisions what a text prints names, in the folder in which it runs."""
 
     def named(source: Source, folder: str) -> Fed:
         parts = shell.parse(source.text, "bash", source.given)
         piped = all(isinstance(part, Simple) and part.joined in ("", "|") for part in parts)
-        if not parts or not piped:
+        if not parts or not piped or depth > _DEPTH:
             return sources.UNKNOWN
         places = folders_of(parts, source.text, (folder,), reach.home, reach.look)
-        names, zero = _printed(parts, len(parts) - 1, places, reach, 0)
-        return sources.UNKNOWN if zero else msgspec.structs.replace(names, globbed=source.globbed)
+        names, zero = _printed(parts, len(parts) - 1, places, reach, depth)
+        if names.status:
+            return sources.UNKNOWN
+        return sources.UNKNOWN if zero != source.zero else msgspec.structs.replace(names, globbed=source.globbed)
 
     return named
 
@@ -66,8 +71,11 @@ def _printed(
         return sources.UNKNOWN, False
     if any(_prints_more(redirect) for redirect in part.redirects):
         return sources.UNKNOWN, False
-    args, doubts = arguments(part.words, folder, reach, lambda _, __: sources.UNKNOWN)
-    if doubts or not args or any(word.kind == "varying" or word.runs for word in part.words):
+    varies = any(word.kind == "varying" or word.runs for word in part.words)
+    if varies and part.words[0].text != "git":
+        return sources.UNKNOWN, False
+    args, doubts = arguments(part.words, folder, reach, names_in(reach, depth + 1))
+    if doubts or not args:
         return sources.UNKNOWN, False
     feed = None if part.piped_from is None else _printed(parts, part.piped_from, places, reach, depth + 1)[0]
     call = call_of(args, folder, reach, in_shell=True, piped=feed is not None)
@@ -81,6 +89,21 @@ def _printed(
     names, zero = sources.printed(call.program, call.args, call.folder, feed)
     if names.files:
         facts = [reach.look.path(start) for start in names.starts]
-        if any(fact is None or fact.kind != "file" for fact in facts):
+        if names.within and facts[0] is not None and facts[0].kind == "folder":
+            names = msgspec.structs.replace(names, files=False, dashed=True, split=True)
+        elif any(fact is None or fact.kind != "file" for fact in facts):
             return sources.UNKNOWN, False
-    return names, zero
+        else:
+            names = msgspec.structs.replace(names, within="")
+    if varies and not names.revision:
+        return sources.UNKNOWN, False
+    return (msgspec.structs.replace(names, refs=False) if _are_plain(names, folder, reach) else sources.UNKNOWN), zero
+
+
+def _are_plain(names: Fed, folder: str, reach: Reach) -> bool:
+    """Whether all references have names that are taken for nothing else, where it comes to that."""
+    if not names.refs:
+        return True
+    repo = reach.look.repo(folder)
+    refs = reach.look.refs(repo.top) if repo is not None and repo.top else None
+    return refs is not None and not refs.odd

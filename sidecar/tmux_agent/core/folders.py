@@ -7,6 +7,7 @@ that a cd happened, both folders are possible; where its target is not in the te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from . import paths, printed
@@ -23,6 +24,7 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
     found: list[Folders] = []
     moves: list[int] = []
     straight = _is_straight(parts, text)
+    first = re.match(r"\s*cd\s", text) is not None  # nothing decides whether it runs
     for index, part in enumerate(parts):
         folders: Folders = tuple(start)
         if len(moves) > _MOVES:
@@ -30,10 +32,11 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
             continue
         for move in moves:
             mover = parts[move]
-            if isinstance(part, Simple) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
+            if _is_known(part) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
                 continue
             after = _after(mover, found[move], home, look)
-            alone = straight and _stands_alone(parts[move]) and not _shares_doubt(parts, move, index)
+            alone = (straight and _stands_alone(parts[move])) or (first and move == 0)
+            alone = alone and not _shares_doubt(parts, move, index)
             certain = _follows(parts, move, index) or (alone and _exist(after, look))
             before = () if certain else folders
             folders = tuple(dict.fromkeys((*before, *after)))
@@ -43,6 +46,11 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
         if _target(part) is not None or isinstance(part, Opaque):
             moves.append(index)
     return found
+
+
+def _is_known(part: Part) -> bool:
+    """Whether it is known where in the text this stands."""
+    return isinstance(part, Simple) or bool(part.turns)
 
 
 def _words(part: Simple) -> Sequence[Word]:
@@ -102,12 +110,12 @@ def _chain_start(parts: Sequence[Part], index: int) -> int:
     """Where the list of && and pipes that ends with this part begins; -1 where || or anything unread is in it."""
     while index > 0:
         part = parts[index]
-        if not isinstance(part, Simple) or part.joined == "||":
+        if part.joined == "||" or not _is_known(part):
             return -1
         if part.joined in ("", ";", "&"):
             return index
         index -= 1
-    return 0 if isinstance(parts[0], Simple) else -1
+    return 0 if _is_known(parts[0]) else -1
 
 
 def _follows(parts: Sequence[Part], move: int, index: int) -> bool:
@@ -132,7 +140,7 @@ def _stands_alone(mover: Part) -> bool:
 
 def _shares_doubt(parts: Sequence[Part], move: int, index: int) -> bool:
     """True where cd and part stand in one list with a || in it: the part may run because the cd failed."""
-    joins = [part.joined if isinstance(part, Simple) else "||" for part in parts[move + 1 : index + 1]]
+    joins = [part.joined for part in parts[move + 1 : index + 1]]
     last = max((at for at, joined in enumerate(joins) if joined in (";", "&")), default=-1)
     return last < 0 and "||" in joins
 

@@ -200,7 +200,10 @@ class Judging:
             return []
         writes = redirect.op in _OUTPUTS or redirect.op == ">&"
         if word.hole is not None and redirect.op == "<" and folder is not None:
-            names = self._names(word.hole, folder) if word.around == ("", "") else sources.UNKNOWN
+            names = self._names(word.hole, folder)
+            if word.around != ((f"{names.within}/", "") if names.within else ("", "")):
+                names = sources.UNKNOWN
+            names = msgspec.structs.replace(names, within="")
             miss = self.reach.fed(msgspec.structs.replace(names, split=True, globbed=word.splits or names.globbed))
             return [self._asked_about(miss)] if miss is not None else []
         if word.kind != "literal" or (word.tilde and word.text[1:2] not in ("", "/")):
@@ -354,7 +357,13 @@ class Judging:
             argv = peeled.argv
             if peeled.reads_names:
                 names = feed or sources.UNKNOWN
-                argv = wrappers.feed(peeled, names)
+                for known in wrappers.exact(peeled, names, call.args) if not peeled.folder else ():
+                    ran = self._run(known, folder, in_shell=False)
+                    matches += ran
+                    argv = ()
+                argv = argv and wrappers.feed(peeled, names)
+            if not argv:
+                return matches
             if peeled.folder:  # there, names mean other files
                 argv = tuple(sources.UNKNOWN if isinstance(word, Fed) else word for word in argv)
             in_shell = call.program in ("command", "builtin", "time") and call.in_shell

@@ -155,7 +155,7 @@ def _condition(word: str, place: Place) -> Miss | None:
 
 
 def _local(word: str, _: Place) -> Miss | None:
-    return None if is_local(word) else Miss(f"{word} may mean something to the shell or to programs")
+    return None if is_local(word) or word == "_" else Miss(f"{word} may mean something to the shell or to programs")
 
 
 _YQ_WORDS = frozenset(("e", "ea", "eval", "eval-all", "completion", "shell-completion", "help"))
@@ -280,7 +280,14 @@ _FED = frozenset(
         "entry",
     )
 )
-_HARMLESS_FED = frozenset(("text",))
+_HARMLESS_FED = frozenset(("text", "pattern"))
+# With 0 for each number of which nothing more is known. In sed only lines that are shown.
+_NUMERIC = {
+    "number": re.compile(r"[+-]?0"),
+    "digits": re.compile(r"0"),
+    "range": re.compile(r"[0-9]+(,[+-]?[0-9]*)?|,[+-]?[0-9]+"),
+    "sed": re.compile(r"([0-9]+|\$)(,(\+?[0-9]+|\$))? ?[pdq=](; ?([0-9]+|\$)(,(\+?[0-9]+|\$))? ?[pdq=])*"),
+}
 _DEFAULT_FOLDER = frozenset(("name", "tree", "plain_tree", "visible_tree", "unignored_tree", "followed_tree"))
 SPECIAL = {"none": "no operand at all", "find": "a find command line that only looks"}
 
@@ -300,16 +307,7 @@ def check(kind: str, word: Arg, place: Place) -> Miss | None:
     """None where `word` is of this kind and may be used."""
     kind = one(kind)
     if isinstance(word, Fed):
-        if kind in _HARMLESS_FED:
-            bad = word.loose and not place.harmless_options
-            if bad:
-                return Miss("a word that only running will tell, which may be an option", 2)
-            return place.reach.fed(word, contents=False) if word.globbed else None
-        if kind not in _FED:
-            return Miss("an operand that only running will tell", 2)
-        if kind == "object" and word.dashed:
-            return Miss("an operand that only running will tell", 2)
-        return place.reach.fed(word, contents=kind not in ("name", "entry", "condition"))
+        return _fed(kind, word, place)
     if kind.startswith("="):
         return None if word == kind[1:] else Miss(f"{word} is not {kind[1:]}")
     if kind in KINDS:
@@ -317,11 +315,41 @@ def check(kind: str, word: Arg, place: Place) -> Miss | None:
     return None if word in kind.split("|") else Miss(f"{word} is not one of {kind}")
 
 
+def _fed(kind: str, word: Fed, place: Place) -> Miss | None:
+    """The same for words that are not in the text."""
+    if kind in _HARMLESS_FED:
+        if word.loose and word.single and word.starts and not word.unknown:  # then their names tell
+            return place.reach.fed(msgspec.structs.replace(word, partial=False, within=""), contents=False)
+        if word.loose and not place.harmless_options:
+            return Miss("a word that only running will tell, which may be an option", 2)
+        return place.reach.fed(word, contents=False) if word.globbed and not word.revision else None
+    if word.pieces and kind in _NUMERIC:
+        fits = _NUMERIC[kind].fullmatch("0".join(word.pieces)) is not None and not word.absent
+        fits = fits and (kind == "sed" or not word.loose)
+        return None if fits else Miss("a number that only running will tell", 2)
+    if word.revision and kind in ("rev", "git_format"):
+        loose = Miss("a revision that may be an option", 2) if word.loose else None
+        return loose or check(kind, word.revision, place)
+    if kind not in _FED or (kind == "object" and word.dashed):
+        return Miss("an operand that only running will tell", 2)
+    if word.indexed and kind.endswith("tree"):
+        word = msgspec.structs.replace(word, ignores=False)  # git names whole folders, and what it ignores is in them
+    return place.reach.fed(word, contents=kind not in ("name", "entry", "condition"))
+
+
+def settled(parsed: Parsed) -> Parsed:
+    """The same with revisions that only running will tell as such that show no less."""
+    operands = tuple(w.revision if isinstance(w, Fed) and w.revision else w for w in parsed.operands)
+    return msgspec.structs.replace(parsed, operands=operands)
+
+
 def narrowed(parsed: Parsed) -> Narrow:
     """What the options say about which files beneath a folder are read."""
     found: dict[str, list[str]] = {"include": [], "exclude": [], "exclude_folder": []}
     for spec, values in parsed.options:
         for kind, value in zip(spec.kinds, values, strict=False):
+            if isinstance(value, Fed):
+                continue  # of another kind, else parse would not take it
             if kind == "glob":
                 target = "exclude" if value.startswith("!") else "include"
                 found[target].append(value.removeprefix("!"))
@@ -353,9 +381,9 @@ def _still_expected(kinds: Sequence[str], parsed: Parsed) -> Sequence[str]:
 
 
 def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool) -> Miss | None:
-    words = parsed.operands
     if "revs" in kinds or "rev" in kinds:
         return _git_operands(kinds, parsed, place)
+    words = [*parsed.operands[: parsed.dashes], *map(_held, parsed.operands[parsed.dashes :])]
     misses: list[Miss | None] = []
     at = 0
     for listed in kinds:
@@ -388,6 +416,11 @@ def _operands(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool
     return first(*misses)
 
 
+def _held(word: Arg) -> Arg:
+    """A word behind `--`."""
+    return msgspec.structs.replace(word, held=True) if isinstance(word, Fed) else word
+
+
 def _git_operands(kinds: Sequence[str], parsed: Parsed, place: Place) -> Miss | None:
     """git: in front of -- revisions and paths in any order, behind it only paths."""
     single = "rev" in kinds
@@ -396,13 +429,15 @@ def _git_operands(kinds: Sequence[str], parsed: Parsed, place: Place) -> Miss | 
     misses = [check(kind, word, place) for kind, word in zip(plain, parsed.operands, strict=False)]
     dashes = max(parsed.dashes - len(plain), 0)
     paths_too = "paths" in kinds or "pathspecs" in kinds
-    if single and len(words[:dashes]) > 1 and not paths_too:
-        return Miss(f"{words[1]} is more than the rule allows")
+    many = len(words[:dashes]) > 1 or any(isinstance(word, Fed) and not word.single for word in words[:dashes])
+    if single and many and not paths_too:
+        return Miss("more than the one revision that the rule allows")
     if words[dashes:] and not paths_too:
         return Miss("paths behind --")
     for word in words[:dashes]:
         if isinstance(word, str) and word.startswith(":") and paths_too and not re.match(r":[0-3/]", word):
             misses.append(check("pathspec", word, place))
         else:
-            misses.append(check("rev" if isinstance(word, str) else "path", word, place))
+            of_git = isinstance(word, str) or word.revision
+            misses.append(check("rev" if of_git else "path", word, place))
     return first(*misses, *(check("pathspec", word, place) for word in words[dashes:]))

@@ -41,6 +41,8 @@ from .facts import (
     PathKey,
     ProgramFact,
     ProgramKey,
+    RefsFact,
+    RefsKey,
     RepoFact,
     RepoKey,
     SwapFact,
@@ -243,6 +245,8 @@ class _Ideal(dict[Key, Fact]):
             return ObjectFact("commit")
         if isinstance(key, DetourKey):
             return DetourFact()
+        if isinstance(key, RefsKey):
+            return RefsFact(())
         if isinstance(key, SwapKey):
             return SwapFact(False)
         if isinstance(key, GlobKey):

@@ -1,47 +1,38 @@
-"""What a few commands print, as far as that is certain: folders, and revisions of git.
+"""What a few commands print, as far as that is certain: folders, and words that are no patterns.
 
-Owns the table of such commands, by their text as it stands in a `$(…)`. Must not own what follows from it (words.py).
-Names of branches and tags are not certain: they may begin with a dash, and then are options.
+Owns the table of such commands, by their text as it stands in a `$(…)`. Must not own what follows from it (words.py),
+nor names of files and revisions (feeds.py).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from .argv import git
 from .facts import Lookup
-from .shell_parts import Source
-from .shell_word import is_count
+from .shell_numbers import is_count
+from .shell_parts import Source, Value
 
 _TOP = re.compile(r" *git rev-parse --show-toplevel( 2>/dev/null)? *")
+_NAME = re.compile(r" *(basename|dirname) (\"?)(?:\$\{?(\w+)\}?|([\w./-]+))\2(?: '?(\.\w+)'?)? *", re.ASCII)
+_PLAIN = re.compile(r"(?!-)[\w./@:+,=-]+", re.ASCII)
 _HERE = re.compile(r" *pwd *")
-_REV = r"[A-Za-z0-9_][A-Za-z0-9_./@{}^~-]*"
-_MEANT = re.compile(rf" *git rev-parse (?:--verify |-q |--quiet |--short )*({_REV})( 2>/dev/null)? *")
-_BASE = re.compile(rf" *git merge-base ({_REV}) ({_REV})( 2>/dev/null)? *")
-_PLAIN = (
-    r"(?: -[0-9]+| -n ?[0-9]+| --max-count=[0-9]+| --reverse| --no-merges| --merges| --first-parent"
-    r"| --max-parents=0)*"
-)
-_HASH = r" (?:--format=|--pretty=)(?:format:)?(?:%[Hh]|'%[Hh]'|\"%[Hh]\")"
-_COMMITS = re.compile(
-    rf" *git (?:log{_PLAIN}{_HASH}{_PLAIN}(?: HEAD)?|rev-list{_PLAIN} HEAD)(?: -- [\w./-]+)?( 2>/dev/null)? *"
-)
 _NAMES = re.compile(
     r" *git (?:branch --format='?%\(refname:short\)'?|tag(?: -l| --list)?|remote)(?: \| (?:head|tail) -[0-9]+)? *"
 )
 _PATHS = re.compile(r" *(?:realpath|readlink -f|dirname|basename) [\w./-]+(?: \.\w+)? *")
-_BRANCH = re.compile(r" *git (?:branch --show-current|rev-parse --abbrev-ref HEAD|symbolic-ref --short HEAD) *")
 _INERT = re.compile(
     r" *(?:seq(?: [0-9]+){1,3}|date(?: -u)?(?: \+[\w%:.,/-]*)?|nproc|whoami|hostname|arch"
     r"|uname(?: -[a-z]+)?|id -[a-z]+) *"
 )
-_FAR = "~99999"  # behind a revision: any commit of its history, as far as secrets in it go
 
 
 def exactly(source: Source, folder: str, look: Lookup) -> str | None:
     """The very text that is printed by a command that runs in `folder`, or None. "" where it is not looked up yet."""
     if _HERE.fullmatch(source.text):
         return folder
+    if named := _NAME.fullmatch(source.text):
+        return _name(named, dict(source.given))
     if not _TOP.fullmatch(source.text):
         return None
     repo = look.repo(folder)
@@ -50,19 +41,20 @@ def exactly(source: Source, folder: str, look: Lookup) -> str | None:
     return repo.top or None
 
 
+def _name(found: re.Match[str], given: Mapping[str, Value]) -> str | None:
+    """What basename and dirname print of a name that is in the text."""
+    path = given.get(found[3]) if found[3] else found[4] or ""
+    if not isinstance(path, str) or not _PLAIN.fullmatch(path):
+        return None
+    folder, _, last = path.rstrip("/").rpartition("/")
+    if not last:
+        return None
+    if found[1] == "dirname":
+        return (folder.rstrip("/") or ("/" if path.startswith("/") else ".")) if not found[5] else None
+    end = found[5] or ""
+    return last.removesuffix(end) if last != end else last
+
+
 def is_inert(source: Source) -> bool:
     """Whether what is printed holds nothing that a shell takes for a pattern, and names no file."""
-    known = any(form.fullmatch(source.text) for form in (_INERT, _NAMES, _PATHS)) or is_count(source)
-    return known or revision(source, behind=True) is not None
-
-
-def revision(source: Source, *, behind: bool) -> str | None:
-    """A revision that shows at least as much as the one that is printed; None where it is none. `behind`: other text
-    stands in front of it, so that a name cannot be an option."""
-    if meant := _MEANT.fullmatch(source.text):
-        return None if git.is_elsewhere(meant[1]) else meant[1]
-    if base := _BASE.fullmatch(source.text):
-        return None if ":" in base[1] or ".." in base[1] else base[1] + _FAR
-    if _COMMITS.fullmatch(source.text) or (behind and _BRANCH.fullmatch(source.text)):
-        return "HEAD" + _FAR
-    return None
+    return any(form.fullmatch(source.text) for form in (_INERT, _NAMES, _PATHS)) or is_count(source)

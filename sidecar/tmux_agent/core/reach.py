@@ -17,6 +17,7 @@ from .argv.options import Fed
 from .facts import Danger, Lookup, PathFact, TreeFact
 from .paths import Secrets
 
+_OF_INDEX = {"link": "links", "secret": "tracked", "odd": "odd"}
 _GLOBS = re.compile(r"[*?\[]")
 _PLAIN_PIECES = re.compile(r"[^\s'\"\\]+( [A-Za-z0-9_][^\s'\"\\]*)*")
 
@@ -44,6 +45,7 @@ class Narrow(Struct, frozen=True):
     split: bool = False  # names with blanks fall apart
     through_links: bool = False  # and their pieces could lead out through links
     tracked: bool = False  # only what git tracks
+    indexed: bool = False  # with `ignores`: but not what git tracks all the same
     committed: bool = False  # or what some commit tracks
     contents: bool = True  # not only names are shown
     globbed: bool = False  # names are taken for patterns on the way
@@ -175,6 +177,8 @@ class Reach:
             bad = bad and self._is_printed(where, narrow, "odd")
             return Miss(f"{where} has a name that would fall apart on the way", 2) if bad else None
         skipped = narrow.ignores and danger.ignored and not narrow.include
+        if skipped and narrow.indexed:
+            skipped = danger.kind != "shared" and not self._in_index(where, _OF_INDEX[danger.kind])
         if skipped or not _is_read(danger.path, narrow, shown=danger.shown):
             return None
         if danger.kind == "link":
@@ -200,15 +204,17 @@ class Reach:
 
     def _is_printed(self, where: str, narrow: Narrow, kind: str) -> bool:
         """False only where the names come from git and this one is not among those that it tracks."""
-        if not narrow.tracked or (narrow.committed and kind == "links"):
-            return True
+        return not narrow.tracked or (narrow.committed and kind == "links") or self._in_index(where, kind)
+
+    def _in_index(self, where: str, kind: str) -> bool:
+        """Whether git tracks this, or that cannot be told."""
         repo = self.look.repo(where.rpartition("/")[0])
         known: tuple[str, ...] = getattr(repo, kind) if repo is not None else ("*",)
         return repo is None or "*" in known or any(f"{repo.top}/{path}" == where.rstrip("/") for path in known)
 
     def fed(self, fed: Fed, *, contents: bool = True) -> Miss | None:
         """May all that another program names be shown? Without `contents`: its names, sizes and dates."""
-        if fed.unknown or fed.partial:
+        if fed.unknown or fed.partial or fed.within or not fed.starts:
             return Miss("what it reads is known only when it runs", 2)
         narrow = Narrow(
             include=fed.names or (),
@@ -220,6 +226,7 @@ class Reach:
             tracked=fed.tracked,
             committed=fed.committed,
             ignores=fed.ignores,
+            indexed=fed.indexed,
             contents=contents,
         )
         if fed.from_top:

@@ -106,14 +106,14 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     if call.program in _NO_OPTIONS:
         parsed: Parsed | str = Parsed((), tuple(rest), len(rest))
     else:
-        parsed = parse(rest, rule.options, stop=call.program in _STOPS)
+        parsed = parse(rest, rule.options, stop=call.program in _STOPS, told=True)
     if isinstance(parsed, str):
         return Miss(parsed)
     if rule.any_option and not parsed.names() & rule.any_option:
         return Miss(f"without {' or '.join(rule.when.any_option)}", 0)
     place = Place(reach, call.folder, operands.narrowed(parsed), call.program in _PRINTS)
     miss = operands.check_all(rule.operands, parsed, place, piped=call.piped)
-    return first(miss, _surroundings(rule, call, reach, parsed))
+    return first(miss, _surroundings(rule, call, reach, operands.settled(parsed)))
 
 
 def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | None:

@@ -136,9 +136,8 @@ def _history(call: Invocation, reach: Reach, parsed: Parsed, top: str, *, shows:
 def _revisions(call: Invocation, reach: Reach, parsed: Parsed) -> list[str] | None:
     """The words that git may take for revisions; None while it is not known which of them are files."""
     command = str(call.args[0])
-    words = [word for word in parsed.operands[: parsed.dashes] if isinstance(word, str)]
-    if command == "grep" and not parsed.names() & {"-e", "-f"}:
-        words = words[1:]
+    first = 1 if command == "grep" and not parsed.names() & {"-e", "-f"} else 0
+    words = [word for word in parsed.operands[first : parsed.dashes] if isinstance(word, str)]
     if command in ("blame", "annotate") and "--" not in call.args and len(words) == 1:
         return []  # that is the file, whatever its name
     if "--" in call.args or not git.takes_files(command):

@@ -37,6 +37,7 @@ _NOT_IN_SH = frozenset(
 )
 _POSIX_LACKS = frozenset({"|&", "&>", "&>>", "<<<", ";&", ";;&"})
 _META_IN_COMMENT = re.compile(r"[;&|<>()$`\\'\"!{}*?\[]")
+_NO_NUMBERS = re.compile(r"(?:[^%]|%%|%-?[0-9]*s)*", re.DOTALL)
 _MOVES = frozenset({"cd", "chdir", "pushd", "popd"})
 _SUBSTITUTIONS = 4  # within one
 TOO_LONG = "too long to read (over 256 KiB)"  # why an Opaque is, of whose source the beginning is kept
@@ -72,6 +73,7 @@ def _read(text: str, dialect: str, given: Given = (), turns: Turns | None = None
     why = (
         _foreign(text, tokens, parts, dialect)
         or _unread(parts, dialect)
+        or _unseen_patterns(tokens, parts)
         or shell_tree.disagreement(text, tokens, lexer.heredocs, grammar.command_starts)
     )
     return (*parts, Opaque(why, text, 0, len(text))) if why else parts
@@ -105,10 +107,27 @@ def _unread(parts: Iterable[Part], dialect: str) -> str:
             text = run.text
             if text.count("$(") + text.count("`") + text.count("<(") > _SUBSTITUTIONS:
                 return "substitutions nested too deeply"
-            inner = () if "#" in text or "<<" in text else parse(text, dialect, run.given)
+            inner = () if _has_comments(text, dialect) else parse(text, dialect, run.given)
             if not inner or not all(_is_plain(part) for part in inner):
                 return "a substitution that cannot be read before it runs"
     return ""
+
+
+def _unseen_patterns(tokens: Iterable[Token], parts: Iterable[Part]) -> str:
+    """Why patterns may mean something else, or "": what shopt sets holds in substitutions, too, and these are read by
+    themselves."""
+    if not any(token.draft is not None and token.draft.plain == "shopt" for token in tokens):
+        return ""
+    runs = (run for part in parts if isinstance(part, Simple) for run in runs_of(part))
+    return "patterns in a substitution, and a shopt" if any(re.search(r"[*?\[]", run.text) for run in runs) else ""
+
+
+def _has_comments(text: str, dialect: str) -> bool:
+    """Or here-documents."""
+    if "#" not in text and "<<" not in text:
+        return False
+    lexer = Lexer(text, ansi_quotes=dialect == "bash")
+    return any(token.kind in ("comment", "lost") for token in lexer.run()) or bool(lexer.heredocs)
 
 
 # --- other shells ------------------------------------------------------------------------------------
@@ -125,6 +144,8 @@ def _foreign(text: str, tokens: Iterable[Token], parts: Iterable[Part], dialect:
         and dialect in _OWN_NAMES
     ):
         return f"a variable that {dialect} may know"
+    if any(isinstance(part, Simple) and _prints_numbers(part) for part in parts):
+        return f"a number that {dialect} may compute"
     if dialect == "zsh":
         return _foreign_to_zsh(text, tokens, parts)
     if dialect == "fish":
@@ -137,9 +158,17 @@ def _foreign(text: str, tokens: Iterable[Token], parts: Iterable[Part], dialect:
     return f"{lacking} means something else in {dialect}" if lacking else ""
 
 
+def _prints_numbers(part: Simple) -> bool:
+    """Whether printf makes numbers of words that nobody knows: ksh and zsh compute these, subscripts and all."""
+    program = part.words[0].text if part.words else ""
+    plain = len(part.words) > 1 and part.words[1].kind == "literal" and _NO_NUMBERS.fullmatch(part.words[1].text)
+    return program == "printf" and not plain and any(word.kind == "varying" for word in part.words[1:])
+
+
 def _is_bash_only(draft: WordDraft) -> bool:
     """Braces, and `<(…)`: other shells have none, or others."""
-    return draft.pipe is not None or ("{" in draft.bare and "}" in draft.bare and "{}" not in draft.bare)
+    braces = "{" in draft.bare and "}" in draft.bare and "{}" not in draft.bare
+    return braces or draft.pipe is not None or draft.arith is not None
 
 
 def _foreign_to_zsh(text: str, tokens: Iterable[Token], parts: Iterable[Part]) -> str:

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from msgspec.structs import replace
+
 from . import shell_tests
 from .shell_lex import REDIRECTS, Lost, Token
+from .shell_names import followed
 from .shell_parts import Assignment, Opaque, Part, Redirect, Simple, Value, Word
 from .shell_word import ASSIGNED
 
@@ -49,7 +52,8 @@ class Draft:
     def part(self, text: str) -> Part:
         source = text[self.start : self.end]
         if self.why:
-            return Opaque(self.why, source, self.start, self.end, self.turns)
+            told = (self.joined, tuple(self.scope)) if self.turns else ("||", ())
+            return Opaque(self.why, source, self.start, self.end, self.turns, *told)
         return Simple(
             self.words,
             self.assignments,
@@ -77,6 +81,9 @@ class CommandReader:
         self._tokens = [token for token in tokens if token.kind != "comment"]
         self._index = 0
         self._known: dict[str, Value] = {}  # values of variables, where they are certain
+        self._names = followed(tokens)
+        # Perhaps shopt -s nullglob: of a pattern that matches nothing, nothing is left.
+        self._vanishing = any(token.draft is not None and token.draft.plain == "shopt" for token in tokens)
         self._made = 0  # words that braces have added
         self.command_starts: set[int] = set()
 
@@ -139,6 +146,21 @@ class CommandReader:
             self._stop("a redirection of a test [[…]]")
         return draft
 
+    def _computed(self, joined: str) -> Draft:
+        """`((…))` as a command that takes the result for a word."""
+        token = self._take()
+        draft = Draft(token.start, token.end, joined=joined)
+        found = token.draft.arith if token.draft is not None else None
+        if found is None or not found.sets <= self._names.numbers:
+            draft.why = "arithmetic ((…))"
+        else:
+            given = {name: self._names.value(name) for name in found.sets - found.reads}
+            draft.words = (Word(":", ":"), token.sum(self._text, self._known | given))
+        self.command_starts.add(token.start)
+        if self._token.kind == "word" or self._operator(REDIRECTS):
+            self._stop("a redirection of arithmetic ((…))")
+        return draft
+
     def _simple(self, joined: str) -> Draft:
         draft = Draft(self._token.start, self._token.end, joined=joined)
         words: list[Word] = []
@@ -172,6 +194,8 @@ class CommandReader:
     def _further(self, token: Token) -> list[Word]:
         """The words that one behind the program becomes. Of one text only so many are made of braces."""
         found = token.words(self._text, self._known)
+        if self._vanishing and any(word.kind == "glob" for word in found):
+            found = [replace(word, vanishes=True) if word.kind == "glob" else word for word in found]
         self._made += len(found) - 1
         return found if self._made <= _MOST_MADE else [token.word(self._text, self._known)]
 
@@ -208,7 +232,11 @@ class CommandReader:
         target = self._take().word(self._text, self._known)
         if operator.heredoc is not None:
             if operator.heredoc.body is None:
-                target = Word(target.source, target.source, "opaque", "a here-document that expands")
+                told = operator.heredoc.expanded
+                opaque = Word(target.source, target.source, "opaque", "a here-document that expands")
+                target = told.resolved(self._known).finish(target.source) if told is not None else opaque
+                if target.kind not in ("varying", "literal"):
+                    target = opaque
             return Redirect("<<", operator.fd, target, operator.heredoc.body)
         if operator.text == "<<<":
             exact = target.kind == "literal" and not target.tilde

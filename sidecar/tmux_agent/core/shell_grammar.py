@@ -6,14 +6,18 @@ visible and the rest is one Opaque. Must not own characters (shell_lex) nor know
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from . import shell_tests
+from .shell_arith import Sum
 from .shell_command import CLOSERS, LOOPS, UNMODELLED, CommandReader, Draft, takes_input
 from .shell_lex import REDIRECTS, Lost, Token
-from .shell_names import followed
+from .shell_numbers import NUMBER, are_numbers
 from .shell_parts import Given, Part, Redirect, Source, Value, Word
 from .shell_word import seen
 
@@ -46,13 +50,20 @@ def _leaves_lines(draft: Draft) -> bool:
     return draft.own_input or program in _READS_NO_LINE or any(word.kind == "varying" for word in draft.words)
 
 
+def _on_one_line(text: str) -> str:
+    """The same without lines that are continued, outside of quotes."""
+    front, continued, rest = text.partition("\\\n")
+    if not continued or front.count("'") % 2 or front.count('"') % 2:
+        return text
+    return front + _on_one_line(rest)
+
+
 class Grammar(CommandReader):
     """Reads one list of tokens once."""
 
     def __init__(self, text: str, tokens: list[Token], given: Given = (), turns: Turns | None = None) -> None:
         super().__init__(text, tokens)
         self._drafts: list[Draft] = []
-        self._names = followed(tokens)
         self._turns: Turns = turns or {}
         self._moves = any(token.draft is not None and token.draft.plain in _FOLDERS for token in tokens)
         mentioned = {token.draft.plain for token in tokens if token.draft is not None} | self._names.set
@@ -122,6 +133,9 @@ class Grammar(CommandReader):
         if len(self._drafts) != start + 1:
             return False
         draft = self._drafts[start]
+        if [redirect.op for redirect in draft.redirects] in (["<<<"], ["<<"]) and not (draft.negated or draft.scope):
+            self._known |= self._lines(dataclasses.replace(draft, redirects=()), None)
+            return False
         if draft.why or draft.words or draft.redirects or draft.negated or draft.scope or not draft.assignments:
             return False
         certain = True
@@ -137,12 +151,18 @@ class Grammar(CommandReader):
         if name not in self._names.set:
             return
         if name not in self._names.once:
-            self._known[name] = None
+            self._known[name] = self._names.value(name)
         elif value.kind == "literal":
             self._known[name] = value.text
+        elif name in self._names.numbers:
+            self._known[name] = self._names.value(name)
         else:
             alone = value.hole is not None and value.around == ("", "") and not self._moves
             self._known[name] = Source(value.hole.text, value.hole.given) if alone and value.hole else None
+
+    def _counts(self, found: Sum) -> None:
+        """Names that arithmetic has just set."""
+        self._known |= {name: self._names.value(name) for name in found.sets & self._names.numbers}
 
     def _pipeline(self, joined: str) -> None:
         negated = False
@@ -153,7 +173,7 @@ class Grammar(CommandReader):
         ranges = [self._element(joined, negated)]
         while self._operator({"|", "|&"}):
             self._known = dict(kept)  # each of them runs in a shell of its own
-            operator, before = self._take().text, self._text[opened : self._end]
+            operator, before = self._take().text, _on_one_line(self._text[opened : self._end])
             self._newlines()
             plain = operator == "|" and not re.search(r"#|<<|\n", before[:-1])
             self._feeder = Source(before[:-1], seen(before, kept)) if plain else None
@@ -195,7 +215,7 @@ class Grammar(CommandReader):
         feeder, self._feeder = self._feeder, None
         if self._operator({"("}):
             if self._text.startswith("((", token.start):
-                self._stop("arithmetic ((…))")
+                self._stop("arithmetic ((…))")  # or two subshells, one in another
             self._group(joined, ")")
         elif keyword == "{":
             self._group(joined, "}")
@@ -209,6 +229,9 @@ class Grammar(CommandReader):
             self._compound(joined, lambda joined: self._while(joined, feeder))
         elif keyword == "[[":
             self._drafts.append(self._double_bracket(joined))
+        elif token.draft is not None and token.draft.arith is not None:
+            self._drafts.append(self._computed(joined))
+            self._counts(token.draft.arith)
         elif keyword in UNMODELLED:
             self._stop(UNMODELLED[keyword])
         else:
@@ -284,7 +307,7 @@ class Grammar(CommandReader):
 
     def _mind_moves(self, start: int, opened: int, why: str) -> None:
         """Whether a cd in these drafts happens, and how often, nobody knows."""
-        if any(_moves(draft) for draft in self._drafts[start:]):
+        if any(_moves(draft) and not draft.scope for draft in self._drafts[start:]):
             self._drafts.append(Draft(opened, self._end, why))
 
     def _case(self, joined: str) -> None:
@@ -375,16 +398,30 @@ class Grammar(CommandReader):
         words = [word.text for word in draft.words if word.kind == "literal"]
         if draft.why or draft.negated or draft.redirects or words[:1] != ["read"] or len(words) != len(draft.words):
             return {}
-        names = [word for word in words[1:] if not word.startswith("-")]
-        if not all(name in self._names.set for name in names) or set(words[1:]) - {"-r", *names}:
+        zero = "-d" in words and words[words.index("-d") + 1 :][:1] == [""]
+        options = {"-r", "-d", ""} if zero else {"-r"}
+        names = [word for word in words[1:] if word and not word.startswith("-")]
+        if set(words[1:]) - {*options, *names} or (zero and words.count("") != 1):
+            return {}
+        if feeder is not None and zero:
+            feeder = replace(feeder, zero=True)
+        if not all(name in self._names.set or name == "_" for name in names):
             return {}
         separators = [assignment.value.text for assignment in draft.assignments]
         whole = len(names) == 1 and separators in ([], [""])
-        return dict.fromkeys(names, feeder if whole else None)
+        if feeder is not None and len(names) == 1 and are_numbers(feeder):
+            feeder = NUMBER
+        values: dict[str, Value] = dict.fromkeys((name for name in names if name != "_"), feeder if whole else None)
+        if feeder is not None and len(names) > 1 and not separators and not zero and names[0] != "_":
+            values[names[0]] = replace(feeder, text=f"{feeder.text} | awk '{{print $1}}'")
+        return values
 
     def _for(self, joined: str) -> None:
         """`for NAME in WORDS`: the body once for each of them, or once for what all of them are."""
         opened = self._take().start
+        if self._token.draft is not None and self._token.draft.arith is not None:
+            self._counted_for(joined, opened, self._token.draft.arith)
+            return
         name = self._keyword()
         words = self._header() if name in self._names.looped and name not in self._known else []
         start = len(self._drafts)
@@ -403,6 +440,23 @@ class Grammar(CommandReader):
             self._expect("done")
         else:
             self._unread_for(joined, opened, tuple(words))
+        self._mind_moves(start, opened, "a folder changed inside a loop")
+
+    def _counted_for(self, joined: str, opened: int, head: Sum) -> None:
+        """`for ((…; …; …))`: the body once, for any number."""
+        start, kept = len(self._drafts), dict(self._known)
+        if not head.sets <= self._names.numbers:
+            self._stop("a for loop", opened)
+        self._counts(head)
+        word = self._take().sum(self._text, self._known)
+        self._drafts.append(Draft(opened, self._end, words=(Word(":", ":"), word), joined=joined))
+        if self._operator({";"}):
+            self._take()
+        self._newlines()
+        self._expect("do")
+        self._list("&&")
+        self._expect("done")
+        self._known = kept
         self._mind_moves(start, opened, "a folder changed inside a loop")
 
     def _header(self) -> list[Word]:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from . import shell_arith
+from .shell_arith import Sum
 from .shell_parts import Run, Value, Word
 from .shell_word import WordDraft
 
@@ -24,6 +26,7 @@ _CLOSE_AND_MORE = re.compile(r"(?:[ \t]|\\\n)*-[^ \t\n|&;()<>]")
 _DOUBLE = re.compile(r"[^\"\\$`]+")
 _EXPANDS = re.compile(r"[A-Za-z_0-9@*#?$!-]|[^\x00-\x7f]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|.", re.DOTALL)
+_UNEXPANDED = re.compile(r"[^$`\\]+")
 _HEREDOC_EXPANDS = re.compile(r"[$`\\]")
 _HEX = r"x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{1,4})|U([0-9A-Fa-f]{1,8})"
 _ANSI = re.compile(rf"\\(?:{_HEX}|([0-7]{{1,3}})|(.))|[^\\]+", re.DOTALL)
@@ -37,8 +40,12 @@ _IN_BRACES = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # A value made of a variable's: its length, another one where it is empty, without an ending or a beginning.
 _MADE = re.compile(
     r"\$\{(?:#([A-Za-z_][A-Za-z0-9_]*)"
-    r"|([A-Za-z_][A-Za-z0-9_]*)(?::?[-+][A-Za-z0-9_./ -]*|(?:%%?|##?)[A-Za-z0-9_.*/-]*))\}"
+    r"|([A-Za-z_][A-Za-z0-9_]*)(?::?[-+][A-Za-z0-9_./ -]*|(?:%%?|##?)(?:[A-Za-z0-9_.*/@=:, -]|\\.)*"
+    r"|:[0-9]{1,9}(?::-?[0-9]{1,9})?|\^\^?|,,?|//?[#%]?[A-Za-z0-9_.*@=:, -]+(?:/[A-Za-z0-9_.@=:, -]*)?))\}"
 )
+
+
+_CUT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(%%?|##?)([A-Za-z0-9_.*/-]+)\}")
 
 
 class Lost(Exception):
@@ -59,6 +66,7 @@ class Heredoc:
     start: int = 0
     end: int = 0
     body: str | None = None
+    expanded: WordDraft | None = None  # the body where it holds variables and substitutions that can be read
 
 
 @dataclass(slots=True)
@@ -76,11 +84,21 @@ class Token:
     def word(self, source: str, known: Mapping[str, Value] = _NOTHING) -> Word:
         """The finished word of a word token. `known`: values of variables."""
         assert self.draft is not None
+        if self.draft.arith is not None:
+            text = source[self.start : self.end]
+            return Word(text, text, "opaque", "arithmetic ((…)) in place of a word")
+        return self.sum(source, known)
+
+    def sum(self, source: str, known: Mapping[str, Value]) -> Word:
+        """The same, where arithmetic may stand."""
+        assert self.draft is not None
         return self.draft.resolved(known).finish(source[self.start : self.end])
 
     def words(self, source: str, known: Mapping[str, Value]) -> list[Word]:
         """What a word token becomes among the words of a command."""
         assert self.draft is not None
+        if self.draft.arith is not None:
+            return [self.word(source)]
         return self.draft.resolved(known).words(source[self.start : self.end])
 
 
@@ -90,9 +108,7 @@ _HARMLESS = (
     r"|GOPATH|GOROOT|CARGO_HOME|SHLVL|RANDOM|SECONDS|LINENO|UID|EUID|PPID|BASH_VERSION|COLUMNS|LINES|OSTYPE|HOSTTYPE"
 )
 _SHOWN = re.compile(rf"[?#$!]|{_HARMLESS}")
-_SHOWN_BRACES = re.compile(rf"\$\{{(?:[?#$!]|{_HARMLESS}|PIPESTATUS\[[0-9@*]\])\}}")
-# Arithmetic of numbers alone: names would be computed, whatever they hold.
-_NUMBERS = re.compile(r"\$\(\((?:[0-9 +*/%-]|\([0-9 +*/%-]*\)){1,200}\)\)")
+_SHOWN_BRACES = re.compile(rf"\$\{{(?:[?#$!]|{_HARMLESS}|PIPESTATUS\[[0-9@*]\]|BASH_VERSINFO\[[0-9@*]\])\}}")
 
 
 class Lexer:
@@ -135,10 +151,24 @@ class Lexer:
             assert end is not None
             self.at = end.end()
             self.tokens.append(Token("comment", at, self.at))
+        elif text.startswith("((", at) and shell_arith.closed(text, at) > 0:
+            self._arithmetic()
         elif text[at] in "|&;()<>" and not self._substitutes(at):
             self._operator(None, at)
         else:
             self._word()
+
+    def _arithmetic(self) -> None:
+        """`((…))` as one word; where no command may be, the grammar refuses it."""
+        draft = WordDraft(self.at)
+        end = shell_arith.closed(self.text, self.at)
+        inner = self.text[self.at + 2 : end - 2]
+        looping = len(self.tokens) > 0 and self.text[self.tokens[-1].start : self.tokens[-1].end] == "for"
+        found = shell_arith.read(inner, loop=looping)
+        draft.arith = found or Sum()
+        draft.computes("arithmetic ((…))", found, quoted=True)
+        self.tokens.append(Token("word", self.at, end, draft=draft))
+        self.at = end
 
     def _substitutes(self, at: int) -> bool:
         return self.text[at] in "<>" and self.text.startswith("(", at + 1)
@@ -192,6 +222,8 @@ class Lexer:
             doc.end, body = self.at, "".join(lines)
             if doc.delimiter.quotes or not _HEREDOC_EXPANDS.search(body):
                 doc.body = body
+            else:
+                doc.expanded = _expanded(body)
         self._waiting = []
 
     # --- words -----------------------------------------------------------------------------------
@@ -278,6 +310,10 @@ class Lexer:
                 self._dollar(draft, quoted=True)
         raise Lost("a quote that is not closed", opened)
 
+    def expand(self, draft: WordDraft) -> None:
+        """What stands behind the dollar sign here, as between double quotes."""
+        self._dollar(draft, quoted=True)
+
     def _dollar(self, draft: WordDraft, quoted: bool) -> None:
         text, at = self.text, self.at
         follows = text[at + 1 : at + 2]
@@ -316,14 +352,17 @@ class Lexer:
             return
         name = plain[1] if plain else made[1] or made[2] if made else ""
         shown = _SHOWN_BRACES.match(text, at) is not None or _SHOWN.fullmatch(name) is not None
-        draft.expands("expansion ${…}", quoted=quoted, shown=shown, name="" if shown else name, exact=plain is not None)
+        cut = _CUT.fullmatch(text[at : self.at]) if made and not plain else None
+        form = (cut[2], cut[3]) if cut else None
+        name = "" if shown else name
+        draft.expands("expansion ${…}", quoted=quoted, shown=shown, name=name, exact=plain is not None, cut=form)
 
     def _substitution(self, draft: WordDraft, *, quoted: bool) -> None:
         """`$(…)` between quotes is one word whatever it prints; without them that falls apart and may be a pattern."""
         at = self.at
-        if numbers := _NUMBERS.match(self.text, at):
-            draft.expands("arithmetic $((…))", quoted=quoted, shown=True)
-            self.at = numbers.end()
+        if self.text.startswith("((", at + 1) and (end := shell_arith.closed(self.text, at + 1)) > 0:
+            draft.computes("arithmetic $((…))", shell_arith.read(self.text[at + 3 : end - 2]), quoted=quoted)
+            self.at = end
             return
         self.at = self._balanced(at + 1)
         if self.text.startswith("((", at + 1):
@@ -369,6 +408,8 @@ class Lexer:
                 at = text.find("'", at + 1)
                 if at < 0:
                     break
+            elif char == '"' and opener == "(":
+                at = self._past_quotes(at)
             elif char == opener:
                 depth += 1
             elif char == closer:
@@ -377,6 +418,36 @@ class Lexer:
                     return at + 1
             at += 1
         raise Lost("an expansion that is not closed", opened)
+
+    def _past_quotes(self, at: int) -> int:
+        """Where the double quotes that open at `at` are closed: single ones are text in them."""
+        text, opened = self.text, at
+        at += 1
+        while at < len(text) and text[at] != '"':
+            if text.startswith("$(", at):
+                at = self._balanced(at + 1) - 1
+            at += 2 if text[at] == "\\" else 1
+        if at >= len(text):
+            raise Lost("a quote that is not closed", opened)
+        return at
+
+
+def _expanded(body: str) -> WordDraft | None:
+    """The text of a here-document in which variables and substitutions are replaced; None where more than that is."""
+    lexer, draft = Lexer(body, ansi_quotes=False), WordDraft(0)
+    draft.add_quoted("")
+    try:
+        while lexer.at < len(body):
+            if plain := _UNEXPANDED.match(body, lexer.at):
+                draft.add_quoted(plain[0])
+                lexer.at = plain.end()
+            elif body[lexer.at] == "$":
+                lexer.expand(draft)
+            else:
+                return None
+    except Lost:
+        return None
+    return draft
 
 
 def _ansi_decoded(text: str) -> str | None:

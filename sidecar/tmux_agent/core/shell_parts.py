@@ -15,12 +15,16 @@ from msgspec import Struct
 class Source(Struct, frozen=True):
     """What a shell text prints, as the value of a variable or a substitution. `given`: variables that it sees.
 
-    `globbed`: the shell takes each of its words for a pattern once more, and puts what matches in its place.
+    `globbed`: the shell takes each of its words for a pattern once more, and puts what matches in its place. `number`:
+    a whole number, or nothing, whatever `text` says; `sure`: not nothing. `zero`: its lines end in NUL.
     """
 
     text: str
     given: Given = ()
     globbed: bool = False
+    number: bool = False
+    sure: bool = False
+    zero: bool = False
 
 
 class Run(Struct, frozen=True):
@@ -36,17 +40,20 @@ Value = str | Source | None
 Given = tuple[tuple[str, Value], ...]
 
 
+Piece = str | Source | None
+
+
 class Word(Struct, frozen=True):
     """One word of a command.
 
     `literal`: `text` is exactly what the program gets. `glob`: `text` is the pattern; glob characters that were quoted
     (and backslashes) stand there behind a backslash, and without a match the program gets the pattern with those
     backslashes removed. `varying`: text around variables and substitutions that hold no secret, nothing else in it
-    expands; `splits` where that falls apart into words, each a pattern. With one such hole alone `hole` tells of it,
-    and `around` what stands before and behind it. `opaque`: nobody knows before it runs; `text` is the source and `why`
-    says what is in it. `runs`: the `$(…)` of a varying word, or the `<(…)` that a word is; the program reads that from
-    a pipe, and `text` is standard input's name, which stands for one. `tilde`: the shell replaces the leading ~ or
-    ~user, which `text` still has.
+    expands; `splits` where that falls apart into words, each a pattern. `pieces`: its text, and in between what is
+    known of each hole; `vanishes`: nothing may be left of it (of a glob: where it matches nothing). `opaque`: nobody
+    knows before it runs; `text` is the source and `why` says what is in it. `runs`: the `$(…)` of a varying
+    word, or the `<(…)` that a word is; the program reads that from a pipe, and `text` is standard input's name, which
+    stands for one. `tilde`: the shell replaces the leading ~ or ~user, which `text` still has.
     """
 
     text: str
@@ -56,8 +63,20 @@ class Word(Struct, frozen=True):
     tilde: bool = False
     runs: tuple[Run, ...] = ()
     splits: bool = False
-    hole: Source | None = None
-    around: tuple[str, str] = ("", "")
+    pieces: tuple[Piece, ...] = ()
+    vanishes: bool = False
+
+    @property
+    def hole(self) -> Source | None:
+        """What is known of the one hole, where there is no other."""
+        told = self.pieces[1] if len(self.pieces) == 3 else None
+        return told if isinstance(told, Source) else None
+
+    @property
+    def around(self) -> tuple[str, str]:
+        """What stands before and behind the one hole."""
+        before, behind = self.pieces[::2] if len(self.pieces) == 3 else ("", "")
+        return str(before), str(behind)
 
 
 class Redirect(Struct, frozen=True):
@@ -113,6 +132,8 @@ class Opaque(Struct, frozen=True):
     start: int
     end: int
     turns: tuple[Word, ...] = ()
+    joined: str = "||"  # as in Simple, with `turns`
+    scope: tuple[int, ...] = ()  # likewise
 
 
 Part = Simple | Opaque

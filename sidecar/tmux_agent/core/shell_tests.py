@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from .shell_lex import Token
+from .shell_numbers import is_count
 from .shell_parts import Value, Word
-from .shell_word import is_count
 
 FILE_TESTS = frozenset({f"-{letter}" for letter in "abcdefghkprstuwxGLNOS"})
 TEXT_TESTS = frozenset({"-n", "-z"})

@@ -74,6 +74,8 @@ def _masked(text: str, tokens: Iterable[Token], heredocs: Sequence[Heredoc]) -> 
     """
     pieces = list(_NON_ASCII.sub("x", text))
     for token in tokens:
+        if token.draft is not None and token.draft.arith is not None:
+            pieces[token.start : token.end] = "x" * (token.end - token.start)
         if token.heredoc is not None:
             pieces[token.end - len(token.text) : token.end] = "<".rjust(len(token.text))
     for doc in heredocs:

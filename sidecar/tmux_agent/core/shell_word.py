@@ -11,21 +11,23 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as replace_
+
 from . import shell_braces
-from .shell_parts import Given, Run, Source, Value, Word
+from .shell_arith import Sum
+from .shell_numbers import NUMBER, is_count, is_number
+from .shell_parts import Given, Piece, Run, Source, Value, Word
 
 _GLOB_ESCAPED = frozenset("*?[]\\")
 ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
-_COUNT = re.compile(
-    r"[^;&|#\\\n(){}]+(?:\|[^;&|#\\\n(){}]+)*\| *(?:wc -[lwcm]|grep -c [\w.-]+) *"
-    r"| *wc -[lwcm] *< *[\w./$\"{}-]+ *| *git rev-list --count [\w./ -]+ *"
-)
+_ENDING = re.compile(r"%\.([a-z]+)")
 _NAMES = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMED = re.compile(r"[A-Za-z_]")
 _INNER_TILDE = re.compile(r"[=:]~")
 # Values that stay one word although they are not quoted.
 _WHOLE = re.compile(r"[A-Za-z0-9_./:@%+,-]+")
 _SPECIAL = re.compile(r"[*?\[~{]")
+_SPREADS = re.compile(r"[*?\[]|^~")
 # Characters that the shell itself uses inside words (CTLESC, CTLNUL), and bytes that are no text.
 _UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
 _UNSAFE_BARE = re.compile("[\x00-\x08\x0b-\x1f\x7f]|[^\x00-\x7f]")
@@ -44,6 +46,9 @@ class Hole:
     exact: bool = False
     run: Run | None = None
     source: Source | None = None
+    computed: Sum | None = None  # it is arithmetic
+    runs: tuple[Run, ...] = ()  # of the arithmetic
+    cut: tuple[str, str] | None = None  # `%` and the like, and the pattern
 
     @property
     def splits(self) -> bool:
@@ -53,7 +58,7 @@ class Hole:
 class WordDraft:
     """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
 
-    __slots__ = ("_bare", "_text", "continued", "holes", "length", "pipe", "quotes", "start", "why")
+    __slots__ = ("_bare", "_text", "arith", "continued", "holes", "length", "pipe", "quotes", "start", "why")
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -65,6 +70,7 @@ class WordDraft:
         self.holes: list[Hole] = []
         self.pipe: Run | None = None  # the text of a process substitution that the word is
         self.continued = False  # a backslash-newline was inside
+        self.arith: Sum | None = None  # it is a `((…))`
 
     def add(self, text: str) -> None:
         """Characters that stand unquoted."""
@@ -88,14 +94,32 @@ class WordDraft:
         self.why = self.why or why
         self._nothing()
 
-    def expands(self, why: str, *, quoted: bool, shown: bool = False, name: str = "", exact: bool = False) -> None:
-        """A variable comes here, or what is made of it."""
-        self.holes.append(Hole(len(self._text), why, quoted, shown, name, exact))
+    def expands(
+        self,
+        why: str,
+        *,
+        quoted: bool,
+        shown: bool = False,
+        name: str = "",
+        exact: bool = False,
+        cut: tuple[str, str] | None = None,
+    ) -> None:
+        """A variable comes here, or what is made of it. `cut`: what is left of it without a beginning or an end."""
+        self.holes.append(Hole(len(self._text), why, quoted, shown, name, exact, cut=cut))
         self._nothing()
 
     def substitutes(self, why: str, text: str, *, quoted: bool) -> None:
         """What a text prints comes here."""
         self.holes.append(Hole(len(self._text), why, quoted, shown=True, run=Run(text)))
+        self._nothing()
+
+    def computes(self, why: str, found: Sum | None, *, quoted: bool) -> None:
+        """The result of arithmetic comes here. None: of what nobody knows."""
+        if found is None:
+            self.doubt(why)
+            return
+        hole = Hole(len(self._text), why, quoted, computed=found, runs=tuple(map(Run, found.runs)))
+        self.holes.append(_computed(hole, {}))
         self._nothing()
 
     def _nothing(self) -> None:
@@ -110,16 +134,24 @@ class WordDraft:
         draft = WordDraft(self.start)
         draft._text, draft._bare, draft.quotes = list(self._text), list(self._bare), list(self.quotes)
         draft.why, draft.continued = self.why, self.continued
+        draft.arith = self.arith
         draft.pipe = self.pipe and Run(self.pipe.text, seen(self.pipe.text, known))
         match = self.assigned()
         marked = [*self.quotes, match.end() if match else 0]  # what comes in place of a variable is as if quoted
         for hole in self.holes:
             value = known.get(hole.name)
+            if isinstance(value, str) and hole.cut is not None:
+                value, hole = without(value, *hole.cut), replace(hole, exact=True)
+            if isinstance(value, Source) and hole.cut is not None and (end := _ENDING.fullmatch("".join(hole.cut))):
+                cut = f"{value.text} | sed 's/\\.{end[1]}$//'"  # does the same to each line
+                value, hole = replace_(value, text=cut, number=False, sure=False), replace(hole, exact=True)
             if isinstance(value, str) and hole.exact and (hole.quoted or _WHOLE.fullmatch(value)):
                 draft._text[hole.at], draft._bare[hole.at], draft.quotes = value, "\0" * len(value), marked
             elif hole.name in known:
                 source = value if hole.exact and isinstance(value, Source) else None
                 draft.holes.append(replace(hole, shown=True, source=source))
+            elif hole.computed is not None:
+                draft.holes.append(_computed(hole, known))
             elif hole.run is not None:
                 draft.holes.append(replace(hole, run=Run(hole.run.text, seen(hole.run.text, known))))
             else:
@@ -195,18 +227,17 @@ class WordDraft:
     def _varying(self, source: str, text: str, bare: str) -> Word:
         """A word with expansions in it: how far it is known."""
         hidden = next((hole for hole in self.holes if not hole.shown), None)
-        if hidden is not None or _SPECIAL.search(bare):
+        if hidden is not None or _SPREADS.search(bare) or self._expansion(text, bare, 0):
             return Word(source, source, "opaque", (hidden or self.holes[0]).why)
-        runs = tuple(hole.run for hole in self.holes if hole.run is not None)
-        splits = any(hole.splits for hole in self.holes)
-        hole = self.holes[0]
-        told = hole.source or (Source(hole.run.text, hole.run.given) if hole.run is not None else None)
-        if told is None or len(self.holes) > 1:
-            return Word(source, source, "varying", hole.why, runs=runs, splits=splits)
-        before, _, behind = text.partition("\0")
-        splits = splits and not is_count(told)
-        told = Source(told.text, told.given, told.globbed or splits)
-        return Word(source, source, "varying", hole.why, False, runs, splits, told, (before, behind))
+        runs = tuple(run for hole in self.holes for run in ((hole.run,) if hole.run is not None else hole.runs))
+        texts = text.split("\0")
+        told = [_told(hole) for hole in self.holes]
+        splits = any(hole.splits and not (one and is_count(one)) for hole, one in zip(self.holes, told, strict=True))
+        pieces: list[Piece] = [texts[0]]
+        for one, behind in zip(told, texts[1:], strict=True):
+            pieces += [one and replace_(one, globbed=one.globbed or splits), behind]
+        certain = any(texts) or self.quotes or any(one and one.sure for one in told)
+        return Word(source, source, "varying", self.holes[0].why, False, runs, splits, tuple(pieces), not certain)
 
     @staticmethod
     def _expansion(text: str, bare: str, skip: int) -> str:
@@ -220,9 +251,29 @@ class WordDraft:
         return ""
 
 
-def is_count(source: Source) -> bool:
-    """Whether a text prints one number and nothing else."""
-    return _COUNT.fullmatch(source.text) is not None
+def without(value: str, operator: str, pattern: str) -> str:
+    """`${value%pattern}` and its kin, for patterns with no other sign than `*`: without the shortest end (`%`) or
+    beginning (`#`) that fits, or the longest (doubled)."""
+    form = re.compile("".join(".*" if char == "*" else re.escape(char) for char in pattern), re.DOTALL)
+    places = range(len(value) + 1)
+    if operator[0] == "#":
+        fits = [at for at in places if form.fullmatch(value[:at])]
+        return value[fits[-1] if len(operator) > 1 else fits[0] :] if fits else value
+    fits = [at for at in places if form.fullmatch(value[at:])]
+    return value[: fits[0] if len(operator) > 1 else fits[-1]] if fits else value
+
+
+def _told(hole: Hole) -> Source | None:
+    return hole.source or (Source(hole.run.text, hole.run.given) if hole.run is not None else None)
+
+
+def _computed(hole: Hole, known: Mapping[str, Value]) -> Hole:
+    """A hole of arithmetic: a number, where all that it is computed with are numbers."""
+    assert hole.computed is not None
+    runs = tuple(Run(run.text, seen(run.text, known)) for run in hole.runs)
+    sure = all(is_number(known.get(name)) for name in hole.computed.reads | hole.computed.sets)
+    sure = sure and all(is_number(Source(run.text, run.given)) for run in runs)
+    return replace(hole, shown=sure, source=NUMBER if sure else None, runs=runs)
 
 
 def seen(text: str, known: Mapping[str, Value]) -> Given:

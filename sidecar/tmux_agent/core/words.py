@@ -13,13 +13,14 @@ import msgspec
 from . import globs, printed
 from .argv.options import Arg, Fed
 from .reach import Reach
+from .shell_numbers import is_count, is_number
 from .shell_parts import Part, Source, Word
 
 _MOST = 20_000
 _UNKNOWN = Fed(unknown=True)
 _READS_FILES = frozenset(("cat", "head", "tail", "wc", "echo", "printf", "md5sum", "sha256sum"))
 _WHOLE = re.compile(r"[A-Za-z0-9_./:@%+,-]+")
-_ONLY_TEXT = re.compile(r"(?!-)(?:[^%]|%%|%-?[0-9]{0,4}s)*", re.DOTALL)
+_ONLY_TEXT = re.compile(r"(?!-)(?:[^%]|%%|%[-+ 0#]*[0-9]{0,4}(?:\.[0-9]{0,4})?[sbdiuxXofgeEGc])*", re.DOTALL)
 _SHOWY_COMMENT = re.compile(r"#[^\n]*['\"][^\n]*[;&|`]")
 Names = Callable[[Source, str], Fed]
 Doubts = list[tuple[str, str]]  # (why a word is not known, its source)
@@ -74,23 +75,72 @@ def _printed_from(words: Sequence[Word]) -> int:
 
 
 def _printed(word: Word, words: Sequence[Word], folder: str, reach: Reach, names: Names) -> Sequence[Arg]:
-    """What a word with an expansion in it is for a program: one text, names of files, or nobody knows."""
-    source, (before, behind) = word.hole, word.around
+    """What a word with expansions in it is for a program: one text, a number, names of files or of revisions, or nobody
+    knows."""
+    before = str(word.pieces[0]) if word.pieces else ""
+    unknown = Fed(unknown=True, single=not word.splits, globbed=word.splits, absent=word.vanishes)
+    if not word.splits:
+        unknown = msgspec.structs.replace(unknown, before=before)
+    exact = _exactly(word, folder, reach)
+    if exact is not None:
+        return (exact,) if exact else ()
+    if _is_number(word):
+        sure = any(isinstance(piece, Source) and piece.sure for piece in word.pieces)
+        texts = tuple(str(piece) for piece in word.pieces[::2])
+        unknown = msgspec.structs.replace(unknown, pieces=texts, sure=sure)
+    told = [names(piece, folder) if isinstance(piece, Source) else None for piece in word.pieces[1::2]]
+    of_git = words[0].text == "git" and words[0].kind == "literal" and not any(w.text == "-C" for w in words)
+    if of_git and (revision := _revision(word, told)):
+        return (msgspec.structs.replace(unknown, unknown=False, globbed=False, absent=word.splits, revision=revision),)
+    source, around = word.hole, word.around
     if source is None:
-        return (msgspec.structs.replace(_UNKNOWN, single=not word.splits, globbed=word.splits),)
-    exact = printed.exactly(source, folder, reach.look)
-    if exact is not None and (not word.splits or _WHOLE.fullmatch(exact)):
-        return (before + exact + behind,) if exact else ()
-    of_git = words[0].text == "git" and words[0].kind == "literal" and not before.startswith("-")
-    if of_git and not any(w.text == "-C" for w in words):
-        revision = printed.revision(source, behind=before != "")
-        if revision is not None:
-            return (before + revision + behind,)
-    if printed.is_inert(source):
-        return (msgspec.structs.replace(_UNKNOWN, single=True),)
-    fed = names(source, folder) if not (before or behind) else msgspec.structs.replace(_UNKNOWN, partial=True)
-    globbed = fed.globbed or source.globbed
-    return (msgspec.structs.replace(fed, single=not word.splits, split=True, globbed=globbed, absent=word.splits),)
+        return (unknown,)
+    if printed.is_inert(source) or (told[0] is not None and told[0].revision):
+        return (msgspec.structs.replace(unknown, single=True, globbed=False),)
+    if told[0] is not None and told[0].within and around == (f"{told[0].within}/", "") and not word.splits:
+        return (msgspec.structs.replace(told[0], single=True, split=False, within="", dashed=False),)
+    if around != ("", "") or told[0] is None or told[0].unknown or told[0].revision:
+        return (msgspec.structs.replace(unknown, partial=around != ("", "")),)
+    globbed = told[0].globbed or source.globbed
+    return (msgspec.structs.replace(told[0], single=not word.splits, split=True, globbed=globbed, absent=word.splits),)
+
+
+def _exactly(word: Word, folder: str, reach: Reach) -> str | None:
+    """The very text, where it is certain and stays one word; "" where it is not looked up yet."""
+    texts: list[str] = []
+    for piece in word.pieces:
+        exact = printed.exactly(piece, folder, reach.look) if isinstance(piece, Source) else piece
+        if exact == "" and piece != "":
+            return ""
+        if exact is None or (word.splits and piece != exact and not _WHOLE.fullmatch(exact)):
+            return None
+        texts.append(exact)
+    return "".join(texts) or None
+
+
+def _is_number(word: Word) -> bool:
+    """Whether all that is not known are numbers."""
+    return bool(word.pieces) and all(
+        isinstance(piece, str) or (piece is not None and (is_count(piece) or (not word.splits and is_number(piece))))
+        for piece in word.pieces
+    )
+
+
+def _revision(word: Word, told: Sequence[Fed | None]) -> str:
+    """A revision that shows no less than the one that the word becomes; "" where it may be anything else."""
+    text = str(word.pieces[0])
+    if text.startswith("-") and word.splits:
+        return ""
+    behind = text != "" and not text.startswith("-")
+    for fed, source, after in zip(told, word.pieces[1::2], word.pieces[2::2], strict=True):
+        if isinstance(source, Source) and is_count(source) and text.endswith(("~", "^", "@{")):
+            text += "99999"
+        elif fed is not None and fed.revision and not fed.column and not fed.status and (behind or not fed.loose):
+            text += fed.revision
+        else:
+            return ""
+        text += str(after)
+    return text
 
 
 def _argument(word: Word, folder: str | None, reach: Reach, *, first: bool) -> Sequence[Arg] | str:
@@ -105,11 +155,11 @@ def _argument(word: Word, folder: str | None, reach: Reach, *, first: bool) -> S
         return (text,)
     if first:
         return f"{word.source}: a pattern in place of a program"
-    found = _globbed(text, folder, reach)
+    found = _globbed(word, text, folder, reach)
     return f"{word.source}: {found}" if isinstance(found, str) else found
 
 
-def _globbed(pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | str:
+def _globbed(word: Word, pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | str:
     """What the shell puts in place of a pattern, or why that is not known."""
     if folder is None and not pattern.startswith("/"):
         return "the folder is not known"
@@ -123,6 +173,8 @@ def _globbed(pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | 
     if miss is not None and not miss.pending:
         return miss.text
     fact = reach.look.glob(here, pattern)
+    if word.vanishes and pattern.startswith("-"):
+        return "a pattern of which nothing may be left"
     if miss is not None or fact is None:
         return ()
     if not fact.complete or len(fact.matches) > _MOST:
@@ -132,7 +184,7 @@ def _globbed(pattern: str, folder: str | None, reach: Reach) -> Sequence[Arg] | 
         out = next((miss for miss in misses if miss is not None and not miss.pending), None)
         if out is not None:
             return out.text
-    return fact.matches or (re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL),)
+    return fact.matches or (() if word.vanishes else (re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL),))
 
 
 def _is_upward(folder: str) -> bool:
@@ -152,7 +204,7 @@ def has_showy_comment(parts: Sequence[Part], text: str) -> bool:
     if "#" not in text:
         return False
     at, gaps = 0, []
-    for part in parts:
+    for part in sorted(parts, key=lambda part: part.start):
         gaps.append(text[at : part.start])
         at = max(at, part.end)
     return any(_SHOWY_COMMENT.search(gap) for gap in (*gaps, text[at:]))

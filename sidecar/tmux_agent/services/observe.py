@@ -27,6 +27,7 @@ from .moment import Moment, is_settled
 from .observe_detours import Detours, swapped
 from .observe_git import Repositories
 from .observe_history import Histories
+from .observe_refs import look as look_at_refs
 from .observe_settings import holds_secrets, may_tell
 from .observe_tree import Trees
 
@@ -133,6 +134,7 @@ class Observer:
             f.HistoryKey: lambda key, moment: self.histories.look(key.top, moment),
             f.ObjectKey: lambda key, moment: self.histories.object(key.top, key.name, moment),
             f.DetourKey: lambda key, moment: self._detours.look(key.top, moment),
+            f.RefsKey: lambda key, moment: look_at_refs(key.top, moment),
             f.SwapKey: lambda key, moment: f.SwapFact(swapped(key.top, moment)),
         }
 

@@ -307,7 +307,8 @@ def stays_within(command: str, parsed: Parsed, revisions: Sequence[str], clean: 
     counts = [value for spec, values in parsed.options if spec.name in counted for value in values]
     if names - _LOG_OPTIONS or parsed.operands[parsed.dashes :] or len(depths) > 1:
         return False
-    return len(counts) == 1 and counts[0].isdigit() and depths[0] + int(counts[0]) <= clean
+    count = counts[0] if len(counts) == 1 else ""
+    return isinstance(count, str) and count.isdigit() and depths[0] + int(count) <= clean
 
 
 def _depth(revision: str) -> int:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 
@@ -36,6 +37,7 @@ class Fed(Struct, frozen=True):
     unknown: bool = False
     ignores: bool = False  # what .gitignore names is not among them
     tracked: bool = False  # only files that git tracks
+    indexed: bool = False  # with `ignores`: but what git tracks is, also if .gitignore names it
     committed: bool = False  # with `tracked`: or that some commit has tracked, whatever lies there now
     from_top: bool = False  # git names them from the top of the repository: true only there
     files: bool = False  # holds only if all of `starts` are plain files
@@ -43,14 +45,32 @@ class Fed(Struct, frozen=True):
     partial: bool = False  # only a piece of the word is such a name (`-I{} x/{}`)
     globbed: bool = False  # a shell takes them for patterns on the way
     absent: bool = False  # there may be none at all, and the program runs without them
+    revision: str = ""  # git's name of something that shows no more than this revision
+    refs: bool = False  # holds only if all references of the repository have plain names
+    column: str = ""  # only what stands in front of this character, and in front of blanks
+    status: bool = False  # behind two letters of `git status`
+    lines: tuple[str, ...] = ()  # exactly these lines
+    within: str = ""  # names are seen from this folder, as the text names it
+    pieces: tuple[str, ...] = ()  # text around numbers, of which nothing more is known
+    sure: bool = False  # with `pieces`: there are digits
+    held: bool = False  # it stands where no option is looked for
+    before: str = ""  # text that the word begins with
 
     @property
     def loose(self) -> bool:
         """Whether a word of it may be taken for an option."""
+        if self.held:
+            return False
+        if self.single and self.before:
+            return self.before.startswith(("-", "+"))
         return self.unknown or self.dashed or self.split
 
 
 Arg = str | Fed
+# Kinds that a value may be of although only running will tell it: any text is of the first, any number of the others.
+_TEXTS = frozenset(("text", "pattern"))
+_NUMBERS = frozenset(("number", "digits", "range"))
+_FORMATS = frozenset(("git_format",))  # names of revisions have no % in them
 
 
 class Spec(Struct, frozen=True):
@@ -63,7 +83,7 @@ class Spec(Struct, frozen=True):
 class Parsed(Struct, frozen=True):
     """`options` in order with their values; `operands` with the index at which `--` stood (or their number)."""
 
-    options: tuple[tuple[Spec, tuple[str, ...]], ...]
+    options: tuple[tuple[Spec, tuple[Arg, ...]], ...]
     operands: tuple[Arg, ...]
     dashes: int
 
@@ -91,23 +111,31 @@ def specs(texts: Iterable[str]) -> dict[str, Spec]:
     return found
 
 
-def parse(args: Sequence[Arg], known: dict[str, Spec], *, stop: bool = False) -> Parsed | str:
+def parse(args: Sequence[Arg], known: dict[str, Spec], *, stop: bool = False, told: bool = False) -> Parsed | str:
     """Options and operands, or a sentence about the first word that the list does not cover.
 
-    `stop`: the program takes no options behind its first operand (env, xargs, awk).
+    `stop`: the program takes no options behind its first operand (env, xargs, awk). `told`: values of options may be
+    such as only running will tell, where their kind allows it.
     """
-    options: list[tuple[Spec, tuple[str, ...]]] = []
+    options: list[tuple[Spec, tuple[Arg, ...]]] = []
     operands: list[Arg] = []
     index, count = 0, len(args)
     while index < count:
         word = args[index]
         index += 1
-        if isinstance(word, Fed) or word == "-" or not word.startswith(("-", "+")):
+        if isinstance(word, Fed) and word.single and word.before.startswith("-"):
+            given = _fed_option(word, known) if told else f"{word.before} with a value that only running will tell"
+            if isinstance(given, str):
+                return given
+            options.append(given)
+        elif isinstance(word, Fed) or word == "-" or not word.startswith(("-", "+")):
             operands.append(word)
         elif word == "--":
             return Parsed(tuple(options), (*operands, *args[index:]), len(operands))
         else:
             taken = _option(word, args, index, known)
+            if not told and not isinstance(taken, str) and any(isinstance(v, Fed) for _, vs in taken[0] for v in vs):
+                taken = f"the value of {taken[0][-1][0].name} is not in the text"
             if isinstance(taken, str):
                 if word.startswith("+"):  # an option only where the list says so
                     operands.append(word)
@@ -121,9 +149,31 @@ def parse(args: Sequence[Arg], known: dict[str, Spec], *, stop: bool = False) ->
     return Parsed(tuple(options), tuple(operands), len(operands))
 
 
+def _fed_option(word: Fed, known: dict[str, Spec]) -> tuple[Spec, tuple[Arg, ...]] | str:
+    """`--name=` or `-x` with a value behind it that only running will tell."""
+    name, equals, front = word.before.partition("=")
+    if not (word.before.startswith("--") and equals):
+        name, front = word.before[:2], word.before[2:]
+        if not front and not (word.pieces and word.sure):
+            return f"{word.before} with a value that only running will tell"  # without one it takes the next word
+    spec = known.get(name)
+    if name == "-" and "-NUM" in known and word.pieces == ("-", "") and word.sure:
+        return known["-NUM"], (msgspec.structs.replace(word, before="", pieces=("", "")),)
+    if spec is None or spec.alone or len(spec.kinds) != 1 or not _takes(spec, word):
+        return f"{word.before} with a value that only running will tell"
+    cut = len(word.before) - len(front)
+    pieces = (word.pieces[0][cut:], *word.pieces[1:]) if word.pieces else ()
+    return spec, (msgspec.structs.replace(word, before=front, pieces=pieces, revision=word.revision[cut:], held=True),)
+
+
+def _takes(spec: Spec, word: Fed) -> bool:
+    kinds = _TEXTS | (_NUMBERS if word.pieces else frozenset()) | (_FORMATS if word.revision else frozenset())
+    return word.single and not word.absent and all(kind in kinds for kind in spec.kinds)
+
+
 def _option(
     word: str, args: Sequence[Arg], index: int, known: dict[str, Spec]
-) -> tuple[list[tuple[Spec, tuple[str, ...]]], int] | str:
+) -> tuple[list[tuple[Spec, tuple[Arg, ...]]], int] | str:
     name, equals, value = word.partition("=")
     if word.startswith("--"):
         spec = known.get(name)
@@ -138,7 +188,7 @@ def _option(
         return _with_values(known[name], [value], args, index)
     if word[1:].isdigit() and "-NUM" in known:
         return [(known["-NUM"], (word[1:],))], index
-    found: list[tuple[Spec, tuple[str, ...]]] = []
+    found: list[tuple[Spec, tuple[Arg, ...]]] = []
     for place, char in enumerate(word[1:], 1):
         spec = known.get(word[0] + char)
         if spec is None or spec.alone:
@@ -152,17 +202,17 @@ def _option(
 
 
 def _with_values(
-    spec: Spec, values: list[str], args: Sequence[Arg], index: int
-) -> tuple[list[tuple[Spec, tuple[str, ...]]], int] | str:
+    spec: Spec, values: list[Arg], args: Sequence[Arg], index: int
+) -> tuple[list[tuple[Spec, tuple[Arg, ...]]], int] | str:
     if spec.attached and not values:
         return [(spec, ())], index
     while len(values) < len(spec.kinds):
         if index >= len(args):
             return f"{spec.name} lacks its value"
         word = args[index]
-        if isinstance(word, Fed):
+        if isinstance(word, Fed) and not _takes(spec, word):
             return f"the value of {spec.name} is not in the text"
-        values.append(word)
+        values.append(msgspec.structs.replace(word, held=True) if isinstance(word, Fed) else word)
         index += 1
     return [(spec, tuple(values))], index
 

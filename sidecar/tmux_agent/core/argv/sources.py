@@ -11,16 +11,26 @@ from collections.abc import Sequence
 
 import msgspec
 
-from . import find, git
+from . import find, git_files, revisions
 from .options import Arg, Fed, mentions
 
 UNKNOWN = Fed(unknown=True)
+_NAMES_OF_STATUS = frozenset(
+    (
+        *(("cut", "-c4-"), ("cut", "-c 4-"), ("cut", "-b4-"), ("awk", "{print $2}"), ("awk", "{ print $2 }")),
+        *(("awk", "{print $NF}"), ("awk", "{ print $NF }"), ("sed", "s/^...//")),
+    )
+)
+_STATUS_AWK = re.compile(r"(\$1 ?[!=]= ?\"[?AMDRCU]{1,2}\"|/[\w ?^\\.]*/) ?\{ ?print \$(2|NF) ?\}")
 _FILTERS = frozenset(["head", "tail", "sort", "uniq", "tac", "cat", "shuf"])
 _GREPS = frozenset(["grep", "egrep", "fgrep"])
 _RECURSES = re.compile(r"-[a-zA-Z]*r[a-zA-Z]*|--recursive|--files-with-matches")
-_OF_INDEX = frozenset(["--name-only", "-z", "--relative"])  # git diff with these names files of the index
 _ODD = re.compile(r"[\s'\"\\*?\[]|^-")  # in a folder to start from: its name would fall apart on the way
 _UNCHANGED = frozenset(["cat", "tac"])  # with options they print other lines
+_WITHOUT_END = re.compile(r"s/\\?\.[a-z.\\]+\$//")
+_SOME = re.compile(r"[0-9]+(,([0-9]+|\$))?p")  # of the lines
+# A format of printf's without values: words, and the ends of lines.
+_LINES = re.compile(r"(?:[A-Za-z0-9_.,/@+:= -]|\\n)+|(?:[A-Za-z0-9_.,/@+:= -]|\\0)+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
 
 
@@ -39,7 +49,7 @@ def _named(program: str, args: Sequence[Arg], folder: str, feed: Fed | None) -> 
     if program == "find":
         return _found(args, folder)
     if program == "git":
-        return _git(words, folder)
+        return _git(args, words, folder)
     if program in _GREPS:
         return _grep(words, folder, fed, feed)
     if program == "rg":
@@ -76,37 +86,13 @@ def _found(args: Sequence[Arg], folder: str) -> tuple[Fed, bool]:
     return msgspec.structs.replace(names, split=not search.zero), search.zero
 
 
-def _git(words: list[str], folder: str) -> tuple[Fed, bool]:
-    command, rest = (words[0], words[1:]) if words else ("", [])
-    zero = "-z" in rest
-    plain = [word for word in rest if not word.startswith("-")]
-    if command == "ls-files":
-        allowed = all(
-            w in ("-c", "--cached", "-z", "-m", "--modified", "--", "--deduplicate") for w in rest if w[:1] == "-"
-        )
-    elif command == "diff":
-        allowed = "--name-only" in rest and all(
-            w in ("--name-only", "--cached", "--staged", "-z", "--relative", "--") or w.startswith("--diff-filter=")
-            for w in rest
-            if w[:1] == "-"
-        )
-        plain = []
-    elif command == "grep":
-        allowed = bool({"-l", "--files-with-matches", "--name-only"} & set(rest)) and not mentions(
-            rest, ("--untracked", "--no-index", "--full-name", "--recurse-submodules")
-        )
-        plain = []
-    else:
-        allowed = False
-    if not allowed:
+def _git(args: Sequence[Arg], words: list[str], folder: str) -> tuple[Fed, bool]:
+    named = revisions.printed(args)
+    if named.revision:
+        return named, False
+    if len(words) != len(args):
         return UNKNOWN, False
-    globs = [word for word in plain if git.is_wide(word)]
-    from_top = command == "diff" and "--relative" not in rest
-    committed = command == "diff" and any(word != "--" and word not in _OF_INDEX for word in rest)
-    tracked = Fed((folder,), dashed=True, split=not zero, tracked=True, from_top=from_top, committed=committed)
-    if globs and len(globs) == len(plain) and not any(word.startswith(":") for word in globs):
-        tracked = msgspec.structs.replace(tracked, names=tuple(glob.rpartition("/")[2] or "*" for glob in globs))
-    return tracked, zero
+    return git_files.printed(words, folder)
 
 
 def _grep(words: list[str], folder: str, fed: Fed | None, feed: Fed | None) -> tuple[Fed, bool]:
@@ -117,7 +103,7 @@ def _grep(words: list[str], folder: str, fed: Fed | None, feed: Fed | None) -> t
     if not listing:
         filtering = fed is None and feed is not None and len([w for w in words if not w.startswith("-")]) == 1
         passes = filtering and all(re.fullmatch(r"-[viEFPwxz]+", w) for w in words if w.startswith("-"))
-        return (feed if passes and feed is not None else UNKNOWN), False
+        return (msgspec.structs.replace(feed, lines=()) if passes and feed is not None else UNKNOWN), False
     if fed is not None:
         return msgspec.structs.replace(fed, split=not zero), zero
     if not any(_RECURSES.fullmatch(word) for word in words) or mentions(words, ("-e", "-f", "--regexp", "--file")):
@@ -209,31 +195,68 @@ def _ls(words: list[str], folder: str) -> tuple[Fed, bool]:
     """Names in this folder, or the operands themselves: then `files` has to hold, because of folders it
     tells what is in them."""
     plain = [word for word in words if not word.startswith("-")]
-    if not all(re.fullmatch(r"-[1aAtrSUvXd]+", word) for word in words if word.startswith("-")):
+    if not all(re.fullmatch(r"-[1AtrSUvXd]+", word) for word in words if word.startswith("-")):
         return UNKNOWN, False
     if not plain:
         return Fed((folder,), dashed=True, split=True), False
     if not all(_PLAIN.fullmatch(word) for word in plain):
         return UNKNOWN, False
-    return Fed(_starts(plain, folder), files=True), False
+    return Fed(_starts(plain, folder), files=True, within=plain[0].rstrip("/") if len(plain) == 1 else ""), False
 
 
 def _literal(program: str, words: list[str], folder: str) -> tuple[Fed, bool]:
+    """Lines of the text itself: what echo prints, and printf with a few formats."""
     zero = False
-    if program == "printf":
-        if not words or words[0] not in ("%s\\n", "%s\\0", "%s "):
-            return UNKNOWN, False
-        zero, words = words[0] == "%s\\0", words[1:]
-    if not words or not all(_PLAIN.fullmatch(word) for word in words):
+    if program == "echo":
+        lines = [" ".join(words)]
+    elif len(words) == 1 and _LINES.fullmatch(words[0]):
+        zero = r"\0" in words[0]
+        lines = [line for line in re.split(r"\\0" if zero else r"\\n", words[0]) if line]
+    elif words and words[0] in (r"%s\n", r"%s\0", "%s "):
+        zero = words[0] == r"%s\0"
+        lines = [" ".join(words[1:])] if words[0] == "%s " else words[1:]
+    else:
         return UNKNOWN, False
-    return Fed(_starts(words, folder)), zero
+    pieces = [piece for line in lines for piece in line.split()]
+    if not pieces or not all(_PLAIN.fullmatch(piece) for piece in pieces):
+        return UNKNOWN, False
+    if any(line not in pieces for line in lines):
+        return Fed(unknown=True, lines=tuple(lines)), zero
+    return Fed(_starts(lines, folder), lines=tuple(lines)), zero
 
 
 def _filtered(program: str, words: list[str], feed: Fed) -> tuple[Fed, bool]:
     if program == "tr" and words == ["\\n", "\\0"]:
-        return msgspec.structs.replace(feed, split=True), True
+        return msgspec.structs.replace(feed, split=True, lines=()), True
+    if feed.column or feed.status:
+        cut = _cut(program, words, feed)
+        if cut is not None:
+            return cut, False
     if program in _FILTERS and not mentions(words, ("-c", "--count", "--bytes", "-n" if program == "cat" else "-c")):
         operands = words if program in _UNCHANGED else _operands(words, "nktS")
         if not operands:
-            return feed, "-z" in words
-    return UNKNOWN, False
+            return msgspec.structs.replace(feed, lines=()), "-z" in words
+    if program == "sed" and words and _WITHOUT_END.fullmatch(words[-1]) and words[:-1] in ([], ["-E"]):
+        return (msgspec.structs.replace(feed, lines=(), partial=True) if feed.starts else UNKNOWN), False
+    some = program == "sed" and len(words) == 2 and words[0] == "-n" and _SOME.fullmatch(words[1])
+    return (msgspec.structs.replace(feed, lines=()) if some and not feed.status else UNKNOWN), False
+
+
+def _cut(program: str, words: list[str], feed: Fed) -> Fed | None:
+    """What is left of lines that begin with a name, or (`git status`) with two letters and a blank in front of one."""
+    text = " ".join(words)
+    if feed.status:
+        if (program, text) in _NAMES_OF_STATUS or (program == "awk" and _STATUS_AWK.fullmatch(text)):
+            return msgspec.structs.replace(feed, status=False, split=True)
+        if program == "sed" and re.fullmatch(r"(-n )?s/\^[ ?AMDRCU.]{2,3} ?/(/p?|/)", text):
+            return msgspec.structs.replace(feed, status=False, split=True)
+        return None
+    at = re.escape(feed.column)
+    first = r"\{ ?print \$1;? ?\}"
+    form = rf"(/[\w .:^-]*/ ?)?{first}" if feed.column == " " else rf"-F ?{at} {first}"
+    of_awk = program == "awk" and re.fullmatch(form, text) is not None
+    of_cut = program == "cut" and (
+        text in (f"-d{feed.column} -f1", f"-d {feed.column} -f1", f"-d{feed.column} -f 1", f"-d {feed.column} -f 1")
+        or text in (f"-f1 -d{feed.column}", f"-f1 -d {feed.column}", f"-f 1 -d {feed.column}")
+    )
+    return msgspec.structs.replace(feed, column="") if of_awk or of_cut else None

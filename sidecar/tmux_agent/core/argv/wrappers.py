@@ -181,6 +181,8 @@ _SHELL_OPTIONS = specs(
         "+x",
     ]
 )
+_WHOLE = frozenset(("-0", "-r", "-t", "--null", "--no-run-if-empty", "--verbose"))  # all words go to one command
+_MOST = 50  # words that are looked at one by one
 _LOADER = re.compile(r"ld(-linux)?[-.a-z0-9_]*\.so(\.[0-9]+)*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
@@ -254,7 +256,7 @@ def _env(args: Sequence[Arg]) -> Peeled | None:
         words = words[1:]
     if not words:
         return None
-    folder = next((v[0] for spec, v in parsed.options if spec.name in ("-C", "--chdir")), None)
+    folder = next((str(v[0]) for spec, v in parsed.options if spec.name in ("-C", "--chdir")), None)
     plain = not parsed.names() & {"-u", "--unset", "-i", "--ignore-environment"}
     return Peeled(plain, words, folder=folder, env=tuple(env), why="" if plain else "env takes variables away")
 
@@ -303,7 +305,7 @@ def _xargs(args: Sequence[Arg]) -> Peeled | None:
             else Peeled(False, why="xargs with an option that is not known")
         )
     plain = all(spec.name in _XARGS for spec, _ in parsed.options)
-    values = {spec.name: words for spec, words in parsed.options}
+    values = {spec.name: tuple(map(str, words)) for spec, words in parsed.options}
     mark = (values.get("-I") or (("{}",) if values.get("--replace") == () else values.get("--replace")) or ("",))[0]
     cuts = any((values.get(name) or ("\\n",))[0] not in ("\n", "\\n", "\\0") for name in ("-d", "--delimiter"))
     zero = "-0" in values or "--null" in values
@@ -327,11 +329,39 @@ def feed(peeled: Peeled, names: Fed) -> tuple[Arg, ...]:
     return replace(peeled.argv, peeled.mark, msgspec.structs.replace(names, single=True))
 
 
+def exact(peeled: Peeled, names: Fed, options: Sequence[Arg]) -> tuple[tuple[Arg, ...], ...]:
+    """The commands that xargs runs where its words are in the text; () where it would part them in another way."""
+    words = tuple(str(word) for word in options[: len(options) - len(peeled.argv)])
+    if not names.lines or not isinstance(peeled.argv[0], str) or (peeled.mark and peeled.mark in peeled.argv[0]):
+        return ()
+    pieces = [line if peeled.zero else line.split() for line in names.lines]
+    flat = tuple(piece for some in pieces for piece in ([some] if isinstance(some, str) else some))
+    if len(flat) > _MOST or any(line != line.strip() for line in names.lines):
+        return ()
+    if peeled.mark:
+        if set(words) - _WHOLE - {"-I", f"-I{peeled.mark}", peeled.mark}:
+            return ()
+        filled = ([str(arg).replace(peeled.mark, line) for arg in peeled.argv] for line in names.lines)
+        return tuple(map(tuple, filled)) if all(isinstance(arg, str) for arg in peeled.argv) else ()
+    if set(words) <= _WHOLE:
+        return ((*peeled.argv, *flat),)
+    one = [word for word in words if word not in _WHOLE]
+    return tuple((*peeled.argv, word) for word in flat) if one in (["-n1"], ["-n", "1"], ["--max-args=1"]) else ()
+
+
 def replace(argv: Sequence[Arg], mark: str, names: Fed) -> tuple[Arg, ...]:
     """`argv` with the words that are `mark` replaced by `names`; a word that only holds it becomes a partial one."""
-    partial = Fed(unknown=True, partial=True)
+
+    def partly(word: str) -> Fed:
+        before = word.partition(mark)[0]
+        if names.within and word == f"{names.within}/{mark}":
+            return msgspec.structs.replace(names, within="", dashed=False)
+        known = names.revision and not names.loose
+        revision = word.replace(mark, names.revision) if known else ""
+        return Fed(unknown=not known, partial=True, single=names.single, before=before, revision=revision)
+
     return tuple(
-        names if word == mark else partial if isinstance(word, str) and mark in word else word for word in argv
+        names if word == mark else partly(word) if isinstance(word, str) and mark in word else word for word in argv
     )
 
 
@@ -339,4 +369,4 @@ def _dynamic_loader(args: Sequence[Arg]) -> Peeled:
     return Peeled(False, _first_words(args), why="the program is started by the dynamic loader")
 
 
-__all__ = ["NAMES", "Fed", "Peeled", "Spec", "feed", "find", "peel", "replace"]
+__all__ = ["NAMES", "Fed", "Peeled", "Spec", "exact", "feed", "find", "peel", "replace"]
