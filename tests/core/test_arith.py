@@ -35,8 +35,10 @@ def test_what_is_read_and_set(inner: str, reads: str, sets: str) -> None:
 
 @pytest.mark.parametrize(
     "inner",
-    ["a[0]", "a[$(touch M)]", "x$n", "$a$b", "1$n", "a.b", "'1'", '"a"', "`ls`", "${a:-1}", "${!a}", "16#ff", "1;2"]
-    + ["$(ls)x", "$(ls", "\\1", "@"],
+    [
+        *("a[0]", "a[$(touch M)]", "x$n", "$a$b", "1$n", "a.b", "'1'", '"a"', "`ls`", "${a:-1}", "${!a}", "16#ff"),
+        *("1;2", "$(ls)x", "$(ls", "\\1", "@"),
+    ],
 )
 def test_what_may_be_computed_once_more_is_not_read(inner: str) -> None:
     """A subscript holds commands; text beside a variable makes another name of both."""
