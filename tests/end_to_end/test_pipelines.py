@@ -99,6 +99,18 @@ def test_a_pipeline_does_not_begin_in_other_panes_nor_twice_in_one(world: World)
     assert len(pending(world)) == 1
 
 
+@pytest.mark.parametrize("match", ["pane_title: ^build me$", "command: ^tail$"])
+def test_a_title_or_program_that_comes_later_begins_it(world: World, match: str) -> None:
+    world.file(f"pipelines: [{{name: p, match: {{{match}}}, stages: [{{name: s}}]}}]")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    assert world.runs(peer) == []
+    title = """printf '\\033]2;build me\\007'; tail -f /dev/null"""
+    world.tmux.run("send-keys", "-t", "%0", title, "Enter")
+    world.until(peer, s="success")
+
+
 def test_a_deny_rule_of_the_policy_holds_for_pipelines(world: World) -> None:
     stage = "{name: s, actions_on_start: [{send_keys: 'nc -l 1'}]}"
     world.file(f"pipelines: [{{name: p, match: {{window: w}}, stages: [{stage}]}}]")

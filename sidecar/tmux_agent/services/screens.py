@@ -89,6 +89,7 @@ class Screens:
         self.limited: Callable[[str, Notice, str], None] = lambda *_: None  # by which session, what it says, why
         self._table = processes_here()
         self._tty = TtyWatch(self._wrote)
+        self.wrote: Callable[[TmuxServer], object] = lambda _: None  # told when a pane of a server is looked at
         self._servers: dict[str, TmuxServer] = {}
         self._panes: dict[Place, _Watched] = {}
 
@@ -168,6 +169,7 @@ class Screens:
         watched = self._panes[place]
         watched.timer, watched.last = None, asyncio.get_running_loop().time()
         self._tty.arm(watched.tty)  # before it is looked at: what is written from here on tells again
+        self.wrote(self._servers[place[0]])
         self._spawn(self._look(place))
 
     # --- what ---

@@ -66,11 +66,11 @@ from .tmux.control import Event as TmuxEvent
 from .tmux.messages import say
 from .tmux.popups import Opening, Popups, Wanted
 from .tmux.servers import Servers
-from .tmux.signals import Chosen, Covered, Pressed
+from .tmux.signals import Chosen, Covered, Pressed, Retitled
 from .tmux.snapshot import Pane
 from .tmux.watch import Watch
 from .toolbox import Toolbox
-from .watching import Watching
+from .watching import PROGRAMS, TITLES, Watching
 from .wayfinder import Wayfinder
 
 if TYPE_CHECKING:
@@ -193,7 +193,10 @@ class System:
             self.spawn,
             self.identity.now(),
         )
-        self.watching = Watching(self.journal, self.watch, self.pipelines, self.agents, self.servers)
+        self.watching = Watching(
+            self.journal, self.watch, self.pipelines, self.agents, self.servers, self.spawn
+        )
+        self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
     def _printed(self, place: Place, text: str) -> None:
         """A watched pane has printed these lines."""
@@ -280,6 +283,7 @@ class System:
         self.attention.close()
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         self.pipelines.close()
+        self.watching.close()
         await self.watch.close()
         await self.servers.close()
         await self.notify.close()
@@ -450,6 +454,8 @@ class System:
                 self.watch.set(server, ())
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
+            case Retitled():
+                self.watching.told(server, TITLES)
             case Dropped() | Covered():
                 pass
             case _:

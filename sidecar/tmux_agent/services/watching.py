@@ -1,7 +1,8 @@
 """Which panes are watched: those that a file's rules mean, those that pipelines are about, and those somebody named.
 
-Owns what is known of a pane for such rules, and when it is looked at anew: whenever tmux tells of a change. Must not
-own: how panes are read (tmux/watch.py), what runs begin (pipelines.py).
+Owns what is known of a pane for such rules, and when it is looked at anew: whenever tmux tells of a change, and where a
+rule speaks of titles or programs, soon after those may have changed. Must not own: how panes are read (tmux/watch.py),
+what runs begin (pipelines.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from typing import Any
 
 from ..core import errors
 from ..core.pane_match import PaneFacts, matches
@@ -29,15 +31,24 @@ from .tmux.watch import Watch, place_of
 from .worktree import locate
 
 HOST = platform.node()
+SETTLE_SECONDS = 0.5  # titles are animated, and programs come and go: one look for all that changed meanwhile
+TITLES, PROGRAMS = ("pane_title",), ("command", "agent")  # keys of rules that another title, or program, may change
 
 
 class Watching:
     """Built by the system; used in the event loop only."""
 
     def __init__(
-        self, journal: Journal, watch: Watch, pipelines: Pipelines, agents: Agents, servers: Servers
+        self,
+        journal: Journal,
+        watch: Watch,
+        pipelines: Pipelines,
+        agents: Agents,
+        servers: Servers,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._servers = servers
+        self._spawn = spawn
         self._journal = journal
         self._watch = watch
         self._pipelines = pipelines
@@ -46,10 +57,29 @@ class Watching:
         self._expected: set[Place] = set()  # of runs that are about to begin
         self._table = processes_here()
         self._looking: dict[str, asyncio.Lock] = {}
+        self._due: dict[str, asyncio.TimerHandle] = {}
 
     async def recover(self) -> None:
         """Raises Unavailable."""
         self._named = await self._journal.read(watch_rows.named)
+
+    def told(self, server: TmuxServer, keys: Collection[str]) -> None:
+        """A title, or the program in some pane, may be another: the panes are looked at if a rule speaks of that."""
+        if server.socket not in self._due and any(getattr(rule, key) for rule in self._rules() for key in keys):
+            loop = asyncio.get_running_loop()
+            self._due[server.socket] = loop.call_later(SETTLE_SECONDS, self._look_anew, server)
+
+    def _look_anew(self, server: TmuxServer) -> None:
+        del self._due[server.socket]
+        self._spawn(self._refreshed(server))
+
+    async def _refreshed(self, server: TmuxServer) -> None:
+        await self._servers.refresh(server)
+        await self.look(server)
+
+    def close(self) -> None:
+        for due in self._due.values():
+            due.cancel()
 
     async def look(self, server: TmuxServer) -> None:
         """The panes of a server may be others. Raises Unavailable."""

@@ -59,7 +59,7 @@ class Compared(Struct, frozen=True):
     value: str
 
 
-Event = Connected | Dropped | Lost | Pressed | Chosen | Covered | Changed | Compared
+Event = Connected | Dropped | Lost | Pressed | Chosen | Covered | Changed | Compared | Retitled
 
 
 class TmuxServer:
@@ -306,8 +306,7 @@ class TmuxServer:
                     continue
                 if not isinstance(event, Pressed | Chosen | Covered):
                     comparison.look()
-                if not isinstance(event, Retitled):
-                    self._emit(event)
+                self._emit(event)
             first = False
 
     def _waits(self, client: str) -> bool:

@@ -17,7 +17,7 @@ from ...core.model import Origin
 from ..identity import Identity
 from ..views import ClientView, PaneView, TmuxView
 from .control import Compared, Connected, Dropped, Event, Lost, TmuxServer
-from .signals import Changed, Chosen, Covered, Pressed
+from .signals import Changed, Chosen, Covered, Pressed, Retitled
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Servers:
                 log.info("tmux server %s is gone", server.socket)
             case Dropped(why=why):
                 log.warning("tmux server %s: connection lost (%s)", server.socket, why)
-            case Pressed() | Chosen() | Covered() | Compared():
+            case Pressed() | Chosen() | Covered() | Compared() | Retitled():
                 pass
         self._on_event(server, event)
 
