@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,8 @@ PRINTED = {
     "crlf": (RAW + b"\r\n", 1),
     "indented": (b"  " + RAW + b"\r\n", 1),
     "coloured": (b"\x1b[1m##\x1b[0m# SEN\x1b[38;5;9mTRY\x1b[0m " + RAW[11:25] + b"\x1b[K" + RAW[25:] + b"\r\n", 1),
+    "reset inside the word": (b"###\x1b(B\x1b[m SEN\x1b(B\x1b[mTRY" + RAW[10:] + b"\r\n", 1),
+    "a part of the word found by grep": (b"### S\x1b[01;31m\x1b[KENT\x1b[m\x1b[KRY" + RAW[10:] + b"\r\n", 1),
     "twice": ((RAW + b"\r\n") * 2, 2),
     "drawn again in its line": ((b"\r\x1b[2K" + RAW) * 5 + b"\r\n", 1),
     "drawn again with the lines above": (RAW + b"\r\n1 of 2\r\n\x1b[2A\x1b[2K" + RAW + b"\r\n2 of 2\r\n", 1),
@@ -101,6 +104,16 @@ PRINTED = {
 def test_raw_output_tells_each_marker_once_however_it_is_cut(name: str, size: int) -> None:
     printed, count = PRINTED[name]
     assert len(stream(printed, max(size, len(printed) // 2000))) == count
+
+
+def test_what_nearly_begins_the_word_over_and_over_costs_no_more_than_its_length() -> None:
+    """Colours that end in the word's first letter, each of which could be its beginning."""
+    for near in (b"S\x1b[0S", b"S\x1b[m", b"S\x1b[", b"S\x1b(", b"SE\x1b[1m\x1b[K"):
+        scanner = MarkerStream()
+        begun = time.process_time()
+        for _ in range(8):
+            scanner.feed(near * (60_000 // len(near)) + b"\n")
+        assert time.process_time() - begun < 2.0, near  # a quadratic search takes minutes
 
 
 @given(st.lists(st.binary(max_size=200), max_size=8), st.integers(1, 64))

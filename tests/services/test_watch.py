@@ -14,6 +14,7 @@ from tests.plugin.serving import serving
 from tests.plugin.terminal import Server
 
 from tmux_agent.core import markers
+from tmux_agent.core.model import Event
 from tmux_agent.core.pipeline_run import Place
 from tmux_agent.services.journal import Journal
 from tmux_agent.services.processes import processes_here
@@ -47,9 +48,10 @@ class World:
     async def _kept(self, place: Place) -> None:
         """Nobody keeps anything."""
 
-    def _hear(self, heard: Heard) -> None:
+    def _hear(self, heard: Heard) -> Event:
         self.heard.append(heard)
         self._changed.set()
+        return Event(type="marker", data={})
 
     def _print(self, place: Place, text: str) -> None:
         self.printed += text

@@ -60,7 +60,9 @@ def next_due(run: Run) -> datetime | None:
     """When the run wants to hear of the clock at the latest."""
     times = []
     for one in run.stages:
-        times += [time for time in (one.due, one.again) if time is not None and one.state in ACTIVE]
+        if one.state not in ACTIVE:
+            continue
+        times += [time for time in (one.due, one.again) if time is not None]
         spec = stage_of(run, one)
         if one.state in (StageState.APPROVAL, StageState.RUNNING) and one.escalated < len(spec.escalation):
             times.append(_since(one) + timedelta(seconds=spec.escalation[one.escalated].after))
@@ -159,7 +161,11 @@ class _Step:
         self._run = run
         self._now = now
         self._stages = {one.name: one for one in run.stages}
-        self._file = {one.name: stage_of(run, one) for one in run.stages}
+        files = {stage.name: stage for stage in run.spec.stages}
+        self._file = {one.name: files[one.stage] for one in run.stages}
+        self._instances: dict[str, list[str]] = {}
+        for one in run.stages:
+            self._instances.setdefault(one.stage, []).append(one.name)
         self.wanted: list[Wanted] = []
 
     def run(self) -> Run:
@@ -343,8 +349,9 @@ class _Step:
         before = None
         while before != self._stages:
             before = dict(self._stages)
-            for name in self._stages:
-                self._next(self._stages[name])
+            for name, one in before.items():
+                if one.state not in ENDED:
+                    self._next(self._stages[name])
         self._finish()
 
     def _next(self, one: StageRun) -> None:
@@ -357,7 +364,7 @@ class _Step:
         """Begin a stage all of whose needs are met; give it up where they cannot be met any more."""
         for wanted, good in ((needs(self._file[one.name]), True), (after_failure(self._file[one.name]), False)):
             for name in wanted:
-                others = [other for other in self._stages.values() if other.stage == name]
+                others = [self._stages[other] for other in self._instances[name]]
                 if not all(other.state in ENDED for other in others):
                     return
                 fine = all(map(self._fine, others))

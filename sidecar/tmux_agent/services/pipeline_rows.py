@@ -46,8 +46,8 @@ def has_run(db: sqlite3.Connection, pipeline: str, place: Place) -> bool:
     return found is not None
 
 
-def put(db: sqlite3.Connection, one: Run) -> None:
-    """The run as it is now, and a row for the newest try of each of its stages."""
+def put(db: sqlite3.Connection, one: Run, before: Run | None = None) -> None:
+    """The run as it is now, and a row for the newest try of each of its stages that is another than `before`."""
     place = one.place
     where = (place.server, place.server_pid, place.pane, place.pane_pid) if place else (None, None, None, None)
     db.execute(
@@ -63,8 +63,8 @@ def put(db: sqlite3.Connection, one: Run) -> None:
         [
             (one.run_id, stage.name, stage.attempt, stage.state.value, _time(stage.started), _time(stage.ended),
              stage.reason)
-            for stage in one.stages
-            if stage.state is not StageState.WAITING
+            for at, stage in enumerate(one.stages)
+            if stage.state is not StageState.WAITING and (before is None or stage != before.stages[at])
         ],
     )  # fmt: skip
 

@@ -80,6 +80,8 @@ class Pipelines:
         self._spawn = spawn
         self._now = now
         self._runs: dict[str, Run] = {}  # under way
+        self._about: dict[Place, set[str]] = {}  # those that a pane is about
+        self._files: dict[str, frozenset[str]] = {}  # that they wait for
         self._inbox: dict[str, list[Happening]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._tasks: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
@@ -93,7 +95,7 @@ class Pipelines:
         """Take up what an earlier sidecar left; runs in panes go on when their server is there. Raises Unavailable."""
         for run in await self._journal.read(pipeline_rows.open_runs):
             new_id.after(run.run_id)
-            self._runs[run.run_id] = run
+            self._take(run)
             if run.place is None and all(one.place is None for one in run.stages):
                 self._resume(run)
             else:
@@ -179,22 +181,25 @@ class Pipelines:
 
     def heard(self, place: Place, marker: markers.Marker) -> None:
         """A pane printed a marker."""
-        for run in list(self._runs.values()):
-            if any(one.place == place for one in run.stages):
-                signed = bool(run.token) and secrets.compare_digest(marker.run.encode(), run.token.encode())
-                self.tell(run.run_id, Said(place, marker, signed))
+        for run in self._of(place):
+            signed = bool(run.token) and secrets.compare_digest(marker.run.encode(), run.token.encode())
+            self.tell(run.run_id, Said(place, marker, signed))
 
     def printed(self, place: Place, text: str) -> None:
-        for run in list(self._runs.values()):
+        for run in self._of(place):
             if wants_output(run, place):
                 self.tell(run.run_id, Printed(place, text))
 
     def wants_lines(self, place: Place) -> bool:
-        return any(wants_output(run, place) for run in self._runs.values())
+        return any(wants_output(run, place) for run in self._of(place))
 
     def places(self) -> frozenset[Place]:
         """Panes that runs under way are about."""
-        return frozenset(one.place for run in self._runs.values() for one in run.stages if one.place)
+        return frozenset(self._about)
+
+    def _of(self, place: Place) -> list[Run]:
+        """The runs under way that a pane is about, oldest first."""
+        return [self._runs[run_id] for run_id in sorted(self._about.get(place, ()))]
 
     # --- what people want ---
 
@@ -234,12 +239,14 @@ class Pipelines:
         return run
 
     def _take(self, run: Run) -> None:
+        if run.run_id not in self._runs:
+            for place in {one.place for one in run.stages if one.place}:
+                self._about.setdefault(place, set()).add(run.run_id)
         self._runs[run.run_id] = run
 
     async def kept(self, place: Place) -> None:
         """Wait until all that a pane has said so far is kept by the runs that it is about."""
-        about = [run_id for run_id, run in self._runs.items() if any(one.place == place for one in run.stages)]
-        if tasks := [self._busy[run_id] for run_id in about if run_id in self._busy]:
+        if tasks := [self._busy[run_id] for run_id in self._about.get(place, ()) if run_id in self._busy]:
             await asyncio.wait(tasks)
 
     # --- one after the other ---
@@ -274,7 +281,7 @@ class Pipelines:
         """Make it durable; False where that failed, and the events wait."""
         try:
             await self._journal.commit(
-                lambda db: pipeline_rows.put(db, run), *_changes(before, run), then=lambda _: self._take(run)
+                lambda db: pipeline_rows.put(db, run, before), *_changes(before, run), then=lambda _: self._take(run)
             )
         except errors.Unavailable as why:
             log.warning("run %s waits: %s", run.run_id, why.message)
@@ -284,11 +291,15 @@ class Pipelines:
         return True
 
     def _leave(self, run: Run) -> None:
-        self._runs.pop(run.run_id, None)
+        if self._runs.pop(run.run_id, None):
+            for place in {one.place for one in run.stages if one.place}:
+                self._about[place].discard(run.run_id)
+                if not self._about[place]:
+                    del self._about[place]
         self._waiting.discard(run.run_id)
         if timer := self._timers.pop(run.run_id, None):
             timer.cancel()
-        self._look()
+        self._look(run.run_id, frozenset())
 
     def _schedule(self, run: Run) -> None:
         if timer := self._timers.pop(run.run_id, None):
@@ -299,10 +310,14 @@ class Pipelines:
             loop = asyncio.get_running_loop()
             # Not for longer than an hour at once: the clock may be set meanwhile.
             self._timers[run.run_id] = loop.call_later(min(seconds, 3600.0), self.tell, run.run_id, Clock())
-        self._look()
+        self._look(run.run_id, wanted_files(run))
 
-    def _look(self) -> None:
-        self._looked.want(frozenset(path for run in self._runs.values() for path in wanted_files(run)))
+    def _look(self, run_id: str, paths: frozenset[str]) -> None:
+        """The files that a run waits for are these now."""
+        if paths != self._files.pop(run_id, frozenset()):
+            self._looked.want(paths.union(*self._files.values()))
+        if paths:
+            self._files[run_id] = paths
 
     def _file_changed(self, event: Happening) -> None:
         for run_id in list(self._runs):

@@ -48,19 +48,18 @@ class Sentry:
         self._servers = servers
         self._spawn = spawn
 
-    def heard(self, heard: Heard) -> None:
-        """A watched pane printed a marker, or a line that begins as one."""
+    def heard(self, heard: Heard) -> Event:
+        """A watched pane printed a marker, or a line that begins as one. Gives the record of it, for the caller to keep
+        with what was seen."""
         found = heard.found
         origin = self._origin(heard.place)
         if isinstance(found.marker, markers.Invalid):
             data = {"why": found.marker.why, "text": found.text[:TEXT], "by": heard.by}
-            self._spawn(self._record(Event(type="marker.invalid", origin=origin, data=redact.redact(data))))
-            return
+            return Event(type="marker.invalid", origin=origin, data=redact.redact(data))
         self._pipelines.heard(heard.place, found.marker)
-        event = _event(found.marker, origin, text=found.text[:TEXT], by=heard.by, confidence=found.confidence)
-        self._spawn(self._record(event))
         if isinstance(found.marker, markers.Ask):
             self._spawn(self._ask(found.marker, origin, new_id(), heard.place))
+        return _event(found.marker, origin, text=found.text[:TEXT], by=heard.by, confidence=found.confidence)
 
     async def emit(self, marker: markers.Marker, origin: Origin) -> tuple[bool, str]:
         """A marker over the socket: whether it came for the first time (by its id), and the request that its question
@@ -83,12 +82,6 @@ class Sentry:
         if first:
             await self._journal.publish(event)
         return first, request_id
-
-    async def _record(self, event: Event) -> None:
-        try:
-            await self._journal.publish(event)
-        except errors.Unavailable as why:  # what it moves is kept by itself
-            log.warning("a marker is not recorded: %s", why.message)
 
     # --- questions ---
 

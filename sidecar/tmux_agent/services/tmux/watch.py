@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from ...core import errors, marker_screen, markers
 from ...core.marker_stream import Found, MarkerStream
+from ...core.model import Event
 from ...core.output_lines import OutputLines
 from ...core.pipeline_run import Place
 from ...core.rate import Bucket
@@ -53,8 +54,8 @@ class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "begun", "busy", "invalid", "last", "lines", "pane", "pipe", "place", "rate", "repipe", "screen", "seen",
-        "server", "stream", "text", "timer",
+        "begun", "busy", "invalid", "keeping", "last", "lines", "pane", "pipe", "place", "rate", "repipe", "screen",
+        "seen", "server", "stream", "text", "timer",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
@@ -69,6 +70,7 @@ class _Watched:
         self.text: tuple[str, ...] = ()  # the last capture
         self.timer: asyncio.TimerHandle | None = None
         self.busy = asyncio.Lock()
+        self.keeping = asyncio.Lock()
         self.last = 0.0
         self.rate = Bucket(MARKERS, MARKERS_A_SECOND, now)
         self.repipe = Bucket(PIPES_A_MINUTE, PIPES_A_MINUTE / 60, now)
@@ -76,14 +78,14 @@ class _Watched:
 
 
 class Watch:
-    """Built by the system. `heard` and `printed` are called in the loop and must not block; `wants_lines` says for
-    which panes `printed` is wanted."""
+    """Built by the system. `heard` and `printed` are called in the loop and must not block; `heard` gives the record of
+    it, which is kept together with what was seen. `wants_lines` says for which panes `printed` is wanted."""
 
     def __init__(
         self,
         folder: Path,
         journal: Journal,
-        heard: Callable[[Heard], None],
+        heard: Callable[[Heard], Event],
         printed: Callable[[Place, str], None],
         wants_lines: Callable[[Place], bool],
         kept: Callable[[Place], Coroutine[Any, Any, None]],
@@ -176,11 +178,10 @@ class Watch:
             if lines is None:
                 return
             found = marker_screen.find(lines)
-            for each in () if known is None else marker_screen.new(known, found):
-                self._tell(one, each, "screen")
+            events = self._tell(one, [] if known is None else marker_screen.new(known, found), "screen")
             one.seen.extendleft(reversed([markers.payload(each.marker) for each in found]))
             one.text = tuple(lines)
-            self._keep(one)
+            self._keep(one, events)
             if one.pipe is None:
                 self._from_screen(one)
 
@@ -211,10 +212,9 @@ class Watch:
         said = one.stream.feed(data)
         if one.screen:
             return
-        for found in said:
-            one.seen.append(markers.payload(found.marker))
-            self._tell(one, found, "raw")
-            self._keep(one)
+        if said:
+            one.seen.extend(markers.payload(found.marker) for found in said)
+            self._keep(one, self._tell(one, said, "raw"))
         if self._wants_lines(one.place) and (text := one.lines.feed(data)):
             self._printed(one.place, text)
         if b"\x1b[?" in data and self._draws(one):
@@ -230,9 +230,9 @@ class Watch:
         async with one.busy:
             if one.place in self._panes and one.pipe is None:
                 if one.repipe.take(asyncio.get_running_loop().time()) and (lines := await self._pipe(one)):
-                    for each in marker_screen.new(tuple(one.seen), marker_screen.find(lines)):
-                        one.seen.append(markers.payload(each.marker))
-                        self._tell(one, each, "screen")
+                    new = marker_screen.new(tuple(one.seen), marker_screen.find(lines))
+                    one.seen.extend(markers.payload(each.marker) for each in new)
+                    self._keep(one, self._tell(one, new, "screen"))
                 if one.pipe is None:
                     self._from_screen(one)
 
@@ -265,13 +265,12 @@ class Watch:
             if lines is None or one.place not in self._panes:
                 return
             found = marker_screen.find(lines)
-            for each in marker_screen.new(tuple(one.seen), found):
-                self._tell(one, each, "screen")
+            events = self._tell(one, marker_screen.new(tuple(one.seen), found), "screen")
             now = [markers.payload(each.marker) for each in found]
             if now != list(one.seen):
                 one.seen.clear()
                 one.seen.extend(now)
-                self._keep(one)
+                self._keep(one, events)
             if self._wants_lines(one.place) and (text := _added(one.text, lines)):
                 self._printed(one.place, text)
             one.text = tuple(lines)
@@ -299,25 +298,30 @@ class Watch:
 
     # --- telling ---
 
-    def _tell(self, one: _Watched, found: Found, by: str) -> None:
-        if not one.rate.take(asyncio.get_running_loop().time()):
-            return
-        if isinstance(found.marker, markers.Invalid):
-            if found.marker in one.invalid:
-                return
-            one.invalid.append(found.marker)
-        self._heard(Heard(one.place, found, by))
+    def _tell(self, one: _Watched, said: list[Found], by: str) -> list[Event]:
+        """Tell of them; their records, which are still to be kept."""
+        events = []
+        for found in said:
+            if not one.rate.take(asyncio.get_running_loop().time()):
+                continue
+            if isinstance(found.marker, markers.Invalid):
+                if found.marker in one.invalid:
+                    continue
+                one.invalid.append(found.marker)
+            events.append(self._heard(Heard(one.place, found, by)))
+        return events
 
-    def _keep(self, one: _Watched) -> None:
-        """What was seen, so that a restart tells none of it again."""
-        self._spawn(self._put(one.place, tuple(one.seen)))
+    def _keep(self, one: _Watched, events: list[Event]) -> None:
+        """What was seen and the records of it, together, so that a restart tells none of it again."""
+        self._spawn(self._put(one, tuple(one.seen), events))
 
-    async def _put(self, place: Place, seen: tuple[bytes, ...]) -> None:
-        await self._kept_by_all(place)
-        try:
-            await self._journal.commit(lambda db: watch_rows.put_seen(db, place, seen))
-        except errors.Unavailable as why:  # after a restart it may be told again: pipelines take it once
-            log.warning("what was seen of a pane is not kept: %s", why)
+    async def _put(self, one: _Watched, seen: tuple[bytes, ...], events: list[Event]) -> None:
+        async with one.keeping:  # in order: what was seen later must not be overwritten
+            await self._kept_by_all(one.place)
+            try:
+                await self._journal.commit(lambda db: watch_rows.put_seen(db, one.place, seen), *events)
+            except errors.Unavailable as why:  # after a restart it may be told again: pipelines take it once
+                log.warning("what was seen of a pane is not kept: %s", why)
 
 
 def place_of(server: TmuxServer, pane: Pane) -> Place:
