@@ -14,59 +14,144 @@ from collections.abc import Sequence
 
 from . import __version__
 
-# verb → (module, what it does). In the order of --help.
-VERBS = {
-    "sidecar": ("edges.verbs.sidecar", "run, start, stop, reload the sidecar, or say how it is"),
-    "popup": ("edges.verbs.popup", "open the popup on this tmux client"),
-    "pending": ("edges.verbs.pending", "approvals that wait for a person"),
-    "approve": ("edges.verbs.answer", "say yes to an approval (in a pane: opens the popup at it)"),
-    "deny": ("edges.verbs.answer", "say no to an approval (in a pane: opens the popup at it)"),
-    "ask": ("edges.verbs.ask", "ask a person, and wait for the answer"),
-    "run": ("edges.verbs.run", "run one program, judged first"),
-    "check": ("edges.verbs.check", "try an external check: a build on GitHub, a container, an address, a command"),
-    "call": ("edges.verbs.call", "call any method of the socket"),
-    "mcp": ("edges.verbs.mcp", "the guarded tools for an agent that speaks MCP; the agent starts it"),
-    "plan": ("edges.verbs.plan", "say what is going to be done, step by step"),
-    "agents": ("edges.verbs.agents", "agents that are known, and their state"),
-    "explain": ("edges.verbs.explain", "why a pane has the state that it has, or is no agent"),
-    "resume": ("edges.verbs.resume", "have an agent go on after its usage limit (in a pane: asks in the popup)"),
-    "pipeline": ("edges.verbs.pipeline", "stages that follow each other: list, show, start, retry, skip, cancel"),
-    "watch": ("edges.verbs.watch", "watch a pane for markers, or list those that are watched"),
-    "emit": ("edges.verbs.emit", "tell of a stage over the socket, as a marker would in the output"),
-    "grants": ("edges.verbs.grants", "permissions given ahead; revoke them"),
-    "links": ("edges.verbs.links", "a signed link to a request; a new key for them"),
-    "policy": ("edges.verbs.policy", "check, explain, test, replay and trust policies"),
-    "audit": ("edges.verbs.audit", "verify, follow, show and export the audit log"),
-    "record": ("edges.verbs.record", "record what happens from now on into a file"),
-    "replay": ("edges.verbs.replay", "show a recording, or judge what it holds by another policy"),
-    "state": ("edges.verbs.state", "back up, list, check and bring back the state database"),
-    "restore": ("edges.verbs.restore", "bring a file back from its backup"),
-    "notify": ("edges.verbs.notify", "channels for messages: list and test them, forward the local bus"),
-    "secret": ("edges.verbs.secret", "values that configuration names: set, get, list, rotate, remove"),
-    "setup": ("edges.verbs.setup", "connect an agent (claude) to tmux-agent"),
-    "doctor": ("edges.verbs.doctor", "find what is wrong with the set-up, and say how to mend it"),
-    "completion": ("edges.verbs.completion", "completion for bash, zsh or fish"),
-}
+# heading of --help → verb → (module, what it does, examples: a line each).
+GROUPS = {
+    "Approvals and agents": {
+        "popup": ("popup", "open the popup on this tmux client", "tmux-agent popup"),
+        "pending": ("pending", "approvals that wait for a person", "tmux-agent pending --json"),
+        "approve": (
+            "answer", "say yes to an approval (in a pane: opens the popup at it)",
+            "tmux-agent approve 01HX4 --comment 'on staging only'",
+        ),
+        "deny": (
+            "answer", "say no to an approval (in a pane: opens the popup at it)",
+            "tmux-agent deny 01HX4 --reason 'use the staging database'",
+        ),
+        "grants": ("grants", "permissions given ahead; revoke them", "tmux-agent grants --revoke 01HX4"),
+        "links": ("links", "a signed link to a request; a new key for them", "tmux-agent links show 01HX4"),
+        "agents": ("agents", "agents that are known, and their state", "tmux-agent agents"),
+        "explain": ("explain", "why a pane has the state that it has, or is no agent", "tmux-agent explain %7"),
+        "resume": (
+            "resume", "have an agent go on after its usage limit (asks in the popup)", "tmux-agent resume %7",
+        ),
+    },
+    "For scripts and agents": {
+        "ask": (
+            "ask", "ask a person, and wait for the answer",
+            "tmux-agent ask 'Deploy 1.4?' && ./deploy\ntmux-agent ask 'Which region?' --option eu --option us",
+        ),
+        "run": ("run", "run one program, judged first", "tmux-agent run -- make deploy"),
+        "plan": (
+            "plan", "say what is going to be done, step by step",
+            "tmux-agent plan create release 'run the tests' 'tag it' 'publish'",
+        ),
+        "call": (
+            "call", "call any method of the socket",
+            """tmux-agent call policy.check '{"shell": "git push"}'""",
+        ),
+        "mcp": ("mcp", "the guarded tools over MCP, for the agent that starts it", "tmux-agent mcp"),
+    },
+    "Pipelines": {
+        "pipeline": (
+            "pipeline", "stages that follow each other: list, show, start, check, …",
+            "tmux-agent pipeline check pipelines/webapp.yaml\ntmux-agent pipeline dry-run webapp-ci --pane %7\n"
+            "tmux-agent pipeline show webapp-ci",
+        ),
+        "watch": ("watch", "watch a pane for markers, or list those that are watched", "tmux-agent watch %7"),
+        "emit": (
+            "emit", "tell of a stage over the socket, as a marker would in the output",
+            "tmux-agent emit STATUS stage=build ok=true\ntmux-agent emit ASK prompt='Deploy?' --wait",
+        ),
+        "check": (
+            "check", "try an external check: GitHub, a container, an address, a command",
+            "tmux-agent check http url=https://ci.example/api/jobs/7 'expect={json_path: ok}'\n"
+            "tmux-agent check github_action repository=user/repo --since 10m",
+        ),
+    },
+    "Rules and records": {
+        "policy": (
+            "policy", "check, explain, test, replay and trust policies",
+            "tmux-agent policy explain --shell 'rm -rf build && npm ci'\ntmux-agent policy lint",
+        ),
+        "audit": (
+            "audit", "verify, follow, show and export the audit log",
+            "tmux-agent audit tail -f\ntmux-agent audit verify",
+        ),
+        "record": (
+            "record", "record what happens from now on into a file",
+            "tmux-agent record today.jsonl --pane %7 --for 10m",
+        ),
+        "replay": (
+            "replay", "show a recording, or judge what it holds by another policy",
+            "tmux-agent replay today.jsonl --policy stricter.yaml",
+        ),
+        "restore": ("restore", "bring a file back from its backup", "tmux-agent restore --diff src/db.py"),
+    },
+    "Set-up and upkeep": {
+        "setup": ("setup", "connect an agent to tmux-agent", "tmux-agent setup claude --mcp\ntmux-agent setup all"),
+        "doctor": ("doctor", "find what is wrong with the set-up, and say how to mend it", "tmux-agent doctor"),
+        "sidecar": (
+            "sidecar", "run, start, stop, reload the sidecar, or say how it is",
+            "tmux-agent sidecar status\ntmux-agent sidecar reload",
+        ),
+        "notify": (
+            "notify", "channels for messages: list and test them, forward the local bus",
+            "tmux-agent notify list\ntmux-agent notify test phone",
+        ),
+        "secret": (
+            "secret", "values that configuration names: set, get, list, rotate, remove",
+            "tmux-agent secret set ntfy_url\npass show ntfy | tmux-agent secret set ntfy_url --stdin",
+        ),
+        "state": (
+            "state", "back up, list, check and bring back the state database",
+            "tmux-agent state check\ntmux-agent state restore",
+        ),
+        "completion": (
+            "completion", "completion for bash, zsh or fish",
+            'eval "$(tmux-agent completion bash)"        # in ~/.bashrc; of zsh in ~/.zshrc\n'
+            "tmux-agent completion fish | source         # in config.fish",
+        ),
+    },
+}  # fmt: skip
+VERBS = {verb: told for group in GROUPS.values() for verb, told in group.items()}
 
 
 def build(verbs: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the arguments of `verbs` filled in (the others are only listed)."""
     parser = argparse.ArgumentParser(
         prog="tmux-agent",
-        description="The approver's seat for AI coding agents in tmux: one popup, one policy, one audit log.",
-        epilog="`tmux-agent VERB --help` says more. Start with `tmux-agent doctor`.",
+        usage="%(prog)s [-h] [--version] VERB …",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="The approver's seat for AI coding agents in tmux:\none popup, one policy, one audit log.",
+        epilog=f"{_listed()}\n\n`tmux-agent VERB --help` says more. Start with `tmux-agent doctor`.",
     )
     parser.add_argument("--version", action="version", version=f"tmux-agent {__version__}")
-    under = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for verb, (module, about) in VERBS.items():
-        sub = under.add_parser(verb, help=about, description=about[0].upper() + about[1:] + ".")
+    under = parser.add_subparsers(dest="verb", metavar="VERB", required=True, prog=parser.prog, help=argparse.SUPPRESS)
+    for verb, (module, about, examples) in VERBS.items():
+        sub = under.add_parser(
+            verb,
+            description=about[0].upper() + about[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         if verb in verbs:
             _load(module).add(sub)
+            shown = "\n".join(f"  {line}" for line in examples.splitlines())
+            sub.epilog = "\n\n".join(filter(None, [f"for example:\n{shown}", sub.epilog]))
     return parser
 
 
+def _listed() -> str:
+    """Verbs under their headings, as --help shows them."""
+    width = max(map(len, VERBS))
+    groups = (
+        "\n".join([f"{heading}:", *(f"  {verb:<{width}}  {about}" for verb, (_, about, _) in group.items())])
+        for heading, group in GROUPS.items()
+    )
+    return "\n\n".join(groups)
+
+
 def _load(module: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(f".{module}", __package__)
+    return importlib.import_module(f".edges.verbs.{module}", __package__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -33,7 +33,6 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = 'bash: eval "$(tmux-agent completion bash)" in ~/.bashrc; fish: … | source in config.fish'
     parser.add_argument("shell", choices=[*SCRIPTS, "words"], metavar="bash|zsh|fish")
     parser.add_argument("typed", nargs="*", help=argparse.SUPPRESS)
 

@@ -13,7 +13,6 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", default="", help="under which it counts once (one of its own, unless given)")
     parser.add_argument("--wait", action="store_true", help="for ASK: wait for the answer and print it")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser.epilog = "tmux-agent emit STATUS stage=build ok=true"
 
 
 def main(args: argparse.Namespace) -> int:
