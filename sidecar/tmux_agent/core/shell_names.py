@@ -34,6 +34,15 @@ _SETS_NOTHING = frozenset(
 )
 
 
+# Such as set what their words name; "?" is one that is written oddly.
+_SETS = frozenset(
+    (
+        *("read", "unset", "export", "declare", "typeset", "local", "readonly", "mapfile", "readarray", "getopts"),
+        *("let", "wait", "eval", "builtin", "command", "coproc", "?"),
+    )
+)
+
+
 class Names(Struct, frozen=True):
     """`once`: assigned once and by nothing else. `looped`: set by for loops alone. `set`: all that the text itself
     sets, in ways that are read. `numbers`: of these such as get nothing but numbers; `empty`: or perhaps nothing."""
@@ -47,6 +56,9 @@ class Names(Struct, frozen=True):
     def value(self, name: str) -> Value:
         """What is certain of a name wherever it has been set."""
         return Source("", number=True, sure=name not in self.empty) if name in self.numbers else None
+
+
+_NONE = Names(frozenset(), frozenset(), frozenset())
 
 
 def is_local(name: str) -> bool:
@@ -76,6 +88,10 @@ def followed(tokens: Sequence[Token]) -> Names:
             looped.add(token.draft.plain)
         elif program == "read" and _WORD.fullmatch(word):
             read.add(word)
+        elif program == "command" and word in ("-v", "-V"):
+            program = "echo"  # it only tells what the next words are
+        elif program in _SETS and (token.draft.holes or {"{", "}"} <= set(token.draft.bare)):
+            return _NONE  # it may name any of them
         elif program and program not in _SETS_NOTHING and _WORD.fullmatch(token.draft.plain):
             spoilt.add(token.draft.plain)
         elif not program and word not in _BEFORE_COMMANDS:

@@ -15,6 +15,7 @@ import msgspec
 from .shell_lex import Token
 from .shell_numbers import is_count
 from .shell_parts import Value, Word
+from .shell_word import IN_BRACKETS
 
 FILE_TESTS = frozenset({f"-{letter}" for letter in "abcdefghkprstuwxGLNOS"})
 TEXT_TESTS = frozenset({"-n", "-z"})
@@ -73,6 +74,8 @@ def _clause(tokens: list[Token], source: str, known: Mapping[str, Value]) -> lis
 def _tested(token: Token, source: str, known: Mapping[str, Value], *, pattern: bool = False) -> Word | None:
     """A word that is tested. Neither braces nor patterns become other words there, nor does anything fall apart."""
     word = token.word(source, known)
+    if pattern and word.why == IN_BRACKETS:
+        return Word(word.source, word.source)  # which of its characters are quoted only tells what it fits
     if word.kind == "opaque" or word.tilde or word.text in ("!", "(", ")", "<", ">", "&&", "||"):
         return None
     if word.kind == "glob":

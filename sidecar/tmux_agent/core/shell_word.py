@@ -27,6 +27,7 @@ _INNER_TILDE = re.compile(r"[=:]~")
 # Values that stay one word although they are not quoted.
 _WHOLE = re.compile(r"[A-Za-z0-9_./:@%+,-]+")
 _SPECIAL = re.compile(r"[*?\[~{]")
+IN_BRACKETS = "quotes inside a pattern in brackets"
 _SPREADS = re.compile(r"[*?\[]|^~")
 # Characters that the shell itself uses inside words (CTLESC, CTLNUL), and bytes that are no text.
 _UNSAFE_ANYWHERE = re.compile("[\x00\x01\x7f\ud800-\udfff]")
@@ -221,7 +222,7 @@ class WordDraft:
         if skip or not _is_glob(bare):
             return Word(text, source, tilde=tilde)
         if "[" in bare and any(b == "\0" and t in "!^-:.=" for t, b in zip(text, bare, strict=True)):
-            return Word(source, source, "opaque", "quotes inside a pattern in brackets")
+            return Word(source, source, "opaque", IN_BRACKETS)
         return Word(_pattern(text, bare), source, "glob", tilde=tilde)
 
     def _varying(self, source: str, text: str, bare: str) -> Word:
