@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -96,7 +97,8 @@ async def watching(tmux: Server, folder: Path, *, killed: bool = False) -> Async
         if killed:
             for one in world.watch._panes.values():
                 if one.pipe:
-                    one.pipe.close()
+                    asyncio.get_running_loop().remove_reader(one.pipe._fd)
+                    os.close(one.pipe._fd)
                 one.pipe = None
         await world.watch.close()
         await asyncio.gather(*world._tasks)
@@ -178,6 +180,17 @@ def test_what_was_printed_meanwhile_is_heard_once_after_a_restart(
             tmux.run("send-keys", "-t", "%0", say("after"), "Enter")
             await world.says("meanwhile", "after")
             assert world.watch.how(server.socket, "%0") == "its output"
+
+    asyncio.run(main())
+
+
+def test_fifos_of_panes_that_are_gone_go_at_the_next_start(tmux: Server, tmp_path: Path) -> None:
+    async def main() -> None:
+        shell(tmux)
+        async with watching(tmux, tmp_path, killed=True):
+            os.mkfifo(tmp_path / "fifos" / "1-2-3-aa")
+        async with watching(tmux, tmp_path):
+            assert len(list((tmp_path / "fifos").iterdir())) == 1
 
     asyncio.run(main())
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,7 @@ from .pipeline_watch import Files, Followers
 log = logging.getLogger(__name__)
 
 RUNS = 500  # under way at once
+WAITING_TEXT = 1 << 20  # characters of a pane's output that wait to be looked at
 RETRY_SECONDS = 1.0  # until what could not be recorded is tried again: there is no event for a freed disk
 
 
@@ -254,7 +255,7 @@ class Pipelines:
     def tell(self, run_id: str, *events: Happening) -> None:
         """Something happened to a run. Taken in order; kept before anything follows."""
         if events and run_id in self._runs:
-            self._inbox.setdefault(run_id, []).extend(events)
+            _add(self._inbox.setdefault(run_id, []), events)
             if run_id not in self._busy:
                 self._busy[run_id] = self._spawn(self._drain(run_id))
 
@@ -389,6 +390,16 @@ def panes_of(
 
 def replace_match(spec: PipelineFile, match: Any) -> PipelineFile:
     return msgspec.structs.replace(spec, match=match)
+
+
+def _add(inbox: list[Happening], events: Sequence[Happening]) -> None:
+    """Output that follows output is one with it, of bounded size: it may have to wait for a disk."""
+    for event in events:
+        last = inbox[-1] if inbox else None
+        if isinstance(event, Printed) and isinstance(last, Printed) and event.place == last.place:
+            inbox[-1] = Printed(event.place, (last.text + event.text)[-WAITING_TEXT:])
+        else:
+            inbox.append(event)
 
 
 def _named(run: Run) -> dict[str, Any]:

@@ -90,6 +90,16 @@ async def open_pipe(
     return Pipe(fd, path, data, ended), lines
 
 
+def clean(folder: Path) -> None:
+    """Take away what an earlier sidecar left of pipes that have ended."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+            if not _has_writer(fd):
+                path.unlink()
+            os.close(fd)
+
+
 def _leftovers(folder: Path, name: str) -> bool:
     """Whether the pane's pipe is one that an earlier sidecar left. What it left is taken away."""
     found = False

@@ -28,7 +28,7 @@ from ..journal import Journal
 from ..processes import processes_here
 from ..tty_watch import TtyWatch
 from .control import TmuxServer
-from .pipe import Pipe, open_pipe, release
+from .pipe import Pipe, clean, open_pipe, release
 from .snapshot import Pane
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,7 @@ class Watch:
     async def start(self) -> None:
         """Raises Unavailable."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        clean(self._folder)
         self._kept = await self._journal.read(watch_rows.all_seen)
         self._tty.start()
 
