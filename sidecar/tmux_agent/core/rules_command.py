@@ -24,6 +24,8 @@ _STOPS = frozenset(
         *("xxd", "uniq", "unzip", "zipinfo"),  # there a further word would be written, or asks for all to be unpacked
     ]
 )
+# Nor git's commands of these names: `git config user.name --global` would write `--global` down as the name.
+_GIT_STOPS = frozenset(("config",))
 # Programs that do nothing but print, whatever options they get.
 _PRINTS = frozenset(
     [
@@ -106,7 +108,7 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     if call.program in _NO_OPTIONS:
         parsed: Parsed | str = Parsed((), tuple(rest), len(rest))
     else:
-        parsed = parse(rest, rule.options, stop=call.program in _STOPS, told=True)
+        parsed = parse(rest, rule.options, stop=_stops(call), told=True)
     if isinstance(parsed, str):
         return Miss(parsed)
     if rule.any_option and not parsed.names() & rule.any_option:
@@ -114,6 +116,10 @@ def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     place = Place(reach, call.folder, operands.narrowed(parsed), call.program in _PRINTS)
     miss = operands.check_all(rule.operands, parsed, place, piped=call.piped)
     return first(miss, _surroundings(rule, call, reach, operands.settled(parsed)))
+
+
+def _stops(call: Invocation) -> bool:
+    return call.program in _STOPS or (call.program == "git" and call.args[:1] != () and call.args[0] in _GIT_STOPS)
 
 
 def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | None:
