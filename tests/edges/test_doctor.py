@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tmux_agent.edges import doctor_agents
 from tmux_agent.edges.adapters import codex_setup
 from tmux_agent.edges.checks import Check
 from tmux_agent.edges.verbs import setup
+from tmux_agent.services.places import find
 
 ROOT = Path(__file__).parents[2]
 HEALTH: dict[str, Any] = {
@@ -32,6 +34,7 @@ class FakeClient:
     """Stands for the socket client: replies by method, or an error."""
 
     replies: dict[str, Any] | Exception = Unavailable("away")
+    panes: tuple[dict[str, Any], ...] = ()
 
     def __init__(self, **_: Any) -> None:
         pass
@@ -45,7 +48,7 @@ class FakeClient:
     def call(self, method: str) -> Any:
         if isinstance(self.replies, Exception):
             raise self.replies
-        return self.replies[method]
+        return self.replies[method] if method != "sentry.panes" else {"panes": self.panes}
 
 
 @pytest.fixture
@@ -261,3 +264,43 @@ def test_a_tmux_without_the_plugin(
     (programs / "tmux").chmod(0o755)
     monkeypatch.setenv("TMUX", "/tmp/none,1,0")
     assert marks(found(capsys)["plugin"]) == ["wrong"]
+
+
+def test_files_that_are_wrong(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """config.yaml, a pipeline and a channel that lacks its variable: each is named, whether a sidecar runs or not."""
+    config = find(os.environ).config
+    (config / "pipelines").mkdir(parents=True)
+    areas = found(capsys)
+    assert marks(areas["config"]) == marks(areas["pipelines"]) == marks(areas["notify"]) == ["ok"]
+    assert "no channels" in areas["notify"][0].what
+    (config / "config.yaml").write_text("notify: {channels: {team: {kind: slack}, bus: {kind: local_bus}}}\n")
+    bad = config / "pipelines" / "web app.yaml"
+    bad.write_text("pipelines:\n- name: a\n  stages:\n  - {name: b, needs: c}\n")
+    areas = found(capsys)
+    assert marks(areas["config"]) == ["ok"]
+    assert areas["pipelines"][0].mend == f"tmux-agent pipeline check '{bad}'"
+    assert [check.what.partition(":")[0] for check in areas["notify"]] == ["team"]
+    assert areas["notify"][0].mend.endswith("tmux-agent notify test team")
+    (config / "config.yaml").write_text("http: {lissten: x}\n")
+    assert marks(found(capsys)["config"]) == ["wrong"]
+
+
+def test_what_the_sidecar_finds_unwell(
+    programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its warnings stand under what they are about; what another check has said is not said twice."""
+    config = find(os.environ).config
+    config.mkdir(parents=True)
+    (config / "config.yaml").write_text("http: {listen: '127.0.0.1:8722'}\n")
+    monkeypatch.setattr(FakeClient, "replies", {"health": HEALTH, "agent.list": {"agents": []}})
+    areas = found(capsys)
+    assert [check.what for check in areas["http"]] == ["listens on 127.0.0.1:8722"]
+    assert [check.what for check in areas["watch"]] == ["0 panes are watched for markers"]
+    warnings = ["http: cannot listen on 127.0.0.1:8722: Address already in use", "policy: p:3: what", "secrets: s"]
+    health = HEALTH | {"warnings": warnings}
+    monkeypatch.setattr(FakeClient, "replies", {"health": health, "agent.list": {"agents": []}})
+    monkeypatch.setattr(FakeClient, "panes", ({"pane": "%7", "invalid": ["### SENTRY {"]},))
+    areas = found(capsys)
+    assert [(check.mark, check.what) for check in areas["http"]] == [("warning", warnings[0][6:])]
+    assert areas["watch"][0].mend == "tmux-agent watch"
+    assert marks(areas["sidecar"]) == marks(areas["secrets"]) == ["ok"]

@@ -1,7 +1,8 @@
 """What `tmux-agent doctor` looks at: each check says how it is, and the command that mends it.
 
 Owns the checks of what all agents stand on, and the order of all. Only looks: nothing is written or mended. Must not
-own: each agent's checks (doctor_agents.py), how they are printed (verbs/doctor.py).
+own: each agent's checks (doctor_agents.py), those of the person's files (doctor_settings.py), how they are printed
+(verbs/doctor.py).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 from ..core.errors import TmuxAgentError, Unavailable
 from ..services import places as places_
 from ..services.audit_log import AuditLog, database_head
+from ..services.config_file import read_settings
 from ..services.secrets import Secrets
-from . import doctor_agents
+from . import doctor_agents, doctor_settings
 from .checks import SECONDS, Check, version
 from .verbs import setup
 
@@ -32,12 +34,18 @@ def checks(environ: Mapping[str, str]) -> Iterator[Check]:
     yield Check("python", "ok", f"{sys.executable} {sys.version.split()[0]}")
     yield _tmux()
     yield from _folders(places, environ)
-    yield from _secrets(places, environ)
+    secrets = Secrets(places, environ)
+    of_files = [*_secrets(places, secrets), *doctor_settings.checks(places, environ, secrets)]
+    yield from of_files
     health = _health()
     yield from _sidecar(places, health)
+    if isinstance(health, dict):
+        listen = read_settings(places.config / "config.yaml", environ)[0].http.listen
+        told = {check.what for check in of_files}
+        yield from doctor_settings.running(health, _called("sentry.panes", "panes"), listen, told)
     yield from _audit(places, health)
     yield _plugin(environ, health)
-    heard = _heard() if isinstance(health, dict) else None
+    heard = _called("agent.list", "agents") if isinstance(health, dict) else None
     for one in setup.SETUPS.values():
         yield from doctor_agents.checks(one, environ, heard)
     if setup.SETUPS["opencode"].found(environ):
@@ -75,8 +83,7 @@ def _folders(places: places_.Places, environ: Mapping[str, str]) -> Iterator[Che
         yield Check("folders", "ok", f"state {places.state}, configuration {places.config}")
 
 
-def _secrets(places: places_.Places, environ: Mapping[str, str]) -> Iterator[Check]:
-    secrets = Secrets(places, environ)
+def _secrets(places: places_.Places, secrets: Secrets) -> Iterator[Check]:
     problems = secrets.problems()
     for problem in problems:
         what, _, mend = problem.rpartition(": ")
@@ -113,8 +120,6 @@ def _sidecar(places: places_.Places, health: dict[str, Any] | str) -> Iterator[C
         yield Check("policy", "wrong", f"{policy['error']}; the last good one is in force", "tmux-agent policy lint")
     else:
         yield Check("policy", "ok", f"{policy['rules']} rules, {policy['file']}")
-    for warning in health.get("warnings", ()):
-        yield Check("sidecar", "warning", warning, "tmux-agent sidecar status")
 
 
 def _audit(places: places_.Places, health: dict[str, Any] | str) -> Iterator[Check]:
@@ -152,13 +157,13 @@ def _plugin(environ: Mapping[str, str], health: dict[str, Any] | str) -> Check:
     return Check("plugin", "ok", f"loaded, connected to {socket}")
 
 
-def _heard() -> list[dict[str, Any]]:
-    """The agents that the sidecar knows."""
+def _called(method: str, member: str) -> list[dict[str, Any]]:
+    """A list that the sidecar gives: the agents it knows, the panes it watches."""
     from ..client import Client
 
     try:
         with Client(patience=0.2) as client:
-            found: list[dict[str, Any]] = client.call("agent.list")["agents"]
+            found: list[dict[str, Any]] = client.call(method)[member]
             return found
     except TmuxAgentError:
         return []

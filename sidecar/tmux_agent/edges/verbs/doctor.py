@@ -29,9 +29,9 @@ def main(args: argparse.Namespace) -> int:
         if args.json:
             continue
         mark, ascii_mark, style = MARKS[check.mark]
-        print(f"{out.paint(ascii_mark if plain else mark, style)} {check.area:<8} {display.safe(check.what)}")
+        print(f"{out.paint(ascii_mark if plain else mark, style)} {check.area:<9} {display.safe(check.what)}")
         if check.mend:
-            print(f"  {'':<8} {out.paint('→' if not plain else '->', 'dim')} {display.safe(check.mend)}")
+            print(f"  {'':<9} {out.paint('→' if not plain else '->', 'dim')} {display.safe(check.mend)}")
     if args.json:
         out.as_json(found)
     return 1 if any(check.mark == "wrong" for check in found) else 0
