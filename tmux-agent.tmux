@@ -66,6 +66,7 @@ about_key() {
 	popup) printf 'what waits for you' ;;
 	next) printf 'the next agent that waits' ;;
 	menu) printf 'menu' ;;
+	pipelines) printf 'pipelines' ;;
 	agent) printf 'menu of the agent in this pane' ;;
 	*) printf 'what waits, as a menu' ;;
 	esac

@@ -77,7 +77,9 @@ def test_no_choice_answers() -> None:
     """Whatever a menu offers leads somewhere; none carries a digest or a yes."""
     pending = [request(Ask(prompt="yes?"), number=n) for n in range(3)]
     for menu in (menus.main(pending, [agent()], agent()), menus.pending(pending), menus.agent(agent(), pending)):
-        assert {choice.to for choice in menu.choices} <= {"popup", "pane", "page", "agent", "pending", "next"}
+        assert {choice.to for choice in menu.choices} <= {
+            "popup", "pane", "page", "pipelines", "agent", "pending", "next",
+        }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE)

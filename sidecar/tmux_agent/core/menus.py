@@ -28,19 +28,21 @@ LOOKED_AT = 2000  # characters of an action
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """One thing about one pane that a popup shows instead of what waits. `who`: the agent in it, for people."""
+    """What a popup shows instead of what waits: one thing about one pane (`who`: the agent in it, for people), or the
+    pipelines (the pane is where one may be started).
+    """
 
-    what: Literal["read", "log", "resume", "interrupt", "kill"]
+    what: Literal["read", "log", "resume", "interrupt", "kill", "pipelines"]
     server: str  # socket
     pane: str  # "%7"
-    who: str
+    who: str = ""
     kind: str = ""  # of agent: "claude"
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """Where an item leads: the popup (at `request_id`), a pane, a page of it, or a further menu."""
+    """Where an item leads: the popup (at `request_id`), a pane, a page of it, the pipelines, or a further menu."""
 
-    to: Literal["popup", "pane", "page", "agent", "pending", "next"]
+    to: Literal["popup", "pane", "page", "agent", "pending", "next", "pipelines"]
     request_id: str = ""
     pane: str = ""
     page: Page | None = None
@@ -72,7 +74,7 @@ LINE = Item()
 
 
 def main(pending: Sequence[Approval], agents: Sequence[Agent], here: Agent | None) -> Menu:
-    """What waits, where it waits, and every agent that has a pane on this server."""
+    """What waits, where it waits, the pipelines, and every agent that has a pane on this server."""
     count = f" ({len(pending)})" if pending else ""
     items = [Item(text=f"what waits{count}", key="a", choice=Choice(to="popup"))]
     if pending:
@@ -81,6 +83,7 @@ def main(pending: Sequence[Approval], agents: Sequence[Agent], here: Agent | Non
     if here:
         text = f"this pane: {_name(here)}"
         items.append(Item(text=text, key="t", choice=Choice(to="agent", pane=here.pane or "")))
+    items.append(Item(text="pipelines", key="p", choice=Choice(to="pipelines")))
     rows = [_agent_item(agent, key) for agent, key in zip(agents, _digits(), strict=False)]
     return Menu(title="tmux-agent", items=(*items, *([LINE, *rows] if rows else [])))
 

@@ -397,7 +397,8 @@ class PipelinesData(Data, frozen=True):
 
 
 class StageData(Data, frozen=True):
-    """One stage of a run, or one instance of it. `does`: its actions, a line each; `waits_for`: in words."""
+    """One stage of a run, or one instance of it. `does`: its actions, a line each; `did`: what came of each so far;
+    `waits_for`: in words. `pane`: where it is another than the run's."""
 
     name: str
     state: str
@@ -409,7 +410,9 @@ class StageData(Data, frozen=True):
     progress: float | None = None
     waits_for: str = ""
     does: tuple[str, ...] = ()
+    did: tuple[str, ...] = ()  # "", "doing", "done", "failed: exit code 2", "unknown"
     verdicts: tuple[str, ...] = ()  # of a dry run: what the policy says of each action
+    pane: str | None = None
 
 
 class RunData(Data, frozen=True):

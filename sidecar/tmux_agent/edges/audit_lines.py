@@ -16,6 +16,7 @@ STYLES = {  # by the word that a record ends in, else by its type
     "action.skipped": "ask",
     "action.unknown": "error",
     "audit.damaged": "error",
+    "marker.invalid": "error",
     "refused": "denied",
     "policy.error": "error",
     "notify.failed": "error",
@@ -40,6 +41,8 @@ def when_of(record: Any) -> str:
 def in_words(record: Any) -> tuple[str, str]:
     """The style of a record and what it says in one line."""
     data = record.data
+    if record.type in ("marker", "marker.invalid"):
+        return STYLES.get(record.type, ""), middle(safe(_marker(data)), 160)
     verdict = str(data.get("verdict") or "")
     if "approved" in data:
         verdict = "approved" if data["approved"] else "denied"
@@ -52,6 +55,14 @@ def in_words(record: Any) -> tuple[str, str]:
         said = [verdict, _action(data.get("action")), *more]
     style = verdict or STYLES.get(record.type, "")
     return style, middle(safe(" · ".join(str(part) for part in said if part)), 160)
+
+
+def _marker(data: Any) -> str:
+    """What a pane printed, or what was sent in its place."""
+    if text := data.get("why"):
+        return f"{text}: {data.get('text', '')}"
+    names = ("kind", "stage", "ok", "percent", "prompt", "message", "path", "url")
+    return " ".join(str(data[name]) for name in names if data.get(name) not in (None, ""))
 
 
 def _action(action: Any) -> str:

@@ -26,6 +26,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.wishes import Wish
 from . import audit_lines
+from .pipeline_desk import PipelineDesk
 from .ui.desk import Finished, GrantProposal
 
 
@@ -36,6 +37,7 @@ class ServiceDesk:
         self._system = system
         self._nonce = ""
         self._bound: Origin | None = None
+        self.pipelines = PipelineDesk(system, self._still_persons, lambda: self._origin)
 
     def bind(self, origin: Origin, nonce: str) -> None:
         """Once: whose answers come through here. `origin` is the checked relay's, an operator; `nonce` is its claim."""

@@ -13,11 +13,12 @@ import msgspec
 from ..core import display, errors, markers
 from ..core import protocol as p
 from ..core import replies as r
-from ..core.model import ApprovalState, Command, Origin, Role, Shell, Stage, Verdict
+from ..core.model import ApprovalState, Command, Decision, Origin, Role, Shell, Stage, Verdict
 from ..core.pipeline import stage_of, variables
 from ..core.pipeline_begin import begin
 from ..core.pipeline_file import ActionFile, PipelineFile, Typing, argv
-from ..core.pipeline_run import Cancel, Place, Retry, Run, Skip, StageRun
+from ..core.pipeline_order import awaited, ordered
+from ..core.pipeline_run import ActionRun, ActionState, Cancel, Place, Retry, Run, Skip, StageRun
 from ..core.pipeline_texts import filled
 from ..core.pipeline_words import action_line, does, waits_for
 from ..services.journal import utc_now
@@ -25,7 +26,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.snapshot import Pane
 from ..services.tmux.watch import place_of
-from ..services.wishes import Wish, not_approved
+from ..services.wishes import Wish, decided, not_approved
 
 Acting = p.PipelineStart | p.PipelineRetry | p.PipelineSkip | p.PipelineCancel
 
@@ -75,15 +76,7 @@ async def look(
     pipelines = system.pipelines
     match params:
         case p.PipelineList():
-            found = tuple(
-                r.PipelineData(
-                    name=one.name,
-                    stages=tuple(stage.name for stage in one.stages),
-                    start=one.start if one.match else "manual",
-                    match=msgspec.to_builtins(one.match) if one.match else {},
-                )
-                for one in pipelines.files.all()
-            )
+            found = tuple(map(declared, pipelines.files.all()))
             return r.PipelinesData(pipelines=found, errors=tuple(map(str, pipelines.files.errors)))
         case p.PipelineRuns(active=True):
             return r.RunsData(runs=tuple(shown(system, run) for run in reversed(pipelines.runs())))
@@ -99,8 +92,18 @@ async def look(
             return await _dry_run(system, params, origin)
 
 
-def shown(system: System, run: Run) -> r.RunData:
-    """A run as it is shown: without its token."""
+def declared(spec: PipelineFile) -> r.PipelineData:
+    """A pipeline of the configuration, as it is shown."""
+    return r.PipelineData(
+        name=spec.name,
+        stages=tuple(stage.name for stage in spec.stages),
+        start=spec.start if spec.match else "manual",
+        match=msgspec.to_builtins(spec.match) if spec.match else {},
+    )
+
+
+def shown(system: System, run: Run, *, brief: bool = False) -> r.RunData:
+    """A run as it is shown: without its token. `brief`: and without what its stages do, which takes long to say."""
     return r.RunData(
         run_id=run.run_id,
         pipeline=run.spec.name,
@@ -111,12 +114,13 @@ def shown(system: System, run: Run) -> r.RunData:
         server=run.place.server if run.place else None,
         pane=run.place.pane if run.place else None,
         place=_place(system, run.place),
-        stages=tuple(_stage(run, one) for one in run.stages),
+        stages=tuple(_stage(run, one, brief=brief) for one in ordered(run)),
     )
 
 
-def _stage(run: Run, one: StageRun) -> r.StageData:
+def _stage(run: Run, one: StageRun, *, brief: bool = False) -> r.StageData:
     spec = stage_of(run, one)
+    elsewhere = one.place is not None and one.place != run.place
     return r.StageData(
         name=one.name,
         state=one.state.value,
@@ -126,9 +130,19 @@ def _stage(run: Run, one: StageRun) -> r.StageData:
         ended=one.ended,
         reason=display.safe(one.reason),
         progress=one.progress,
-        waits_for=display.safe(waits_for(spec, one)),
-        does=tuple(map(display.safe, does(spec, run, one))),
+        waits_for=display.safe(waits_for(spec, one) or awaited(run, one)),
+        does=() if brief else tuple(map(display.safe, does(spec, run, one))),
+        did=() if brief else tuple(map(_became, one.actions)),
+        pane=one.place.pane if one.place and elsewhere else None,
     )
+
+
+def _became(action: ActionRun) -> str:
+    """What came of an action, in a few words; "" where it has not begun."""
+    if action.state is ActionState.PENDING:
+        return ""
+    detail = action.detail or action.reading
+    return f"{action.state.value}: {display.safe(detail)}" if detail else str(action.state.value)
 
 
 async def _dry_run(system: System, params: p.PipelineDryRun, origin: Origin) -> r.RunData:
@@ -137,7 +151,7 @@ async def _dry_run(system: System, params: p.PipelineDryRun, origin: Origin) -> 
     run = _begun(spec, place, facts, panes)
     acting = system.acts.origin(run, place)
     stages = []
-    for one in run.stages:
+    for one in ordered(run):
         acts = [filled(action, variables(run, one.name)) for action in stage_of(run, one).actions_on_start]
         says = tuple([await _verdict(system, action, acting, facts.get("cwd", "/")) for action in acts])
         stages.append(msgspec.structs.replace(_stage(run, one), verdicts=says, does=tuple(map(action_line, acts))))
@@ -200,10 +214,12 @@ async def act(system: System, params: Acting, wish: Wish) -> r.RunData:
 
 
 async def _allowed(system: System, wish: Wish, **more: Any) -> None:
-    """Nothing to ask of a person who calls; anybody else is judged, and perhaps a person asked."""
-    if wish.origin.role is Role.OPERATOR:
-        return
+    """Nothing to ask of a person who calls, but it is recorded; anybody else is judged, and perhaps a person asked."""
     wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
+    if wish.origin.role is Role.OPERATOR:
+        told = Decision(verdict=Verdict.ALLOW, rule="a person", reason="a person wants it of a pipeline")
+        await system.journal.publish(decided(wish, told))
+        return
     decision = await system.guard.judge(wish)
     if decision.verdict is Verdict.DENY:
         raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
@@ -216,9 +232,7 @@ async def _allowed(system: System, wish: Wish, **more: Any) -> None:
 _Where = tuple[Place | None, dict[str, str], dict[str, tuple[Place, ...]]]
 
 
-def _where(
-    system: System, spec: PipelineFile, params: p.PipelineStart | p.PipelineDryRun, origin: Origin
-) -> _Where:
+def _where(system: System, spec: PipelineFile, params: p.PipelineStart | p.PipelineDryRun, origin: Origin) -> _Where:
     """The pane of a run, what is known of it, and those of stages over panes. Raises NotFound, InvalidParams."""
     named = params.pane_id or (origin.pane if spec.match is None else None)
     needs_pane = named or spec.match or any(stage.panes for stage in spec.stages)
@@ -243,9 +257,7 @@ def _matching(system: System, spec: PipelineFile, server: TmuxServer) -> Pane | 
     raise errors.InvalidParams(f"{len(found)} panes match pipeline {spec.name!r}: name one (--pane {found[0].id})")
 
 
-def _begun(
-    spec: PipelineFile, place: Place | None, facts: dict[str, str], panes: dict[str, tuple[Place, ...]]
-) -> Run:
+def _begun(spec: PipelineFile, place: Place | None, facts: dict[str, str], panes: dict[str, tuple[Place, ...]]) -> Run:
     try:
         return begin(spec, "", place, utc_now(), facts=facts, panes=panes)
     except ValueError as why:

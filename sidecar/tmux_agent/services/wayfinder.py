@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ..core import errors, menus
-from ..core.menus import Choice
+from ..core.menus import Choice, Page
 from ..core.model import Agent, AgentState, Approval
 from .agents import Agents
 from .approvals import Approvals
@@ -27,6 +27,10 @@ from .tmux.signals import Chosen
 
 log = logging.getLogger(__name__)
 
+LEADING = {  # keys that lead where a choice of a menu does
+    "next": Choice(to="next"), "pending": Choice(to="pending"), "agent": Choice(to="agent"),
+    "pipelines": Choice(to="pipelines"),
+}  # fmt: skip
 Open = Callable[[TmuxServer, str, Wanted], Any]
 
 
@@ -51,12 +55,11 @@ class Wayfinder:
 
     async def pressed(self, server: TmuxServer, key: str, client: str) -> None:
         """A key of that name (scripts/variables.sh) was pressed at a client."""
-        choices = {"next": Choice(to="next"), "pending": Choice(to="pending"), "agent": Choice(to="agent")}
         try:
             if key == "menu":
                 await self._main_menu(server, client)
-            elif key in choices:
-                await self._lead(server, client, choices[key])
+            elif key in LEADING:
+                await self._lead(server, client, LEADING[key])
         except errors.TmuxAgentError as why:
             await say(server, [client], why.message)
 
@@ -87,6 +90,10 @@ class Wayfinder:
                 await self._agent_menu(server, client, choice.pane)
             case "pending":
                 await self._pending_menu(server, client)
+            case "pipelines":
+                here = (await seats.seat(server, client)).pane
+                page = Page(what="pipelines", server=server.socket, pane=here)
+                self._open_popup(server, client, Wanted(page=page))
 
     async def _go(self, server: TmuxServer, client: str, pane: str) -> None:
         server.pane(pane)

@@ -23,6 +23,7 @@ import pyte
 from tests.edges.ui.scripted import NOW, ScriptedDesk
 from tests.patience import PATIENCE
 
+from tmux_agent.core.menus import Page
 from tmux_agent.edges.ui import relay
 from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.wire import Attach
@@ -43,9 +44,10 @@ class Screen(pyte.Screen):
 class Sidecar:
     """Answers `popup.attach` with a popup on `desk`, or with `refusal`."""
 
-    def __init__(self, folder: str, desk: ScriptedDesk, refusal: str = "") -> None:
+    def __init__(self, folder: str, desk: ScriptedDesk, refusal: str = "", page: Page | None = None) -> None:
         self.path = str(Path(folder) / "s")
         self.desk = desk
+        self.page = page
         self.refusal = refusal
         self.attached: list[dict[str, Any]] = []
         self.writers: list[asyncio.StreamWriter] = []
@@ -65,7 +67,8 @@ class Sidecar:
             writer.close()
             return
         params = {key: value for key, value in request["params"].items() if key != "nonce"}
-        await serve(reader, writer, Attach(**{**params, "utf8": True}), self.desk, lambda: NOW)
+        attach = Attach(**{**params, "utf8": True}, page=self.page)
+        await serve(reader, writer, attach, self.desk, lambda: NOW)
 
     async def __aenter__(self) -> Sidecar:
         self._server = await asyncio.start_unix_server(self._serve, self.path)

@@ -12,6 +12,7 @@ import pyte
 from tests.patience import PATIENCE
 
 from tmux_agent.core.errors import Conflict, Denied, InvalidParams, NotFound
+from tmux_agent.core.menus import Page
 from tmux_agent.core.model import (
     Action,
     Agent,
@@ -34,7 +35,8 @@ from tmux_agent.core.model import (
     Verdict,
     digest,
 )  # fmt: skip
-from tmux_agent.edges.ui.desk import Finished, GrantProposal
+from tmux_agent.core.replies import PipelineData, RunData, StageData
+from tmux_agent.edges.ui.desk import Finished, GrantProposal, Start
 from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.wire import Attach
 
@@ -147,6 +149,7 @@ class ScriptedDesk:
         self.proposals = proposals()
         self.secret = "sesame"
         self._listeners: list[asyncio.Queue[Event]] = []
+        self.pipelines = ScriptedPipelines(self.tell)
 
     def tell(self, type_: str = "approval.changed") -> None:
         for queue in self._listeners:
@@ -227,6 +230,118 @@ class ScriptedDesk:
 
     async def peek(self, approval: Approval, count: int) -> list[str]:
         return self.pane[-count:]
+
+
+def pipeline_runs() -> list[RunData]:
+    """One run under way that waits for a person, as the pictures show it."""
+
+    def stage(name: str, state: str, begun: float | None = None, ended: float | None = None, **more: Any) -> StageData:
+        times = {key: NOW - timedelta(seconds=at) for key, at in (("started", begun), ("ended", ended)) if at}
+        since = NOW - timedelta(seconds=ended or begun or 300)
+        given = {"since": since, "attempt": 1 if begun else 0, **times, **more}
+        return StageData(name=name, state=state, **given)
+
+    return [
+        RunData(
+            run_id="01KRUN0000000000000000000A", pipeline="webapp-ci", state="running",
+            created=NOW - timedelta(seconds=265), server="/tmp/tmux", pane="%7", place="shop:1",
+            stages=(
+                stage("lint", "success", 265, 251),
+                stage("unit (3.11)", "running", 250, progress=60.0, waits_for="a marker"),
+                stage("unit (3.12)", "retrying", 250, attempt=2, waits_for="its next try", reason="exit code 1"),
+                stage("スタイル", "failed", 250, 200, reason="3 of 41 pages differ from the style guide"),
+                stage("build", "approval", waits_for="your approval"),
+                stage("deploy", "waiting", waits_for="unit, build"),
+            ),
+        )
+    ]  # fmt: skip
+
+
+def pipeline_ended() -> list[RunData]:
+    lint = StageData(name="lint", state="success", started=NOW - timedelta(seconds=900))
+    sign = StageData(name="sign", state="failed", attempt=1, started=NOW - timedelta(seconds=860),
+                     ended=NOW - timedelta(seconds=850), reason="gpg: no secret key")  # fmt: skip
+    first = RunData(
+        run_id="01KRUN00000000000000000008", pipeline="release", state="failed", place="api:2", pane="%9",
+        server="/tmp/tmux", created=NOW - timedelta(seconds=900), ended=NOW - timedelta(seconds=850),
+        stages=(lint, sign), note="sign: gpg: no secret key",
+    )  # fmt: skip
+    again = msgspec.structs.replace(
+        first, run_id="01KRUN00000000000000000007", state="success", stages=(lint,), note=""
+    )
+    return [
+        first,
+        msgspec.structs.replace(again, created=NOW - timedelta(seconds=8000), ended=NOW - timedelta(seconds=7900)),
+    ]
+
+
+class ScriptedPipelines:
+    """The Pipelines protocol over plain lists; `wanted` keeps what was asked for."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.running: list[RunData] = []
+        self.past: list[RunData] = []
+        self.asked: dict[tuple[str, str], str] = {}
+        self.files = [PipelineData(name="webapp-ci", stages=("lint", "test", "build"), start="match")]
+        self.unread: list[str] = []
+        self.wanted: list[Any] = []
+        self.told: list[str] = []
+        self.refusal: Exception | None = None
+        self._tell = tell
+
+    def now(self, run: RunData) -> None:
+        """Something of a run has changed, or it is new; it has ended where its state says so."""
+        self.running = [one for one in self.running if one.run_id != run.run_id]
+        self.past = [one for one in self.past if one.run_id != run.run_id]
+        (self.running if run.state == "running" else self.past).insert(0, run)
+        self._tell("pipeline.stage")
+
+    def runs(self) -> list[RunData]:
+        return self.running
+
+    def hidden(self) -> int:
+        return 0
+
+    def requests(self) -> dict[tuple[str, str], str]:
+        return self.asked
+
+    async def ended(self, count: int) -> list[RunData]:
+        return self.past[:count]
+
+    async def whole(self, run_id: str) -> RunData:
+        run = next(one for one in (*self.running, *self.past) if one.run_id == run_id)
+        stages = tuple(
+            msgspec.structs.replace(one, does=(f"type: npm run {one.name}",), did=("done",)) for one in run.stages
+        )
+        return msgspec.structs.replace(run, stages=stages)
+
+    async def markers(self, run: RunData, count: int) -> list[str]:
+        return ["11-20 14:01:00  marker              PROGRESS unit 60"]
+
+    def declared(self) -> list[PipelineData]:
+        return self.files
+
+    def wrong(self) -> list[str]:
+        return self.unread
+
+    def folder(self) -> str:
+        return "/home/ana/.config/tmux-agent/pipelines"
+
+    def starts(self, page: Page) -> list[Start]:
+        return [Start(pipeline=one.name, server=page.server, pane=page.pane, place="shop:1") for one in self.files]
+
+    async def would(self, start: Start) -> RunData:
+        run = await self.whole(self.running[0].run_id)
+        stages = tuple(msgspec.structs.replace(one, verdicts=("asked, by 'builds ask'",)) for one in run.stages)
+        return msgspec.structs.replace(run, pipeline=start.pipeline, stages=stages)
+
+    async def act(self, wanted: Any) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.wanted.append(wanted)
+
+    async def go(self, server: str, pane: str) -> None:
+        self.told.append(f"go {pane}")
 
 
 def proposals() -> list[GrantProposal]:

@@ -1,7 +1,7 @@
 """A popup about one pane, opened from a menu: its last lines, its log, whether to interrupt or kill what runs there.
 
-Owns: what these pages say and their keys. Must not own: requests, whether it may be done (the Desk decides). Leaving a
-page closes its popup, and leaving one does nothing.
+Owns: what these pages say and their keys. Must not own: requests, whether it may be done (the Desk decides), pipelines
+(pipelines.py). Leaving a page closes its popup, and leaving one does nothing.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from tmux_agent.core import display
 from tmux_agent.core.menus import Page
-from tmux_agent.edges.ui.dialogs import Dialog, Text
-from tmux_agent.edges.ui.text import Line, literal, wrap_words
+from tmux_agent.edges.ui import pipelines
+from tmux_agent.edges.ui.dialogs import Sure, Text
+from tmux_agent.edges.ui.text import Line, literal
 
 if TYPE_CHECKING:
     from tmux_agent.edges.ui.popup import Popup
 
 LINES = 500
-SETTLED_S = 0.3  # after it was painted, when its person has read rather than typed
 
 _ASKED = {
     "resume": ("have it go on", ""),
@@ -27,28 +27,11 @@ _ASKED = {
 }
 
 
-class Sure(Dialog):
-    """Whether to do something that cannot be taken back. Only y does it, and not at once."""
-
-    def __init__(self, heading: Line, text: str, now: Callable[[], float], do: Callable[[], None]) -> None:
-        self.heading = heading
-        self.keys = [("y", "do it"), ("Esc", "leave it")]
-        self._text = text
-        self._now = now
-        self._do = do
-        self._painted: float | None = None
-
-    def lines(self, width: int, height: int) -> list[Line]:
-        self._painted = self._now() if self._painted is None else self._painted
-        return [[], *wrap_words(self._text, width, "")][:height]
-
-    def press(self, key: str) -> None:
-        if key == "y" and self._painted is not None and self._now() - self._painted > SETTLED_S:
-            self._do()
-
-
 def begin(popup: Popup, page: Page) -> None:
     """Shows the page before the first paint; what has to be read comes after it."""
+    if page.what == "pipelines":
+        pipelines.begin(popup, page)
+        return
     where = display.safe(f"{page.who} ({page.pane})")
     if page.what in _ASKED:
         verb, text = _ASKED[page.what]
@@ -63,6 +46,9 @@ def begin(popup: Popup, page: Page) -> None:
 
 async def fill(popup: Popup, page: Page) -> None:
     """Reads what the page shows. Raises what the Desk raises."""
+    if isinstance(popup.dialog, pipelines.Overview):
+        await popup.dialog.fill()
+        return
     reads: dict[str, Callable[[Page, int], Awaitable[list[str]]]] = {"read": popup.desk.read, "log": popup.desk.log}
     if page.what not in reads or popup.dialog is None:
         return

@@ -168,6 +168,15 @@ class Board:
     def move(self, delta: int) -> None:
         self.move_to(self.position() + delta)
 
+    def select(self, request_id: str) -> bool:
+        """Selects the row of a request, by a key that was not pressed in this list: it takes no answer at once. False:
+        it does not wait."""
+        row = next((one for one in self.rows if any(each.id == request_id for each in one.requests)), None)
+        if row is not None:
+            self._select(row)
+            self._changed = True
+        return row is not None
+
     def looked(self) -> None:
         """The person moved within the row: what joined it counts from the next paint on."""
         for one in self._row.requests if self._row is not None else ():

@@ -1,6 +1,6 @@
 """What the popup needs of the services, as one narrow interface.
 
-Owns: the Protocol and the two small values that only screens need. Must not own: an implementation, any drawing.
+Owns: the Protocols and the small values that only screens need. Must not own: an implementation, any drawing.
 One Desk is made per popup, bound to its relay's Origin (that is who answers) and to the tmux client it is on.
 Methods without `async` read memory and return at once: the first paint waits for them.
 """
@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from tmux_agent.core.menus import Page
 from tmux_agent.core.model import Action, Agent, Approval, Decision, Event, Plan
+from tmux_agent.core.protocol import PipelineCancel, PipelineRetry, PipelineSkip, PipelineStart
+from tmux_agent.core.replies import PipelineData, RunData
 
 
 class GrantProposal(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,8 +41,71 @@ class Finished(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""  # "you", "rule read-only git"
 
 
+class Start(Struct, frozen=True, kw_only=True):
+    """One way to begin a pipeline: in which pane. `matches`: it is a pane that the pipeline's file means."""
+
+    pipeline: str
+    server: str
+    pane: str
+    place: str
+    matches: bool = False
+
+
+class Pipelines(Protocol):
+    """What the page of pipelines may ask."""
+
+    def runs(self) -> list[RunData]:
+        """Those under way, newest first, without what their stages do; bounded."""
+
+    def hidden(self) -> int:
+        """How many are under way that runs() left out."""
+
+    def requests(self) -> dict[tuple[str, str], str]:
+        """The request that a stage waits for, by run id and stage."""
+
+    async def ended(self, count: int) -> list[RunData]:
+        """The last runs that have ended, newest first, without what their stages do."""
+
+    async def whole(self, run_id: str) -> RunData:
+        """All of one run. Raises errors.NotFound, Unavailable."""
+
+    async def markers(self, run: RunData, count: int) -> list[str]:
+        """The last markers of the run's panes while it ran, a line each, oldest first."""
+
+    def declared(self) -> list[PipelineData]:
+        """The pipelines of the person's files."""
+
+    def wrong(self) -> list[str]:
+        """What is wrong with those files, with file and line."""
+
+    def folder(self) -> str:
+        """Where those files are."""
+
+    def starts(self, page: Page) -> list[Start]:
+        """What can be begun on the page's tmux server; a pipeline that fits no pane, in the page's pane."""
+
+    async def would(self, start: Start) -> RunData:
+        """What would be done, and what the policy says of it. Raises errors.NotFound, InvalidParams, Unavailable."""
+
+    async def act(self, wanted: Acting) -> None:
+        """Starts, tries again, skips or cancels; recorded.
+
+        Raises errors.Forbidden, NotFound, InvalidParams, Conflict, LimitExceeded, Unavailable.
+        """
+
+    async def go(self, server: str, pane: str) -> None:
+        """Shows a pane on the popup's client. Raises errors.NotFound where it is gone."""
+
+
+Acting = PipelineStart | PipelineRetry | PipelineSkip | PipelineCancel
+
+
 class Desk(Protocol):
     """Everything that a popup may ask of the sidecar."""
+
+    @property
+    def pipelines(self) -> Pipelines:
+        """What the page of pipelines may ask."""
 
     def pending(self) -> list[Approval]:
         """Every approval that waits, oldest first."""

@@ -1,4 +1,4 @@
-"""What takes the detail's place for a while: reason, editor, judged edit, allow again, pane, help.
+"""What takes the detail's place for a while: reason, editor, judged edit, allow again, pane, help, "are you sure".
 
 Owns: what each dialog says and which of its keys do what. Must not own: answering (it calls back), the frame, the list.
 A dialog is left with Esc, and leaving answers nothing.
@@ -7,7 +7,7 @@ A dialog is left with Esc, and leaving answers nothing.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from tmux_agent.core import display
@@ -33,6 +33,7 @@ class Dialog(ABC):
     keys: Keys
     editor: Editor | None = None
     seen = False  # painted at least once; before that no key counts
+    behind: Dialog | None = None  # where Esc leads; None: the list
 
     @abstractmethod
     def lines(self, width: int, height: int) -> list[Line]:
@@ -40,6 +41,9 @@ class Dialog(ABC):
 
     def press(self, key: str) -> None:  # noqa: B027 - most dialogs take some keys, those that take none need nothing
         """A key other than Esc."""
+
+    def refresh(self) -> None:  # noqa: B027 - most dialogs show what does not change
+        """Takes over what the desk knows now; before a paint, where something happened."""
 
 
 class Ask(Dialog):
@@ -198,6 +202,29 @@ class Text(Dialog):
         self._top += min(max(SCROLL.get(key, 0), -FAR), FAR) * (self._height - 1 if key.startswith("page") else 1)
 
 
+class Sure(Text):
+    """Whether to do what cannot be taken back. Only y does it, and not at once. `more`: lines below `text`."""
+
+    def __init__(self, heading: Line, text: str, now: Callable[[], float], do: Done, more: Sequence[Line] = ()) -> None:
+        super().__init__(heading, [])
+        self.keys = [("y", "do it"), *([("PgUp PgDn", "scroll")] if more else []), ("Esc", "leave it")]
+        self._text, self._more = text, more
+        self._now, self._do = now, do
+        self._painted: float | None = None
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        self._painted = self._now() if self._painted is None else self._painted
+        self._content = [[], *wrap_words(self._text, width, ""), *self._more]
+        return super().lines(width, height)
+
+    def press(self, key: str) -> None:
+        if key != "y":
+            super().press(key)
+        elif self._painted is not None and self._now() - self._painted > SETTLED_S:
+            self._do()
+
+
+SETTLED_S = 0.3  # after it was painted, when its person has read rather than typed
 SCROLL = {"pagedown": 10, "pageup": -10, "down": 1, "j": 1, "up": -1, "k": -1, "home": -FAR, "end": FAR}
 
 HELP: tuple[tuple[str, str], ...] = (

@@ -36,7 +36,7 @@ def bindings(popup: Popup) -> KeyBindings:
         def _(_event: KeyPressEvent, name: str = name) -> None:
             send(name)
 
-    for char in "adegopqxjky? 123456789":
+    for char in "adegopqrsxjkyS? 123456789":
 
         @keys.add(char, filter=~editing, eager=True)
         def _(_event: KeyPressEvent, char: str = char) -> None:

@@ -46,7 +46,8 @@ class Popup:
         self.lines = Lines(attach.utf8)
         self.board = Board(desk, start_at=attach.at or "")
         self.dialog: Dialog | None = None
-        self.whole = attach.page is not None  # the detail takes the list's place
+        self.page = attach.page  # what is shown instead of requests
+        self.whole = self.page is not None  # the detail takes the list's place
         self.top: Spot = FOLDED
         self.flash: tuple[str, str] = ("", "")  # style, safe text
         self.drafts: dict[str, str] = {}  # request id → text of an editor that was left
@@ -73,8 +74,8 @@ class Popup:
 
         self._main: asyncio.Task[None] | None = None
         self._quiet_from: float | None = None  # of an unbidden popup: its first paint, or a key that came too soon
-        if attach.page:
-            agent_pages.begin(self, attach.page)
+        if self.page:
+            agent_pages.begin(self, self.page)
 
     # --- life ---
 
@@ -94,8 +95,8 @@ class Popup:
         self.drain.connect(writer)
         self._shown()
         asyncio.get_running_loop().call_soon(self._catch_up)  # events are heard by then: nothing falls between
-        if self.attach.page:
-            self.spawn(agent_pages.fill(self, self.attach.page))
+        if self.page:
+            self.spawn(agent_pages.fill(self, self.page))
 
     def _catch_up(self) -> None:
         if self.board.behind():
@@ -161,6 +162,8 @@ class Popup:
             self.board.refresh()
             if self.board.current() is not before:
                 self.top = FOLDED
+            if self.dialog:
+                self.dialog.refresh()
 
     def _after_render(self) -> None:
         self.drain.open()
@@ -191,12 +194,24 @@ class Popup:
         view.focus(self)
 
     def leave(self) -> None:
-        """Back to the list; an editor's text is kept for the next time. A page of a menu has no list behind it."""
-        if self.attach.page:
+        """Back to the list, or to the dialog that this one was opened from; an editor's text is kept for the next time.
+        A page of a menu has no list behind it."""
+        behind = self.dialog.behind if self.dialog else None
+        if self.page and behind is None:
             self.close()
             return
-        self.dialog = None
+        self.dialog = behind
         view.focus(self)
+
+    def show_request(self, request_id: str) -> None:
+        """Leaves the page for the list, at that request; False in words where it does not wait any more."""
+        self.board.refresh()
+        if not self.board.select(request_id):
+            self.say("it does not wait any more", "class:medium")
+            return
+        self.page, self.whole, self.dialog, self.top = None, False, None, FOLDED
+        view.focus(self)
+        self.refresh()
 
     # --- keys ---
 

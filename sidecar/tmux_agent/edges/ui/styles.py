@@ -50,6 +50,9 @@ def risk_style(risk: Risk) -> str:
     return f"class:{risk.value}"
 
 
+STAGES = ("waiting", "approval", "running", "retrying", "success", "failed", "skipped", "cancelled", "unknown")
+
+
 class Lines:
     """Border and mark characters."""
 
@@ -71,3 +74,5 @@ class Lines:
         self.up_key = "↑" if utf8 else "^"
         self.down_key = "↓" if utf8 else "v"
         self.warn = "⚠" if utf8 else "!"
+        self.full, self.empty = ("█", "░") if utf8 else ("#", ".")
+        self.stages = dict(zip(STAGES, "·⏸⏵↻✓✗––?" if utf8 else ".!>~+x--?", strict=True))

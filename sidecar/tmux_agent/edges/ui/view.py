@@ -81,7 +81,7 @@ class Canvas(UIControl):
         warnings = popup.desk.warnings()
         count = popup.board.waiting()
         row = popup.board.current()
-        if frame.shape.wide or row is None or popup.attach.page:
+        if frame.shape.wide or row is None or popup.page:
             left: Line = [("class:title", "tmux-agent")]
             if count:
                 left += [dash, ("bold", f"{count} waiting")]

@@ -25,6 +25,7 @@ from tmux_agent.edges.ui.text import Line, literal
 HOME = os.path.expanduser("~")
 SUMMARY_LIMIT = 2000  # characters that a one-line summary looks at
 
+
 def tilde(path: str) -> str:
     """A path with the home folder as ~."""
     return wording.tilde(path, HOME)

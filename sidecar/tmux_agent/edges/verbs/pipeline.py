@@ -139,7 +139,8 @@ def _table(runs: list[RunData]) -> None:
 def _progress(run: RunData) -> str:
     if run.note:
         return run.note
-    doing = [f"{one.name}: {one.waits_for or one.state}" for one in run.stages if one.waits_for]
+    active = [one for one in run.stages if one.waits_for and one.state != "waiting"]
+    doing = [f"{one.name}: {one.waits_for}" for one in active]
     done = sum(one.state in ("success", "skipped") for one in run.stages)
     return f"{done} of {len(run.stages)}" + (f", {doing[0]}" if doing else "")
 
