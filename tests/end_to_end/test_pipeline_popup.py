@@ -52,6 +52,10 @@ pipelines:
         self.person.wait_for("It would do this:")
         self.sure()
 
+    def select(self, row: int, sign: str) -> None:
+        self.person.press("\x1b[H", *"j" * row)
+        self.person.wait_for(sign)
+
     def sure(self) -> None:
         """y, until it counts: not in the first moment."""
         self.person.press_until(("y",), lambda text: "do it" not in text)
@@ -80,13 +84,14 @@ def test_started_retried_and_approved_from_the_popup(world: World) -> None:
     assert text.index("✗ build") < text.index("– publish")  # though the file has it first
     assert not stage.made("built").exists()
     stage.made("ready").write_text("pages")
-    stage.person.press_until(("j",), lambda text: "▌ ✗ build" in text)
+    stage.select(1, "▌ ✗ build")
     stage.person.press("r")
     assert f"run: cp {stage.folder}/ready" in stage.person.wait_for("retry  build of pages")
     stage.sure()
     stage.person.wait(lambda text: "✓ build" in text and "waits for your approval" in text)
     assert stage.made("built").read_text() == "pages"
-    stage.person.press_until(("j",), lambda text: "▌ ⏸ publish" in text)
+    stage.select(2, "▌ ⏸ publish")
+    stage.person.wait_for("1 waiting")
     stage.person.press("a")
     stage.person.wait(lambda text: "1 waiting" in text and "because" in text)
     press(stage.person, "a", "approved")

@@ -181,9 +181,11 @@ def test_what_cannot_be_done_is_said_and_asks_nothing() -> None:
         terminal.type("r")
         await terminal.until("build: waits for your approval; there is nothing to try again")
         terminal.type("a")
-        await terminal.until("it waits for no answer of yours")
-        for key in ("kkkk", "s"):
+        await terminal.until("its request comes in a moment")
+        for key in ("kkkk", "a"):
             terminal.type(key)
+        await terminal.until("it waits for no answer of yours")
+        terminal.type("s")
         await terminal.until("lint: succeeded; there is nothing to skip")
         terminal.type("\x1b[F")
         terminal.type("x")

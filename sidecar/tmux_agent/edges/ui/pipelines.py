@@ -234,7 +234,9 @@ class Overview(Dialog):
         if asked:
             self._popup.show_request(asked[0])
         else:
-            self._popup.say("it waits for no answer of yours", "class:medium")
+            soon = row.stage is not None and row.stage.state == "approval"
+            said = "its request comes in a moment: press again" if soon else "it waits for no answer of yours"
+            self._popup.say(said, "class:medium")
 
     # --- what acts ---
 
