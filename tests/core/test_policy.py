@@ -58,6 +58,7 @@ class World(dict[facts.Key, facts.Fact]):
             facts.HistoryKey: facts.HistoryFact(known=True),
             facts.ObjectKey: facts.ObjectFact("commit"),
             facts.DetourKey: facts.DetourFact(),
+            facts.TrackedKey: facts.TrackedFact(False),
             facts.RefsKey: facts.RefsFact(()),
             facts.SwapKey: facts.SwapFact(False),
             facts.GlobKey: facts.GlobFact(("a.py", "b.py")),

@@ -9,6 +9,7 @@ import pytest
 
 from tmux_agent.core.facts import RefsFact
 from tmux_agent.services.moment import Moment
+from tmux_agent.services.observe_detours import Detours
 from tmux_agent.services.observe_refs import look
 
 
@@ -76,3 +77,16 @@ def test_what_cannot_be_told(repo: Path) -> None:
     (repo / ".git" / "reftable").rmdir()
     (repo / ".git" / "packed-refs").write_text("".join(f"{'0' * 40} refs/tags/t{n}\n" for n in range(5001)))
     assert look(str(repo), Moment()) == RefsFact(("*",))
+
+
+def test_what_git_tracks_by_name(repo: Path) -> None:
+    """A file or a folder of files that is tracked may be a link by now; what was added since counts at once."""
+    (repo / "a").mkdir()
+    (repo / "a" / "b").write_text("x")
+    detours = Detours()
+    assert not detours.tracked(str(repo), "a/b", Moment()).tracked
+    git(repo, "add", "a/b")
+    tracked = {path: detours.tracked(str(repo), path, Moment()).tracked for path in ("a", "a/b", "b", "a/c")}
+    assert tracked == {"a": True, "a/b": True, "b": False, "a/c": False}
+    (repo / ".git" / "index").write_bytes(b"no index")
+    assert detours.tracked(str(repo), "b", Moment()).tracked

@@ -194,6 +194,17 @@ class DetourFact(Struct, frozen=True):
     folders: tuple[str, ...] = ()  # relative to the top; ("*",) where it cannot be told
 
 
+class TrackedKey(Struct, frozen=True, tag="tracked"):
+    """Does git track a file of this name, or files in a folder of it? `path` is relative to the top level."""
+
+    top: str
+    path: str
+
+
+class TrackedFact(Struct, frozen=True):
+    tracked: bool = True  # also where it cannot be told
+
+
 class SwapKey(Struct, frozen=True, tag="swap"):
     """Does the repository give commits or files other contents than their names say (git-replace(1), grafts)?"""
 
@@ -229,6 +240,7 @@ Key = (
     | ObjectKey
     | DetourKey
     | SwapKey
+    | TrackedKey
     | RefsKey
 )
 Fact = (
@@ -244,6 +256,7 @@ Fact = (
     | ObjectFact
     | DetourFact
     | SwapFact
+    | TrackedFact
     | RefsFact
 )
 Facts = Mapping[Key, Fact]
@@ -350,3 +363,7 @@ class Lookup:
     def refs(self, top: str) -> RefsFact | None:
         fact = self._get(RefsKey(top))
         return fact if isinstance(fact, RefsFact) else None
+
+    def tracked(self, top: str, path: str) -> TrackedFact | None:
+        fact = self._get(TrackedKey(top, path))
+        return fact if isinstance(fact, TrackedFact) else None

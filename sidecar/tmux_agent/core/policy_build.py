@@ -47,6 +47,8 @@ from .facts import (
     RepoKey,
     SwapFact,
     SwapKey,
+    TrackedFact,
+    TrackedKey,
     TreeFact,
 )
 from .judging import Judging
@@ -245,6 +247,8 @@ class _Ideal(dict[Key, Fact]):
             return ObjectFact("commit")
         if isinstance(key, DetourKey):
             return DetourFact()
+        if isinstance(key, TrackedKey):
+            return TrackedFact(False)
         if isinstance(key, RefsKey):
             return RefsFact(())
         if isinstance(key, SwapKey):

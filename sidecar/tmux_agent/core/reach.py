@@ -210,7 +210,13 @@ class Reach:
         """Whether git tracks this, or that cannot be told."""
         repo = self.look.repo(where.rpartition("/")[0])
         known: tuple[str, ...] = getattr(repo, kind) if repo is not None else ("*",)
-        return repo is None or "*" in known or any(f"{repo.top}/{path}" == where.rstrip("/") for path in known)
+        if repo is None or "*" in known or any(f"{repo.top}/{path}" == where.rstrip("/") for path in known):
+            return True
+        if kind != "links" or not repo.top:
+            return False
+        # What git tracks as a file, or as a folder of files, may be a link by now.
+        fact = self.look.tracked(repo.top, where.removeprefix(f"{repo.top}/"))
+        return fact is None or fact.tracked
 
     def fed(self, fed: Fed, *, contents: bool = True) -> Miss | None:
         """May all that another program names be shown? Without `contents`: its names, sizes and dates."""

@@ -134,6 +134,7 @@ class Observer:
             f.HistoryKey: lambda key, moment: self.histories.look(key.top, moment),
             f.ObjectKey: lambda key, moment: self.histories.object(key.top, key.name, moment),
             f.DetourKey: lambda key, moment: self._detours.look(key.top, moment),
+            f.TrackedKey: lambda key, moment: self._detours.tracked(key.top, key.path, moment),
             f.RefsKey: lambda key, moment: look_at_refs(key.top, moment),
             f.SwapKey: lambda key, moment: f.SwapFact(swapped(key.top, moment)),
         }

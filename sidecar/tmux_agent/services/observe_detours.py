@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import stat
 
-from ..core.facts import DetourFact
+from msgspec import Struct
+
+from ..core.facts import DetourFact, TrackedFact
 from . import git_folders
 from .git_index import entries
 from .moment import Moment
@@ -20,25 +22,36 @@ _BYTES = 64 << 20
 _UNKNOWN = DetourFact(("*",))
 
 
+class _Named(Struct, frozen=True):
+    folders: tuple[str, ...]
+    files: frozenset[str]
+
+
 class Detours:
-    """The folders that an index names are kept; whether one of them is a link is looked up each time."""
+    """The folders and files that an index names are kept; whether one of them is a link is looked up each time."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[int, ...], tuple[str, ...] | None]] = {}
+        self._known: dict[str, tuple[tuple[int, ...], _Named | None]] = {}
 
     def look(self, top: str, moment: Moment) -> DetourFact:
         """For the repository whose work tree begins at `top`, a real path."""
         moment.blind = True
-        folders = self._folders(f"{git_folders.own(f'{top}/.git')}/index")
-        if folders is None:
+        named = self._named(f"{git_folders.own(f'{top}/.git')}/index")
+        if named is None:
             return _UNKNOWN
-        return DetourFact(tuple(folder for folder in folders if _is_link(f"{top}/{folder}")))
+        return DetourFact(tuple(folder for folder in named.folders if _is_link(f"{top}/{folder}")))
 
-    def _folders(self, index: str) -> tuple[str, ...] | None:
+    def tracked(self, top: str, path: str, moment: Moment) -> TrackedFact:
+        """Whether the index names `path`, or files beneath it."""
+        moment.blind = True
+        named = self._named(f"{git_folders.own(f'{top}/.git')}/index")
+        return TrackedFact(named is None or path in named.files or path in named.folders)
+
+    def _named(self, index: str) -> _Named | None:
         try:
             info = os.stat(index)
         except FileNotFoundError:
-            return ()
+            return _Named((), frozenset())
         except OSError:
             return None
         stamp = (info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size)
@@ -50,13 +63,15 @@ class Detours:
         return known[1]
 
 
-def _read(index: str) -> tuple[str, ...] | None:
+def _read(index: str) -> _Named | None:
     from .observe import read_regular
 
     data = read_regular(index, _BYTES)
     found: set[str] = set()
+    files: set[str] = set()
     try:
         for _, path in entries(data or b""):
+            files.add(path)
             folder = path.rpartition("/")[0]
             while folder and folder not in found:
                 found.add(folder)
@@ -65,7 +80,7 @@ def _read(index: str) -> tuple[str, ...] | None:
                 return None
     except (ValueError, IndexError):
         return None
-    return tuple(sorted(found))
+    return _Named(tuple(sorted(found)), frozenset(files))
 
 
 def _is_link(path: str) -> bool:
