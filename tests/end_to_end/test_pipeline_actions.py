@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -174,3 +175,44 @@ pipelines:
     rows = database.execute("SELECT stage, status FROM stage_history ORDER BY started_at DESC LIMIT 10;").fetchall()
     database.close()
     assert rows == [("tests", "success"), ("lint", "success")]
+
+
+def test_the_command_line_shows_what_is_declared_runs_and_would_be_done(world: World) -> None:
+    world.file("""
+watch: [{window: w}]
+pipelines:
+  - name: p
+    match: {window: ^never$}
+    stages:
+      - {name: one, actions_on_start: [{send_keys: "ls"}, {run: "nc -l 1"}]}
+      - {name: two, needs: one, require_approval: true}
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.tmux.run("send-keys", "-t", "%0", f"echo '{MARK} {{oops}}'", "Enter")
+    until(lambda: peer.call("sentry.panes")["panes"] and peer.call("sentry.panes")["panes"][0].get("invalid"))
+
+    def run(*words: str) -> str:
+        argv = [sys.executable, "-m", "tmux_agent", *words]
+        return subprocess.run(argv, env=world.sidecar.environ, capture_output=True, text=True, check=True).stdout
+
+    assert "%0" in run("watch")
+    assert "oops" in run("watch")
+    assert run("pipeline", "list").splitlines() == ["p  one → two"]
+    assert run("pipeline", "history") == ""
+    dry = run("pipeline", "dry-run", "p", "--pane", "%0")
+    assert "type: ls    done" in dry
+    assert "denied by 'no netcat'" in dry
+    world.person().call("pipeline.start", {"pipeline": "p", "pane_id": "%0"})
+    world.until(peer, one="failed")
+    assert "p  failed" in run("pipeline", "show", "p")
+    assert "denied by rule 'no netcat'" in run("pipeline", "show", "p")
+    assert "p" in run("pipeline", "history")
+    person = world.person()
+    person.call("pipeline.skip", {"run_id": world.runs(peer)[0]["run_id"], "stage": "one"})
+    world.until(peer, two="approval")
+    question = asked(world)
+    assert (question["rule"], question["where"]) == ("require_approval", "its own file")
+    assert "waits for your approval" in run("pipeline", "show", "p")
+    assert "two: your approval" in run("pipeline", "list")

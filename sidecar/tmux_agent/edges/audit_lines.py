@@ -24,6 +24,15 @@ STYLES = {  # by the word that a record ends in, else by its type
 }
 
 
+_KEYS = {  # what these say, in this order
+    "pipeline.run": ("pipeline", "state", "note"),
+    "pipeline.stage": ("pipeline", "stage", "state", "reason"),
+    "marker": ("kind", "stage", "message", "prompt", "path"),
+    "marker.invalid": ("why", "text"),
+}
+_STATES = {"success": "done", "failed": "error", "unknown": "error", "approval": "pending"}  # of stages, as styles
+
+
 def plain(record: Any) -> str:
     """Time, type and what it says."""
     _, words = in_words(record)
@@ -50,6 +59,9 @@ def in_words(record: Any) -> tuple[str, str]:
     if isinstance(outcome, dict):
         verdict = "done" if outcome.get("ok") else "error"
         said = [verdict, outcome.get("summary") or outcome.get("error") or ""]
+    elif keys := _KEYS.get(record.type):
+        verdict = _STATES.get(str(data.get("state", "")), "")
+        said = [data.get(key) or "" for key in keys]
     else:
         more = (str(data.get(key, "")) for key in ("rule", "comment", "note", "why"))
         said = [verdict, _action(data.get("action")), *more]

@@ -171,7 +171,10 @@ class Server:
             call.origin = call.connection.identify()  # anew: a peer changes its standing by asking
             if call.origin.role is not Role.OPERATOR:
                 raise self._refused(call, call.origin)
-        if kind in ASKING and not call.connection.asked:
+        if kind in ACTS:
+            call.origin = call.connection.identify()  # as above: an operator's word counts, any other is judged
+        asks = kind in ASKING and not (kind in ACTS and call.origin.role is Role.OPERATOR)
+        if asks and not call.connection.asked:
             call.connection.asked = True
             self._system.identity.note_asker(call.origin)
         burst, a_minute = self.limits.asks_burst, self.limits.asks_per_minute

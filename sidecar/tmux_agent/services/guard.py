@@ -201,7 +201,8 @@ class Guard:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
         if rule and not decision.named:
-            judged = msgspec.structs.replace(judged, decision=msgspec.structs.replace(decision, rule=rule, named=True))
+            declared = msgspec.structs.replace(decision, rule=rule, reason="", where="its own file", named=True)
+            judged = msgspec.structs.replace(judged, decision=declared)
         return await self._open(wish, judged)
 
     async def put(self, wish: Wish, decision: Decision) -> Approval:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.services.sidecar_values import AGENT, PERSON, in_loop, question, started
 
 from tmux_agent.cli import main
 from tmux_agent.core.model import Command, Event, Outcome, digest
+from tmux_agent.edges.audit_lines import in_words
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.grants import Grants
 
@@ -105,3 +107,14 @@ def test_a_log_that_cannot_be_read_is_an_error(state: Path, capsys: pytest.Captu
     (state / "audit.jsonl").mkdir()
     assert main(["audit", "tail"]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_pipelines_and_markers_say_what_they_are() -> None:
+    def said(type_: str, **data: object) -> tuple[str, str]:
+        return in_words(SimpleNamespace(type=type_, data=data))
+
+    stage = {"pipeline": "ci", "stage": "build", "reason": "its time ran out", "run_id": "x"}
+    assert said("pipeline.stage", state="failed", **stage) == ("error", "ci · build · failed · its time ran out")
+    assert said("pipeline.run", pipeline="ci", state="success") == ("done", "ci · success")
+    assert said("marker", kind="STATUS", stage="build", ok=True) == ("", "STATUS · build")
+    assert said("marker.invalid", why="no JSON", text="### SENTRY {") == ("", "no JSON · ### SENTRY {")

@@ -13,24 +13,28 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    import msgspec
+
     from ...client import Client
     from ...core import display
+    from ...core.replies import WatchedPane
     from .. import out
 
     with Client(name="watch", patience=5) as client:
         if args.pane:
             server = {"server": args.server} if args.server else {}
             client.call("sentry.watch", {"pane_id": args.pane, "on": not args.off, **server})
-        panes = client.call("sentry.panes")["panes"]
+        found = client.call("sentry.panes")["panes"]
     if args.json:
-        out.as_json(panes)
+        out.as_json(found)
         return 0
+    panes = msgspec.convert(found, list[WatchedPane], strict=False)
     if not panes:
         print("no pane is watched")
         return 0
-    rows = [[one["pane"], one["place"] or "–", one["how"], str(len(one["invalid"]) or "")] for one in panes]
+    rows = [[one.pane, one.place or "–", one.how, str(len(one.invalid) or "")] for one in panes]
     out.table(["PANE", "WHERE", "READ FROM", "BROKEN MARKERS"], rows)
     for one in panes:
-        for line in one["invalid"]:
-            print(f"{one['pane']}  {display.middle(line, max(20, min(out.columns(), 200) - 6))}")
+        for line in one.invalid:
+            print(f"{one.pane}  {display.middle(line, max(20, min(out.columns(), 200) - 6))}")
     return 0
