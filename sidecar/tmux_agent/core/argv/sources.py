@@ -29,8 +29,8 @@ _ODD = re.compile(r"[\s'\"\\*?\[]|^-")  # in a folder to start from: its name wo
 _UNCHANGED = frozenset(["cat", "tac"])  # with options they print other lines
 _WITHOUT_END = re.compile(r"s/\\?\.[a-z.\\]+\$//")
 _SOME = re.compile(r"[0-9]+(,([0-9]+|\$))?p")  # of the lines
-# A format of printf's without values: words, and the ends of lines.
-_LINES = re.compile(r"(?:[A-Za-z0-9_.,/@+:= -]|\\n)+|(?:[A-Za-z0-9_.,/@+:= -]|\\0)+")
+# A format of printf's without values: words, and the ends of lines. (\055 is a dash.)
+_LINES = re.compile(r"(?:[A-Za-z0-9_.,/@+:= -]|\\n)+|(?:[A-Za-z0-9_.,/@+:= -]|\\0(?![0-7]))+")
 _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+:=][A-Za-z0-9_.,/@%+:=-]*")
 
 
