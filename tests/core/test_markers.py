@@ -135,6 +135,48 @@ def test_what_is_printed_is_what_is_read(fields: dict[str, str], name: str) -> N
         assert stream(markers.line(marker).encode() + b"\n") == [marker]
 
 
+TYPED = {  # at a prompt that nobody has heard: before the watch began
+    "abandoned": (RAW + b"^C\x1b[?2004l\r\x1b[?2004h\x1b[?2004l\r\r\n" + EDITS + b"$ ", 0),
+    "pasted, bash": (
+        b"\x1b[7mcat <<X\x1b[27m\r\n\r\x1b[7m" + RAW + b"\x1b[27m\r\n\r\x1b[7mX\x1b[27m"
+        b"\x1bM\x1bM\x1b[Ccat <<X\r\n\r" + RAW + b"\r\n\rX\r\n" + RUNS + RAW + b"\r\n" + EDITS + b"$ ", 1,
+    ),
+    "pasted, zsh": (b"\x1b[7mecho 1\x1b[27m\r\r\n\x1b[7m" + RAW + b"\x1b[27m\x1b[K\r\r\n" + RUNS + b"1\r\n", 0),
+    "in color": (b"echo \x1b[7m" + RAW + b"\x1b[27m\r\n" + RUNS + RAW + b"\r\n", 1),
+    "run without a word of the editor": (b"make\r\n" + RAW + b"\r\n$ ", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TYPED)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_what_is_typed_at_a_prompt_that_stood_there_is_no_marker(name: str, size: int) -> None:
+    printed, count = TYPED[name]
+    scanner, lines, found = MarkerStream(prompt=True), OutputLines(prompt=True), []
+    text = ""
+    for at in range(0, len(printed), size):
+        found += scanner.feed(printed[at : at + size])
+        text += lines.feed(printed[at : at + size])
+    assert len(found) == count
+    assert text.count(BUILD) == count
+
+
+FISH = (
+    b"\r\x1b[K\x1b]0;/src\x07# \x1b[K\r\x1b[2C### \r\x1b[6CSENTRY \r\x1b[13C" + RAW[11:] + b"\r\x1b[55C"
+    b"\x1b[53D" + RAW + b"\r\x1b[55C\r\n\x1b[30m\x1b[m\x0f\x1b]0;x\x07\r"
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_what_fish_puts_behind_its_prompt_is_no_output(size: int) -> None:
+    scanner, lines, found, text = MarkerStream(), OutputLines(), [], ""
+    for data in (FISH, FISH, RAW + b"\r\n"):
+        for at in range(0, len(data), size):
+            found += scanner.feed(data[at : at + size])
+            text += lines.feed(data[at : at + size])
+    assert len(found) == 1
+    assert text.count(BUILD) == 1
+
+
 def test_a_full_screen_program_is_noticed() -> None:
     scanner = MarkerStream()
     scanner.feed(b"\x1b[?1049h\x1b[H")

@@ -79,3 +79,28 @@ def asked(world: World) -> dict[str, Any]:
     until(lambda: pending(world))
     (question,) = pending(world)
     return question
+
+
+SIX = """
+pipelines:
+  - name: six
+    match: {window: w}
+    stages:
+"""
+
+
+def six() -> str:
+    stages = []
+    for number in range(6):
+        needs = f", needs: s{number - 1}" if number else ""
+        stages.append(
+            f"      - {{name: s{number}{needs}, "
+            f'actions_on_start: [{{send_keys: "step {number}"}}, {{run: "allowed r{number}"}}]}}'
+        )
+    return SIX + "\n".join(stages) + "\n"
+
+
+STEP = f"""#!/bin/sh
+echo "$1" >> "${{0%/*}}/typed"
+printf '%s {{"type":"STATUS","stage":"s%s","ok":true}}\\n' '{MARK}' "$1"
+"""

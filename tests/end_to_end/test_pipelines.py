@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from tests.end_to_end.pipeline_world import MARK, World, approve, asked, pending
+from tests.end_to_end.pipeline_world import STEP, World, approve, asked, pending, six
 from tests.plugin.terminal import Server
 from tests.sidecar import Peer, came, sidecar, until
 
@@ -193,31 +193,6 @@ pipelines:
     world.tmux.run("wait-for", "said")
     world.sidecar.start()
     world.until(world.attach(), s="success")
-
-
-SIX = """
-pipelines:
-  - name: six
-    match: {window: w}
-    stages:
-"""
-
-
-def six() -> str:
-    stages = []
-    for number in range(6):
-        needs = f", needs: s{number - 1}" if number else ""
-        stages.append(
-            f"      - {{name: s{number}{needs}, "
-            f'actions_on_start: [{{send_keys: "step {number}"}}, {{run: "allowed r{number}"}}]}}'
-        )
-    return SIX + "\n".join(stages) + "\n"
-
-
-STEP = f"""#!/bin/sh
-echo "$1" >> "${{0%/*}}/typed"
-printf '%s {{"type":"STATUS","stage":"s%s","ok":true}}\\n' '{MARK}' "$1"
-"""
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -23,6 +23,8 @@ _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f]"
 )
 _MOVES = re.compile(rb"\x1b\[[0-9;]*[AFHdfsuJ]|\x1b[78M]|\x1b\[\?(?:47|1047|1049)[hl]")
+_PLACED = re.compile(rb"\x1b\[(?:\d*[CD]|(?!1?G)\d*G|\d*;(?!1?[Hf])\d*[Hf])|\x08")  # to another column than the first
+_PASTED = b"\x1b[7m"  # line editors show what was pasted, until the next key
 _CLEARED = b"\x1b[3J"  # clear(1), not a redraw
 _EDITS, _RUNS = b"\x1b[?2004h", b"\x1b[?2004l"  # a line editor begins, and ends, to take a line
 _MID = b"."  # stands for the part of a line that is gone: what follows is not at its start
@@ -37,10 +39,14 @@ class Found(Struct, frozen=True):
 
 
 class MarkerStream:
-    """One pane's stream. `feed` gives what each chunk completes, in order."""
+    """One pane's stream. `feed` gives what each chunk completes, in order.
 
-    def __init__(self) -> None:
-        self._line = b""
+    `prompt`: it begins behind something in its line, perhaps at a prompt, whose beginning nobody has heard.
+    """
+
+    def __init__(self, *, prompt: bool = False) -> None:
+        self._line = _MID if prompt else b""
+        self._first = prompt  # what came is all of the line that it began in
         self._editing = False
         self._between: list[bytes] = []
         self._size = 0
@@ -64,6 +70,9 @@ class MarkerStream:
 
     def _note(self, data: bytes) -> None:
         """What tells echo and redraws from output, of bytes that are done with (and perhaps looked at again)."""
+        if self._first:
+            line, end, _ = data.partition(b"\n")
+            self._editing, self._first = self._editing or _PASTED in line, not end
         if b"?" in data and b"\x1b[?" in data:  # one byte is looked for five times as fast
             self._editing = self._edited(data)
             on = max(data.rfind(b"\x1b[?1049h"), data.rfind(b"\x1b[?47h"))
@@ -99,7 +108,8 @@ class MarkerStream:
 
     def _read(self, part: bytes, *, whole: bool) -> tuple[Found, bytes] | None:
         """The marker of one line, and what follows its JSON; None where there is none, or its end is still to come."""
-        if self._edited(part[: part.find(b"#")]):
+        before = part[: part.find(b"#")]
+        if self._edited(before) or _PLACED.search(before):
             return None
         text = _ESCAPES.sub("", part.decode("utf-8", "replace"))
         said = markers.read(text)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 _EDITS, _RUNS = b"\x1b[?2004h", b"\x1b[?2004l"  # bracketed paste is on exactly while a line is edited
+_PASTED = b"\x1b[7m"  # line editors show what was pasted, until the next key
+_DRAWN = re.compile(rb"(?:\A|(?<=[\r\n]))\x1b\[\d+C[^\r\n]*")  # put behind a prompt (fish says nothing else of editing)
 LINE = 16 << 10  # bytes of a line that is not whole yet
 _ESCAPES = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]"
@@ -18,17 +20,28 @@ _ESCAPES = re.compile(
 
 
 class OutputLines:
-    """`feed` gives the text of all lines that a chunk completes, parted by line ends; "" where it completes none."""
+    """`feed` gives the text of all lines that a chunk completes, parted by line ends; "" where it completes none.
 
-    def __init__(self) -> None:
+    `prompt`: it begins behind something in its line, perhaps at a prompt: the rest of that line was typed.
+    """
+
+    def __init__(self, *, prompt: bool = False) -> None:
         self._rest = b""
+        self._first = prompt
         self._editing = False
 
     def feed(self, data: bytes) -> str:
         data = self._rest + data if self._rest else data
+        if self._first:
+            typed, ended, data = data.partition(b"\n")
+            if not ended:
+                self._rest = typed[:LINE]
+                return ""
+            self._first = False
+            self._editing = _PASTED in typed and _RUNS not in typed
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._rest = data[end:][-LINE:]
-        return plain(self._printed(data[:end]))
+        return plain(_DRAWN.sub(b"", self._printed(data[:end])))
 
     def _printed(self, data: bytes) -> bytes:
         """Without what is between a line editor's beginning and its end."""

@@ -60,9 +60,10 @@ class Pipe:
 async def open_pipe(
     server: TmuxServer, place: Place, folder: Path, above: int, data: Callable[[bytes], None],
     ended: Callable[[], None],
-) -> tuple[Pipe | None, list[str]]:  # fmt: skip
+) -> tuple[Pipe | None, list[str], int]:  # fmt: skip
     """Begin to read a pane's output, and what it showed until that very moment (with `above` lines of its history):
-    nothing is in both, nothing in neither. No pipe where the pane's is somebody else's.
+    nothing is in both, nothing in neither; and the column in which the cursor stood. No pipe where the pane's is
+    somebody else's.
 
     Raises errors.Unavailable, errors.Failed (the pane is gone), OSError.
     """
@@ -72,12 +73,13 @@ async def open_pipe(
     fd = _fifo(path)
     try:
         command = f"exec cat >{shlex.quote(str(path))}".replace("#", "##").replace("%", "%%")
+        cursor = ("display-message", "-p", "-t", place.pane, "#{cursor_x}")
         lines, said = await server.foreign_choice(
             ("capture-pane", "-p", "-J", "-S", f"-{above}", "-t", place.pane),
             place.pane,
             "0" if ours else "#{pane_pipe}",
-            [("display-message", "-p", "taken")],
-            [("pipe-pane", "-O", "-t", place.pane, command)],
+            [("display-message", "-p", "taken"), ("display-message", "-p", "0")],
+            [("pipe-pane", "-O", "-t", place.pane, command), cursor],
         )
     except BaseException:
         os.close(fd)
@@ -86,8 +88,8 @@ async def open_pipe(
     if said[0] == ["taken"]:
         os.close(fd)
         path.unlink(missing_ok=True)
-        return None, lines
-    return Pipe(fd, path, data, ended), lines
+        return None, lines, 0
+    return Pipe(fd, path, data, ended), lines, int(said[1][0])
 
 
 def clean(folder: Path) -> None:

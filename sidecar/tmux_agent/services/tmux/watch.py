@@ -193,13 +193,17 @@ class Watch:
     async def _pipe(self, one: _Watched) -> list[str] | None:
         """Read the pane's output through its pipe, if nobody else has it; what it showed until then."""
         try:
-            one.pipe, lines = await open_pipe(
+            one.pipe, lines, column = await open_pipe(
                 one.server, one.place, self._folder, CATCH_UP, lambda data: self._came(one, data),
                 lambda: self._ended(one),
             )  # fmt: skip
         except (errors.TmuxAgentError, OSError) as why:
             log.warning("pane %s is read from its screen: %s", one.place.pane, why)
             return await self._capture(one, CATCH_UP)
+        program = foreground(self._table, one.place.pane_pid)
+        prompt = column > 0 and (program is None or program.reads)
+        full_screen, one.stream = one.stream.full_screen, MarkerStream(prompt=prompt)
+        one.stream.full_screen, one.lines = full_screen, OutputLines(prompt=prompt)
         return _trimmed(lines)
 
     def _draws(self, one: _Watched) -> bool:
