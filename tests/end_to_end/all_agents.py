@@ -17,7 +17,7 @@ from tests.end_to_end import real_claude, real_codex, real_gemini, real_opencode
 from tests.end_to_end.real_codex import CodexWorld
 from tests.end_to_end.real_gemini import GeminiWorld
 from tests.end_to_end.real_opencode import OpencodeWorld
-from tests.end_to_end.whole import ROOT
+from tests.end_to_end.whole import ROOT, WAIT
 
 WATCHED = 2.5  # seconds for which a state is watched at least: what is right at first may be wrong a moment later
 MISSING = not (real_claude.PROGRAM and real_codex.PROGRAM and real_gemini.FOUND and real_opencode.PROGRAM)
@@ -165,10 +165,15 @@ class AllAgents(GeminiWorld, CodexWorld, OpencodeWorld):
         self.until(lambda: self._begun() > begun, "the model's turn", press="Enter")
 
     def _type(self, text: str) -> None:
-        self.press("C-u")  # after an Esc the former prompt may stand there
-        self.draws(*self.kind.ready)
-        self.server.run("send-keys", "-t", self.pane, "-l", text)
-        self.draws(self.kind.typed.format(text))
+        """Again where it is lost: an agent draws its prompt a moment before it listens."""
+        end = time.monotonic() + WAIT
+        while True:
+            self.press("C-u")  # after an Esc the former prompt may stand there
+            self.draws(*self.kind.ready)
+            self.server.run("send-keys", "-t", self.pane, "-l", text)
+            if self._stands(self.kind.typed.format(text)):
+                return
+            assert time.monotonic() < end, f"{text!r} does not stand there:\n{self._screen()}"
 
     def asks(self, word: str) -> None:
         """Have it ask for something."""
