@@ -357,6 +357,46 @@ def test_no_agent_reads_the_key_or_the_store(judgement: Judgement, places: Place
         assert judgement.judge(Shell(text=text, cwd=cwd), AGENT).decision.verdict is not Verdict.ALLOW, text
 
 
+@pytest.fixture
+def programs(places: Places, tmp_path: Path) -> Judgement:
+    """A policy that lets programs do what they like, whatever their words are."""
+    places.config.mkdir(parents=True)
+    (places.config / "policy.yaml").write_text(
+        'roots: ["/"]\nsecrets: ["!**"]\nrules:\n'
+        "- {name: any, when: {command: [[cat, cp, dd, grep, ls, rsync, split, tmux-agent], ...]}, verdict: allow}\n"
+    )
+    home = str(tmp_path / "home")
+    found = Judgement(folder=places.config, state=places.state, home=home, environ=os.environ, hidden=places.hidden)
+    assert found.load() == ()
+    return found
+
+
+def test_no_rule_for_a_whole_program_reads_the_key(programs: Judgement, places: Places, store: SecretStore) -> None:
+    """A rule that allows a program with any words lifts no guardrail: files of ours are denied by their name and
+    through a link, and folders above them are asked about."""
+    store.put(TOKEN, VALUE)
+    places.database.write_text("")
+    link = places.config.parent / "innocent"
+    link.symlink_to(store.key)
+    cwd = str(places.config.parent)
+
+    def verdict(text: str) -> Verdict:
+        return programs.judge(Shell(text=text, cwd=cwd), AGENT).decision.verdict
+
+    for path in (store.key, store.store, link, places.database):
+        for text in (f"cat {path}", f"cp {path} x", f"dd if={path}", f"grep -r . {path}", f"rsync {path} x"):
+            assert verdict(text) is Verdict.DENY, text
+    for folder in (places.config, places.config.parent, places.state):
+        for text in (f"cp -r {folder} x", f"grep -r . {folder}", f"rsync -a {folder}/ x"):
+            assert verdict(text) is Verdict.ASK, text
+        assert verdict(f"ls {folder}") is Verdict.ALLOW
+    for text in ("tmux-agent state restore", "tmux-agent notify bridge --channel x", "tmux-agent notify test x"):
+        assert verdict(text) is Verdict.DENY, text
+    assert verdict("tmux-agent state list") is Verdict.ALLOW
+    assert verdict("split a b") is Verdict.ALLOW
+    assert verdict(f"split a {places.config}/pipelines/x") is Verdict.ASK  # a program that nobody knows may make it
+
+
 def test_no_agent_asks_for_a_secret(judgement: Judgement) -> None:
     """`tmux-agent secret …` is refused like answering for a person."""
     for text in (

@@ -147,7 +147,8 @@ def touched(call: Invocation) -> tuple[tuple[str, str], ...]:
     if program == "sed" and mentions(plain, ("-i", "--in-place")):
         return tuple(("edit", word) for word in words)
     if program == "dd":
-        return tuple(("write", word[3:]) for word in plain if word.startswith("of="))
+        ends = {"of=": "write", "if=": "read"}
+        return tuple((ends[word[:3]], word[3:]) for word in plain if word[:3] in ends)
     if program == "find":
         verb = "delete" if "-delete" in plain else "read"
         end = next((i for i, w in enumerate(plain) if w.startswith("-") or w in "(!"), len(plain))

@@ -309,4 +309,5 @@ OURS = frozenset(("tmux-agent",))
 OURS_REFUSED = frozenset(
     ["approve", "deny", "popup", "sidecar", "grants", "setup", "restore", "secret", "links", "check"]
 )
+OURS_REFUSED_WORDS = frozenset([("state", "restore"), ("notify", "bridge"), ("notify", "test")])
 OURS_READING = frozenset(["check", "explain", "test", "lint", "replay", "init"])

@@ -70,6 +70,13 @@ def touch(done: Touch, protected: Protected) -> Iterable[Match]:
             return
 
 
+def beneath(done: Touch, protected: Protected) -> Iterable[Match]:
+    """Guardrail for a folder that is read, perhaps with all beneath it."""
+    names = (done.real, paths.normal(done.path))
+    if kept := next((one for one in protected.hidden for name in names if paths.inside(one, (name,))), ""):
+        yield _match("our secrets", ASK, f"may read {kept}, where tmux-agent keeps secrets or their key", Risk.HIGH)
+
+
 def _near(name: str, places: Sequence[str], *, whole: bool) -> str:
     folded = name.casefold()
     for place in places:
@@ -124,7 +131,8 @@ def _tmux(args: Sequence[Arg]) -> Iterable[Match]:
 def _ours(plain: Sequence[str]) -> Iterable[Match]:
     words = [word for word in plain if not word.startswith("-") and not word.startswith("tmux_agent")]
     verb = words[0] if words else ""
-    refused = verb in lists.OURS_REFUSED or (verb == "policy" and (words[1:2] or [""])[0] not in lists.OURS_READING)
+    refused = verb in lists.OURS_REFUSED or tuple(words[:2]) in lists.OURS_REFUSED_WORDS
+    refused = refused or (verb == "policy" and (words[1:2] or [""])[0] not in lists.OURS_READING)
     if verb == "call":
         told = ("respond", "reload", "revoke", "link", "stop", "audit", "hook")
         refused = any(word in (words[1:2] or [""])[0] for word in told)

@@ -397,13 +397,17 @@ class Judging:
         matches: list[Match] = []
         for verb, word in effects.touched(call):
             reads = verb in ("read", "use")
-            if verb == "read" and allowed and not self.policy.by_kind.get("file read", ()):
-                continue
             touch = self._touch(verb, word, call.folder)
             fact = self.look.path(touch.path) if reads else None
-            if reads and (fact is None or fact.kind == "missing"):
+            if reads and (fact is None or (fact.kind == "missing" and verb == "read")):
                 continue
             matches += guardrails.touch(touch, self.protected)
+            if fact is not None and fact.kind == "missing":  # any word, perhaps
+                continue
+            if fact is not None and fact.kind == "folder" and call.program not in _NAMES_ONLY:
+                matches += guardrails.beneath(touch, self.protected)
+            if verb == "read" and allowed and not self.policy.by_kind.get("file read", ()):
+                continue
             matches += self._file_rules(Touch("read", touch.path, touch.real) if reads else touch, stricter=True)
             if reads and not allowed and call.program not in _NAMES_ONLY and self._is_secret_file(touch):
                 matches.append(self.secret(touch.path))

@@ -81,9 +81,11 @@ class Places(Struct, frozen=True, kw_only=True):
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """Files that no agent may read, with the folder of the key where that is ours alone."""
+        """Files that no agent may read, with the folder of the key where that is ours alone. The state database holds
+        links on their way to a person and what signs markers."""
         keys = self.secrets_key if self.secrets_key.parent != self.state / "secrets" else self.secrets_key.parent
-        return str(self.secrets), str(keys), str(self.env_file), str(self.link_keys)
+        state = (self.database, f"{self.database}-wal", self.database.with_name("state-backups"))
+        return tuple(map(str, (self.secrets, keys, self.env_file, self.link_keys, *state)))
 
     @property
     def log(self) -> Path:
