@@ -1,7 +1,7 @@
-"""The socket: who speaks (asked of the kernel), what they may, and which service answers.
+"""The socket: who speaks (asked of the kernel), and which service answers.
 
-`answer_now` and `answer_later` are the table of contents of the product: one line a method. Owns roles, rates and
-dispatch. Must not own: bytes (connection.py), decisions (services/guard.py).
+`answer_now` and `answer_later` are the table of contents of the product: one line a method. Owns dispatch. Must
+not own: bytes (connection.py), who may and how often (admission.py), decisions (services/guard.py).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,20 +21,20 @@ from ..core import protocol as p
 from ..core import replies as r
 from ..core.menus import page_of
 from ..core.model import Action, Origin, Role
-from ..core.rate import Bucket
 from ..core.settings import Limits
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
 from . import actions, metrics_page, people, pipelines, sight, webhooks
+from .admission import ACTS, ASKS, NAMES, Admission
 from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
 from .http import Http
 from .links import LinkPages
 from .listener import Listener
-from .shares import Attached, Connections, family
+from .shares import Attached, Connections
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -43,37 +42,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rate
-ASKING = (  # whoever does one of these is an asker, and may not answer
-    *ASKS,
-    p.Judge,
-    p.HookEvent,
-    p.CommandRun,
-    p.FileRead,
-    p.FileWrite,
-    p.FileEdit,
-    p.FileCopy,
-    p.FileDelete,
-    p.FileList,
-    p.TmuxRead,
-    p.TmuxSwitch,
-    p.TmuxCreateSession,
-    p.TmuxCreatePane,
-    p.TmuxSendKeys,
-    p.TmuxSendText,
-    p.TmuxKillSession,
-    p.TmuxKillPane,
-    p.AgentRegister,
-    p.AgentSetState,
-    p.PlanCreate,
-    p.SentryEmit,
-    p.PipelineStart,
-    p.PipelineRetry,
-    p.PipelineSkip,
-    p.PipelineCancel,
-)
-SEES_MORE = (p.HumanPending, p.EventsSubscribe)  # of which an operator is told all, an agent what is its own
-ACTS = (p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel)
 WAITING = (*ASKS, *ACTS, p.HumanStatus, p.Judge, p.HookEvent)  # may wait for a person, for hours
 DRAIN_SECONDS = 5.0  # what else is in flight has this long to end when the sidecar stops
 
@@ -85,6 +53,8 @@ class Server:
         self._system = system
         self.hooks = Hooks(system)
         self.turns = Turns()
+        self._admission = Admission(system)
+        self.count, self.admit = self._admission.count, self._admission.admit  # asked by connections
         self.listener = Listener(lambda: Connection(self))
         self.http = Http()  # its routes are made here, before the daemon opens it
         if system.settings.metrics.http and (metrics := system.measuring.metrics):
@@ -92,12 +62,7 @@ class Server:
         LinkPages(system.links, self.http)
         self.http.route("POST", webhooks.PREFIX, webhooks.handler(lambda: system.checks.deliveries))
         self._connections: Connections[Connection] = Connections(lambda: self.limits)
-        self._counted = system.measuring.counts.requests
         self._attached = Attached()
-        self._requests: dict[str, Bucket] = {}
-        self._asks: dict[str, Bucket] = {}
-        self._refusals: dict[str, Bucket] = {}
-        self._popups: dict[str, Bucket] = {}
 
     @cached_property
     def openings(self) -> Openings:
@@ -154,41 +119,6 @@ class Server:
 
     def closed(self, connection: Connection) -> None:
         self._connections.remove(connection)
-
-    def count(self, origin: Origin) -> None:
-        """One more request, whatever it is. Raises LimitExceeded."""
-        rate = self.limits.requests_per_second
-        if not _bucket(self._requests, origin.session, rate, rate, time.monotonic()):
-            raise errors.LimitExceeded(f"over {rate:g} requests a second")
-
-    def admit(self, call: Call) -> None:
-        """Raises LimitExceeded or Forbidden; every refusal for the caller's role is recorded."""
-        kind = type(call.params)
-        self._counted[kind] += 1
-        if call.origin.role is Role.OPERATOR and kind in SEES_MORE:
-            call.origin = call.connection.identify()
-        if kind in p.OPERATOR_ONLY and kind is not p.PopupAttach:
-            call.origin = call.connection.identify()  # anew: a peer changes its standing by asking
-            if call.origin.role is not Role.OPERATOR:
-                raise self._refused(call, call.origin)
-        if kind in ACTS:
-            call.origin = call.connection.identify()  # as above: an operator's word counts, any other is judged
-        asks = kind in ASKING and not (kind in ACTS and call.origin.role is Role.OPERATOR)
-        if asks and not call.connection.asked:
-            call.connection.asked = True
-            self._system.identity.note_asker(call.origin)
-        burst, a_minute = self.limits.asks_burst, self.limits.asks_per_minute
-        if kind in ASKS and not _bucket(self._asks, family(call.origin), burst, a_minute / 60, time.monotonic()):
-            raise errors.LimitExceeded(f"over {a_minute:g} questions a minute: people read slowly")
-        if kind is p.PopupOpen and not _bucket(self._popups, family(call.origin), 5, 0.1, time.monotonic()):
-            raise errors.LimitExceeded("too many popups: they come up over what a person types")
-
-    def _refused(self, call: Call, origin: Origin) -> errors.Forbidden:
-        """Record that somebody tried what only operators may; not more of it than the log should hold."""
-        method = _NAMES[type(call.params)]
-        if _bucket(self._refusals, origin.session, 20, 0.2, time.monotonic()):
-            self._system.refused(origin, method, call.request_id)
-        return errors.Forbidden(f"{method} is for operators only, and you are not one: {origin.why}")
 
     def failed(self, why: errors.TmuxAgentError) -> None:
         """A request was answered with this error."""
@@ -302,7 +232,7 @@ class Server:
                 system.stop.set()
                 return r.Nothing()
             case _:
-                raise errors.Internal(f"{_NAMES[type(call.params)]} is declared and not answered")
+                raise errors.Internal(f"{NAMES[type(call.params)]} is declared and not answered")
 
     def _wish(self, call: Call, action: Action, timeout: float | None = None) -> Wish:
         return Wish(action=action, origin=call.origin, request_id=call.request_id, key=call.key, timeout=timeout)
@@ -321,7 +251,7 @@ class Server:
         connection = call.connection
         origin = system.identity.relay(peer.pid, peer.uid, grant, connection.accepted, pidfd=connection.pidfd)
         if origin.role is not Role.OPERATOR or claim is None:
-            raise self._refused(call, origin)
+            raise self._admission.refused(call, origin)
         shown = self.openings.show(claim.opening, params, origin, connection.as_stream())
         system.spawn(self._show(shown, server, claim))
 
@@ -342,16 +272,3 @@ class Server:
         # Anybody may have a page opened, and a key in it acts: a person who types meanwhile types on.
         self._system.open_popup(server, client, Wanted(at=params.request_id, page=page, unbidden=page is not None))
         return r.Nothing()
-
-
-def _bucket(buckets: dict[str, Bucket], session: str, burst: float, per_second: float, now: float) -> bool:
-    """Take one from a session's bucket; False where it is empty."""
-    bucket = buckets.get(session)
-    if bucket is None:
-        if len(buckets) > 10_000:  # sessions come and go: forget them all rather than keep them all
-            buckets.clear()
-        bucket = buckets[session] = Bucket(burst, per_second, now)
-    return bucket.take(now)
-
-
-_NAMES = {kind: name for name, kind in p.METHODS.items()}

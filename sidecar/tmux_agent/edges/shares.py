@@ -1,7 +1,7 @@
 """What everybody shares and nobody may take whole: connections, and tmux servers, counted by families of processes.
 
 Owns who counts as one, and how much is kept free for people. Must not own: who somebody is (services/identity.py), what
-one process may send (server.py's rates).
+one process may send (admission.py).
 """
 
 from __future__ import annotations
