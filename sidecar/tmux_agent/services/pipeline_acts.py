@@ -33,6 +33,12 @@ from .toolbox import Toolbox
 from .wishes import Wish
 
 AGAIN = 8  # times that an action which was not begun before a kill is begun anew
+ONCE = {"once": True}
+SHELL_SECONDS = 2.0  # for a command that has said all and is about to end; what runs longer is typed into
+LOOK_SECONDS = 0.05  # between looks at that
+DIALOG_SECONDS = 1.0  # between looks at a dialog, which a person may leave open for hours
+SIGNS = "TMUX_AGENT_RUN"  # variable with what signs the markers of what is started
+FOREVER = math.inf  # the stage's own time-out ends the wait
 
 
 class Unsure(errors.Conflict):
@@ -170,8 +176,8 @@ class Acts:
         there is in a dialog, which would take it for its answer. Of neither end there is an event."""
         loop = asyncio.get_running_loop()
         late = loop.time() + SHELL_SECONDS
-        while self._asks(place) or (self._runs(place) and loop.time() < late):  # noqa: ASYNC110 - as said above
-            await asyncio.sleep(LOOK_SECONDS)
+        while (asks := self._asks(place)) or (self._runs(place) and loop.time() < late):  # noqa: ASYNC110 - as said
+            await asyncio.sleep(DIALOG_SECONDS if asks else LOOK_SECONDS)
 
     def _asks(self, place: Place) -> bool:
         here = (one for one in self._agents.list() if (one.server, one.pane) == (place.server, place.pane))
@@ -239,13 +245,6 @@ class Acts:
             return await self._toolbox.became(action, origin, before.facts, before.request_id)
         except errors.TmuxAgentError as why:
             raise Unsure(why.message) from None
-
-
-ONCE = {"once": True}
-SHELL_SECONDS = 2.0  # for a command that has said all and is about to end; what runs longer is typed into
-LOOK_SECONDS = 0.05
-SIGNS = "TMUX_AGENT_RUN"  # variable with what signs the markers of what is started
-FOREVER = math.inf  # the stage's own time-out ends the wait
 
 
 def _needed(place: Place | None) -> Place:
