@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from tmux_agent.core import errors
+from tmux_agent.core import chain, errors, markers
 from tmux_agent.core import protocol as p
 from tmux_agent.core import replies as r
 from tmux_agent.core.model import Agent, AgentState, Event, Origin, Role
@@ -37,7 +39,12 @@ DIALOG = Seen(
 
 
 def asked(
-    origin: Origin, agents: tuple[Agent, ...] = (), programs: Any = (), seen: Seen | None = None
+    origin: Origin,
+    agents: tuple[Agent, ...] = (),
+    programs: Any = (),
+    seen: Seen | None = None,
+    how: str = "",
+    audit: Path = Path("/nonexistent"),
 ) -> r.ExplainData:
     """What is told of pane %7."""
     (pane,) = snapshot.panes([ROW])
@@ -55,6 +62,8 @@ def asked(
         identity=SimpleNamespace(programs=lambda _: programs),
         approvals=SimpleNamespace(pending=tuple),
         recent=deque([heard]),
+        watch=SimpleNamespace(how=lambda *_: how, invalid=lambda *_: (markers.Invalid("### SENTRY {\x1b", "no JSON"),)),
+        journal=SimpleNamespace(audit=audit),
     )
     return asyncio.run(explain(system, p.AgentExplain(pane_id="%7"), origin))
 
@@ -111,3 +120,34 @@ def test_what_is_no_pane() -> None:
     """The id is checked before tmux is asked."""
     with pytest.raises(errors.InvalidParams, match="%7, for example"):
         asyncio.run(explain(SimpleNamespace(), p.AgentExplain(pane_id="main:1;kill-server"), PERSON))  # type: ignore[arg-type]
+
+
+def log(path: Path) -> Path:
+    """Markers of two panes, and a broken one."""
+    said = [("%7", "marker", {"kind": "STATUS", "stage": "test\u202e", "ok": True}), ("%8", "marker", {"kind": "DONE"}),
+            ("%7", "marker.invalid", {"why": "no JSON", "text": "{"})]  # fmt: skip
+    prev = chain.Head().hash
+    with path.open("wb") as file:
+        for seq, (pane, type_, data) in enumerate(said, 1):
+            event = Event(type=type_, origin=replace(OTHER, pane=pane), data=data)
+            line = chain.seal(seq, "2026-11-20T12:00:00.000000Z", event, prev)
+            file.write(line)
+            prev = json.loads(line)["hash"]
+    return path
+
+
+def test_a_watched_pane_says_how_and_what_it_printed(tmp_path: Path) -> None:
+    """Its own markers alone, and what began as one; nothing in them acts in a terminal."""
+    found = asked(PERSON, how="its output", audit=log(tmp_path / "log")).watched
+    assert found.how == "its output"
+    (said,) = found.markers
+    assert said.endswith("STATUS test⟨U+202E⟩ True")
+    assert found.invalid == ("no JSON: ### SENTRY {⟨U+001B⟩",)
+
+
+def test_what_a_pane_printed_is_for_people_and_for_who_runs_there(tmp_path: Path) -> None:
+    """Another agent is told how it is watched, and nothing of what it printed; else nothing is looked up."""
+    path = log(tmp_path / "log")
+    assert asked(OTHER, how="its output", audit=path).watched == r.ExplainedWatch(how="its output")
+    assert asked(replace(OTHER, pane="%7"), how="its output", audit=path).watched.markers
+    assert asked(PERSON, audit=path).watched == r.ExplainedWatch()

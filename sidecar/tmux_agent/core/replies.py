@@ -345,6 +345,15 @@ class ExplainedScreen(Data, frozen=True):
     text: str = ""
 
 
+class ExplainedWatch(Data, frozen=True):
+    """How a pane is watched for markers: `how` as in WatchedPane, "" where it is not. What was printed is told to
+    people, and to who runs there."""
+
+    how: str = ""
+    markers: tuple[str, ...] = ()  # the last ones, a line each, oldest first
+    invalid: tuple[str, ...] = ()  # lines that began as markers and were none, with why
+
+
 class ExplainData(Data, frozen=True):
     """Why a pane has its state. Several `agents` are in one pane where one starts another."""
 
@@ -357,6 +366,7 @@ class ExplainData(Data, frozen=True):
     screen: ExplainedScreen | None = None
     questions: tuple[ExplainedQuestion, ...] = ()
     decision: Decision | None = None  # the last one of the policy about what it wanted to do
+    watched: ExplainedWatch = ExplainedWatch()
 
 
 class Resumed(Data, frozen=True):

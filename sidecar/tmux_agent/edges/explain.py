@@ -14,10 +14,14 @@ from ..core import protocol as p
 from ..core import replies as r
 from ..core.model import Agent, Approval, Decision, Origin, Role
 from ..core.wording import one_line
+from ..services.audit_log import Filter
 from ..services.system import System
 from ..services.tmux.snapshot import Pane, is_id
+from . import audit_lines
+from .pipelines import last_markers
 
-WORDS = 200  # characters of what a question wants
+WORDS = 200  # characters of what a question wants, or of a broken marker
+MARKERS = 5  # the last ones
 
 
 async def explain(system: System, params: p.AgentExplain, origin: Origin) -> r.ExplainData:
@@ -50,6 +54,20 @@ async def explain(system: System, params: p.AgentExplain, origin: Origin) -> r.E
         screen=screen,
         questions=tuple(map(_question, pending)),
         decision=_decision(system, agents[0].session) if agents else None,
+        watched=await _watched(system, server.socket, pane.id, sees=sees),
+    )
+
+
+async def _watched(system: System, server: str, pane: str, *, sees: bool) -> r.ExplainedWatch:
+    how = system.watch.how(server, pane)
+    if not how or not sees:
+        return r.ExplainedWatch(how=how)
+    found = await last_markers(system, Filter(server=server, pane=pane), MARKERS)
+    broken = system.watch.invalid(server, pane)
+    return r.ExplainedWatch(
+        how=how,
+        markers=tuple(audit_lines.plain(one) for one in found if one.type == "marker"),
+        invalid=tuple(display.safe(f"{one.why}: {one.text[:WORDS]}") for one in broken),
     )
 
 

@@ -6,7 +6,6 @@ Owns the bounds of what is shown, and that each wish comes from a person still. 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from ..core import replies as r
 from ..core.menus import Page
 from ..core.model import Origin
 from ..core.pipeline_run import Run, RunState
-from ..services.audit_log import AuditLog, Filter
+from ..services.audit_log import Filter
 from ..services.ids import new_id
 from ..services.system import System
 from ..services.wishes import Wish
@@ -26,7 +25,6 @@ from .ui.desk import Start
 
 RUNS = 40  # shown at once of those under way, the newest; `tmux-agent pipeline list` shows all
 PANES = 50  # in which one pipeline can be started from here
-MARKERS = frozenset(("marker", "marker.invalid"))
 LATE = timedelta(seconds=5)  # the marker that ends a run is recorded a moment after it
 
 
@@ -82,10 +80,10 @@ class PipelineDesk:
     async def markers(self, run: r.RunData, count: int) -> list[str]:
         panes = sorted({one for one in (run.pane, *(stage.pane for stage in run.stages)) if one})
         since, until = _text(run.created), _text(run.ended + LATE) if run.ended else ""
-        log, found = AuditLog(self._system.journal.audit), []
+        found = []
         for pane in panes[:PANES]:
-            wanted = Filter(types=MARKERS, server=run.server or "", pane=pane, since=since, until=until)
-            found += await asyncio.to_thread(log.newest, wanted, None, count)
+            wanted = Filter(server=run.server or "", pane=pane, since=since, until=until)
+            found += await pipelines.last_markers(self._system, wanted, count)
         return [audit_lines.plain(one) for one in sorted(found, key=lambda one: one.seq)[-count:]]
 
     # --- what there is ---

@@ -6,6 +6,7 @@ not own: what follows (services/pipelines.py).
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from ..core import display, errors, markers
 from ..core import protocol as p
 from ..core import replies as r
+from ..core.chain import Record
 from ..core.model import ApprovalState, Command, Decision, Origin, Role, Shell, Stage, Verdict
 from ..core.pipeline import stage_of, variables
 from ..core.pipeline_begin import begin
@@ -21,6 +23,7 @@ from ..core.pipeline_order import awaited, ordered
 from ..core.pipeline_run import ActionRun, ActionState, Cancel, Place, Retry, Run, Skip, StageRun
 from ..core.pipeline_texts import filled
 from ..core.pipeline_words import action_line, does, waits_for
+from ..services.audit_log import AuditLog, Filter
 from ..services.journal import utc_now
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
@@ -65,6 +68,15 @@ def _place(system: System, place: Place | None) -> str:
     panes = server.panes if server else ()
     return next((pane.place for pane in panes if place and pane.id == place.pane), "")
 
+
+async def last_markers(system: System, wanted: Filter, count: int) -> list[Record]:
+    """The last of what `wanted` (a pane, a time) has in the audit log of markers, good and broken, oldest first."""
+    wanted = msgspec.structs.replace(wanted, types=MARKERS)
+    log = AuditLog(system.journal.audit)
+    return (await asyncio.to_thread(log.newest, wanted, None, count))[::-1]
+
+
+MARKERS = frozenset(("marker", "marker.invalid"))
 
 # --- looking ---
 

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from ...core.replies import ExplainData
 
 
+WATCHED = {
+    "": "no: no pipeline and no rule is about it, and nobody named it (`tmux-agent watch PANE`)",
+    "its output": "for markers, in all that it prints",
+    "from its screen": "for markers, on its screen: a program draws there, or the pane's pipe is somebody else's",
+    "not yet": "for markers, from a moment on: it is about to be read",
+}
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     here = os.environ.get("TMUX_PANE")
     parser.add_argument("pane", nargs="?", default=here, help="its id (%%7); without one, the pane it is typed in")
@@ -67,6 +75,11 @@ def _show(found: ExplainData) -> None:
         line("waits for", f"{question.what} ({question.request_id}, {age}; {question.rule or 'no rule'})")
     if found.decision:
         line("policy", f"{found.decision.verdict.value} by {found.decision.rule!r} {found.decision.reason}".rstrip())
+    line("watched", WATCHED.get(found.watched.how, found.watched.how))
+    for said in found.watched.markers:
+        line("marker", said)
+    for said in found.watched.invalid:
+        line("no marker", said, "error")
     for told in found.told:
         note = f" ({told.note})" if told.note else ""
         says = f" → {told.state}" if told.state else ""
