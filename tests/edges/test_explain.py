@@ -141,13 +141,13 @@ def test_a_watched_pane_says_how_and_what_it_printed(tmp_path: Path) -> None:
     found = asked(PERSON, how="its output", audit=log(tmp_path / "log")).watched
     assert found.how == "its output"
     (said,) = found.markers
-    assert said.endswith("STATUS test⟨U+202E⟩ True")
+    assert said.endswith("STATUS test⟨U+202E⟩ ok")
     assert found.invalid == ("no JSON: ### SENTRY {⟨U+001B⟩",)
 
 
 def test_what_a_pane_printed_is_for_people_and_for_who_runs_there(tmp_path: Path) -> None:
     """Another agent is told how it is watched, and nothing of what it printed; else nothing is looked up."""
     path = log(tmp_path / "log")
-    assert asked(OTHER, how="its output", audit=path).watched == r.ExplainedWatch(how="its output")
+    assert asked(OTHER, how="its output", audit=path).watched == r.ExplainedWatch(how="its output", withheld=True)
     assert asked(replace(OTHER, pane="%7"), how="its output", audit=path).watched.markers
     assert asked(PERSON, audit=path).watched == r.ExplainedWatch()

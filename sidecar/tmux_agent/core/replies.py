@@ -347,9 +347,10 @@ class ExplainedScreen(Data, frozen=True):
 
 class ExplainedWatch(Data, frozen=True):
     """How a pane is watched for markers: `how` as in WatchedPane, "" where it is not. What was printed is told to
-    people, and to who runs there."""
+    people, and to who runs there; `withheld` from others."""
 
     how: str = ""
+    withheld: bool = False
     markers: tuple[str, ...] = ()  # the last ones, a line each, oldest first
     invalid: tuple[str, ...] = ()  # lines that began as markers and were none, with why
 

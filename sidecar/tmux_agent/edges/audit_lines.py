@@ -39,6 +39,11 @@ def plain(record: Any) -> str:
     return f"{when_of(record)}  {safe(record.type):<18}  {words}".rstrip()
 
 
+def marker(record: Any) -> str:
+    """The record of a marker: its time, and what it says."""
+    return f"{when_of(record)}  {in_words(record)[1]}"
+
+
 def when_of(record: Any) -> str:
     """Its local time, to the second."""
     try:
@@ -73,8 +78,10 @@ def _marker(data: Any) -> str:
     """What a pane printed, or what was sent in its place."""
     if text := data.get("why"):
         return f"{text}: {data.get('text', '')}"
-    names = ("kind", "stage", "ok", "percent", "prompt", "message", "path", "url")
-    return " ".join(str(data[name]) for name in names if data.get(name) not in (None, ""))
+    said = [data.get(name) for name in ("kind", "stage", "prompt", "message", "path", "url")]
+    said.insert(2, "not ok" if data.get("ok") is False else "ok" if data.get("ok") is True else None)
+    said.insert(3, f"{data['percent']:.0f} %" if isinstance(data.get("percent"), int | float) else None)
+    return " ".join(str(one) for one in said if one)
 
 
 def _action(action: Any) -> str:

@@ -61,12 +61,12 @@ async def explain(system: System, params: p.AgentExplain, origin: Origin) -> r.E
 async def _watched(system: System, server: str, pane: str, *, sees: bool) -> r.ExplainedWatch:
     how = system.watch.how(server, pane)
     if not how or not sees:
-        return r.ExplainedWatch(how=how)
+        return r.ExplainedWatch(how=how, withheld=bool(how))
     found = await last_markers(system, Filter(server=server, pane=pane), MARKERS)
     broken = system.watch.invalid(server, pane)
     return r.ExplainedWatch(
         how=how,
-        markers=tuple(audit_lines.plain(one) for one in found if one.type == "marker"),
+        markers=tuple(audit_lines.marker(one) for one in found if one.type == "marker"),
         invalid=tuple(display.safe(f"{one.why}: {one.text[:WORDS]}") for one in broken),
     )
 

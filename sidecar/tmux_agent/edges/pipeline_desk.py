@@ -84,7 +84,7 @@ class PipelineDesk:
         for pane in panes[:PANES]:
             wanted = Filter(server=run.server or "", pane=pane, since=since, until=until)
             found += await pipelines.last_markers(self._system, wanted, count)
-        return [audit_lines.plain(one) for one in sorted(found, key=lambda one: one.seq)[-count:]]
+        return [audit_lines.marker(one) for one in sorted(found, key=lambda one: one.seq)[-count:]]
 
     # --- what there is ---
 
@@ -115,11 +115,11 @@ class PipelineDesk:
 
     # --- acting ---
 
-    async def act(self, wanted: pipelines.Acting) -> None:
+    async def act(self, wanted: pipelines.Acting) -> r.RunData:
         request_id = new_id()
         action = pipelines.wanted(wanted)
         origin = self._still_persons(f"pipeline.{action.verb}", request_id)
-        await pipelines.act(self._system, wanted, Wish(action=action, origin=origin, request_id=request_id))
+        return await pipelines.act(self._system, wanted, Wish(action=action, origin=origin, request_id=request_id))
 
     async def go(self, server: str, pane: str) -> None:
         there = self._system.servers.get(server)

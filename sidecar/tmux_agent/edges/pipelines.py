@@ -22,7 +22,7 @@ from ..core.pipeline_file import ActionFile, PipelineFile, Typing, argv
 from ..core.pipeline_order import awaited, ordered
 from ..core.pipeline_run import ActionRun, ActionState, Cancel, Place, Retry, Run, Skip, StageRun
 from ..core.pipeline_texts import filled
-from ..core.pipeline_words import action_line, does, waits_for
+from ..core.pipeline_words import does, waits_for
 from ..services.audit_log import AuditLog, Filter
 from ..services.journal import utc_now
 from ..services.system import System
@@ -116,6 +116,7 @@ def declared(spec: PipelineFile) -> r.PipelineData:
 
 def shown(system: System, run: Run, *, brief: bool = False) -> r.RunData:
     """A run as it is shown: without its token. `brief`: and without what its stages do, which takes long to say."""
+    waits = awaited(run)
     return r.RunData(
         run_id=run.run_id,
         pipeline=run.spec.name,
@@ -126,11 +127,11 @@ def shown(system: System, run: Run, *, brief: bool = False) -> r.RunData:
         server=run.place.server if run.place else None,
         pane=run.place.pane if run.place else None,
         place=_place(system, run.place),
-        stages=tuple(_stage(run, one, brief=brief) for one in ordered(run)),
+        stages=tuple(_stage(run, one, waits.get(one.name, ""), brief=brief) for one in ordered(run)),
     )
 
 
-def _stage(run: Run, one: StageRun, *, brief: bool = False) -> r.StageData:
+def _stage(run: Run, one: StageRun, waits: str, *, brief: bool) -> r.StageData:
     spec = stage_of(run, one)
     elsewhere = one.place is not None and one.place != run.place
     return r.StageData(
@@ -142,18 +143,19 @@ def _stage(run: Run, one: StageRun, *, brief: bool = False) -> r.StageData:
         ended=one.ended,
         reason=display.safe(one.reason),
         progress=one.progress,
-        waits_for=display.safe(waits_for(spec, one) or awaited(run, one)),
+        waits_for=display.safe(waits_for(spec, one) or waits),
         does=() if brief else tuple(map(display.safe, does(spec, run, one))),
-        did=() if brief else tuple(map(_became, one.actions)),
+        did=() if brief else tuple(map(_became, spec.actions_on_start, one.actions)),
         pane=one.place.pane if one.place and elsewhere else None,
     )
 
 
-def _became(action: ActionRun) -> str:
+def _became(spec: ActionFile, action: ActionRun) -> str:
     """What came of an action, in a few words; "" where it has not begun."""
     if action.state is ActionState.PENDING:
         return ""
-    detail = action.detail or action.reading
+    tells = action.state is not ActionState.DONE or not (spec.send_keys or spec.spawn)
+    detail = (action.detail or action.reading) if tells else ""
     return f"{action.state.value}: {display.safe(detail)}" if detail else str(action.state.value)
 
 
@@ -162,12 +164,13 @@ async def _dry_run(system: System, params: p.PipelineDryRun, origin: Origin) -> 
     place, facts, panes = _where(system, spec, params, origin)
     run = _begun(spec, place, facts, panes)
     acting = system.acts.origin(run, place)
+    whole = shown(system, run)
     stages = []
-    for one in ordered(run):
+    for data, one in zip(whole.stages, ordered(run), strict=True):
         acts = [filled(action, variables(run, one.name)) for action in stage_of(run, one).actions_on_start]
         says = tuple([await _verdict(system, action, acting, facts.get("cwd", "/")) for action in acts])
-        stages.append(msgspec.structs.replace(_stage(run, one), verdicts=says, does=tuple(map(action_line, acts))))
-    return msgspec.structs.replace(shown(system, run), stages=tuple(stages))
+        stages.append(msgspec.structs.replace(data, verdicts=says))
+    return msgspec.structs.replace(whole, stages=tuple(stages))
 
 
 async def _verdict(system: System, action: ActionFile, origin: Origin, cwd: str) -> str:

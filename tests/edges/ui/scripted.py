@@ -316,7 +316,7 @@ class ScriptedPipelines:
         return msgspec.structs.replace(run, stages=stages)
 
     async def markers(self, run: RunData, count: int) -> list[str]:
-        return ["11-20 14:01:00  marker              PROGRESS unit 60"]
+        return ["11-20 14:01:00  PROGRESS unit 60 %"]
 
     def declared(self) -> list[PipelineData]:
         return self.files
@@ -335,10 +335,11 @@ class ScriptedPipelines:
         stages = tuple(msgspec.structs.replace(one, verdicts=("asked, by 'builds ask'",)) for one in run.stages)
         return msgspec.structs.replace(run, pipeline=start.pipeline, stages=stages)
 
-    async def act(self, wanted: Any) -> None:
+    async def act(self, wanted: Any) -> RunData:
         if self.refusal:
             raise self.refusal
         self.wanted.append(wanted)
+        return self.running[0]
 
     async def go(self, server: str, pane: str) -> None:
         self.told.append(f"go {pane}")

@@ -153,6 +153,23 @@ def test_what_acts_is_confirmed_with_what_it_does(keys: str, sign: str, wanted: 
     play(scene)
 
 
+def test_what_was_started_is_selected() -> None:
+    """Also where it begins out of sight: above what is shown."""
+    stages = tuple(StageData(name=f"stage {at}", state="waiting") for at in range(60))
+
+    async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
+        terminal.type("\x1b[F")
+        await terminal.until(lambda text: "▌" in text and "success" in selected(text))
+        terminal.type("S")
+        await terminal.until("what it would do")
+        terminal.type("\r")
+        await terminal.until("do it")
+        terminal.type("y")
+        await terminal.until(lambda text: "▌" in text and "webapp-ci" in selected(text))
+
+    play(scene, desk_of(replace(RUN, stages=stages)))
+
+
 def test_a_y_that_was_typed_ahead_settles_first() -> None:
     """In the first 300 ms after it was painted, y does nothing."""
 

@@ -87,8 +87,8 @@ class Pipelines(Protocol):
     async def would(self, start: Start) -> RunData:
         """What would be done, and what the policy says of it. Raises errors.NotFound, InvalidParams, Unavailable."""
 
-    async def act(self, wanted: Acting) -> None:
-        """Starts, tries again, skips or cancels; recorded.
+    async def act(self, wanted: Acting) -> RunData:
+        """Starts, tries again, skips or cancels; recorded. Gives the run.
 
         Raises errors.Forbidden, NotFound, InvalidParams, Conflict, LimitExceeded, Unavailable.
         """

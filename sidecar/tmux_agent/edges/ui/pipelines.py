@@ -288,7 +288,10 @@ class Overview(Dialog):
 
     def _do(self, verb: str, about: str, wanted: Acting) -> None:
         async def act() -> None:
-            await self._desk.act(wanted)
+            run = await self._desk.act(wanted)
+            if isinstance(wanted, PipelineStart):
+                self.refresh()
+                self._at, self._top = (run.run_id, ""), 0
             self._popup.say(f"{verb}: {about}", "class:good")
 
         self._popup.open(self)

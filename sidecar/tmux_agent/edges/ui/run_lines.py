@@ -170,10 +170,10 @@ def action_lines(text: str, said: str, width: int) -> list[Line]:
     bad = said.startswith(("failed", "unknown", "denied"))
     style = "class:bad" if bad else "class:medium" if said.startswith(("asked", "doing")) else "class:faint"
     short = cells(literal(text)) + len(said) + 6 <= width
-    line: Line = [("", "    "), *literal(text, "")]
     if short:
-        return [[*line, ("", "  "), *literal(said, style)]]
-    return [*wrap(line, width), *([[("", "      "), *literal(said[:TEXT], style)]] if said else [])]
+        return [[("", "    "), *literal(text), ("", "  "), *literal(said, style)]]
+    below: list[Line] = [[("", "      "), *literal(said[:TEXT], style)]] if said else []
+    return [*wrap(literal(text), width, "    ", "    "), *below]
 
 
 # --- nothing runs ---

@@ -76,6 +76,8 @@ def _show(found: ExplainData) -> None:
     if found.decision:
         line("policy", f"{found.decision.verdict.value} by {found.decision.rule!r} {found.decision.reason}".rstrip())
     line("watched", WATCHED.get(found.watched.how, found.watched.how))
+    if found.watched.withheld:
+        line("", "what it printed is told in that pane, and in a terminal outside tmux")
     for said in found.watched.markers:
         line("marker", said)
     for said in found.watched.invalid:
