@@ -141,7 +141,7 @@ def test_a_watched_pane_says_how_and_what_it_printed(tmp_path: Path) -> None:
     found = asked(PERSON, how="its output", audit=log(tmp_path / "log")).watched
     assert found.how == "its output"
     (said,) = found.markers
-    assert said.endswith("STATUS test⟨U+202E⟩ ok")
+    assert said.endswith("STATUS · test⟨U+202E⟩ · ok")
     assert found.invalid == ("no JSON: ### SENTRY {⟨U+001B⟩",)
 
 

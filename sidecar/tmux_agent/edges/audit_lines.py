@@ -27,7 +27,6 @@ STYLES = {  # by the word that a record ends in, else by its type
 _KEYS = {  # what these say, in this order
     "pipeline.run": ("pipeline", "state", "note"),
     "pipeline.stage": ("pipeline", "stage", "state", "reason"),
-    "marker": ("kind", "stage", "message", "prompt", "path"),
     "marker.invalid": ("why", "text"),
 }
 _STATES = {"success": "done", "failed": "error", "unknown": "error", "approval": "pending"}  # of stages, as styles
@@ -55,8 +54,6 @@ def when_of(record: Any) -> str:
 def in_words(record: Any) -> tuple[str, str]:
     """The style of a record and what it says in one line."""
     data = record.data
-    if record.type in ("marker", "marker.invalid"):
-        return STYLES.get(record.type, ""), middle(safe(_marker(data)), 160)
     verdict = str(data.get("verdict") or "")
     if "approved" in data:
         verdict = "approved" if data["approved"] else "denied"
@@ -67,6 +64,8 @@ def in_words(record: Any) -> tuple[str, str]:
     elif keys := _KEYS.get(record.type):
         verdict = _STATES.get(str(data.get("state", "")), "")
         said = [data.get(key) or "" for key in keys]
+    elif record.type == "marker":
+        verdict, said = "", _marker(data)
     else:
         more = (str(data.get(key, "")) for key in ("rule", "comment", "note", "why"))
         said = [verdict, _action(data.get("action")), *more]
@@ -74,14 +73,12 @@ def in_words(record: Any) -> tuple[str, str]:
     return style, middle(safe(" · ".join(str(part) for part in said if part)), 160)
 
 
-def _marker(data: Any) -> str:
+def _marker(data: Any) -> list[Any]:
     """What a pane printed, or what was sent in its place."""
-    if text := data.get("why"):
-        return f"{text}: {data.get('text', '')}"
-    said = [data.get(name) for name in ("kind", "stage", "prompt", "message", "path", "url")]
-    said.insert(2, "not ok" if data.get("ok") is False else "ok" if data.get("ok") is True else None)
-    said.insert(3, f"{data['percent']:.0f} %" if isinstance(data.get("percent"), int | float) else None)
-    return " ".join(str(one) for one in said if one)
+    ok, percent = data.get("ok"), data.get("percent")
+    done = "ok" if ok is True else "not ok" if ok is False else ""
+    far = f"{percent:.0f} %" if isinstance(percent, int | float) else ""
+    return [data.get("kind"), data.get("stage"), done, far, *map(data.get, ("message", "prompt", "path", "url"))]
 
 
 def _action(action: Any) -> str:

@@ -116,5 +116,6 @@ def test_pipelines_and_markers_say_what_they_are() -> None:
     stage = {"pipeline": "ci", "stage": "build", "reason": "its time ran out", "run_id": "x"}
     assert said("pipeline.stage", state="failed", **stage) == ("error", "ci · build · failed · its time ran out")
     assert said("pipeline.run", pipeline="ci", state="success") == ("done", "ci · success")
-    assert said("marker", kind="STATUS", stage="build", ok=True) == ("", "STATUS · build")
-    assert said("marker.invalid", why="no JSON", text="### SENTRY {") == ("", "no JSON · ### SENTRY {")
+    assert said("marker", kind="STATUS", stage="build", ok=True) == ("", "STATUS · build · ok")
+    assert said("marker", kind="PROGRESS", stage="build", percent=45.0) == ("", "PROGRESS · build · 45 %")
+    assert said("marker.invalid", why="no JSON", text="### SENTRY {") == ("error", "no JSON · ### SENTRY {")
