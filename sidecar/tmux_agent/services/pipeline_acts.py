@@ -28,6 +28,7 @@ from .guard import Guard
 from .ids import new_id
 from .notify import Notify
 from .processes import processes_here
+from .screens import Screens
 from .tmux.servers import Servers
 from .toolbox import Toolbox
 from .wishes import Wish
@@ -35,8 +36,10 @@ from .wishes import Wish
 AGAIN = 8  # times that an action which was not begun before a kill is begun anew
 ONCE = {"once": True}
 SHELL_SECONDS = 2.0  # for a command that has said all and is about to end; what runs longer is typed into
-LOOK_SECONDS = 0.05  # between looks at that
-DIALOG_SECONDS = 1.0  # between looks at a dialog, which a person may leave open for hours
+LOOK_SECONDS = {False: 0.05, True: 0.5}  # between two looks: at a shell, at an agent
+STILL = 2  # looks at which an agent's prompt has to wait: one that starts draws it before it takes keys
+SHOWN_SECONDS, ENTERS = 1.0, 3  # until an agent has taken what was typed, and how often Enter is pressed again
+PROMPT_LINES, LAST = 8, 40  # lines at the end of a screen, and characters, by which its prompt is known
 SIGNS = "TMUX_AGENT_RUN"  # variable with what signs the markers of what is started
 FOREVER = math.inf  # the stage's own time-out ends the wait
 
@@ -49,9 +52,11 @@ class Acts:
     """Built by the system; used in the event loop only."""
 
     def __init__(
-        self, guard: Guard, approvals: Approvals, toolbox: Toolbox, servers: Servers, notify: Notify, agents: Agents
-    ) -> None:
+        self, guard: Guard, approvals: Approvals, toolbox: Toolbox, servers: Servers, notify: Notify, agents: Agents,
+        screens: Screens,
+    ) -> None:  # fmt: skip
         self._agents = agents
+        self._screens = screens
         self._table = processes_here()
         self._guard = guard
         self._approvals = approvals
@@ -155,9 +160,7 @@ class Acts:
         said = (answer.choice or answer.comment if answer else "") or ("yes" if ok else "no")
         return Outcome(ok=ok, summary=said, error="" if ok else f"the answer was: {said}")
 
-    async def _type(
-        self, what: Typing, place: Place, origin: Origin, key: str, *, approved: bool
-    ) -> Outcome:
+    async def _type(self, what: Typing, place: Place, origin: Origin, key: str, *, approved: bool) -> Outcome:
         await self._free(place)
         outcome = Outcome(ok=True)
         if what.keys:
@@ -169,23 +172,50 @@ class Acts:
             )
             shell = Shell(text=what.text, cwd=await self._folder(place))
             outcome = await self._once(text, origin, key, approved=approved, also=shell)
+            if what.enter and self._program(place)[0]:
+                await self._sent(place, what.text, origin, key)
         return outcome
 
     async def _free(self, place: Place) -> None:
-        """Wait a moment for the command before to end, so that the shell takes what is typed; and as long as an agent
-        there is in a dialog, which would take it for its answer. Of neither end there is an event."""
+        """Wait a moment for the command before to end, so that the shell takes what is typed; and for an agent there
+        until its prompt waits: a dialog would take the text for its answer. Of none of these there is an event."""
         loop = asyncio.get_running_loop()
-        late = loop.time() + SHELL_SECONDS
-        while (asks := self._asks(place)) or (self._runs(place) and loop.time() < late):  # noqa: ASYNC110 - as said
-            await asyncio.sleep(DIALOG_SECONDS if asks else LOOK_SECONDS)
+        late, still = loop.time() + SHELL_SECONDS, 0
+        while still < STILL:
+            agent, runs = self._program(place)
+            if not agent:
+                still = STILL if not runs or loop.time() > late else 0
+            else:
+                still = still + 1 if await self._prompts(place) and not self._asks(place) else 0
+            await asyncio.sleep(0 if still >= STILL else LOOK_SECONDS[bool(agent)])
+
+    def _program(self, place: Place) -> tuple[bool, bool]:
+        """Whether an agent is in front, and whether something else is than the pane's own program."""
+        program = foreground(self._table, place.pane_pid)
+        if program is None:
+            return False, False
+        return program.agent is not None, program.process.pid != place.pane_pid
 
     def _asks(self, place: Place) -> bool:
         here = (one for one in self._agents.list() if (one.server, one.pane) == (place.server, place.pane))
         return any(one.state is AgentState.WAITING for one in here)
 
-    def _runs(self, place: Place) -> bool:
-        program = foreground(self._table, place.pane_pid)
-        return program is not None and program.agent is None and program.process.pid != place.pane_pid
+    async def _prompts(self, place: Place) -> bool:
+        """Whether an agent's prompt waits; True as well where no rule can read its screen."""
+        view = await self._screens.view((place.server, place.pane))
+        return view is None or view.seen.state == "idle"
+
+    async def _sent(self, place: Place, text: str, origin: Origin, key: str) -> None:
+        """Press Enter again where an agent's prompt still holds what was typed: one that starts loses keys."""
+        last = text.rstrip().rpartition("\n")[2][-LAST:]
+        for again in range(ENTERS):
+            await asyncio.sleep(SHOWN_SECONDS)
+            view = await self._screens.view((place.server, place.pane))
+            lines = [line for line in view.shot.look.lines if line.strip()][-PROMPT_LINES:] if view else []
+            if view is None or view.seen.state != "idle" or not any(line.rstrip().endswith(last) for line in lines):
+                return
+            enter = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=("Enter",), options=ONCE)
+            await self._once(enter, origin, f"{key}/enter-{again}", approved=True)
 
     async def _command(self, run: Run, do: Do, what: str | Words | Running, place: Place | None) -> Command:
         running = what if isinstance(what, Running) else Running(command=what)

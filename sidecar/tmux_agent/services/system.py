@@ -173,7 +173,7 @@ class System:
 
     def _build_pipelines(self) -> None:
         """What panes print, and the pipelines that it moves."""
-        self.acts = Acts(self.guard, self.approvals, self.toolbox, self.servers, self.notify, self.agents)
+        self.acts = Acts(self.guard, self.approvals, self.toolbox, self.servers, self.notify, self.agents, self.screens)
         self.pipelines = Pipelines(
             PipelineFiles(self.places.config / "pipelines"),
             self.journal,
