@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from tests.edges.ui.scripted import origin, shell
 from tests.patience import PATIENCE
 
 from tmux_agent.core import errors
 from tmux_agent.core.model import Origin, Role
+from tmux_agent.core.pipeline_begin import begin
+from tmux_agent.core.pipeline_run import Place, StageState
 from tmux_agent.core.protocol import PipelineCancel, PipelineSkip, PipelineStart
 from tmux_agent.edges.desk import ServiceDesk
 from tmux_agent.services import places
@@ -137,5 +142,28 @@ def test_markers_are_those_of_the_runs_panes_while_it_ran(tmp_path: Path) -> Non
         await world.until(world.page.requests)
         (run,) = world.page.runs()
         assert await world.page.markers(run, 5) == []
+
+    play(tmp_path, scene)
+
+
+def test_a_stage_that_runs_waits_for_what_asks_in_its_pane(tmp_path: Path) -> None:
+    """A marker's question, or an agent that the stage started; not for what asks elsewhere, nor one that has ended."""
+
+    async def scene(world: World) -> None:
+        place = Place(server="/s", server_pid=1, pane="%7", pane_pid=70)
+        spec = world.system.pipelines.files.get("p")
+        run = begin(spec, "R" * 26, place, datetime.now(UTC))
+        first, last = run.stages
+        running = replace(
+            run, stages=(replace(first, state=StageState.RUNNING), replace(last, state=StageState.SUCCESS))
+        )
+        world.system.pipelines._runs[run.run_id] = running
+        here, there = origin(server="/s"), replace(origin(server="/s"), pane="%8")
+        asking = {"%7": shell("rm x", 1, origin=here), "%8": shell("rm y", 2, origin=there)}
+        for panes, found in ((("%8",), {}), (("%8", "%7"), {(run.run_id, first.name): asking["%7"].request_id})):
+            waiting = tuple(asking[pane] for pane in panes)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(world.system, "approvals", SimpleNamespace(pending=lambda of=waiting: of))
+                assert world.page.requests() == found
 
     play(tmp_path, scene)

@@ -6,7 +6,7 @@ Owns the bounds of what is shown, and that each wish comes from a person still. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..core import protocol as p
 from ..core import replies as r
 from ..core.menus import Page
 from ..core.model import Origin
-from ..core.pipeline_run import Run, RunState
+from ..core.pipeline_run import Run, RunState, StageRun, StageState
 from ..services.audit_log import Filter
 from ..services.ids import new_id
 from ..services.system import System
@@ -56,17 +56,20 @@ class PipelineDesk:
         return [run for run in self._system.pipelines.runs() if run.state is RunState.RUNNING]
 
     def requests(self) -> dict[tuple[str, str], str]:
-        asked: dict[str, dict[str, str]] = {}
+        named: dict[str, dict[str, str]] = {}  # by run id: what the run asks, by the key of services/pipeline_acts.py
+        printed: dict[tuple[str, str], str] = {}  # by pane: what asks there, a marker or an agent
         for one in self._system.approvals.pending():
-            kind, _, rest = (one.hook_key or "").partition(":")  # as services/pipeline_acts.py names what it asks
+            kind, _, rest = (one.hook_key or "").partition(":")
             if kind == "pipeline":
                 run_id, _, key = rest.partition(":")
-                asked.setdefault(run_id, {})[key] = one.request_id
+                named.setdefault(run_id, {})[key] = one.request_id
+            else:
+                printed.setdefault((one.origin.server or "", one.origin.pane or ""), one.request_id)
         found = {}
-        for run in self._system.pipelines.runs() if asked else ():
-            for stage, key in ((stage, key) for stage in run.stages for key in asked.get(run.run_id, ())):
-                if key.startswith(f"{run.run_id}/{stage.name}/{stage.attempt}/"):
-                    found[run.run_id, stage.name] = asked[run.run_id][key]
+        for run in self._under_way() if named or printed else ():
+            for stage in run.stages:
+                if asked := _request(run, stage, named.get(run.run_id, {}), printed):
+                    found[run.run_id, stage.name] = asked
         return found
 
     async def ended(self, count: int) -> list[r.RunData]:
@@ -127,6 +130,16 @@ class PipelineDesk:
             raise errors.NotFound(f"the tmux server at {server} is gone")
         there.pane(pane)
         await there.command("switch-client", "-c", self._mine().client or "", "-t", pane)
+
+
+def _request(run: Run, one: StageRun, named: Mapping[str, str], printed: Mapping[tuple[str, str], str]) -> str | None:
+    """What a stage asks: its approval or one of its actions; else what asks in its pane while it runs."""
+    mine = f"{run.run_id}/{one.name}/{one.attempt}/"
+    for key, request_id in named.items():
+        if key.startswith(mine):
+            return request_id
+    runs = one.state is StageState.RUNNING and one.place is not None
+    return printed.get((one.place.server, one.place.pane)) if runs and one.place else None
 
 
 def _text(at: datetime) -> str:
