@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core import channels, config, display, errors, guardrails, notice_text, recording, redact
-from ..core.model import Agent, AgentState, Approval, Event, Origin
+from ..core.model import Agent, Approval, Event, Origin
 from ..core.pipeline_run import Place
 from ..core.rate import Bucket
 from ..core.replies import ReloadData
 from ..core.wording import one_line
-from . import own_log
+from . import own_log, status_line
 from . import places as places_
 from .agent_rows import AgentRows
 from .agents import Agents
@@ -587,47 +587,17 @@ class System:
 
     def show_badges(self) -> None:
         """Put what there is to say on every status line."""
-        pending = self.approvals.pending()
-        agents = self.agents.list()
-        states = Counter(_state(agent) for agent in agents)
-        counts = badge.Counts(
-            working=states["working"],
-            waiting=max(len(pending), states["waiting"]),
-            done=states["done"],
-            error=states["error"],
-            limit=states["limit"],
-            warning=next((warning.partition(":")[0] for warning in self.warnings()), ""),
-        )
+        pending, agents = self.approvals.pending(), self.agents.list()
+        counts = status_line.counts(agents, pending, self.warnings())
         for server in self.servers.all():
             if one := self._badges.get(server.socket):
-                one.show(counts, _windows(server, agents, pending))
+                one.show(counts, status_line.windows(server, agents, pending))
 
 
 def _whom(origin: Origin) -> str:
     if origin.through:
         return f"{origin.door} {origin.through}"
     return f"{origin.exe.rpartition('/')[2] or 'a process'} (pid {origin.pid}) on {origin.tty or 'no terminal'}"
-
-
-def _state(agent: Agent) -> str:
-    """Its state for the status line: a usage limit is an error that needs patience, not a person."""
-    return "limit" if agent.limit and agent.state is AgentState.ERROR else agent.state.value
-
-
-_URGENT = ("limit", "error", "working", "done", "waiting")  # the last of these that is in a window is its mark
-
-
-def _windows(server: TmuxServer, agents: tuple[Agent, ...], pending: tuple[Approval, ...]) -> dict[str, str]:
-    """State of the agent in each window, by window id; where there are several, the most urgent."""
-    windows = {pane.id: pane.window for pane in server.panes}
-    found: dict[str, str] = {}
-    states = [(one.pane, _state(one)) for one in agents if one.server == server.socket]
-    states += [(one.origin.pane, "waiting") for one in pending if one.origin.server == server.socket]
-    for pane, state in states:
-        window = windows.get(pane or "")
-        if window and state in _URGENT and _URGENT.index(state) >= _URGENT.index(found.get(window, "limit")):
-            found[window] = state
-    return found
 
 
 async def _said(server: TmuxServer, pane: Pane, what: str) -> str:
