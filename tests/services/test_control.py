@@ -168,7 +168,7 @@ def test_snapshot_follows_panes_and_clients(tmux: Server) -> None:
             pane = tmux.run("split-window", "-P", "-F", "#{pane_id} #{pane_pid}", "-t", "main")
             await events.wait(lambda: len(server.panes) == 2)
             id_, pid = pane.split()
-            assert server.by_pid()[int(pid)].id == id_
+            assert {pane.pid: pane.id for pane in server.panes if not pane.dead}[int(pid)] == id_
             tmux.run("kill-pane", "-t", id_)
             await events.wait(lambda: len(server.panes) == 1)
             terminal = tmux.attach()

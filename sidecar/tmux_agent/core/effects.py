@@ -203,7 +203,6 @@ _GIT_READS_CONFIG = (
     *("--get", "--get-all", "--get-regexp", "--list", "-l", "--get-urlmatch", "--name-only", "--get-color"),
     "--get-colorbool",
 )
-_GIT_WRITES_CONFIG = re.compile(r"[A-Za-z][\w-]*\.")
 
 
 def _git(plain: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -417,16 +417,3 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str = ""
     origin: Origin | None = None
     data: dict[str, Any] = {}
-
-
-class AuditRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the audit log. `hash` covers `prev` and every other member, so a changed or missing line shows."""
-
-    seq: int
-    timestamp: str
-    type: str
-    prev: str
-    hash: str
-    request_id: str = ""
-    origin: dict[str, Any] = {}
-    data: dict[str, Any] = {}

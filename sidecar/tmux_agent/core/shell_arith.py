@@ -15,7 +15,6 @@ _TOKEN = re.compile(
     r"|\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<length>\$\{#[A-Za-z_][A-Za-z0-9_]*\}|\$[#?])|(?P<run>\$\()"
     r"|(?P<steps>\+\+|--)|(?P<sets>(?:<<|>>|[-+*/%&|^])=|=(?!=))|(?P<op>\*\*|<<|>>|&&|\|\||[<>=!]=|[-+*/%<>!&|^~?:,;()])"
 )
-_WORDY = re.compile(r"[A-Za-z0-9_]")
 _STANDS = frozenset(("number", "name", "shown", "braced", "length", "run"))  # for a value
 
 

@@ -25,7 +25,6 @@ MAX_DEPTH = 40
 MAX_TURNS = 100  # of one loop
 MAX_PARTS = 400  # of one text, once turns of loops are counted each
 MAX_READ = 4000  # tokens that loops read again
-_OPENERS = REDIRECTS | {"("}
 # What changes the folder for later commands; inside an `if` it may or may not happen.
 _FOLDERS = frozenset({"cd", "chdir", "pushd", "popd"})
 _IN_FRONT = frozenset({"builtin", "command", "time"})  # of a cd

@@ -429,10 +429,6 @@ class TmuxServer:
                 return pane
         raise errors.NotFound(f"no pane {pane_id!r} on the tmux server at {self.socket}; tmux.panes lists them")
 
-    def by_pid(self) -> dict[int, Pane]:
-        """The pane of each program that tmux started. Dead panes are left out: their pid may be another's by now."""
-        return {pane.pid: pane for pane in self.panes if not pane.dead}
-
 
 def _runs(pid: str) -> bool:
     """Whether a process of that number exists, and is not us."""
