@@ -99,6 +99,21 @@ def test_a_pipeline_does_not_begin_in_other_panes_nor_twice_in_one(world: World)
     assert len(pending(world)) == 1
 
 
+def test_a_sidecar_that_was_stopped_leaves_no_pipe_behind(world: World) -> None:
+    """Its panes are as they were: another may pipe them, and no FIFO, socket or `cat` of ours is there."""
+    world.file(WEBAPP)
+    world.window("agent:codex-ci")
+    world.sidecar.start()
+    world.until(world.attach(), build="approval")
+    fifos = world.sidecar.state / "fifos"
+    assert len(list(fifos.iterdir())) == 1
+    assert world.tmux.run("display-message", "-p", "-t", "%0", "#{pane_pipe}").strip() == "1"
+    assert world.sidecar.stop() == 0
+    assert list(fifos.iterdir()) == []
+    assert world.tmux.run("display-message", "-p", "-t", "%0", "#{pane_pipe}").strip() == "0"
+    assert list(world.sidecar.folder.rglob("*.sock")) == []
+
+
 @pytest.mark.parametrize("match", ["pane_title: ^build me$", "command: ^tail$"])
 def test_a_title_or_program_that_comes_later_begins_it(world: World, match: str) -> None:
     world.file(f"pipelines: [{{name: p, match: {{{match}}}, stages: [{{name: s}}]}}]")
