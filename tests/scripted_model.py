@@ -32,6 +32,7 @@ Script: a list of turns, one for each time the agent asks the model to go on,
         "resets": 3600                                 seconds: "{resets}" in these is that time, as an epoch number
         "minute": true                                 that time is put off to the next full minute
         "then": {…}                                    the turn from that time on (of the first time it was asked for)
+    In a text, "{run}" is the token that `tmux-agent wrap` names in its instruction, if that has arrived.
     A neutral call becomes the tool that the agent offers in its request (Bash, exec_command,
     run_shell_command, bash …; writes and edits become a patch where that is the tool).
     When the list is used up the answer is the text "(end of script)".
@@ -61,6 +62,7 @@ import itertools
 import json
 import math
 import os
+import re
 import select
 import threading
 import time
@@ -299,6 +301,11 @@ def resets(turn):
     return math.ceil(at / 60) * 60 if turn.get("minute") else at
 
 
+def run_token(req):
+    found = re.search(r"is ([0-9a-f]{16}), copied exactly", json.dumps(req))
+    return found[1] if found else "no token"
+
+
 def answer(script, req, history, offered):
     """(text, calls, turn, turn number) for one request."""
     if not offered:
@@ -310,7 +317,7 @@ def answer(script, req, history, offered):
     kinds = {"shell", "write", "edit", "read", "tool"}
     try:
         calls = [make_call(call, offered) for call in turn.get("calls") or [turn] if kinds & call.keys()]
-        return turn.get("text", ""), calls, turn, number
+        return turn.get("text", "").replace("{run}", run_token(req)), calls, turn, number
     except LookupError as problem:
         return str(problem), [], turn, number
 

@@ -41,6 +41,10 @@ GROUPS = {
             "tmux-agent ask 'Deploy 1.4?' && ./deploy\ntmux-agent ask 'Which region?' --option eu --option us",
         ),
         "run": ("run", "run one program, judged first", "tmux-agent run -- make deploy"),
+        "wrap": (
+            "wrap", "start an agent that tells by markers what it does",
+            "tmux-agent wrap --project shop -- claude --continue",
+        ),
         "plan": (
             "plan", "say what is going to be done, step by step",
             "tmux-agent plan create release 'run the tests' 'tag it' 'publish'",

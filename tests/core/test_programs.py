@@ -13,6 +13,7 @@ from tmux_agent.core.programs import (
     script,
     serves_others,
     tmux_socket,
+    wrapped,
 )
 
 
@@ -39,6 +40,25 @@ from tmux_agent.core.programs import (
 def test_agents_are_known_by_program_or_script(name: str, exe: str, argv: tuple[str, ...], agent: str | None) -> None:
     """An agent is a program, or the script that an interpreter runs; a word in somebody's arguments is neither."""
     assert agent_of(name, exe, argv) == agent
+
+
+@pytest.mark.parametrize(
+    ("words", "started", "agent"),
+    [
+        ("-P -m tmux_agent wrap --project shop -- /x/claude --continue", "/x/claude --continue", "claude"),
+        ("/usr/bin/tmux-agent wrap --project=shop claude", "claude", "claude"),
+        ("/usr/bin/tmux-agent wrap --plain -- node /x/@google/gemini-cli/bundle/gemini.js", None, "gemini"),
+        ("/usr/bin/tmux-agent wrap -- python3 -u bots/deploy.py", "python3 -u bots/deploy.py", "deploy.py"),
+        ("/usr/bin/tmux-agent wrap -- python3 -c pass", "python3 -c pass", "python3"),
+        ("/usr/bin/tmux-agent wrap --project claude", "", None),
+        ("/usr/bin/tmux-agent run -- claude", "", None),
+        ("/usr/bin/other wrap -- claude", "", None),
+    ],
+)
+def test_a_wrapper_counts_as_what_it_starts(words: str, started: str | None, agent: str | None) -> None:
+    argv = ("python3", *words.split())
+    assert agent_of("python3", "/usr/bin/python3.12", argv) == agent
+    assert started is None or wrapped(argv) == tuple(started.split())
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,8 @@ _INIT_WORDS = (
 _STARTERS = frozenset(("cron", "crond", "atd", "anacron", "fcron", "dcron", "dbus-daemon", "dbus-broker-launch"))
 _TERMINALS, _INITS = frozenset(_TERMINAL_WORDS.split()), frozenset(_INIT_WORDS.split())
 
+_WITH_VALUE = ("--project",)  # options of `tmux-agent wrap` whose value is the next word
+_NAME = 64  # characters of the name that a program without one in the lists gets
 _COMM = 15  # the kernel cuts a process's name to 15 bytes (TASK_COMM_LEN in linux/sched.h)
 
 
@@ -111,6 +113,25 @@ def base(path: str) -> str:
 def is_interpreter(exe: str) -> bool:
     """True where a program's arguments, not its name, say what runs (node, python3.11, bash)."""
     return base(exe).rstrip("0123456789.") in _INTERPRETERS
+
+
+def known(agent: str) -> bool:
+    """Whether it is the name of an agent in our lists."""
+    return agent in _AGENTS.values()
+
+
+def wrapped(argv: Sequence[str]) -> tuple[str, ...]:
+    """What `tmux-agent wrap` starts by these arguments of its interpreter; () where it is something else."""
+    named = script(argv)
+    if base(named) not in ("tmux-agent", "tmux_agent"):
+        return ()
+    words = list(argv[argv.index(named) + 1 :])
+    if words[:1] != ["wrap"]:
+        return ()
+    at = 1
+    while at < len(words) and words[at].startswith("-") and words[at] != "--":
+        at += 2 if words[at] in _WITH_VALUE else 1
+    return tuple(words[at + 1 :] if words[at : at + 1] == ["--"] else words[at:])
 
 
 def script(argv: Sequence[str]) -> str:
@@ -162,6 +183,9 @@ def agent_of(name: str, exe: str, argv: Sequence[str] = ()) -> str | None:
             return _AGENTS[word]
     if not is_interpreter(exe or name):
         return None
+    if words := wrapped(argv):  # what was adopted from an agent is below its wrapper only
+        named = script(words) if is_interpreter(words[0]) else ""
+        return agent_of("", words[0], words) or base(named or words[0])[:_NAME]
     for part, agent in _AGENT_PACKAGES.items():
         if any(part in word for word in argv[1:]):
             return agent

@@ -436,6 +436,15 @@ class SentryWatch(Params, frozen=True):
     server: str | None = None
 
 
+class SentryRegister(Params, frozen=True):
+    """What `tmux-agent wrap` asks, in the process that becomes the agent: markers in its pane whose `run` has this
+    SHA-256 are signed, as long as it lives. For its own process, once; `project` is the agent's name for people.
+    """
+
+    token_sha256: str
+    project: str = ""
+
+
 class SentryPanes(Params, frozen=True):
     """Panes that are watched, how each is read, and lines that began as markers and were none."""
 
@@ -601,6 +610,7 @@ METHODS: dict[str, type[Params]] = {
     "agent.explain": AgentExplain,
     "agent.resume": AgentResume,
     "sentry.emit": SentryEmit,
+    "sentry.register": SentryRegister,
     "sentry.watch": SentryWatch,
     "sentry.panes": SentryPanes,
     "pipeline.list": PipelineList,

@@ -541,6 +541,7 @@ REPLIES: dict[str, Any] = {
     "agent.explain": ExplainData,
     "agent.resume": Resumed,
     "sentry.emit": Emitted,
+    "sentry.register": Nothing,
     "sentry.watch": Nothing,
     "sentry.panes": WatchedData,
     "pipeline.list": PipelinesData,

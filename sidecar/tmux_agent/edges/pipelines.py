@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import display, errors, markers
+from ..core import display, errors, markers, programs
 from ..core import protocol as p
 from ..core import replies as r
 from ..core.chain import Record
@@ -34,9 +34,15 @@ from ..services.wishes import Wish, decided, not_approved
 Acting = p.PipelineStart | p.PipelineRetry | p.PipelineSkip | p.PipelineCancel
 
 
-async def sentry(system: System, params: p.SentryEmit | p.SentryWatch | p.SentryPanes, origin: Origin) -> Any:
-    """Raises InvalidParams, NotFound, Denied, LimitExceeded, Unavailable."""
+Saying = p.SentryEmit | p.SentryWatch | p.SentryPanes | p.SentryRegister
+
+
+async def sentry(system: System, params: Saying, origin: Origin) -> Any:
+    """Raises InvalidParams, NotFound, Forbidden, Denied, LimitExceeded, Unavailable."""
     match params:
+        case p.SentryRegister(token_sha256=token, project=project):
+            await _register(system, origin, token, project)
+            return r.Nothing()
         case p.SentryEmit(marker=data):
             said = markers.of(data)
             if isinstance(said, markers.Invalid):
@@ -47,6 +53,20 @@ async def sentry(system: System, params: p.SentryEmit | p.SentryWatch | p.Sentry
             await system.watching.name(system.servers.choose(server, origin), pane_id, on=on)
             return r.Nothing()
     return r.WatchedData(panes=tuple(_watched(system, place) for place in sorted(system.watch.places, key=_order)))
+
+
+async def _register(system: System, origin: Origin, token_sha256: str, project: str) -> None:
+    """A pane may be so new that nobody has told of it yet: then tmux is asked."""
+    if origin.pane is None:
+        for server in system.servers.all():
+            await system.servers.refresh(server)
+        found = system.identity.identify(origin.pid, origin.uid)
+        origin = found if found.started == origin.started else origin
+    await system.wraps.register(origin, token_sha256, project)
+    if not programs.known(origin.agent or ""):  # nothing else tells of it
+        system.agents.register(origin, project, origin.agent or "")
+    if there := system.servers.get(origin.server) if origin.server else None:
+        await system.watching.look(there)
 
 
 def _order(place: Place) -> tuple[str, int]:

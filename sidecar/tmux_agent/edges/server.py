@@ -214,7 +214,7 @@ class Server:
                 return await sight.agent(system, params, origin)
             case p.AgentSetState() as params:
                 return await sight.agent(system, params, origin)
-            case p.SentryEmit() | p.SentryWatch() | p.SentryPanes() as params:
+            case p.SentryEmit() | p.SentryWatch() | p.SentryPanes() | p.SentryRegister() as params:
                 return await pipelines.sentry(system, params, origin)
             case p.PipelineStart() | p.PipelineRetry() | p.PipelineSkip() | p.PipelineCancel() as params:
                 return await pipelines.act(system, params, self._wish(call, pipelines.wanted(params)))

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..core import programs
 from ..core.hooks import HookCall, HookKind
 from ..core.model import Agent, AgentState, Event, Limit, Origin
 from .deaths import Deaths
@@ -71,6 +72,7 @@ class Agents:
         self._known: dict[str, _Known] = {}  # by session, the longest silent first
         self._deaths = Deaths(self._died)
         self.changed: Callable[[str], object] = lambda _: None  # what is kept of this session is another
+        self.named: Callable[[str | None, str | None], str] = lambda _server, _pane: ""  # of whoever says no name
 
     # --- looking ---
 
@@ -104,7 +106,7 @@ class Agents:
     def kept(self, session: str) -> Kept | None:
         """What a restart must not lose; None: the session is over, or only its screen tells, which tells again."""
         known = self._known.get(session)
-        if known is None or KERNELS.fullmatch(session):
+        if known is None or (KERNELS.fullmatch(session) and (programs.known(known.agent.kind) or not known.process)):
             return None
         return Kept(**{name: getattr(known, name) for name in Kept.__struct_fields__})
 
@@ -286,6 +288,7 @@ class Agents:
         known.process = process
         known.agent = replace(
             known.agent,
+            name=known.agent.name or self.named(origin.server, origin.pane),
             server=origin.server or known.agent.server,
             pane=origin.pane or known.agent.pane,
             place=origin.place or known.agent.place,

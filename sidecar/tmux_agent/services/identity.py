@@ -223,6 +223,8 @@ class Identity:
             if process.pid != 1 and (agent := terminals.agent_of(self._table, process)):
                 agent_process = process
                 self._note_start(process)
+                if programs.wrapped(self._table.argv(process.pid)):
+                    agent_process = terminals.innermost(self._table, process, agent)
                 break
         socket_pane = self._pane_of(found)
         servers = {view.pid: view for view in self._servers.values()}

@@ -89,6 +89,7 @@ class Pipelines:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._waiting: set[str] = set()  # of an earlier sidecar, until their tmux server is there again
         self._looked = Files(self._file_changed)
+        self.signs: Callable[[Place, str], bool] = lambda _place, _run: False  # besides a run's own token
 
     # --- life ---
 
@@ -183,8 +184,15 @@ class Pipelines:
     def heard(self, place: Place, marker: markers.Marker) -> None:
         """A pane printed a marker."""
         for run in self._of(place):
-            signed = bool(run.token) and secrets.compare_digest(marker.run.encode(), run.token.encode())
-            self.tell(run.run_id, Said(place, marker, signed))
+            self.tell(run.run_id, Said(place, marker, self._signed(run, place, marker.run)))
+
+    def signed(self, place: Place, token: str) -> bool:
+        """Whether a token is that of a run that is about this pane, or of an agent that was wrapped there."""
+        return any(self._signed(run, place, token) for run in self._of(place)) or self.signs(place, token)
+
+    def _signed(self, run: Run, place: Place, token: str) -> bool:
+        own = bool(run.token) and secrets.compare_digest(token.encode(), run.token.encode())
+        return own or self.signs(place, token)
 
     def printed(self, place: Place, text: str) -> None:
         for run in self._of(place):

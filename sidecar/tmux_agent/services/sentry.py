@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,9 +26,11 @@ from .pipelines import Pipelines
 from .tmux.servers import Servers
 from .tmux.watch import Heard, place_of
 from .wishes import Wish
+from .wraps import Wraps
 
 log = logging.getLogger(__name__)
 
+_RUN = re.compile(r'("run"\s*:\s*")[^"]*')
 TEXT = 2000  # characters of the line that a record holds
 
 
@@ -40,12 +43,14 @@ class Sentry:
         guard: Guard,
         pipelines: Pipelines,
         servers: Servers,
+        wraps: Wraps,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._journal = journal
         self._guard = guard
         self._pipelines = pipelines
         self._servers = servers
+        self._wraps = wraps
         self._spawn = spawn
 
     def heard(self, heard: Heard) -> Event:
@@ -53,13 +58,14 @@ class Sentry:
         with what was seen."""
         found = heard.found
         origin = self._origin(heard.place)
+        text = _RUN.sub(r"\1…", found.text[:TEXT])
         if isinstance(found.marker, markers.Invalid):
-            data = {"why": found.marker.why, "text": found.text[:TEXT], "by": heard.by}
+            data = {"why": found.marker.why, "text": text, "by": heard.by}
             return Event(type="marker.invalid", origin=origin, data=redact.redact(data))
         self._pipelines.heard(heard.place, found.marker)
         if isinstance(found.marker, markers.Ask):
             self._spawn(self._ask(found.marker, origin, new_id(), heard.place))
-        return _event(found.marker, origin, text=found.text[:TEXT], by=heard.by, confidence=found.confidence)
+        return self._event(found.marker, heard.place, origin, text=text, by=heard.by, confidence=found.confidence)
 
     async def emit(self, marker: markers.Marker, origin: Origin) -> tuple[bool, str]:
         """A marker over the socket: whether it came for the first time (by its id), and the request that its question
@@ -74,7 +80,7 @@ class Sentry:
         if place is not None:
             self._pipelines.heard(place, marker)
             await self._pipelines.kept(place)
-        event = _event(marker, origin, by="socket", confidence=1.0)
+        event = self._event(marker, place, origin, by="socket", confidence=1.0)
         if not marker.id:
             await self._journal.publish(event)
             return True, request_id
@@ -82,6 +88,17 @@ class Sentry:
         if first:
             await self._journal.publish(event)
         return first, request_id
+
+    def _event(self, marker: markers.Marker, place: Place | None, origin: Origin, **more: Any) -> Event:
+        """With the project of a wrapped agent, and whether it is signed; its token is nobody's but the agent's."""
+        said = {"kind": markers.kind(marker), **msgspec.to_builtins(marker), **more}
+        said.pop("type", None)
+        said.get("data", {}).pop("run", None)
+        if said.pop("run", None) and place is not None:
+            said["signed"] = self._pipelines.signed(place, marker.run)
+        if project := self._wraps.project(origin.server, origin.pane):
+            said["project"] = project
+        return Event(type="marker", origin=origin, data=redact.redact(said))
 
     # --- questions ---
 
@@ -137,9 +154,3 @@ class Sentry:
 
 FOREVER = math.inf  # until it is answered
 
-
-def _event(marker: markers.Marker, origin: Origin, **more: Any) -> Event:
-    said = {"kind": markers.kind(marker), **msgspec.to_builtins(marker), **more}
-    said.pop("type", None)
-    said.pop("run", None)  # the token is a secret of the run's
-    return Event(type="marker", origin=origin, data=redact.redact(said))

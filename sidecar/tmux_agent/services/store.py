@@ -43,6 +43,15 @@ def set_findings(db: Connection, to: list[dict[str, Any]]) -> None:
     _set_meta(db, "findings", json.dumps(to))
 
 
+def wraps(db: Connection, kind: type[T]) -> list[T]:
+    """Agents that were wrapped."""
+    return msgspec.json.decode(_meta(db, "wraps") or "[]", type=list[kind])  # type: ignore[valid-type]
+
+
+def put_wraps(db: Connection, wraps: tuple[msgspec.Struct, ...]) -> None:
+    _set_meta(db, "wraps", msgspec.json.encode(wraps).decode())
+
+
 def _meta(db: Connection, name: str) -> str | None:
     row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0]

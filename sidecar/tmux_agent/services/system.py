@@ -72,6 +72,7 @@ from .tmux.watch import Watch
 from .toolbox import Toolbox
 from .watching import PROGRAMS, TITLES, Watching
 from .wayfinder import Wayfinder
+from .wraps import Wraps
 
 if TYPE_CHECKING:
     from .checks.follow import Checks
@@ -182,7 +183,10 @@ class System:
             lambda place: self.watch.lines(place),
             self.spawn,
         )
-        self.sentry = Sentry(self.journal, self.guard, self.pipelines, self.servers, self.spawn)
+        self.wraps = Wraps(self.journal, self.spawn)
+        self.pipelines.signs = self.wraps.signs
+        self.agents.named = self.wraps.project
+        self.sentry = Sentry(self.journal, self.guard, self.pipelines, self.servers, self.wraps, self.spawn)
         self.watch = Watch(
             self.places.state / "fifos",
             self.journal,
@@ -194,7 +198,7 @@ class System:
             self.identity.now(),
         )
         self.watching = Watching(
-            self.journal, self.watch, self.pipelines, self.agents, self.servers, self.spawn
+            self.journal, self.watch, self.pipelines, self.agents, self.servers, self.wraps, self.spawn
         )
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
@@ -238,6 +242,7 @@ class System:
             await system.approvals.recover()
             await system.guard.recover()
             await system.plans.recover()
+            await system.wraps.recover(system.identity.lives)
             await system.agent_rows.recover(system.identity.lives)
             await system.limits.recover(system.identity.lives)
             for approval in system.approvals.pending():
@@ -284,6 +289,7 @@ class System:
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         self.pipelines.close()
         self.watching.close()
+        self.wraps.close()
         await self.watch.close()
         await self.servers.close()
         await self.notify.close()

@@ -12,6 +12,8 @@ from msgspec import Struct
 from tmux_agent.core import programs
 from tmux_agent.services.processes import Ancestry, Process, Processes
 
+_STARTS = 4  # times that an agent starts itself again, at the most
+
 
 class Below(Struct, frozen=True):
     """The terminal is held by a multiplexer: it is as much a person's as the terminal in front of that one."""
@@ -24,6 +26,22 @@ def agent_of(table: Processes, process: Process) -> str | None:
     exe = table.exe(process.pid)
     argv = table.argv(process.pid) if programs.is_interpreter(exe or process.name) else ()
     return programs.agent_of(process.name, exe, argv)
+
+
+def innermost(table: Processes, process: Process, agent: str) -> Process:
+    """The process that an agent's work is known by: its child, where it is `tmux-agent wrap`, or starts itself again.
+
+    A wrapper adopts what its agent leaves behind; the agent is its oldest child, for all others come from that one.
+    """
+    for _ in range(_STARTS):
+        argv = table.argv(process.pid) if programs.is_interpreter(table.exe(process.pid) or process.name) else ()
+        children = [one for pid in table.children(process.pid) if (one := table.read(pid)) and not one.ended]
+        if not programs.wrapped(argv):
+            children = [one for one in children if argv and agent_of(table, one) == agent]
+        if not children:
+            return process
+        process = min(children, key=lambda one: (one.started, one.pid))
+    return process
 
 
 def leader(ancestry: Ancestry) -> int | str:

@@ -1,4 +1,5 @@
-"""Which panes are watched: those that a file's rules mean, those that pipelines are about, and those somebody named.
+"""Which panes are watched: those that a file's rules mean, those that pipelines are about, those with an agent that
+`tmux-agent wrap` started, and those somebody named.
 
 Owns what is known of a pane for such rules, and when it is looked at anew: whenever tmux tells of a change, and where a
 rule speaks of titles or programs, soon after those may have changed. Must not own: how panes are read (tmux/watch.py),
@@ -29,6 +30,7 @@ from .tmux.servers import Servers
 from .tmux.snapshot import Pane
 from .tmux.watch import Watch, place_of
 from .worktree import locate
+from .wraps import Wraps
 
 HOST = platform.node()
 SETTLE_SECONDS = 0.5  # titles are animated, and programs come and go: one look for all that changed meanwhile
@@ -45,8 +47,10 @@ class Watching:
         pipelines: Pipelines,
         agents: Agents,
         servers: Servers,
+        wraps: Wraps,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
+        self._wraps = wraps
         self._servers = servers
         self._spawn = spawn
         self._journal = journal
@@ -85,7 +89,8 @@ class Watching:
         """The panes of a server may be others. Raises Unavailable."""
         async with self._looking.setdefault(server.socket, asyncio.Lock()):
             rules = self._rules()
-            if not (rules or self._named or self._expected or self._pipelines.runs() or self._watch.places):
+            about = self._named or self._expected or self._wraps.panes or self._watch.places
+            if not (rules or about or self._pipelines.runs()):
                 return  # nobody wants to know: nothing is looked up
             panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
             facts = {place: self._facts(pane, place) for place, pane in panes.items()}
@@ -103,6 +108,7 @@ class Watching:
     ) -> list[Place]:
         """Watch those that somebody wants watched; which they are."""
         about = self._pipelines.places() | self._named | self._expected
+        about |= {place for place in panes if (place.server, place.pane) in self._wraps.panes}
         wanted = [place for place in panes if place in about or any(matches(rule, facts[place]) for rule in rules)]
         self._watch.set(server, tuple(panes[place] for place in wanted))
         return wanted

@@ -1,0 +1,119 @@
+"""`tmux-agent wrap -- claude …`: starts an agent so that its markers count as its own, and what it starts as its.
+
+Owns putting together what edges/wrap/ does. Standard library only, but for what errors are: it stays as long as the
+agent does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+TOKEN_BYTES = 8
+PROJECT = 64  # characters
+PATIENCE = 2.0  # seconds that the agent's start waits for the sidecar, at the most
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--project", default="", metavar="NAME", help="what people know the agent's work by")
+    parser.add_argument("--plain", action="store_true", help="say nothing of markers to the agent")
+    parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- AGENT ARG", help="the agent and its arguments")
+    parser.usage = "tmux-agent wrap [-h] [--project NAME] [--plain] -- AGENT [ARG …]"
+
+
+def main(args: argparse.Namespace) -> int:
+    from ...core import programs
+    from ...core.errors import InvalidParams, Unavailable
+    from ..wrap import folder, instruction, parent
+
+    argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
+    if not argv:
+        raise InvalidParams("which agent? `tmux-agent wrap -- claude`, for example")
+    if len(args.project) > PROJECT or not args.project.isprintable():
+        raise InvalidParams(f"--project: at most {PROJECT} characters, all printable")
+    token = os.urandom(TOKEN_BYTES).hex()
+    environ = {**os.environ, "TMUX_AGENT_RUN": token}
+    start = instruction.Start(tuple(argv))
+    with contextlib.ExitStack() as stack:
+        if not args.plain:
+            try:
+                inside = stack.enter_context(folder.private(_state() / "wraps"))
+                text = instruction_text(token, args.project)
+                start = instruction.start(programs.agent_of("", argv[0]) or "", argv, environ, text, inside)
+            except OSError as why:
+                start = instruction.Start(tuple(argv), why=f"{why.filename or 'a file'}: {why.strerror}")
+        if start.why:
+            _say(f"the agent is not told of markers: {start.why}; TMUX_AGENT_RUN is in its environment")
+        try:
+            return parent.run(start.argv, {**environ, **start.environ}, _teller(token, args.project))
+        except OSError as why:
+            raise Unavailable(f"no process can be started: {why.strerror}") from None
+
+
+def instruction_text(token: str, project: str) -> str:
+    """The instruction."""
+    text = (Path(__file__).parents[2] / "defaults" / "sentry.md").read_text()
+    return text.replace("{run}", token).replace("{project}", f' as part of the project "{project}"' if project else "")
+
+
+def _state() -> Path:
+    """The state folder, found as services/places.py does, which takes longer to import than all of this."""
+    home = os.environ.get("HOME") or os.path.expanduser("~")
+    base = os.environ.get("XDG_STATE_HOME", "")
+    base = base if base.startswith("/") else f"{home}/.local/state"
+    return Path(os.environ.get("TMUX_AGENT_STATE_DIR") or f"{base}/tmux-agent")
+
+
+def _teller(token: str, project: str) -> Callable[[], None]:
+    """What the agent's process does before it is the agent: it tells the sidecar that this token is its own."""
+    import hashlib
+    import json
+
+    params = {"token_sha256": hashlib.sha256(token.encode()).hexdigest(), "project": project}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "sentry.register", "params": params}
+    line = json.dumps(request).encode() + b"\n"
+
+    def tell() -> None:
+        try:
+            reply = json.loads(_ask(line) or "{}")
+            why = reply.get("error", {}).get("message", "") if reply else "no sidecar answers"
+        except ValueError:
+            why = "the sidecar's answer cannot be read"
+        if why:
+            _say(f"nothing vouches for the agent's markers: {why}")
+
+    return tell
+
+
+def _ask(line: bytes) -> bytes:
+    """The sidecar's reply; b"" where there is none."""
+    import _socket
+
+    from ..hook_relay import from_state
+
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    for path in (os.environ.get("TMUX_AGENT_SOCKET"), runtime and f"{runtime}/tmux-agent.sock", from_state(b"socket")):
+        link, reply = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM), b""
+        try:
+            link.settimeout(PATIENCE)
+            link.connect(path or "/nowhere")
+            link.sendall(line)
+            while not reply.endswith(b"\n") and (more := link.recv(1 << 16)):
+                reply += more
+            return reply
+        except OSError:  # nobody is there: perhaps at the next place
+            continue
+        finally:
+            link.close()
+    return b""
+
+
+def _say(text: str) -> None:
+    from ...core import display
+
+    sys.stderr.write(f"tmux-agent wrap: {display.safe(text)}\n")
+    sys.stderr.flush()
