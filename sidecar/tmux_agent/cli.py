@@ -140,8 +140,18 @@ def build(verbs: Sequence[str]) -> argparse.ArgumentParser:
         if verb in verbs:
             _load(module).add(sub)
             shown = "\n".join(f"  {line}" for line in examples.splitlines())
+            _describe(sub)
             sub.epilog = "\n\n".join(filter(None, [f"for example:\n{shown}", sub.epilog]))
     return parser
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    """`VERB WHAT --help` says what WHAT does: what `VERB --help` says of it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for listed in action._choices_actions:
+                under, about = action.choices[listed.dest], listed.help or ""
+                under.description = under.description or about[:1].upper() + about[1:] + "."
 
 
 def _listed() -> str:

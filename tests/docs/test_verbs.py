@@ -52,6 +52,20 @@ def test_help_has_examples_that_the_verb_takes(verb: str, capsys: pytest.Capture
     assert all(line in told for line in examples.splitlines())
 
 
+def test_what_is_under_a_verb_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """`VERB WHAT --help` of each, in the words of `VERB --help`."""
+    told = 0
+    for verb in cli.VERBS:
+        for what in completion._under(completion._under(cli.build([verb]))[verb]):
+            with pytest.raises(SystemExit):
+                cli.build([verb]).parse_args([verb, what, "--help"])
+            usage, about, *_ = capsys.readouterr().out.split("\n\n")
+            assert usage.startswith("usage:")
+            assert about.endswith("."), (verb, what)
+            told += 1
+    assert told > 20
+
+
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """With what it does, in lines that fit a terminal."""
     with pytest.raises(SystemExit):

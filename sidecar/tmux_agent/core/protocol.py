@@ -372,7 +372,7 @@ class GrantRevoke(Params, frozen=True):
     grant_id: str
 
 
-# --- agents, events, audit ---------------------------------------------------------------------------
+# --- agents ------------------------------------------------------------------------------------------
 
 
 class AgentRegister(Params, frozen=True):
@@ -503,6 +503,9 @@ class PipelineDryRun(Params, frozen=True):
     pipeline: str
     pane_id: str | None = None
     server: str | None = None
+
+
+# --- events, audit, popup, the sidecar -----------------------------------------------------------------
 
 
 class EventsSubscribe(Params, frozen=True):

@@ -124,7 +124,7 @@ class Checks:
         try:
             secret = await asyncio.to_thread(self._secrets.setting, spec.secret)
             if not secret and not spec.unsigned:
-                raise errors.NotFound("the webhook's secret is empty")
+                raise errors.NotFound(f"the secret of webhook {spec.name} is empty: set it, or say unsigned: true")
             with self.deliveries.listen(spec.name, secret) as came:
                 while True:
                     came.clear()
