@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from tests.seeds import WEBAPP
 
 from tmux_agent.core import config, markers
 from tmux_agent.core.checks import GithubCheck
@@ -42,31 +43,6 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PANE = Place(server="/tmp/tmux", server_pid=1, pane="%7", pane_pid=70)
 OTHER = Place(server="/tmp/tmux", server_pid=1, pane="%8", pane_pid=80)
 
-WEBAPP = """
-pipelines:
-  - name: "webapp-ci"
-    match:
-      window_name: "^agent:codex-ci$"
-    stages:
-      - name: "lint"
-        actions_on_start:
-          - send_keys: "npm run lint"
-        success_when:
-          - log_regex: "(?i)0 problems"
-
-      - name: "test"
-        triggers:
-          - after_stage_success: "lint"
-        actions_on_start:
-          - send_keys: "npm test"
-
-      - name: "build"
-        triggers:
-          - after_stage_success: "test"
-        require_approval: true  # Human approval required
-        actions_on_start:
-          - send_keys: "npm run build"
-"""
 DEPLOY = """
 pipelines:
   - name: release

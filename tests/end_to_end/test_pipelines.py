@@ -9,33 +9,10 @@ from collections.abc import Iterator
 import pytest
 from tests.end_to_end.pipeline_world import STEP, World, approve, asked, pending, six
 from tests.plugin.terminal import Server
+from tests.seeds import WEBAPP
 from tests.sidecar import Peer, came, sidecar, until
 
-WEBAPP = """
-pipelines:
-  - name: "webapp-ci"
-    match:
-      window_name: "^agent:codex-ci$"
-    stages:
-      - name: "lint"
-        actions_on_start:
-          - send_keys: "npm run lint"
-        success_when:
-          - log_regex: "(?i)0 problems"
 
-      - name: "test"
-        triggers:
-          - after_stage_success: "lint"
-        actions_on_start:
-          - send_keys: "npm test"
-
-      - name: "build"
-        triggers:
-          - after_stage_success: "test"
-        require_approval: true  # Human approval required
-        actions_on_start:
-          - send_keys: "npm run build"
-"""
 @pytest.fixture
 def world() -> Iterator[World]:
     with sidecar() as one, Server() as tmux:
