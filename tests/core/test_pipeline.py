@@ -201,6 +201,24 @@ def test_tries_wait_ever_longer_and_then_it_has_failed() -> None:
     assert world.run.stages[0].attempt == 3
 
 
+def test_words_of_a_build_end_a_stage_where_they_are_sure_enough() -> None:
+    good = "        success_when: [{reading: success}]\n"
+    both = good + "        fail_when: [{reading: {state: failure, confidence: 0.8}}]\n"
+    for said, state in {
+        Printed(PANE, "Compiling\nerror: telemetry is away\n"): "running",
+        Printed(PANE, "$ make # BUILD SUCCESSFUL in 1s\n"): "running",
+        Printed(OTHER, "3 passed in 2.10s\n"): "running",
+        Printed(PANE, "1 failed in 0.1s\n$ pytest\n3 passed in 2.10s\n$ "): "success",
+        Printed(PANE, "", ("3 passed in 2.10s",)): "success",
+        Printed(PANE, "make: *** [all] Error 2\n"): "failed",
+    }.items():
+        world = World(with_keys(both))
+        assert wants_output(world.run, PANE)
+        world.acts()
+        world.tell(said)
+        assert world.states() == {"s": state}, said
+
+
 def test_what_belongs_to_an_earlier_try_counts_no_more() -> None:
     world = World(with_keys("        retries: 1\n"))
     first, = world.take()

@@ -191,13 +191,23 @@ pipelines:
     world.sidecar.start()
     peer = world.attach()
     world.tmux.run("send-keys", "-t", "%0", f"echo '{MARK} {{oops}}'", "Enter")
-    until(lambda: peer.call("sentry.panes")["panes"] and peer.call("sentry.panes")["panes"][0].get("invalid"))
+    person = world.person()
+    until(lambda: person.call("sentry.panes")["panes"] and person.call("sentry.panes")["panes"][0].get("invalid"))
+    world.tmux.run("send-keys", "-t", "%0", "echo 3 passe''d in 0.10s", "Enter")
+    until(lambda: person.call("sentry.panes")["panes"][0]["reading"].get("text") == "3 passed in 0.10s")
+    seen, = peer.call("sentry.panes")["panes"]  # another's pane: how it went, not what it printed
+    assert "invalid" not in seen
+    assert seen["reading"] == {"state": "success", "confidence": 0.9, "strategy": "build"}
 
     def run(*words: str) -> str:
         argv = [sys.executable, "-m", "tmux_agent", *words]
         return subprocess.run(argv, env=world.sidecar.environ, capture_output=True, text=True, check=True).stdout
 
     assert "%0" in run("watch")
+    assert "success" in run("watch")
+    assert "success (90%, build)\n" in run("explain", "%0")
+    explained = person.call("agent.explain", {"pane_id": "%0"})
+    assert explained["reading"]["text"] == "3 passed in 0.10s"
     assert "oops" in run("watch")
     assert run("pipeline", "list").splitlines() == ["p  one → two"]
     assert run("pipeline", "history") == ""

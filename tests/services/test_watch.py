@@ -38,6 +38,7 @@ class World:
         self.folder = folder
         self.heard: list[Heard] = []
         self.printed = ""
+        self.notices: tuple[str, ...] = ()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.journal = Journal(folder / "state.db", folder / "audit.jsonl")
@@ -54,7 +55,8 @@ class World:
         self._changed.set()
         return Event(type="marker", data={})
 
-    def _print(self, place: Place, text: str) -> None:
+    def _print(self, place: Place, text: str, notices: tuple[str, ...]) -> None:
+        self.notices += notices
         self.printed += text
         self._changed.set()
 

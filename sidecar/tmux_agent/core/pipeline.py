@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from . import markers
 from .pipeline_conditions import failure, files_wanted, heard, success
-from .pipeline_file import Approval, StageFile, after_failure, found, needs, retries
+from .pipeline_file import Approval, ConditionFile, StageFile, after_failure, found, needs, retries
 from .pipeline_run import (
     ACTIVE,
     ENDED,
@@ -44,6 +44,7 @@ from .pipeline_run import (
     Withdraw,
 )
 from .pipeline_texts import filled
+from .readings import UNKNOWN, last
 
 GOOD = (StageState.SUCCESS, StageState.SKIPPED)
 
@@ -74,9 +75,13 @@ def wants_output(run: Run, place: Place) -> bool:
     return any(
         one.state is StageState.RUNNING
         and one.place == place
-        and any(item.log_regex for item in (*stage_of(run, one).success_when, *stage_of(run, one).fail_when))
+        and any(item.log_regex or item.reading for item in _conditions(stage_of(run, one)))
         for one in run.stages
     )
+
+
+def _conditions(spec: StageFile) -> tuple[ConditionFile, ...]:
+    return (*spec.success_when, *spec.fail_when)
 
 
 def wanted_files(run: Run) -> frozenset[str]:
@@ -195,9 +200,9 @@ class _Step:
                 pass
             case Said() as said:
                 self._said(said)
-            case Printed(place=place, text=text):
+            case Printed(place=place) as printed:
                 for one in self._running(place):
-                    self._hears(one, heard(self._file[one.name], text=without_echo(text, typed(self._run, one))))
+                    self._printed(one, printed)
             case Acted() as acted:
                 self._acted(acted)
             case Checked() as checked:
@@ -244,6 +249,12 @@ class _Step:
                     self._put(one.name, reason=marker.message or "its program said so (marker)")
                 case markers.Status(ok=True) | markers.Done(ok=True):
                     self._hears(one, ("told.success",))
+
+    def _printed(self, one: StageRun, printed: Printed) -> None:
+        spec = self._file[one.name]
+        text = without_echo(printed.text, typed(self._run, one))
+        reads = any(item.reading for item in _conditions(spec))
+        self._hears(one, heard(spec, text=text, reading=last(text, printed.notices) if reads else UNKNOWN))
 
     def _acted(self, acted: Acted) -> None:
         one = self._stages.get(acted.stage)

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import markers
-from .pipeline_file import ConditionFile, FileWanted, MarkerWanted, StageFile, found, words
+from .pipeline_file import ConditionFile, FileWanted, MarkerWanted, ReadingWanted, StageFile, found, words
 from .pipeline_run import ActionState, FileSeen, StageRun
 from .pipeline_texts import fill
+from .readings import UNKNOWN, Reading
 
 
 def heard(
     stage: StageFile,
     *,
     text: str = "",
+    reading: Reading = UNKNOWN,
     marker: markers.Marker | None = None,
     file: FileSeen | None = None,
     variables: Mapping[str, str] | None = None,
@@ -27,6 +29,8 @@ def heard(
     for name, one in _conditions(stage):
         if text and one.log_regex and found(one.log_regex, text):
             keys.append(f"{name}.log_regex")
+        if one.reading is not None and _says(reading, one.reading):
+            keys.append(f"{name}.reading")
         if marker is not None and one.marker is not None and _is(marker, one.marker):
             keys.append(f"{name}.marker")
         if file is not None and one.file is not None and _file(one.file, variables) == file:
@@ -79,7 +83,8 @@ def failure(stage: StageFile, one: StageRun) -> str:
 
 
 def _only_code(item: ConditionFile) -> bool:
-    return item.exit_code != () and not (item.log_regex or item.marker or item.external_status or item.file)
+    others = (item.log_regex, item.marker, item.external_status, item.file, item.reading)
+    return item.exit_code != () and not any(others)
 
 
 def _conditions(stage: StageFile) -> list[tuple[str, ConditionFile]]:
@@ -90,7 +95,7 @@ def _conditions(stage: StageFile) -> list[tuple[str, ConditionFile]]:
 
 
 def _holds(name: str, item: ConditionFile, one: StageRun) -> bool:
-    wanted = [key for key in ("log_regex", "marker", "file") if getattr(item, key)]
+    wanted = [key for key in ("log_regex", "marker", "file", "reading") if getattr(item, key)]
     if not all(f"{name}.{key}" in one.heard for key in wanted):
         return False
     readings = [action.reading for action in one.actions if action.reading]
@@ -115,11 +120,17 @@ def _is(marker: markers.Marker, wanted: str | MarkerWanted) -> bool:
     )
 
 
+def _says(reading: Reading, wanted: str | ReadingWanted) -> bool:
+    one = ReadingWanted(state=wanted) if isinstance(wanted, str) else wanted  # type: ignore[arg-type]  # as in the file
+    return reading.state == one.state and reading.confidence >= one.confidence
+
+
 def _file(wanted: str | FileWanted, variables: Mapping[str, str] | None) -> FileSeen:
     path, exists = (wanted, True) if isinstance(wanted, str) else (wanted.path, wanted.exists)
     return FileSeen(fill(path, variables or {}), exists)
 
 
 def _words(item: ConditionFile) -> str:
-    given = [(name, getattr(item, name)) for name in ("log_regex", "marker", "external_status", "exit_code", "file")]
+    names = ("log_regex", "marker", "external_status", "exit_code", "file", "reading")
+    given = [(name, getattr(item, name)) for name in names]
     return ", ".join(f"{name} {value}" for name, value in given if value or (name == "exit_code" and value == 0))

@@ -96,6 +96,13 @@ class FileWanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exists: bool = True
 
 
+class ReadingWanted(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the output says by its words (core/readings.py), if that is sure enough (0 to 1)."""
+
+    state: Literal["success", "failure", "working", "waiting"]
+    confidence: float = 0.6
+
+
 class ConditionFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All keys of one item have to hold; of several items, one."""
 
@@ -104,6 +111,7 @@ class ConditionFile(Struct, frozen=True, kw_only=True, omit_defaults=True):
     external_status: str | Words = ()
     exit_code: int | tuple[int, ...] = ()
     file: str | FileWanted | None = None
+    reading: Literal["success", "failure", "working", "waiting"] | ReadingWanted | None = None
     line: int = 0
 
 
@@ -295,7 +303,7 @@ ACTIONS_KEYS = ("send_keys", "run", "notify", "ask", "external_check", "spawn")
 
 
 def _wrong_condition(one: ConditionFile, stage: StageFile, path: str) -> _Wrong:
-    if not any((one.log_regex, one.marker, one.external_status, one.exit_code != (), one.file)):
+    if not any((one.log_regex, one.marker, one.external_status, one.exit_code != (), one.file, one.reading)):
         yield one.line, path, "names nothing to wait for"
     wanted = [one.log_regex, one.marker.message if isinstance(one.marker, MarkerWanted) else ""]
     for text in wanted:

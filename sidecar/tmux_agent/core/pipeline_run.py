@@ -125,10 +125,11 @@ class Said(Struct, frozen=True):
 
 
 class Printed(Struct, frozen=True):
-    """Whole lines that came out of a pane."""
+    """Whole lines that came out of a pane, and the notifications that its program sent to the terminal."""
 
     place: Place
     text: str
+    notices: tuple[str, ...] = ()
 
 
 class Acted(Struct, frozen=True, kw_only=True):

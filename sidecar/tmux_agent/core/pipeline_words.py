@@ -55,6 +55,8 @@ def waits_for(stage: StageFile, one: StageRun) -> str:
         item = stage.success_when[0]
         if item.log_regex:
             return f"output that matches {item.log_regex}"
+        if item.reading:
+            return f"output that says {item.reading if isinstance(item.reading, str) else item.reading.state}"
         if item.file:
             return f"the file {item.file if isinstance(item.file, str) else item.file.path}"
     return "a marker"

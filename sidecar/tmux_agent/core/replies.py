@@ -355,6 +355,16 @@ class ExplainedWatch(Data, frozen=True):
     invalid: tuple[str, ...] = ()  # lines that began as markers and were none, with why
 
 
+class ReadingData(Data, frozen=True):
+    """What a pane's output says besides markers. `state`: success, failure, working, waiting or unknown; `confidence`
+    from 0 to 1; `text`: what led to it; `strategy`: json, notification, screen or build."""
+
+    state: str = "unknown"
+    confidence: float = 0.0
+    text: str = ""
+    strategy: str = ""
+
+
 class ExplainData(Data, frozen=True):
     """Why a pane has its state. Several `agents` are in one pane where one starts another."""
 
@@ -368,6 +378,7 @@ class ExplainData(Data, frozen=True):
     questions: tuple[ExplainedQuestion, ...] = ()
     decision: Decision | None = None  # the last one of the policy about what it wanted to do
     watched: ExplainedWatch = ExplainedWatch()
+    reading: ReadingData | None = None  # of a pane that is watched
 
 
 class Resumed(Data, frozen=True):
@@ -389,6 +400,7 @@ class WatchedPane(Data, frozen=True):
     place: str
     how: str  # "its output", "from its screen", "not yet"
     invalid: tuple[str, ...] = ()  # lines that began as markers and were none, with why
+    reading: ReadingData = ReadingData()
 
 
 class WatchedData(Data, frozen=True):

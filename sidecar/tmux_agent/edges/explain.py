@@ -18,7 +18,7 @@ from ..services.audit_log import Filter
 from ..services.system import System
 from ..services.tmux.snapshot import Pane, is_id
 from . import audit_lines
-from .pipelines import last_markers
+from .pipelines import last_markers, reading
 
 WORDS = 200  # characters of what a question wants, or of a broken marker
 MARKERS = 5  # the last ones
@@ -53,6 +53,7 @@ async def explain(system: System, params: p.AgentExplain, origin: Origin) -> r.E
         told=tuple(r.Told(at=one.at, what=one.what, state=one.state, note=one.note) for one in told),
         screen=screen,
         questions=tuple(map(_question, pending)),
+        reading=await reading(system, place, sees=sees) if system.watch.how(*place) else None,
         decision=_decision(system, agents[0].session) if agents else None,
         watched=await _watched(system, server.socket, pane.id, sees=sees),
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import display, errors, markers, programs
+from ..core import display, errors, markers, programs, readings, redact
 from ..core import protocol as p
 from ..core import replies as r
 from ..core.chain import Record
@@ -52,7 +52,19 @@ async def sentry(system: System, params: Saying, origin: Origin) -> Any:
         case p.SentryWatch(pane_id=pane_id, on=on, server=server):
             await system.watching.name(system.servers.choose(server, origin), pane_id, on=on)
             return r.Nothing()
-    return r.WatchedData(panes=tuple(_watched(system, place) for place in sorted(system.watch.places, key=_order)))
+    places = sorted(system.watch.places, key=_order)
+    return r.WatchedData(panes=tuple([await _watched(system, place, origin) for place in places]))
+
+
+async def reading(system: System, place: tuple[str, str], *, sees: bool) -> r.ReadingData:
+    """What a watched pane's output says besides markers: an agent's by its screen, another's by its words."""
+    view = await system.screens.view(place)
+    found = system.watch.reading(*place)
+    if view is not None:
+        written = [line for line in view.shot.look.lines if line.strip()]
+        found = readings.of_screen(view.seen, written[-1] if written else "")
+    text = display.safe(redact.redact_text(found.text)) if sees else ""
+    return r.ReadingData(state=found.state, confidence=found.confidence, text=text, strategy=found.strategy)
 
 
 async def _register(system: System, origin: Origin, token_sha256: str, project: str) -> None:
@@ -73,13 +85,17 @@ def _order(place: Place) -> tuple[str, int]:
     return place.server, int(place.pane[1:])
 
 
-def _watched(system: System, place: Place) -> r.WatchedPane:
+async def _watched(system: System, place: Place, origin: Origin) -> r.WatchedPane:
+    """Agents are not told what another pane's program has printed: reading a pane is judged (tmux.read)."""
+    sees = origin.role is Role.OPERATOR or (origin.server, origin.pane) == (place.server, place.pane)
+    broken = system.watch.invalid(place.server, place.pane) if sees else ()
     return r.WatchedPane(
         server=place.server,
         pane=place.pane,
         place=_place(system, place),
         how=system.watch.how(place.server, place.pane),
-        invalid=tuple(display.safe(f"{one.text}: {one.why}") for one in system.watch.invalid(place.server, place.pane)),
+        invalid=tuple(display.safe(f"{one.text}: {one.why}") for one in broken),
+        reading=await reading(system, (place.server, place.pane), sees=sees),
     )
 
 

@@ -194,10 +194,11 @@ class Pipelines:
         own = bool(run.token) and secrets.compare_digest(token.encode(), run.token.encode())
         return own or self.signs(place, token)
 
-    def printed(self, place: Place, text: str) -> None:
+    def printed(self, place: Place, text: str, notices: tuple[str, ...] = ()) -> None:
+        """A pane printed these lines, and its program sent these notifications."""
         for run in self._of(place):
             if wants_output(run, place):
-                self.tell(run.run_id, Printed(place, text))
+                self.tell(run.run_id, Printed(place, text, notices))
 
     def wants_lines(self, place: Place) -> bool:
         return any(wants_output(run, place) for run in self._of(place))

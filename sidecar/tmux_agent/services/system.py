@@ -202,10 +202,10 @@ class System:
         )
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
-    def _printed(self, place: Place, text: str) -> None:
-        """A watched pane has printed these lines."""
-        self.pipelines.printed(place, text)
-        if self.journal.output_wanted:
+    def _printed(self, place: Place, text: str, notices: tuple[str, ...]) -> None:
+        """A watched pane has printed these lines, and its program has sent these notifications."""
+        self.pipelines.printed(place, text, notices)
+        if text and self.journal.output_wanted:
             data = {"server": place.server, "pane": place.pane, "text": redact.redact_text(text)}
             self.journal.note(Event(type=recording.PRINTED, data=data))
 

@@ -66,6 +66,10 @@ def _show(found: ExplainData) -> None:
             line("limit", limits.said(one.limit, now, local_time.mine()))
         if one.waiting_on or one.detail:
             line("", one.waiting_on or one.detail)
+    if found.reading and found.reading.state != "unknown":
+        output = found.reading
+        text = f": {output.text}" if output.text else ""
+        line("output", f"{output.state} ({output.confidence:.0%}, {output.strategy}){text}")
     if found.screen:
         text = f": {found.screen.text}" if found.screen.text else ""
         rule = f" by the rule {found.screen.rule!r}" if found.screen.rule else ""

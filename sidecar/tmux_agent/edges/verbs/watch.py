@@ -32,8 +32,8 @@ def main(args: argparse.Namespace) -> int:
     if not panes:
         print("no pane is watched")
         return 0
-    rows = [[one.pane, one.place or "–", one.how, str(len(one.invalid) or "")] for one in panes]
-    out.table(["PANE", "WHERE", "READ FROM", "BROKEN MARKERS"], rows)
+    rows = [[one.pane, one.place or "–", one.how, one.reading.state, str(len(one.invalid) or "")] for one in panes]
+    out.table(["PANE", "WHERE", "READ FROM", "SAYS", "BROKEN MARKERS"], rows)
     for one in panes:
         for line in one.invalid:
             print(f"{one.pane}  {display.middle(line, max(20, min(out.columns(), 200) - 6))}")

@@ -16,12 +16,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...core import errors, marker_screen, markers
+from ...core import errors, marker_screen, markers, readings
 from ...core.marker_stream import Found, MarkerStream
 from ...core.model import Event
-from ...core.output_lines import OutputLines
+from ...core.output_lines import OutputLines, plain
 from ...core.pipeline_run import Place
 from ...core.rate import Bucket
+from ...core.readings import Reading
 from .. import watch_rows
 from ..foreground import foreground
 from ..journal import Journal
@@ -37,6 +38,7 @@ SETTLE_SECONDS = 0.1  # after something was written: what is drawn in several wr
 LEAST_SECONDS = 0.4  # between two captures of a pane that goes on drawing
 HISTORY = 500  # lines above the screen that a capture holds
 CATCH_UP = 2000  # and the first one after a restart
+TAIL = 4 << 10  # bytes of a pane's output that are kept for whoever asks how it went
 SEEN = 64  # markers of a pane that are remembered
 MARKERS, MARKERS_A_SECOND = 1000, 100.0  # of one pane at once, and in the long run: more are not told
 PIPES_A_MINUTE = 6.0  # tries to pipe one pane again that somebody else's pipe ended
@@ -54,8 +56,8 @@ class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "begun", "busy", "invalid", "keeping", "last", "lines", "pane", "pipe", "place", "rate", "repipe", "screen",
-        "seen", "server", "stream", "text", "timer",
+        "begun", "busy", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe", "place", "rate", "repipe",
+        "screen", "seen", "server", "stream", "tail", "text", "timer",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
@@ -63,7 +65,8 @@ class _Watched:
         self.place = place_of(server, pane)
         self.pipe: Pipe | None = None
         self.begun = asyncio.Event()
-        self.stream, self.lines = MarkerStream(), OutputLines()
+        self.stream, self.lines, self.notices = MarkerStream(), OutputLines(), readings.Notices()
+        self.tail = b""  # the end of its output
         self.stream.full_screen = pane.alternate
         self.seen: deque[bytes] = deque(maxlen=SEEN)  # markers on the screen at the last capture, or told since
         self.screen = False  # it is read from the screen
@@ -86,7 +89,7 @@ class Watch:
         folder: Path,
         journal: Journal,
         heard: Callable[[Heard], Event],
-        printed: Callable[[Place, str], None],
+        printed: Callable[[Place, str, tuple[str, ...]], None],
         wants_lines: Callable[[Place], bool],
         kept: Callable[[Place], Coroutine[Any, Any, None]],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
@@ -134,6 +137,15 @@ class Watch:
             if (place.server, place.pane) == (server, pane):
                 return tuple(one.invalid)
         return ()
+
+    def reading(self, server: str, pane: str) -> Reading:
+        """What a pane's output said last, by its words; unknown where it said nothing, or is not watched."""
+        for place, one in self._panes.items():
+            if (place.server, place.pane) == (server, pane):
+                if one.screen:
+                    return readings.last("\n".join(one.text[-SEEN:]))
+                return readings.last(plain(one.tail), readings.Notices().feed(one.tail))
+        return readings.UNKNOWN
 
     # --- which panes ---
 
@@ -220,8 +232,11 @@ class Watch:
         if said:
             one.seen.extend(markers.payload(found.marker) for found in said)
             self._keep(one, self._tell(one, said, "raw"))
-        if self._wants_lines(one.place) and (text := one.lines.feed(data)):
-            self._printed(one.place, text)
+        one.tail = (one.tail + data)[-TAIL:]
+        if self._wants_lines(one.place):
+            text, notices = one.lines.feed(data), one.notices.feed(data)
+            if text or notices:
+                self._printed(one.place, text, tuple(notices))
         if b"\x1b[?" in data and self._draws(one):
             self._from_screen(one)
 
@@ -277,7 +292,7 @@ class Watch:
                 one.seen.extend(now)
                 self._keep(one, events)
             if self._wants_lines(one.place) and (text := _added(one.text, lines)):
-                self._printed(one.place, text)
+                self._printed(one.place, text, ())
             one.text = tuple(lines)
             if not self._draws(one) and one.pipe is not None and one.pipe.open:
                 one.screen, one.lines = False, OutputLines()  # its program has ended: a shell is there again
