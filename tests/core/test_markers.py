@@ -55,12 +55,17 @@ def test_every_type_is_read() -> None:
     ["{", "{]", '{"stage":"x"}', '{"type":1}', '{"type":""}', '{"type":"STATUS","ok":"yes"}', "{}",
      '{"type":"ASK","options":1}', '{"type":"X","a":' + "[" * 30 + "]" * 30 + "}",
      '{"type":"X","a":' + "[" * 9000 + "]" * 9000 + "}",
-     '{"type":"X","a":"' + "x" * markers.TEXT + '"}'],
+     '{"type":"X","a":"' + "x" * markers.TEXT + '"}', r'{"type":"X","a":"\ud800"}', r'{"type":"\ud800"}',
+     r'{"type":"STATUS","stage":"\udfff"}', r'{"type":"X","\ud800":1}', '{"type":"PROGRESS","percent":1e999}',
+     '{"type":"PROGRESS","percent":NaN}'],
 )  # fmt: skip
 def test_what_begins_as_a_marker_and_is_none_is_told(text: str) -> None:
     said = markers.read(f"### SENTRY {text}")
     assert said is not None
     assert isinstance(said[0], markers.Invalid)
+    assert markers.payload(said[0])
+    found = stream(f"### SENTRY {text}\r\n{BUILD}\r\n".encode())
+    assert [type(one) for one in found] == [markers.Invalid, markers.Status]
     assert said[0].why
 
 

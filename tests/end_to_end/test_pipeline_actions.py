@@ -69,6 +69,32 @@ def test_a_marker_counts_once_under_its_id_also_after_a_kill(world: World) -> No
     assert [record["type"] for record in world.sidecar.records()].count("marker") == 1
 
 
+def test_a_marker_over_the_socket_is_as_short_as_one_that_is_printed(world: World) -> None:
+    world.window("w")
+    world.sidecar.start()
+    marker = {"type": "STATUS", "message": "x" * 100_000}
+    assert "is longer than" in world.sidecar.agent().error("sentry.emit", {"marker": marker})["message"]
+    assert "marker" not in [record["type"] for record in world.sidecar.records()]
+
+
+def test_a_pane_that_prints_questions_without_end_is_asked_about_a_few_times(world: World) -> None:
+    world.file("watch: [{window: w}]\n")
+    world.sidecar.program("asks", f"""#!/bin/sh
+for number in $(seq 60); do echo '{MARK} {{"type":"ASK","prompt":"'"$number"'?"}}'; done
+echo '{MARK} {{"type":"DONE"}}'
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    until(lambda: peer.call("sentry.panes")["panes"] and peer.call("sentry.panes")["panes"][0]["how"] == "its output")
+    world.tmux.run("send-keys", "-t", "%0", "asks", "Enter")
+    kinds = lambda: [one["data"]["kind"] for one in world.sidecar.records() if one["type"] == "marker"]  # noqa: E731
+    until(lambda: "DONE" in kinds())
+    assert kinds().count("ASK") == 60  # each is recorded
+    until(lambda: len(pending(world)) >= 20)
+    assert 20 <= len(pending(world)) <= 22
+
+
 def test_a_printed_question_opens_an_approval(world: World) -> None:
     world.file("watch: [{window: w}]")
     world.window("w")
@@ -208,7 +234,7 @@ pipelines:
     assert "success (90%, build)\n" in run("explain", "%0")
     explained = person.call("agent.explain", {"pane_id": "%0"})
     assert explained["reading"]["text"] == "3 passed in 0.10s"
-    assert "oops" in run("watch")
+    assert "oops" not in run("watch")  # who runs this is no person, and in no pane
     assert run("pipeline", "list").splitlines() == ["p  one → two"]
     assert run("pipeline", "history") == ""
     dry = run("pipeline", "dry-run", "p", "--pane", "%0")

@@ -8,6 +8,7 @@ it can advance a declared stage, it can never approve. Source of the form: the d
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Literal
 
@@ -18,7 +19,13 @@ TEXT = 16 << 10  # bytes of one marker's JSON
 WORDS = 256  # characters of a name
 DEPTH = 16  # of nested values
 _PREFIX = re.compile(r"(?:###[ \t]+)?SENTRY[ \t]*(?=\{)")
-_decoder = json.JSONDecoder()
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_number)
 
 
 class _Marker(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -135,6 +142,12 @@ def of(value: Any, text: str = "") -> Marker | Invalid:
         return Invalid(text[:TEXT], 'it lacks "type", such as STATUS or DONE')
     if _depth(value) > DEPTH:
         return Invalid(text[:TEXT], f"it is nested deeper than {DEPTH}")
+    try:
+        size = len(msgspec.json.encode(value))
+    except (UnicodeEncodeError, OverflowError):  # "\\ud800" is JSON, and no text that anybody can keep
+        return Invalid(text[:TEXT], "it holds half a character (a lone surrogate)")
+    if size > TEXT:
+        return Invalid(text[:WORDS], f"is longer than {TEXT} bytes")
     name = value["type"].upper()[:WORDS]
     fields = {key: item for key, item in value.items() if key != "type"}
     if name not in _TYPES:
@@ -147,6 +160,8 @@ def of(value: Any, text: str = "") -> Marker | Invalid:
         marker: Marker = msgspec.convert({"type": name, **fields}, Known)
     except msgspec.ValidationError as why:
         return Invalid(text[:TEXT], _short(why))
+    if isinstance(marker, Progress) and marker.percent is not None and not math.isfinite(marker.percent):
+        return Invalid(text[:TEXT], "its percent is no number")
     return marker
 
 

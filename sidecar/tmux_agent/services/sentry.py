@@ -63,7 +63,7 @@ class Sentry:
             data = {"why": found.marker.why, "text": text, "by": heard.by}
             return Event(type="marker.invalid", origin=origin, data=redact.redact(data))
         self._pipelines.heard(heard.place, found.marker)
-        if isinstance(found.marker, markers.Ask):
+        if isinstance(found.marker, markers.Ask) and heard.asks:
             self._spawn(self._ask(found.marker, origin, new_id(), heard.place))
         return self._event(found.marker, heard.place, origin, text=text, by=heard.by, confidence=found.confidence)
 

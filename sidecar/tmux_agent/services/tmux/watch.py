@@ -41,6 +41,7 @@ CATCH_UP = 2000  # and the first one after a restart
 TAIL = 4 << 10  # bytes of a pane's output that are kept for whoever asks how it went
 SEEN = 64  # markers of a pane that are remembered
 MARKERS, MARKERS_A_SECOND = 1000, 100.0  # of one pane at once, and in the long run: more are not told
+ASKS, ASKS_A_SECOND = 20, 0.1  # questions of one pane: people read slowly
 PIPES_A_MINUTE = 6.0  # tries to pipe one pane again that somebody else's pipe ended
 
 
@@ -50,14 +51,15 @@ class Heard(Struct, frozen=True):
     place: Place
     found: Found
     by: str
+    asks: bool = True  # false: that pane has asked too much already
 
 
 class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "begun", "busy", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe", "place", "rate", "repipe",
-        "screen", "seen", "server", "stream", "tail", "text", "timer",
+        "asks", "begun", "busy", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe", "place", "rate",
+        "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
@@ -76,6 +78,7 @@ class _Watched:
         self.keeping = asyncio.Lock()
         self.last = 0.0
         self.rate = Bucket(MARKERS, MARKERS_A_SECOND, now)
+        self.asks = Bucket(ASKS, ASKS_A_SECOND, now)
         self.repipe = Bucket(PIPES_A_MINUTE, PIPES_A_MINUTE / 60, now)
         self.invalid: deque[markers.Invalid] = deque(maxlen=8)
 
@@ -328,7 +331,8 @@ class Watch:
                 if found.marker in one.invalid:
                     continue
                 one.invalid.append(found.marker)
-            events.append(self._heard(Heard(one.place, found, by)))
+            asks = isinstance(found.marker, markers.Ask) and one.asks.take(asyncio.get_running_loop().time())
+            events.append(self._heard(Heard(one.place, found, by, asks)))
         return events
 
     def _keep(self, one: _Watched, events: list[Event]) -> None:
