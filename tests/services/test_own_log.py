@@ -80,10 +80,10 @@ def test_libraries_never_debug() -> None:
     before = root.level, ours.level
     try:
         own_log.use("debug", "text")
-        assert not logging.getLogger("apprise").isEnabledFor(logging.DEBUG)
+        assert not logging.getLogger("some_library").isEnabledFor(logging.DEBUG)
         assert logging.getLogger("tmux_agent.daemon").isEnabledFor(logging.DEBUG)
         own_log.use("error", "json")
-        assert not logging.getLogger("apprise").isEnabledFor(logging.WARNING)
+        assert not logging.getLogger("some_library").isEnabledFor(logging.WARNING)
         assert not logging.getLogger("tmux_agent.daemon").isEnabledFor(logging.WARNING)
     finally:
         root.setLevel(before[0])

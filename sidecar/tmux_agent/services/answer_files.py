@@ -67,6 +67,7 @@ class AnswerFiles:
         self._open: int | None = None  # the folder
         self._files: dict[str, _File] = {}  # by request
         self._answering: set[str] = set()
+        self._again: set[str] = set()  # changed while they were answered
         self._watched = Folders()
 
     # --- life ---
@@ -118,8 +119,8 @@ class AnswerFiles:
         """A new request waits."""
         if self._open is not None:
             self._hold(approval)
+            self._watch()  # before the file is there: somebody may answer at once
             self._write(approval)
-            self._watch()
 
     def settled(self, request_id: str) -> None:
         """A request waits no more."""
@@ -146,7 +147,9 @@ class AnswerFiles:
     # --- answers ---
 
     def _changed(self, request_id: str) -> None:
-        if request_id in self._files and request_id not in self._answering:
+        if request_id in self._answering:
+            self._again.add(request_id)  # what was read may be another by now
+        elif request_id in self._files:
             self._answering.add(request_id)
             self._spawn(self._look(request_id))
 
@@ -168,6 +171,9 @@ class AnswerFiles:
             self._not_taken(request_id, why.message, text)
         finally:
             self._answering.discard(request_id)
+            if request_id in self._again:
+                self._again.discard(request_id)
+                self._changed(request_id)
 
     async def _answer(self, approval: Approval, text: str) -> None:
         reply = answer_file.read(text, approval.action.options if isinstance(approval.action, Ask) else ())
