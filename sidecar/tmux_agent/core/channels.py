@@ -130,6 +130,12 @@ def named(notify: Notify, names: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def all_of(notify: Notify, default: str) -> dict[str, Channel]:
+    """Those that are declared, then those that `default` names."""
+    names = dict.fromkeys((*declared(notify), *named(notify, default)))
+    return {name: one for name in names if (one := channel(notify, name)) is not None}
+
+
 def unknown(notify: Notify, names: str) -> tuple[str, ...]:
     """The words of a list that name no channel, kind or tag."""
     there = declared(notify)

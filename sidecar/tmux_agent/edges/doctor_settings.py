@@ -62,17 +62,15 @@ def _channels(places: Places, secrets: Secrets, settings: Settings) -> Iterator[
         wanted = notify.settings(places)
     except TmuxAgentError:
         wanted = settings.notify  # what is wrong with the files is told of by their own checks
-    default = channels.default(wanted, {"NOTIFICATION_CHANNELS": secrets.variable("NOTIFICATION_CHANNELS")})
-    names = tuple(dict.fromkeys((*channels.declared(wanted), *channels.named(wanted, default))))
+    found = channels.all_of(wanted, notify.named_by_default(wanted, secrets))
     senders = Senders(places, secrets, print)
     lacking = False
-    for name in names:
-        one = channels.channel(wanted, name)
-        if one is not None and (lacks := senders.lacks(one)):
+    for name, one in found.items():
+        if lacks := senders.lacks(one):
             lacking = True
             yield Check("notify", "wrong", f"{name}: {lacks}", f"mend that, then: tmux-agent notify test {name}")
     if not lacking:
-        yield Check("notify", "ok", ", ".join(names) or "no channels: you are told in tmux alone")
+        yield Check("notify", "ok", ", ".join(found) or "no channels: you are told in tmux alone")
 
 
 def running(health: Mapping[str, Any], panes: list[dict[str, Any]], listen: str, told: set[str]) -> Iterator[Check]:

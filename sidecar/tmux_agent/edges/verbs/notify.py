@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ...core import channels
@@ -77,29 +77,53 @@ def settings(places: Places) -> channels.Notify:
     return judgement.policy.notify or found.notify
 
 
+def named_by_default(wanted: channels.Notify, secrets: Secrets) -> str:
+    """Names and tags for what names no channels."""
+    from ...core import channels
+
+    return channels.default(wanted, {"NOTIFICATION_CHANNELS": secrets.variable("NOTIFICATION_CHANNELS")})
+
+
 def _list(places: Places, secrets: Secrets, wanted: channels.Notify, *, json: bool) -> int:
-    from ...core import channels, display
+    from ...core import display
+    from .. import out
+
+    rows = _rows(places, secrets, wanted)
+    if json:
+        out.as_json(rows)
+        return 0
+    if not rows:
+        print("no channels: `notify` in config.yaml, or NOTIFICATION_CHANNELS (docs/notifications.md)")
+        return 0
+    cells = []
+    for row in rows:
+        numbers = [str(row[key]) for key in ("waiting", "sent", "failed")]
+        default, state = "yes" if row["default"] else "–", display.safe(row["lacks"] or row["why"] or "ok")
+        cells.append([row["name"], row["kind"], ",".join(row["tags"]) or "–", default, *numbers, state])
+    out.table(["NAME", "KIND", "TAGS", "DEFAULT", "WAIT", "SENT", "FAILED", "STATE"], cells)
+    return 0
+
+
+def _rows(places: Places, secrets: Secrets, wanted: channels.Notify) -> list[dict[str, Any]]:
+    """Each channel: what it is, what it lacks, what became of its messages."""
+    from ...core import channels
     from ...services import notice_rows
     from ...services.schema import look
     from ...services.senders import Senders
-    from .. import out
 
-    default = channels.default(wanted, {"NOTIFICATION_CHANNELS": secrets.variable("NOTIFICATION_CHANNELS")})
+    default = named_by_default(wanted, secrets)
     traffic = look(places.database, notice_rows.traffic) or {}
     senders = Senders(places, secrets, print)
     rows = []
-    for name in dict.fromkeys((*channels.declared(wanted), *channels.named(wanted, default))):
-        one = channels.channel(wanted, name)
-        assert one is not None
+    for name, one in channels.all_of(wanted, default).items():
         seen = traffic.get(name, notice_rows.Traffic())
-        lacks = senders.lacks(one)
         rows.append(
             {
                 "name": name,
                 "kind": one.kind or ("command" if one.command else "url"),
                 "tags": one.tags,
                 "default": name in channels.named(wanted, default),
-                "lacks": lacks,
+                "lacks": senders.lacks(one),
                 "waiting": seen.waiting,
                 "sent": seen.sent,
                 "failed": seen.failed,
@@ -107,28 +131,7 @@ def _list(places: Places, secrets: Secrets, wanted: channels.Notify, *, json: bo
                 "why": seen.why,
             }
         )
-    if json:
-        out.as_json(rows)
-        return 0
-    if not rows:
-        print("no channels: `notify` in config.yaml, or NOTIFICATION_CHANNELS (docs/notifications.md)")
-        return 0
-    head = ["NAME", "KIND", "TAGS", "DEFAULT", "WAIT", "SENT", "FAILED", "STATE"]
-    out.table(
-        head,
-        [
-            [
-                str(row["name"]),
-                str(row["kind"]),
-                ",".join(map(str, row["tags"])) or "–",  # type: ignore[call-overload]
-                "yes" if row["default"] else "–",
-                *(str(row[key]) for key in ("waiting", "sent", "failed")),
-                display.safe(str(row["lacks"] or row["why"] or "ok")),
-            ]
-            for row in rows
-        ],
-    )
-    return 0
+    return rows
 
 
 def _test(places: Places, secrets: Secrets, wanted: channels.Notify, names: str, *, json: bool) -> int:
@@ -140,7 +143,7 @@ def _test(places: Places, secrets: Secrets, wanted: channels.Notify, names: str,
 
     if wrong := channels.unknown(wanted, names):
         raise InvalidParams(channels.known_words(wanted, wrong))
-    default = channels.default(wanted, {"NOTIFICATION_CHANNELS": secrets.variable("NOTIFICATION_CHANNELS")})
+    default = named_by_default(wanted, secrets)
     senders = Senders(places, secrets, print)
     message = Message(title="tmux-agent: a test", body="If you read this, the channel works.", source="test")
     results = []
