@@ -11,9 +11,11 @@ from tests.seeds import WEBAPP
 
 from tmux_agent.core import config, markers
 from tmux_agent.core.checks import GithubCheck
-from tmux_agent.core.pipeline import advance, next_due, under_way, wants_output
+from tmux_agent.core.pipeline import advance
 from tmux_agent.core.pipeline_begin import begin
-from tmux_agent.core.pipeline_file import PipelineFile, PipelinesFile, argv, problems
+from tmux_agent.core.pipeline_file import PipelineFile, PipelinesFile, argv
+from tmux_agent.core.pipeline_look import next_due, under_way, wants_output
+from tmux_agent.core.pipeline_problems import problems
 from tmux_agent.core.pipeline_run import (
     Acted,
     Answered,

@@ -12,8 +12,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from . import markers
-from .pipeline_conditions import failure, files_wanted, heard, success
-from .pipeline_file import Approval, ConditionFile, StageFile, after_failure, found, needs, retries
+from .pipeline_conditions import conditions, failure, heard, success
+from .pipeline_file import Approval, after_failure, found, needs, retries
+from .pipeline_look import since, typed, variables, without_echo
 from .pipeline_run import (
     ACTIVE,
     ENDED,
@@ -55,108 +56,6 @@ def advance(run: Run, event: Happening, now: datetime) -> tuple[Run, tuple[Wante
     step.take(event)
     step.settle()
     return step.run(), tuple(step.wanted)
-
-
-def next_due(run: Run) -> datetime | None:
-    """When the run wants to hear of the clock at the latest."""
-    times = []
-    for one in run.stages:
-        if one.state not in ACTIVE:
-            continue
-        times += [time for time in (one.due, one.again) if time is not None]
-        spec = stage_of(run, one)
-        if one.state in (StageState.APPROVAL, StageState.RUNNING) and one.escalated < len(spec.escalation):
-            times.append(_since(one) + timedelta(seconds=spec.escalation[one.escalated].after))
-    return min(times, default=None) if run.state is RunState.RUNNING else None
-
-
-def wants_output(run: Run, place: Place) -> bool:
-    """Whether what is printed there may matter to the run."""
-    return any(
-        one.state is StageState.RUNNING
-        and one.place == place
-        and any(item.log_regex or item.reading for item in _conditions(stage_of(run, one)))
-        for one in run.stages
-    )
-
-
-def _conditions(spec: StageFile) -> tuple[ConditionFile, ...]:
-    return (*spec.success_when, *spec.fail_when)
-
-
-def wanted_files(run: Run) -> frozenset[str]:
-    """Paths that stages under way wait for."""
-    return frozenset(
-        path for one in run.stages if one.state is StageState.RUNNING for path in files_wanted(stage_of(run, one), one)
-    )
-
-
-def under_way(run: Run) -> tuple[Wanted, ...]:
-    """What is wanted still of a run that was under way when the sidecar ended: each has been begun, or not."""
-    wanted: list[Wanted] = list(run.telling)
-    for one in run.stages:
-        spec = stage_of(run, one)
-        known = variables(run, one.name)
-        if one.state is StageState.APPROVAL:
-            wanted.append(AskPerson(one.name))
-        ours = spec.actions_on_start, one.actions, False
-        later = (spec.on_failure, one.after, True) if not isinstance(spec.on_failure, str) else ((), (), True)
-        for specs, actions, after in (ours, later):
-            if not after and one.state is not StageState.RUNNING:
-                continue
-            for index, action in enumerate(actions):
-                if action.state is ActionState.DOING:
-                    what = filled(specs[index], known)
-                    approved = one.approved and not after
-                    wanted.append(
-                        Do(
-                            stage=one.name,
-                            attempt=one.attempt,
-                            index=index,
-                            action=what,
-                            later=after,
-                            approved=approved,
-                        )
-                    )
-    return tuple(wanted)
-
-
-def variables(run: Run, name: str) -> dict[str, str]:
-    """What `${…}` in the texts of a stage's actions stands for; in the environment of what it runs, too."""
-    one = next(one for one in run.stages if one.name == name)
-    return {**run.spec.env, **stage_of(run, one).env, **one.variables}
-
-
-def typed(run: Run, one: StageRun) -> tuple[str, ...]:
-    """The last lines of what a stage types: a terminal shows them as they are typed."""
-    known = variables(run, one.name)
-    texts = [filled(action, known).send_keys for action in stage_of(run, one).actions_on_start]
-    lines = [text if isinstance(text, str) else text.text for text in texts if text is not None]
-    return tuple(line.rstrip("\n").rpartition("\n")[2].strip() for line in lines if line.strip())
-
-
-def without_echo(text: str, typed: tuple[str, ...]) -> str:
-    """Lines of a pane without those that show what was typed."""
-    if not any(line in text for line in typed):
-        return text
-    return "".join(line for line in text.splitlines(keepends=True) if not line.rstrip().endswith(typed))
-
-
-def after_echo(text: str, typed: tuple[str, ...]) -> str:
-    """What follows the last line that shows what was typed; "" where none does, since all of it may be older."""
-    lines = text.splitlines(keepends=True)
-    at = [index for index, line in enumerate(lines) if line.rstrip().endswith(typed)] if typed else []
-    return "".join(lines[at[-1] + 1 :]) if at else ""
-
-
-def stage_of(run: Run, one: StageRun) -> StageFile:
-    """What the file says of it."""
-    return next(stage for stage in run.spec.stages if stage.name == one.stage)
-
-
-def _since(one: StageRun) -> datetime:
-    assert one.since is not None
-    return one.since
 
 
 class _Step:
@@ -253,7 +152,7 @@ class _Step:
     def _printed(self, one: StageRun, printed: Printed) -> None:
         spec = self._file[one.name]
         text = without_echo(printed.text, typed(self._run, one))
-        reads = any(item.reading for item in _conditions(spec))
+        reads = any(item.reading for item in conditions(spec))
         self._hears(one, heard(spec, text=text, reading=last(text, printed.notices) if reads else UNKNOWN))
 
     def _acted(self, acted: Acted) -> None:
@@ -298,7 +197,7 @@ class _Step:
         steps = self._file[one.name].escalation
         while one.state in (StageState.APPROVAL, StageState.RUNNING) and one.escalated < len(steps):
             step = steps[one.escalated]
-            if _since(one) + timedelta(seconds=step.after) > self._now:
+            if since(one) + timedelta(seconds=step.after) > self._now:
                 return
             what = "waits for approval" if one.state is StageState.APPROVAL else "still runs"
             key = f"escalation-{one.escalated}-{one.state.value}"

@@ -15,6 +15,11 @@ from .pipeline_texts import fill
 from .readings import UNKNOWN, Reading
 
 
+def conditions(stage: StageFile) -> tuple[ConditionFile, ...]:
+    """All that a stage waits for, for better or worse."""
+    return (*stage.success_when, *stage.fail_when)
+
+
 def heard(
     stage: StageFile,
     *,
@@ -26,7 +31,7 @@ def heard(
 ) -> tuple[str, ...]:
     """The keys of the stage's conditions that hold by what came: success_when[0].log_regex, …"""
     keys = []
-    for name, one in _conditions(stage):
+    for name, one in _keyed(stage):
         if text and one.log_regex and found(one.log_regex, text):
             keys.append(f"{name}.log_regex")
         if one.reading is not None and _says(reading, one.reading):
@@ -40,7 +45,7 @@ def heard(
 
 def files_wanted(stage: StageFile, one: StageRun) -> tuple[str, ...]:
     """Paths whose coming or going some condition waits for."""
-    return tuple(_file(item.file, one.variables).path for _, item in _conditions(stage) if item.file is not None)
+    return tuple(_file(item.file, one.variables).path for _, item in _keyed(stage) if item.file is not None)
 
 
 def success(stage: StageFile, one: StageRun) -> bool:
@@ -67,7 +72,7 @@ def failure(stage: StageFile, one: StageRun) -> str:
             return f"fail_when: {_words(item)}"
     if "told.failure" in one.heard:
         return "its program said so (marker)"
-    codes = any(item.exit_code != () for item in (*stage.success_when, *stage.fail_when))
+    codes = any(item.exit_code != () for item in conditions(stage))
     for spec, action in zip(stage.actions_on_start, one.actions, strict=True):
         if action.state is ActionState.FAILED and not (codes and spec.run is not None and action.exit_code is not None):
             return action.detail or "an action failed"
@@ -87,7 +92,7 @@ def _only_code(item: ConditionFile) -> bool:
     return item.exit_code != () and not any(others)
 
 
-def _conditions(stage: StageFile) -> list[tuple[str, ConditionFile]]:
+def _keyed(stage: StageFile) -> list[tuple[str, ConditionFile]]:
     return [
         *((f"success_when[{index}]", one) for index, one in enumerate(stage.success_when)),
         *((f"fail_when[{index}]", one) for index, one in enumerate(stage.fail_when)),

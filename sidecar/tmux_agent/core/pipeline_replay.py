@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from msgspec import Struct
 
 from . import markers
-from .pipeline import advance, next_due
+from .pipeline import advance
 from .pipeline_begin import begin
 from .pipeline_file import PipelineFile
+from .pipeline_look import next_due
 from .pipeline_run import (
     Acted,
     Answered,

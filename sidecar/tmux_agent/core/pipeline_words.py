@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from .pipeline import variables
 from .pipeline_file import ActionFile, Running, Spawning, StageFile, Typing, argv
+from .pipeline_look import variables
 from .pipeline_run import Run, StageRun, StageState
 from .pipeline_texts import filled
 

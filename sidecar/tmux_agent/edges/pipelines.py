@@ -16,9 +16,9 @@ from ..core import protocol as p
 from ..core import replies as r
 from ..core.chain import Record
 from ..core.model import ApprovalState, Command, Decision, Origin, Role, Shell, Stage, Verdict
-from ..core.pipeline import stage_of, variables
 from ..core.pipeline_begin import begin
 from ..core.pipeline_file import ActionFile, PipelineFile, Typing, argv
+from ..core.pipeline_look import stage_of, variables
 from ..core.pipeline_order import awaited, ordered
 from ..core.pipeline_run import ActionRun, ActionState, Cancel, Place, Retry, Run, Skip, StageRun
 from ..core.pipeline_texts import filled

@@ -18,8 +18,8 @@ import msgspec
 from ..core import errors
 from ..core.message import Message
 from ..core.model import Action, AgentState, Approval, ApprovalState, Ask, Command, Origin, Outcome, Role, Shell, Tmux
-from ..core.pipeline import variables
 from ..core.pipeline_file import Asking, Running, Spawning, Telling, Typing, Words, argv
+from ..core.pipeline_look import variables
 from ..core.pipeline_run import Acted, Do, Place, Run, Tell
 from .agents import Agents
 from .approvals import Approvals

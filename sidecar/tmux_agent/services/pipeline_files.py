@@ -17,7 +17,8 @@ import msgspec
 from ..core import config
 from ..core.config import ConfigError
 from ..core.errors import NotFound
-from ..core.pipeline_file import Match, PipelineFile, PipelinesFile, problems
+from ..core.pipeline_file import Match, PipelineFile, PipelinesFile
+from ..core.pipeline_problems import problems
 from .config_file import own_text
 
 FILES = 200

@@ -19,9 +19,10 @@ import msgspec
 
 from ..core import errors, markers
 from ..core.model import ApprovalState, Event, Stage
-from ..core.pipeline import advance, after_echo, next_due, stage_of, typed, under_way, wanted_files, wants_output
+from ..core.pipeline import advance
 from ..core.pipeline_begin import begin
 from ..core.pipeline_file import PipelineFile
+from ..core.pipeline_look import after_echo, next_due, stage_of, typed, under_way, wanted_files, wants_output
 from ..core.pipeline_run import (
     Answered,
     AskPerson,

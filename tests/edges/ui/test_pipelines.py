@@ -14,7 +14,8 @@ from tests.patience import PATIENCE
 
 from tmux_agent.core import config, errors
 from tmux_agent.core.menus import Page
-from tmux_agent.core.pipeline_file import PipelinesFile, problems
+from tmux_agent.core.pipeline_file import PipelinesFile
+from tmux_agent.core.pipeline_problems import problems
 from tmux_agent.core.protocol import PipelineCancel, PipelineRetry, PipelineSkip, PipelineStart
 from tmux_agent.core.replies import RunData, StageData
 from tmux_agent.edges.ui import dialogs, run_lines
