@@ -174,11 +174,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((word for word in words if not word.startswith("-")), "")
     args = build([verb]).parse_args(words)
     from .core.errors import TmuxAgentError
-    from .edges.out import complain
 
     try:
         code: int = _load(VERBS[args.verb][0]).main(args)
     except TmuxAgentError as error:
+        from .edges.out import complain  # a quarter of the start of what prints nothing (wrap)
+
         return complain(error)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone (`| head`): nothing is wrong

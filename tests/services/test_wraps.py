@@ -36,6 +36,7 @@ AGENT = (
     ASKS
     + """
 tell("agent", who())
+ask("agent.register", name="emit")  # as every client of ours does: the person's name for it stays
 tell("again", ask("sentry.register", token_sha256="0" * 64))
 gone, here = os.pipe()
 if os.fork() == 0:

@@ -223,6 +223,7 @@ class Agents:
     def register(self, origin: Origin, name: str, kind: str) -> None:
         """A socket client says who it is."""
         known = self._meet(self.session_of(origin), origin, kind or origin.agent or "", origin.cwd)
+        name = self.named(origin.server, origin.pane) or name  # what a person has named stays
         known.agent = replace(known.agent, name=name, kind=kind or known.agent.kind)
         self._show(known, known.base, why="registered")
 
