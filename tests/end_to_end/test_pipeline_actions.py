@@ -95,6 +95,33 @@ echo '{MARK} {{"type":"DONE"}}'
     assert 20 <= len(pending(world)) <= 22
 
 
+def test_what_is_sent_again_fails_no_second_try_and_ids_of_others_take_nothing_away(world: World) -> None:
+    """An id counts once for whoever sent it: a failure that is sent again is not that of the next try."""
+    world.file("""
+pipelines:
+  - name: p
+    match: {window: w}
+    stages: [{name: one, retries: {max: 1, backoff: 0s}, actions_on_start: [{send_keys: "true"}]}]
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+
+    def stage() -> tuple[int, str]:
+        (one,) = world.runs(peer)[0]["stages"]
+        return one.get("attempt", 0), one.get("waits_for", "")
+
+    until(lambda: world.runs(peer) and stage() == (1, "a marker"))
+    assert peer.call("sentry.emit", {"marker": {"type": "STATUS", "stage": "one", "ok": True, "id": "a"}})["first"]
+    failed = cli(world, "emit STATUS stage=one ok=false --json --id a")
+    world.tmux.run("send-keys", "-t", "%0", f"{failed}; {failed}; {failed}", "Enter")
+    until(lambda: world.tmux.run("capture-pane", "-p", "-t", "%0").count('"first"') == 3)
+    until(lambda: stage() in ((2, "a marker"), (2, "")))
+    assert world.states(peer) == {"one": "running"}
+    told = [record for record in world.sidecar.records() if record["type"] == "marker"]
+    assert len(told) == 2  # the other's, and this one once
+
+
 def test_a_printed_question_opens_an_approval(world: World) -> None:
     world.file("watch: [{window: w}]")
     world.window("w")

@@ -77,6 +77,9 @@ class Sentry:
             approval = await self._guard.ask(wish)
             request_id = approval.request_id
             self._spawn(self._answered(marker, approval.request_id, place))
+        name = _named(place, marker)
+        if marker.id and await self._journal.read(lambda db: watch_rows.has_come(db, name)):
+            return False, request_id
         if place is not None:
             self._pipelines.heard(place, marker)
             await self._pipelines.kept(place)
@@ -84,7 +87,7 @@ class Sentry:
         if not marker.id:
             await self._journal.publish(event)
             return True, request_id
-        first = await self._journal.commit(lambda db: watch_rows.note_marker(db, marker.id))
+        first = await self._journal.commit(lambda db: watch_rows.note_marker(db, name))  # what it moves is kept
         if first:
             await self._journal.publish(event)
         return first, request_id
@@ -154,3 +157,7 @@ class Sentry:
 
 FOREVER = math.inf  # until it is answered
 
+
+def _named(place: Place | None, marker: markers.Marker) -> str:
+    """Under what a marker counts once: its id, which nobody uses up for another pane."""
+    return f"{place.server_pid}:{place.pane}:{place.pane_pid} {marker.id}" if place else marker.id

@@ -47,8 +47,13 @@ def put_named(db: sqlite3.Connection, place: Place, *, on: bool) -> None:
         db.execute("INSERT INTO watch_requests VALUES (?, ?, ?, ?)", key)
 
 
-def note_marker(db: sqlite3.Connection, marker_id: str) -> bool:
-    """Whether a marker of this id comes for the first time; from now on it has come."""
-    added = db.execute("INSERT OR IGNORE INTO emitted (id) VALUES (?)", (marker_id,)).rowcount == 1
+def has_come(db: sqlite3.Connection, name: str) -> bool:
+    """Whether a marker of this name (whose it is, and its id) has come."""
+    return db.execute("SELECT 1 FROM emitted WHERE id = ?", (name,)).fetchone() is not None
+
+
+def note_marker(db: sqlite3.Connection, name: str) -> bool:
+    """Whether a marker of this name comes for the first time; from now on it has come."""
+    added = db.execute("INSERT OR IGNORE INTO emitted (id) VALUES (?)", (name,)).rowcount == 1
     db.execute("DELETE FROM emitted WHERE rowid <= (SELECT max(rowid) FROM emitted) - ?", (EMITTED,))
     return added
