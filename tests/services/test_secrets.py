@@ -393,6 +393,7 @@ def test_no_rule_for_a_whole_program_reads_the_key(programs: Judgement, places: 
     for text in ("tmux-agent state restore", "tmux-agent notify bridge --channel x", "tmux-agent notify test x"):
         assert verdict(text) is Verdict.DENY, text
     assert verdict("tmux-agent state list") is Verdict.ALLOW
+    assert verdict("tmux-agent wrap --plain -- ./x") is Verdict.ASK  # it starts whatever it is told to
     assert verdict("split a b") is Verdict.ALLOW
     assert verdict(f"split a {places.config}/pipelines/x") is Verdict.ASK  # a program that nobody knows may make it
 

@@ -142,6 +142,8 @@ def _ours(plain: Sequence[str]) -> Iterable[Match]:
         refused = False
     if refused:
         yield _match(ANSWERING, DENY, "agents do not answer approvals or change tmux-agent", Risk.HIGH)
+    elif verb == "wrap":
+        yield _match("another agent", ASK, "starts an agent of its own, or any other program", Risk.HIGH)
 
 
 def _code(call: Invocation, plain: Sequence[str], body: bool) -> Iterable[Match]:

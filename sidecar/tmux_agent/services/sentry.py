@@ -78,7 +78,8 @@ class Sentry:
             request_id = approval.request_id
             self._spawn(self._answered(marker, approval.request_id, place))
         name = _named(place, marker)
-        if marker.id and await self._journal.read(lambda db: watch_rows.has_come(db, name)):
+        came = await self._journal.read(lambda db: watch_rows.has_come(db, name)) if marker.id else False
+        if came:
             return False, request_id
         if place is not None:
             self._pipelines.heard(place, marker)
