@@ -94,7 +94,7 @@ class Admission:
         """Record that somebody tried what only operators may; not more of it than the log should hold."""
         method = NAMES[type(call.params)]
         if _bucket(self._refusals, origin.session, 20, 0.2, time.monotonic()):
-            self._system.refused(origin, method, call.request_id)
+            self._system.refusals.refused(origin, method, call.request_id)
         return errors.Forbidden(f"{method} is for operators only, and you are not one: {origin.why}")
 
 

@@ -141,7 +141,7 @@ class ServiceDesk:
         identity, client = self._system.identity, (origin.server or "", origin.client or "")
         against = against or identity.client_is_persons(*client) or identity.nobody_types(*client)
         if against:
-            self._system.refused(msgspec.structs.replace(origin, why=against), method, request_id)
+            self._system.refusals.refused(msgspec.structs.replace(origin, why=against), method, request_id)
             raise errors.Forbidden(f"this popup may not answer any more: {against}")
         return origin
 

@@ -22,7 +22,6 @@ import msgspec
 from ..core import channels, config, display, errors, guardrails, notice_text, recording, redact
 from ..core.model import Agent, Approval, Event, Origin
 from ..core.pipeline_run import Place
-from ..core.rate import Bucket
 from ..core.replies import ReloadData
 from ..core.wording import one_line
 from . import own_log, status_line
@@ -53,6 +52,7 @@ from .pipeline_files import PipelineFiles
 from .pipeline_watch import Followers
 from .pipelines import Pipelines
 from .plans import Plans
+from .refusals import Refusals
 from .resuming import Resuming
 from .screen_answers import ScreenAnswers
 from .screen_files import ScreenFiles
@@ -85,9 +85,7 @@ RECENT = 50
 EVENTS = 10_000  # that may come in one turn of the loop: all that one group of the journal holds
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn")
 SAYS = (3, 3)  # first version of tmux that shows a message to the client that we name
-NO_ANSWERS = (20, 0.2)  # refused answers by file or link that are recorded: at once, and a second
 ANEW_SECONDS = 60.0  # begun anew once a minute at the most: where the disk is bad, that does not help
-REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
 
 
 class System:
@@ -101,8 +99,6 @@ class System:
         self.begun_anew = False  # after damage to the state database
         self.begin_anew = False  # after the stop: it is damaged, and a backup is used then
         self._started = time.monotonic()
-        self._refused_at = -REFUSAL_SECONDS
-        self._refusal_over: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self.recent: deque[Heard] = deque(maxlen=RECENT)  # decisions, for people who look back
         self._badges: dict[str, badge.Badge] = {}
@@ -156,16 +152,16 @@ class System:
             self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept,
             ScreenAnswers(self.screens, self.journal),
         )  # fmt: skip
+        self.refusals = Refusals(self.journal, self._say_to_all, self.show_badges, self.spawn)
         self.answer_files = AnswerFiles(
-            places.approvals(self.settings.answers.folder), self.approvals, self.answers, self.no_answer, self.spawn,
-            self.judgement.home,
+            places.approvals(self.settings.answers.folder), self.approvals, self.answers, self.refusals.no_answer,
+            self.spawn, self.judgement.home,
         )  # fmt: skip
         self.links = Links(
-            LinkKeys(places.link_keys, self.secrets), self.approvals, self.answers, self.no_answer, self.identity,
-            self.judgement.home,
+            LinkKeys(places.link_keys, self.secrets), self.approvals, self.answers, self.refusals.no_answer,
+            self.identity, self.judgement.home,
         )  # fmt: skip
         self.links.switch(self.settings.answers)
-        self._no_answers = Bucket(*NO_ANSWERS, time.monotonic())
         self.popups: Popups | None = None  # once it is known where we listen
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
         self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
@@ -346,7 +342,7 @@ class System:
             found.append(f"metrics: {self.measuring.wrong}")
         if self.notify.status not in ("off", "ok"):
             found.append(f"notify: {self.notify.status}")
-        if time.monotonic() - self._refused_at < REFUSAL_SECONDS:
+        if self.refusals.lately:
             found.append("refused: somebody who may not tried to act as the operator (`tmux-agent audit tail`)")
         return found
 
@@ -356,32 +352,6 @@ class System:
         if self.journal.damaged and not (self.begun_anew and self.uptime() < ANEW_SECONDS):
             self.begin_anew = True
             self.stop.set()
-
-    def refused(self, origin: Origin, method: str, request_id: str) -> None:
-        """Somebody tried what only operators may: recorded, and a warning for a while."""
-        data = {"method": method, "why": origin.why}
-        self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=origin, data=data)))
-        self._warn_of_refusal()
-
-    def no_answer(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> bool:
-        """An approval file or a signed link was not taken for an answer: recorded, and said; a warning for a while
-        where no person does that by mistake. Over the rate neither (False): whoever tries could fill the log."""
-        if not self._no_answers.take(time.monotonic()):
-            return False
-        log.warning("not answered by %s: %s", by.through, why)
-        data = {"method": "human.respond", "why": why}
-        self.spawn(self.journal.publish(Event(type="refused", request_id=request_id, origin=by, data=data)))
-        self.spawn(self._say_to_all(f"not answered by {by.door}: {why}"))
-        if alarming:
-            self._warn_of_refusal()
-        return True
-
-    def _warn_of_refusal(self) -> None:
-        self._refused_at = time.monotonic()
-        self.show_badges()
-        if self._refusal_over is not None:
-            self._refusal_over.cancel()
-        self._refusal_over = asyncio.get_running_loop().call_later(REFUSAL_SECONDS + 1, self.show_badges)
 
     # --- files ---
 
@@ -558,7 +528,7 @@ class System:
         if event.type == "agent.state":
             self.limits.heard(event.data["agent"]["session"])
         if event.type == "decision" and event.data["rule"] == guardrails.ANSWERING:
-            self._warn_of_refusal()
+            self.refusals.warn()
         if event.type == "approval.answered" and event.origin and event.origin.door != "popup":
             self.spawn(self._say_to_all(f"answered outside the popup: {event.request_id}, by {_whom(event.origin)}"))
         if event.type.startswith(("approval.", "agent.")):
