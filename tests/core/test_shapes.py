@@ -279,3 +279,21 @@ def test_any_text_has_a_shape(one: str, other: str) -> None:
     assert shape(asked(sh(one))) is not None
     if one != other:
         assert not alike(run("frobnicate", one), run("frobnicate", other))
+
+
+@pytest.mark.parametrize(
+    ("words", "writes"),
+    [
+        ("core.pager", False),
+        ("--global core.pager", False),
+        ("--get core.pager", False),
+        ("-f a core.pager", False),
+        ("core.pager x", True),
+        ("core.pager --type=;x", True),  # behind the name it is the value
+        ("core.pager --get", True),
+        ("--unset core.pager", True),
+    ],
+)
+def test_what_git_config_writes(words: str, writes: bool) -> None:
+    call = Invocation("git", "git", ("config", *words.split()), "/r")
+    assert bool(touched(call)) is writes

@@ -211,12 +211,13 @@ def _git(plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
         return ()
     rest = plain[1:]
     named = [before in ("-f", "--file") for before in ("", *rest)]
-    words = [w for w, is_file in zip(rest, named, strict=False) if not (is_file or w.startswith("-"))]
-    reads = mentions(rest, _GIT_READS_CONFIG)
+    starts = (i for i, (w, is_file) in enumerate(zip(rest, named, strict=False)) if not (is_file or w.startswith("-")))
+    first = next(starts, len(rest))
+    options, words = rest[:first], rest[first:]  # what looks like an option behind the name is its new value
     reads = (
-        reads
+        mentions(options, _GIT_READS_CONFIG)
         or words[:1] in (["get"], ["list"])
-        or (len(words) == 1 and not mentions(rest, ("--unset", "--unset-all", "-e", "--edit")))
+        or (len(words) == 1 and not mentions(options, ("--unset", "--unset-all", "-e", "--edit")))
     )
     if reads:
         return ()
