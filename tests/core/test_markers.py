@@ -100,6 +100,10 @@ PRINTED = {
     "two in one write": (RAW + b"\r\n" + RAW.replace(b"build", b"test") + b"\r\n", 2),
     "under an id, again": (b'### SENTRY {"type":"DONE","id":"a"}\r\n' * 3, 1),
     "in a title": (b"\x1b]2;" + RAW + b"\x07\r\n", 0),
+    "in a title of several lines": (b"\x1b]2;x\r\n" + RAW + b"\r\n\x07" + RAW + b"\r\n", 1),
+    "in a string for the terminal": (b"\x1bPx\r\n" + RAW + b"\r\n\x1b\\" + RAW + b"\r\n", 1),
+    "behind a title without an end": (b"\x1b]2;x\x1b[m\r\n" + RAW + b"\r\n", 1),
+    "long after a title without an end": (b"\x1b]2;x\r\n" + (b"y" * 99 + b"\r\n") * 700 + RAW + b"\r\n", 1),
     "not UTF-8 around it": (b"\xff\xfe\r\n" + RAW + b"\r\n\xc3", 1),
 }
 

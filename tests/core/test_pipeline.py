@@ -203,6 +203,13 @@ def test_tries_wait_ever_longer_and_then_it_has_failed() -> None:
     assert world.run.stages[0].attempt == 3
 
 
+def test_stages_that_mean_more_than_a_run_can_hold_are_not_counted_to_their_end() -> None:
+    matrix = "{a: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], b: [1, 2]}"
+    many = ", ".join(f"{{name: s{number}, matrix: {matrix}}}" for number in range(11))
+    with pytest.raises(ValueError, match="more than 200 stages"):
+        World(f"pipelines: [{{name: p, stages: [{many}]}}]")
+
+
 def test_words_of_a_build_end_a_stage_where_they_are_sure_enough() -> None:
     good = "        success_when: [{reading: success}]\n"
     both = good + "        fail_when: [{reading: {state: failure, confidence: 0.8}}]\n"
@@ -453,6 +460,8 @@ def test_a_pane_that_goes_ends_what_runs_in_it() -> None:
         ("{name: p, stages: [{name: a, actions_on_start: [{}]}]}", "has to have exactly one of send_keys, run"),
         ("{name: p, stages: [{name: a, actions_on_start: [{run: 'a | b'}]}]}", "needs a shell"),
         ("{name: p, stages: [{name: a, success_when: [{log_regex: '('}]}]}", "missing )"),
+        (f"{{name: p, stages: [{{name: a, matrix: {{{', '.join(f'k{n}: [1, 2, 3, 4, 5, 6]' for n in range(20))}}}}}]}}",
+         "more than 200 stages"),
         ("{name: p, stages: [{name: a, success_when: [{log_regex: '(?=x)'}]}]}", "look-around"),
         ("{name: p, stages: [{name: a, success_when: [{external_status: success}]}]}", "has no external_check"),
         ("{name: p, stages: [{name: a, success_when: [{exit_code: 0}]}]}", "runs no command"),

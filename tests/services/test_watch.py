@@ -238,6 +238,33 @@ def test_a_full_screen_program_is_read_from_its_screen(tmux: Server, tmp_path: P
     asyncio.run(main())
 
 
+def test_what_a_pager_shows_again_is_told_once(tmux: Server, tmp_path: Path) -> None:
+    lines = [f"line {number}" for number in range(100)]
+    lines[5] = f'{MARK} {{"type":"STATUS","stage":"file"}}'
+    (tmp_path / "text").write_text("\n".join(lines) + "\n")
+
+    async def main() -> None:
+        shell(tmux)
+        async with watching(tmux, tmp_path) as (world, server):
+            tmux.run("send-keys", "-t", "%0", f"LESS= less {tmp_path}/text", "Enter")
+            await world.says("file")
+            for number in (60, 1, 60, 1):
+                tmux.run("send-keys", "-t", "%0", f"{number}g")
+                await world.until(lambda number=number: f"line {number + 10}\n" in said_by_screen(world))
+            tmux.run("send-keys", "-t", "%0", "q")
+            await world.until(lambda: world.watch.how(server.socket, "%0") == "its output")
+            tmux.run("send-keys", "-t", "%0", say("after"), "Enter")
+            await world.says("file", "after")
+
+    asyncio.run(main())
+
+
+def said_by_screen(world: World) -> str:
+    """The end of what was printed, which is taken."""
+    text, world.printed = world.printed, ""
+    return text
+
+
 def test_a_broken_marker_is_told_once_and_kept_for_explain(tmux: Server, tmp_path: Path) -> None:
     async def main() -> None:
         shell(tmux)

@@ -25,6 +25,8 @@ _ESCAPES = re.compile(
 _MOVES = re.compile(rb"\x1b\[[0-9;]*[AFHdfsuJ]|\x1b[78M]|\x1b\[\?(?:47|1047|1049)[hl]")
 _PLACED = re.compile(rb"\x1b\[(?:\d*[CD]|(?!1?G)\d*G|\d*;(?!1?[Hf])\d*[Hf])|\x08")  # to another column than the first
 _PASTED = b"\x1b[7m"  # line editors show what was pasted, until the next key
+_STRINGS = (b"]", b"P", b"X", b"^", b"_")
+_ENDS = re.compile(rb"[\x07\x18\x1a]")
 _CLEARED = b"\x1b[3J"  # clear(1), not a redraw
 _EDITS, _RUNS = b"\x1b[?2004h", b"\x1b[?2004l"  # a line editor begins, and ends, to take a line
 _MID = b"."  # stands for the part of a line that is gone: what follows is not at its start
@@ -52,6 +54,7 @@ class MarkerStream:
         self._size = 0
         self._recent: deque[bytes] = deque(maxlen=RECENT)
         self._ids: deque[str] = deque(maxlen=4 * RECENT)
+        self._string = 0  # bytes since a string for the terminal began (a title), while it has no end
         self.full_screen = False  # a program draws on the alternate screen
 
     def feed(self, data: bytes) -> list[Found]:
@@ -73,6 +76,7 @@ class MarkerStream:
         if self._first:
             line, end, _ = data.partition(b"\n")
             self._editing, self._first = self._editing or _PASTED in line, not end
+        self._string = _open_string(data, self._string)
         if b"?" in data and b"\x1b[?" in data:  # one byte is looked for five times as fast
             self._editing = self._edited(data)
             on = max(data.rfind(b"\x1b[?1049h"), data.rfind(b"\x1b[?47h"))
@@ -109,7 +113,7 @@ class MarkerStream:
     def _read(self, part: bytes, *, whole: bool) -> tuple[Found, bytes] | None:
         """The marker of one line, and what follows its JSON; None where there is none, or its end is still to come."""
         before = part[: part.find(b"#")]
-        if self._edited(before) or _PLACED.search(before):
+        if self._edited(before) or _PLACED.search(before) or _open_string(before, self._string):
             return None
         text = _ESCAPES.sub("", part.decode("utf-8", "replace"))
         said = markers.read(text)
@@ -152,6 +156,19 @@ def _line_end(data: bytes, at: int) -> int:
     """Behind the line that begins at `at`; 0 where it goes on."""
     ends = [end for end in (data.find(b"\n", at), data.find(b"\r", at)) if end >= 0]
     return min(ends) + 1 if ends else 0
+
+
+def _open_string(data: bytes, size: int) -> int:
+    """How much of a string (OSC, DCS, …) there is without its end after `data`, `size` of it before; 0: none is open.
+
+    As tmux does, which ends one at the next escape, too, and gives up on one that goes on.
+    """
+    escape = data.rfind(b"\x1b")
+    if escape >= 0:
+        data, size = data[escape:], int(data[escape + 1 : escape + 2] in _STRINGS)
+    if not size or _ENDS.search(data) or size + len(data) > LINE:
+        return 0
+    return size + len(data)
 
 
 def _redrawn(between: bytes) -> bool:

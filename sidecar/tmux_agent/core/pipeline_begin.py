@@ -26,11 +26,10 @@ def begin(
 
     Raises ValueError where it would have too many stages, or a stage no pane.
     """
-    stages = tuple(
-        one for stage in spec.stages for one in _instances(stage, place, (panes or {}).get(stage.name), now)
-    )
+    every = (one for stage in spec.stages for one in _instances(stage, place, (panes or {}).get(stage.name), now))
+    stages = tuple(itertools.islice(every, INSTANCES + 1))  # a few lines of a matrix can mean billions
     if len(stages) > INSTANCES:
-        raise ValueError(f"{spec.name} would have {len(stages)} stages (at most {INSTANCES}): narrow its matrix")
+        raise ValueError(f"{spec.name} would have more than {INSTANCES} stages: narrow its matrix")
     return Run(
         run_id=run_id, spec=spec, created=now, stages=stages, place=place, token=token, facts=dict(facts or {})
     )

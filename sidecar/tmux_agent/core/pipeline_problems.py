@@ -5,6 +5,7 @@ Pure. Must not own: the file's keys (pipeline_file.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from . import patterns
@@ -62,6 +63,8 @@ def _wrong_stage(stage: StageFile) -> _Wrong:
     later = stage.on_failure if not isinstance(stage.on_failure, str) else ()
     for index, action in enumerate((*stage.actions_on_start, *later)):
         yield from _wrong_action(action, f"{stage.name}.actions_on_start[{index}]")
+    if math.prod(map(len, stage.matrix.values())) > STAGES:
+        yield stage.line, f"{stage.name}.matrix", f"means more than {STAGES} stages"
     if len(stage.actions_on_start) > ACTIONS:
         yield stage.line, stage.name, f"has more than {ACTIONS} actions"
     for name, conditions in (("success_when", stage.success_when), ("fail_when", stage.fail_when)):

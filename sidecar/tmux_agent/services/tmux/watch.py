@@ -58,8 +58,8 @@ class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "asks", "begun", "busy", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe", "place", "rate",
-        "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer",
+        "asks", "begun", "busy", "drawn", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe", "place",
+        "rate", "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
@@ -71,6 +71,7 @@ class _Watched:
         self.tail = b""  # the end of its output
         self.stream.full_screen = pane.alternate
         self.seen: deque[bytes] = deque(maxlen=SEEN)  # markers on the screen at the last capture, or told since
+        self.drawn: set[bytes] = set()  # told of the full screen program that is there
         self.screen = False  # it is read from the screen
         self.text: tuple[str, ...] = ()  # the last capture
         self.timer: asyncio.TimerHandle | None = None
@@ -235,6 +236,7 @@ class Watch:
         if said:
             one.seen.extend(markers.payload(found.marker) for found in said)
             self._keep(one, self._tell(one, said, "raw"))
+            one.drawn = {markers.payload(found.marker) for found in said}
         one.tail = (one.tail + data)[-TAIL:]
         if self._wants_lines(one.place):
             text, notices = one.lines.feed(data), one.notices.feed(data)
@@ -288,7 +290,7 @@ class Watch:
             if lines is None or one.place not in self._panes:
                 return
             found = marker_screen.find(lines)
-            events = self._tell(one, marker_screen.new(tuple(one.seen), found), "screen")
+            events = self._tell(one, self._undrawn(one, marker_screen.new(tuple(one.seen), found)), "screen")
             now = [markers.payload(each.marker) for each in found]
             if now != list(one.seen):
                 one.seen.clear()
@@ -298,7 +300,17 @@ class Watch:
                 self._printed(one.place, text, ())
             one.text = tuple(lines)
             if not self._draws(one) and one.pipe is not None and one.pipe.open:
-                one.screen, one.lines = False, OutputLines()  # its program has ended: a shell is there again
+                # Its program has ended: a shell is there again.
+                one.screen, one.lines, one.drawn = False, OutputLines(), set()
+
+    def _undrawn(self, one: _Watched, new: list[Found]) -> list[Found]:
+        """Without what a pager scrolls to again. An agent may say the same twice: what it says is not on file."""
+        program = foreground(self._table, one.place.pane_pid)
+        if not one.stream.full_screen or (program is not None and program.agent is not None):
+            return new
+        found = [each for each in new if markers.payload(each.marker) not in one.drawn]
+        one.drawn |= {markers.payload(each.marker) for each in found[:MARKERS]}
+        return found
 
     async def _capture(self, one: _Watched, above: int) -> list[str] | None:
         """The pane's lines, joined where tmux wrapped them; None where it is gone."""
