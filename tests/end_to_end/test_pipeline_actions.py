@@ -122,6 +122,32 @@ pipelines:
     assert len(told) == 2  # the other's, and this one once
 
 
+def test_what_signs_a_run_is_in_no_record_and_no_approval_file(world: World) -> None:
+    """Whoever reads the log, a message or the file of a question cannot sign markers by it."""
+    world.file("pipelines: [{name: p, stages: [{name: one, actions_on_start: [{run: printenv TMUX_AGENT_RUN}]}]}]")
+    (world.sidecar.config / "policy.d").mkdir(exist_ok=True)
+    (world.sidecar.config / "policy.d" / "ask.yaml").write_text(
+        "rules: [{name: look, when: {command: [printenv]}, verdict: ask}]"
+    )
+    (world.sidecar.config / "config.yaml").write_text("answers: {files: true}")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.person().call("pipeline.start", {"pipeline": "p"})
+    question = asked(world)
+    (file,) = (world.sidecar.state / "approvals").iterdir()
+    shown = file.read_text()
+    approve(world, question)
+    world.until(peer, one="success")
+    with sqlite3.connect(world.sidecar.state / "state.db") as db:
+        ((body,),) = db.execute("SELECT body FROM pipeline_runs").fetchall()
+    token = json.loads(body)["token"]
+    assert "TMUX_AGENT_RUN" in shown
+    assert token not in shown
+    leaks = [record for record in world.sidecar.records() if token in json.dumps(record)]
+    assert not leaks, "".join(json.dumps(one)[max(json.dumps(one).find(token) - 150, 0) :][:250] for one in leaks)
+
+
 def test_a_printed_question_opens_an_approval(world: World) -> None:
     world.file("watch: [{window: w}]")
     world.window("w")

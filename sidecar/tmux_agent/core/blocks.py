@@ -5,6 +5,7 @@ Owns: which texts those are, in which order, and of what kind each is. Must not 
 
 from __future__ import annotations
 
+import re
 import shlex
 
 from . import wording
@@ -12,6 +13,7 @@ from .model import Action, Ask, Command, Fetch, File, Mcp, Patch, Shell, Stage, 
 
 Block = tuple[str, str]  # text, and "diff:PATH", "code:LANGUAGE", "plain" or "prose"
 
+_SIGNS = re.compile(r"tar1_[A-Za-z0-9_-]{16,}")  # random, and a secret of a pipeline's run (redact.py)
 _SUFFIXES = {
     "bash": "sh bash zsh",
     "python": "py pyi",
@@ -43,7 +45,7 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
             return [(text, "code:bash")]
         case Command(argv=argv, env=env, stdin=stdin):
             given = [(shlex.join(argv), "code:bash")]
-            given += [(f"with {name}={value}", "plain") for name, value in env.items()]
+            given += [(_SIGNS.sub("…", f"with {name}={value}"), "plain") for name, value in env.items()]
             return given + ([(f"stdin:\n{stdin}", "plain")] if stdin is not None else [])
         case File():
             return file_blocks(action, preview, folder, home)
@@ -67,7 +69,8 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
 
 
 def named(**values: object) -> list[Block]:
-    return [(f"{name}: {wording.json_text(value)}", "plain") for name, value in values.items() if value]
+    texts = [(name, _SIGNS.sub("…", wording.json_text(value))) for name, value in values.items() if value]
+    return [(f"{name}: {text}", "plain") for name, text in texts]
 
 
 def file_blocks(action: File, preview: str, folder: str, home: str) -> list[Block]:

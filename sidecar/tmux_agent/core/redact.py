@@ -76,6 +76,7 @@ _TOKENS = [
     (("eyj",), _EDGE + r"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){2,4}"),
     (("sg.", "hvs."), _EDGE + r"(?:SG\.[A-Za-z0-9_-]{16,}+\.|hvs\.)[A-Za-z0-9_-]{16,}+"),
     (("dop_v1_", "dckr_pat_", "shpat_"), _EDGE + r"(?:dop_v1|dckr_pat|shpat)_[A-Za-z0-9_-]{20,}+"),
+    (("tar1_",), _EDGE + r"tar1_[A-Za-z0-9_-]{16,}+"),  # what signs the markers of a pipeline's run
     (("age-secret",), _EDGE + r"AGE-SECRET-KEY-1[A-Z0-9]{20,}+"),
 ]
 
@@ -211,7 +212,7 @@ def _no_underscored(low: str) -> bool:
     return "_" not in low or not (
         ("gh" in low and ("ghp_" in low or "gho_" in low or "ghu_" in low or "ghs_" in low or "ghr_" in low))
         or ("pat_" in low or "npm_" in low or "k_live_" in low or "k_test_" in low or "whsec_" in low)
-        or ("hf_" in low or "gsk_" in low or "dop_v1_" in low)
+        or ("hf_" in low or "gsk_" in low or "dop_v1_" in low or "tar1_" in low)
     )
 
 
