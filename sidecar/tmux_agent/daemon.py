@@ -111,6 +111,7 @@ class Sidecar:
             system.spawn(system.journal.publish(_started(self._socket)))  # without a log it serves on, and says so
             system.spawn(server.hooks.drop_orphans())
             system.spawn(system.screens.drop_orphans())
+            system.spawn(system.pipelines.drop_orphans())
             system.spawn(self._attach(tmux))
             self._ready()
             await system.stop.wait()

@@ -227,3 +227,26 @@ def _mend(world: World, peer: Peer, retried: list[str]) -> bool:
             what = {"run_id": run["run_id"], "stage": one["name"]}
             world.person().call("pipeline.skip" if ran else "pipeline.retry", what)
     return False
+
+
+def test_nothing_is_typed_to_a_program_that_took_the_place_of_the_runs(world: World) -> None:
+    """tmux tells nobody of respawn-pane: the pane keeps its id."""
+    flag = world.sidecar.root / "flag"
+    world.file(f"""
+pipelines:
+  - name: p
+    match: {{window: w}}
+    stages:
+      - {{name: wait, success_when: [{{file: {flag}}}]}}
+      - {{name: type, needs: wait, actions_on_start: [{{send_keys: "rm -r build"}}]}}
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, wait="running")
+    world.tmux.run("respawn-pane", "-k", "-t", "%0", "exec cat")
+    flag.touch()
+    until(lambda: world.runs(peer)[0]["state"] == "failed")
+    note = world.runs(peer)[0]["note"]
+    assert "another program" in note or "its pane is gone" in note
+    assert "rm -r" not in world.tmux.run("capture-pane", "-p", "-t", "%0")

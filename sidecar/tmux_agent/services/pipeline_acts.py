@@ -30,6 +30,7 @@ from .notify import Notify
 from .processes import processes_here
 from .screens import Screens
 from .tmux.servers import Servers
+from .tmux.watch import place_of
 from .toolbox import Toolbox
 from .wishes import Wish
 
@@ -140,7 +141,7 @@ class Acts:
             return await self._type(typing, _needed(place), origin, key, approved=do.approved)
         if what.spawn is not None:
             window = self._spawned(run, do, what.spawn, _needed(place))
-            return await self._once(window, origin, key, approved=do.approved)
+            return await self._once(window, origin, key, approved=do.approved, place=place)
         assert what.run is not None
         return await self._once(await self._command(run, do, what.run, place), origin, key, approved=do.approved)
 
@@ -165,13 +166,13 @@ class Acts:
         outcome = Outcome(ok=True)
         if what.keys:
             keys = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=what.keys, options=ONCE)
-            outcome = await self._once(keys, origin, f"{key}/keys", approved=approved)
+            outcome = await self._once(keys, origin, f"{key}/keys", approved=approved, place=place)
         if what.text or not what.keys:
             text = Tmux(
                 verb="send_text", target=place.pane, server=place.server, text=what.text, enter=what.enter, options=ONCE
             )
             shell = Shell(text=what.text, cwd=await self._folder(place))
-            outcome = await self._once(text, origin, key, approved=approved, also=shell)
+            outcome = await self._once(text, origin, key, approved=approved, also=shell, place=place)
             if what.enter and self._program(place)[0]:
                 await self._sent(place, what.text, origin, key)
         return outcome
@@ -215,7 +216,7 @@ class Acts:
             if view is None or view.seen.state != "idle" or not any(line.rstrip().endswith(last) for line in lines):
                 return
             enter = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=("Enter",), options=ONCE)
-            await self._once(enter, origin, f"{key}/enter-{again}", approved=True)
+            await self._once(enter, origin, f"{key}/enter-{again}", approved=True, place=place)
 
     async def _command(self, run: Run, do: Do, what: str | Words | Running, place: Place | None) -> Command:
         running = what if isinstance(what, Running) else Running(command=what)
@@ -248,12 +249,16 @@ class Acts:
     # --- once ---
 
     async def _once(
-        self, action: Action, origin: Origin, key: str, *, approved: bool, also: Action | None = None
-    ) -> Outcome:
-        """Do it, or learn what came of it before a kill. One that was not begun then is begun now."""
+        self, action: Action, origin: Origin, key: str, *, approved: bool, also: Action | None = None,
+        place: Place | None = None,
+    ) -> Outcome:  # fmt: skip
+        """Do it, or learn what came of it before a kill. One that was not begun then is begun now, if in `place` there
+        is still what was there when the run began."""
         for again in range(AGAIN):
             this = f"{key}/{again}" if again else key
             wish = Wish(action=action, origin=origin, request_id=new_id(), key=this, timeout=FOREVER)
+            if place is not None and await self._approvals.asked_before(wish.resume_key or "") is None:
+                await self._still(place)
             try:
                 outcome = await self._guard.declared(wish, approved=approved, also=also)
             except errors.Conflict:
@@ -269,6 +274,15 @@ class Acts:
                     await self._toolbox.forget(action, origin, done.request_id)
             return outcome
         raise Unsure(f"the sidecar died each of {AGAIN} times that it was begun; look before you retry")
+
+    async def _still(self, place: Place) -> None:
+        """Raises Conflict where the pane has been given another program (respawn-pane): it was not meant."""
+        server = self._servers.get(place.server)
+        if server is None:
+            raise errors.Conflict("its tmux server is gone")
+        await server.refresh()
+        if place_of(server, server.pane(place.pane)) != place:
+            raise errors.Conflict("its pane has been given another program since the run began")
 
     async def _became(self, action: Action, origin: Origin, before: Approval) -> Outcome | None:
         try:

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 
 RUNS = 500  # under way at once
 WAITING_TEXT = 1 << 20  # characters of a pane's output that wait to be looked at
+ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
+SETTLE = 1.0  # until the questions of a run that is taken up are found
 RETRY_SECONDS = 1.0  # until what could not be recorded is tried again: there is no event for a freed disk
 
 
@@ -103,6 +105,18 @@ class Pipelines:
                 self._resume(run)
             else:
                 self._waiting.add(run.run_id)
+
+    async def drop_orphans(self, seconds: float = ORPHANED) -> None:
+        """End what waits for a tmux server that has not come back `seconds` after this sidecar began."""
+        await asyncio.sleep(seconds)
+        left = [self._runs[run_id] for run_id in self._waiting]
+        self._waiting.clear()
+        for run in left:
+            self._resume(run)  # its questions are known again, so that they can be withdrawn
+        await asyncio.sleep(SETTLE)
+        for run in left:
+            places = {one.place for one in run.stages if one.place}
+            self.tell(run.run_id, *(Gone(place, "its tmux server is gone") for place in places))
 
     def close(self) -> None:
         for timer in self._timers.values():
