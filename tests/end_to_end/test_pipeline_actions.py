@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.end_to_end.pipeline_world import MARK, World, approve, asked, pending
 from tests.plugin.terminal import Server
+from tests.services.bad_servers import Github
 from tests.sidecar import ROOT, sidecar, until
 
 
@@ -305,3 +306,31 @@ pipelines:
     assert (question["rule"], question["where"]) == ("require_approval", "its own file")
     assert "waits for your approval" in run("pipeline", "show", "p")
     assert "two: your approval" in run("pipeline", "list")
+
+
+def test_the_second_example_of_the_seeds_waits_for_github(world: World) -> None:
+    """A list of stages, as it stands there; `gh` starts the workflow, and its end is told by GitHub's stand-in."""
+    github = Github()
+    world.sidecar.program("gh", f"#!/bin/sh\necho \"gh $*\" >> '{world.sidecar.bin}/typed'\n")
+    (world.sidecar.config / "pipelines" / "release.yaml").write_text("""
+- name: "deploy"
+  actions_on_start:
+    - send_keys: "gh workflow run deploy.yml"
+    - external_check:
+        type: "github_action"
+        repository: "user/repo"
+        max_wait: 600
+  success_when:
+    - external_status: "success"
+""")
+    world.window("w")
+    world.sidecar.start(GITHUB_API_URL=github.url, GITHUB_TOKEN=github.TOKEN)
+    peer = world.attach()
+    world.person().call("pipeline.start", {"pipeline": "release", "pane_id": "%0"})
+    until(lambda: github.asked)
+    assert world.typed() == ["gh workflow run deploy.yml"]
+    assert world.states(peer) == {"deploy": "running"}
+    github.begin("completed", "success")
+    world.until(peer, deploy="success")
+    github.close()
+    assert github.TOKEN not in (world.sidecar.state / "audit.jsonl").read_text()
