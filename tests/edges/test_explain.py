@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tmux_agent.core import chain, errors, markers
+from tmux_agent.core import chain, errors, markers, readings
 from tmux_agent.core import protocol as p
 from tmux_agent.core import replies as r
 from tmux_agent.core.model import Agent, AgentState, Event, Origin, Role
@@ -62,7 +62,11 @@ def asked(
         identity=SimpleNamespace(programs=lambda _: programs),
         approvals=SimpleNamespace(pending=tuple),
         recent=deque([heard]),
-        watch=SimpleNamespace(how=lambda *_: how, invalid=lambda *_: (markers.Invalid("### SENTRY {\x1b", "no JSON"),)),
+        watch=SimpleNamespace(
+            how=lambda *_: how,
+            invalid=lambda *_: (markers.Invalid("### SENTRY {\x1b", "no JSON"),),
+            reading=lambda *_: readings.UNKNOWN,
+        ),
         journal=SimpleNamespace(audit=audit),
     )
     return asyncio.run(explain(system, p.AgentExplain(pane_id="%7"), origin))

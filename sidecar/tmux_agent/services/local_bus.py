@@ -172,18 +172,25 @@ class Follower:
 
     def _open_next(self) -> bool:
         """Open the part that has the next line, or the oldest that is left."""
-        parts = self._bus.parts()
-        fitting = [one for one in parts if one[0] <= self.seq + 1]
-        for _, path in [*fitting[-1:], *(one for one in parts if one[0] > self.seq + 1)]:
+        while path := self._next():
             try:
                 file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             except FileNotFoundError:
-                return self._open_next()  # rotated since it was listed: its new name is listed now
-            if os.fstat(file).st_ino != self._done:
+                continue  # rotated since it was listed: its new name is listed now
+            # Parts were rotated while they were listed, or this one was before it was opened: then another comes first.
+            again = self._next()
+            if again and _inode(again) == os.fstat(file).st_ino:
                 self._file, self._at = file, 0
                 return True
             os.close(file)
         return False
+
+    def _next(self) -> Path | None:
+        """The part that has the next line, as far as one look tells; None where all is read."""
+        parts = self._bus.parts()
+        fitting = [one for one in parts if one[0] <= self.seq + 1]
+        candidates = [*fitting[-1:], *(one for one in parts if one[0] > self.seq + 1)]
+        return next((path for _, path in candidates if _inode(path) != self._done), None)
 
     def _is_current(self) -> bool:
         try:
@@ -203,6 +210,14 @@ class Follower:
                     self.missed += line.seq - self.seq - 1 if self.seq else 0
                     self.seq = line.seq
                     yield line
+
+
+def _inode(path: Path) -> int:
+    """0 where it is gone."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return 0
 
 
 def _line(seq: int, at: str, message: Message) -> bytes:
