@@ -1,7 +1,7 @@
 """Every message on the socket, once: JSON-RPC 2.0, one object per line (docs/protocol.md).
 
-Owns the params Struct of each method and the table METHODS. What a method gives back is in replies.py, the
-envelope and the framing in wire.py. Unknown members of `params` are an error that names them.
+Owns the params Struct of each method, but for large groups that have a module of their own, and the table METHODS. What
+a method gives back is in replies.py, the envelope and the framing in wire.py.
 Must not own: what a method does (edges/server.py dispatches, services do).
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
 from .model import Action
+from .params import Params as Params
 
 PROTOCOL = 1
 LINE_BYTES = 1 << 20  # of an ordinary line
@@ -23,10 +23,6 @@ PROMPT_BYTES = 16 << 10
 DETAILS_BYTES = 256 << 10
 OPTIONS = 50
 TIMEOUT_SECONDS = 7 * 86400.0
-
-
-class Params(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of all params."""
 
 
 # --- general ---------------------------------------------------------------------------------------
@@ -96,7 +92,7 @@ class TmuxCreateSession(Params, frozen=True):
     cwd: str | None = None
     command: str | None = None
     args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     server: str | None = None
 
 
@@ -208,7 +204,7 @@ class CommandRun(Params, frozen=True):
     command: str
     args: tuple[str, ...] = ()
     cwd: str | None = None
-    env: dict[str, str] = {}
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     stdin: str | None = None
     timeout: float | None = None
     dry_run: bool = False
