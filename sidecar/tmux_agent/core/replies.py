@@ -1,7 +1,8 @@
 """What the methods give back: the `data` of a reply, one Struct a method. Documented in docs/protocol.md, which a test
 holds against these.
 
-Owns only shapes. Members may be added later, so clients must ignore what they do not know.
+Owns only shapes, but for large groups that have a module of their own. Members may be added later, so clients must
+ignore what they do not know.
 """
 
 from __future__ import annotations
@@ -12,20 +13,13 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
+from .reply import Data as Data
+from .reply import Nothing as Nothing
 
 T = TypeVar("T")
-
-
-class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all replies."""
-
-
-class Nothing(Data, frozen=True):
-    """Done; there is nothing to say."""
 
 
 class HelloData(Data, frozen=True):
@@ -227,7 +221,7 @@ class AllowedRule(Data, frozen=True):
     verdict: Verdict
     words: str
     where: str
-    when: dict[str, Any] = {}
+    when: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class AllowedData(Data, frozen=True):
@@ -411,7 +405,7 @@ class PipelineData(Data, frozen=True):
     name: str
     stages: tuple[str, ...]
     start: str  # match, manual
-    match: dict[str, Any] = {}
+    match: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class PipelinesData(Data, frozen=True):
@@ -494,7 +488,7 @@ class EventData(Data, frozen=True):
     type: str
     request_id: str = ""
     origin: Origin | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class VerifiedData(Data, frozen=True):
