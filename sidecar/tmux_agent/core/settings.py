@@ -101,6 +101,20 @@ class Resume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at_most: int = 3  # times in a row, without a turn that ended well between
 
 
+class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many tasks of the queue (docs/queue.md) are worked on at once."""
+
+    machine: int = 4  # all together
+    per_agent: dict[str, int] = {}  # of kinds of agents; "*" for those that are not named
+    per_repository: dict[str, int] = {}  # of repositories, by their folders; "*" likewise
+    log_bytes: int = 1 << 20  # of the output of one try that is kept
+    keep: int = 500  # tasks that have ended, with their logs; the oldest go
+
+    def __post_init__(self) -> None:
+        if min((self.machine, *self.per_agent.values(), *self.per_repository.values())) < 1:
+            raise ValueError("has to be at least 1: `tmux-agent queue pause` has nothing begin")
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
@@ -116,9 +130,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Metrics = Metrics()
     answers: Answers = Answers()
     resume: Resume = Resume()
+    queue: Queue = Queue()
 
 
-_ONLY_IN_THE_FILE = ("channels", "escalate")  # mappings, which no variable can say
+_ONLY_IN_THE_FILE = ("channels", "escalate", "per_agent", "per_repository")  # mappings, which no variable can say
 _SHORT = {
     "TMUX_AGENT_ROOT_DIR": ("root_dir",),
     "TMUX_AGENT_AUDIT_FILE": ("audit", "file"),
