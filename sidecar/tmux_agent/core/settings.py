@@ -112,7 +112,7 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if min((self.machine, *self.per_agent.values(), *self.per_repository.values())) < 1:
-            raise ValueError("has to be at least 1: `tmux-agent queue pause` has nothing begin")
+            raise ValueError("machine, per_agent and per_repository have to be at least 1: pause the queue instead")
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
