@@ -35,6 +35,14 @@ GROUPS = {
             "resume", "have an agent go on after its usage limit (asks in the popup)", "tmux-agent resume %7",
         ),
     },
+    "Agents in worktrees": {
+        "spawn": (
+            "spawn", "start an agent in a worktree and a session of its own",
+            "tmux-agent spawn feature/login --task 'Write the login form'\n"
+            "tmux-agent spawn fix/typo --agent codex --base release --attach",
+        ),
+        "sessions": ("sessions", "the agents of the fleet, and their state", "tmux-agent sessions --json"),
+    },
     "For scripts and agents": {
         "ask": (
             "ask", "ask a person, and wait for the answer",

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import shlex
 
+import msgspec
+
 from . import wording
-from .model import Action, Ask, Command, Fetch, File, Mcp, Patch, Shell, Stage, Tmux, Tool
+from .model import Action, Ask, Command, Fetch, File, Fleet, Mcp, Patch, Shell, Stage, Tmux, Tool
 
 Block = tuple[str, str]  # text, and "diff:PATH", "code:LANGUAGE", "plain" or "prose"
 
@@ -64,6 +66,11 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
             return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
         case Stage(does=does):
             return [(wording.stage_line(action), "plain"), *((line, "code:bash") for line in does)]
+        case Fleet(text=text, does=does):
+            head = wording.fleet_line(msgspec.structs.replace(action, text=""))
+            facts = named(base=action.base, worktree=action.worktree, template=action.template, tier=action.tier)
+            said: list[Block] = [("", "plain"), (text, "prose")] if text else []
+            return [(head, "plain"), *facts, *((line, "code:bash") for line in does), *said]
         case Tool(name=name, arguments=arguments):
             return [(name, "plain"), (wording.json_text(arguments), "code:json")]
 

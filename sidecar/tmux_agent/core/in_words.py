@@ -65,4 +65,6 @@ def _what(rule: Rule) -> str:
         return f"the tools {', '.join(when.tool)}"
     if when.tmux:
         return f"the tmux verbs {', '.join(when.tmux)}"
+    if when.fleet:
+        return f"to {' or '.join(when.fleet)} agents of the fleet"
     return "questions" if when.ask else "everything"

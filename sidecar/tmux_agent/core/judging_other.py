@@ -1,4 +1,4 @@
-"""Actions that are neither commands nor files: tmux through us, fetches, MCP tools, other tools, questions, stages.
+"""Actions that are neither commands nor files: tmux through us, fetches, MCP and other tools, questions, stages, fleet.
 
 Owns what is said of each and which rules speak of it. Must not own programs and files (judging.py).
 """
@@ -11,15 +11,16 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from . import rules
-from .model import Action, Ask, Fetch, Match, Mcp, Risk, Stage, Tmux, Tool, Verdict
+from .model import Action, Ask, Fetch, Fleet, Match, Mcp, Risk, Stage, Tmux, Tool, Verdict
 from .policy_file import Words
 from .rules import Rule
 from .situation import Finding, Policy, Situation
-from .wording import stage_line
+from .wording import fleet_line, stage_line
 
 _TYPES = frozenset(("send_keys", "send_text", "resume"))
 _ENDS = frozenset(("kill_session", "kill_pane"))
 _STARTS = frozenset(("create_session", "create_pane"))
+_MEDDLES = frozenset(("send", "resume", "kill", "finish"))  # with an agent that is not the asker
 
 
 class Judge(Protocol):
@@ -66,6 +67,8 @@ def other(judge: Judge, action: Action) -> list[Finding]:
     if isinstance(action, Stage):
         says = stage_line(action)
         return [Finding(says, tuple(judge.general() or [judge.unmatched(says)]), says)]
+    if isinstance(action, Fleet):
+        return [_fleet(judge, action)]
     raise TypeError(f"{type(action).__name__} is judged elsewhere")
 
 
@@ -145,5 +148,15 @@ def _tmux(judge: Judge, action: Tmux) -> Finding:
     # Ending things, and starting or typing something, is never without a person.
     if verb in _ENDS or verb in _TYPES or (verb in _STARTS and (action.argv or action.text)):
         asked = Match(rule="tmux by agents", verdict=Verdict.ASK, reason=says, where="guardrail", risk=risk)
+        finding = Finding(finding.source, (*(m for m in finding.matches if m.where != "default"), asked), says)
+    return finding
+
+
+def _fleet(judge: Judge, action: Fleet) -> Finding:
+    says = fleet_line(action)
+    risk = Risk.HIGH if action.verb in _MEDDLES else Risk.MEDIUM
+    finding = _ruled(judge, "fleet", says, lambda rule: _globbed(action.verb, rule.when.fleet), says, risk)
+    if action.verb in _MEDDLES:
+        asked = Match(rule="the fleet by agents", verdict=Verdict.ASK, reason=says, where="guardrail", risk=risk)
         finding = Finding(finding.source, (*(m for m in finding.matches if m.where != "default"), asked), says)
     return finding

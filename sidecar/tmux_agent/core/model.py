@@ -88,7 +88,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cwd: str = ""  # the peer's own working folder
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
-    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | rule
+    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | fleet | rule
     through: str = ""  # of the doors file and link: the file's path; the link's id and the peer's address
 
 
@@ -191,6 +191,26 @@ class Stage(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="pipeline
     run_id: str = ""
 
 
+class Fleet(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fleet", tag_field="type"):
+    """Something done to an agent with a worktree and a session of its own. `name` is empty for one that is spawned.
+
+    `does`: what else comes with it, a line each: set-up commands, what is copied, where it is merged. `text`: its task,
+    or what is typed at its prompt.
+    """
+
+    verb: Literal["spawn", "send", "pause", "resume", "kill", "finish"]
+    name: str = ""
+    branch: str = ""
+    repository: str = ""
+    agent: str = ""
+    base: str = ""
+    template: str = ""
+    text: str = ""
+    tier: str = ""
+    worktree: str = ""
+    does: tuple[str, ...] = ()
+
+
 class Tool(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tool", tag_field="type"):
     """A tool of an agent that none of the other kinds models (WebSearch, Agent, …). Never better than ask by itself."""
 
@@ -199,7 +219,7 @@ class Tool(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="tool", ta
     cwd: str = ""
 
 
-Action = Command | Shell | File | Patch | Tmux | Fetch | Mcp | Ask | Stage | Tool
+Action = Command | Shell | File | Patch | Tmux | Fetch | Mcp | Ask | Stage | Fleet | Tool
 
 _canonical = msgspec.json.Encoder(order="sorted")
 
@@ -410,6 +430,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
     action.started/finished/skipped/unknown · refused · grant.made/used/revoked · plan.changed ·
     agent.state/limited/wrapped · marker · marker.invalid · policy.loaded/error · notify.failed · check.delivered ·
+    fleet.spawning/spawned/changed/undone ·
     sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the
     audit log; all else is.
     """

@@ -52,7 +52,7 @@ from .facts import (
     TreeFact,
 )
 from .judging import Judging
-from .model import Action, Fetch, File, Mcp, Shell, Tmux, Tool, Verdict
+from .model import Action, Fetch, File, Fleet, Mcp, Shell, Tmux, Tool, Verdict
 from .paths import SECRETS, Secrets
 from .policy_file import Defaults, PolicyFile, RuleFile, When, words
 from .rules import Asker, BadRule, Rule
@@ -128,7 +128,8 @@ _KNOWN = {
         *("send_text", "send_keys", "read", "switch", "panes", "windows", "sessions"),
         *("create_session", "create_pane", "kill_session", "kill_pane", "resume"),
     ),
-    "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline"),
+    "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline", "fleet"),
+    "fleet": ("spawn", "send", "pause", "resume", "kill", "finish"),
     "fetch.method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
     "ask.urgency": ("low", "normal", "high", "critical"),
 }
@@ -138,6 +139,7 @@ def unknown_words(when: When) -> Iterator[tuple[str, str]]:
     """(key, message) for each word that names nothing there is, so that the rule would never match by it."""
     given = {
         "tmux": when.tmux,
+        "fleet": when.fleet,
         "kind": words(when.kind),
         "fetch.method": tuple(method.upper() for method in when.fetch.method) if when.fetch else (),
         "ask.urgency": when.ask.urgency if when.ask else (),
@@ -217,6 +219,7 @@ def _by_kind(compiled: Iterable[Rule]) -> dict[str, tuple[Rule, ...]]:
             "mcp": when.mcp,
             "ask": when.ask,
             "tool": when.tool,
+            "fleet": when.fleet,
         }
         names = [name for name, given in kinds.items() if given]
         if "read" in when.file and rule.verdict is not Verdict.ALLOW:
@@ -324,7 +327,7 @@ def _asker(rule: Rule) -> Asker:
 
 
 def example_action(example: str | dict[str, Any]) -> Action:
-    """An example as an action: shell text, or a mapping with file/path, tool, tmux, fetch, mcp. Raises ValueError."""
+    """An example as an action: shell text, or a mapping with file/path, tool, tmux, mcp, …. Raises ValueError."""
     if isinstance(example, str):
         return Shell(text=example, cwd=_TREE)
     data = dict(example)
@@ -336,9 +339,11 @@ def example_action(example: str | dict[str, Any]) -> Action:
         return Tmux(verb=str(verb), **{k: v for k, v in data.items() if k in ("target", "text")})
     if url := data.pop("fetch", None):
         return Fetch(url=str(url), method=str(data.get("method", "GET")))
+    if verb := data.pop("fleet", None):
+        return msgspec.convert({"type": "fleet", "verb": verb}, Fleet)
     if tool := data.pop("mcp", None):
         server, _, name = str(tool).partition("/")
         return Mcp(server=server, tool=name)
     raise ValueError(
-        "an example is shell text, or a mapping with file and path, tool, tmux, fetch, or mcp: server/tool"
+        "an example is shell text, or a mapping with file and path, tool, tmux, fetch, fleet, or mcp: server/tool"
     )

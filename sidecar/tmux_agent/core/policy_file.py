@@ -35,8 +35,8 @@ class Asking(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class When(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that is given has to hold. One of command, file, tmux, fetch, mcp, ask, tool says what kind of
-    action it is."""
+    """All that is given has to hold. One of command, file, tmux, fetch, mcp, ask, tool, fleet says what kind
+    of action it is."""
 
     # Program and fixed words; a list is a choice; `...` at the end: anything may follow.
     command: tuple[str | Words, ...] = ()
@@ -53,8 +53,9 @@ class When(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mcp: Mcping | None = None
     ask: Asking | None = None
     tool: Words = ()
+    fleet: Words = ()  # verbs: spawn, send, pause, resume, kill, finish
     agent: str | Words = ()  # claude, codex, …; * and ? as in globs, here and in the next four
-    kind: str | Words = ()  # command, shell, file, tmux, fetch, mcp, ask, tool, pipeline
+    kind: str | Words = ()  # command, shell, file, tmux, fetch, mcp, ask, tool, pipeline, fleet
     session: str | Words = ()
     window: str | Words = ()
     pane_title: str | Words = ()  # only for ask and deny: an agent sets its pane's title itself
@@ -76,7 +77,7 @@ class RuleFile(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"f
     verdict: Literal["allow", "ask", "deny"]
     reason: str = ""
     risk: Literal["low", "medium", "high"] | None = None
-    match: tuple[str | dict[str, Any], ...] = ()  # shell text, or {file: read, path: x}, {tool: X}, {tmux: read}
+    match: tuple[str | dict[str, Any], ...] = ()  # shell text, or {file: read, path: x}, {tool: X}, {tmux: read}, …
     not_match: tuple[str | dict[str, Any], ...] = ()
     for_: Uses | None = None
     timeout: float | None = None

@@ -11,8 +11,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from . import protocol_fleet
 from .model import Action
 from .params import Params as Params
+from .protocol_fleet import FleetGet as FleetGet
+from .protocol_fleet import FleetKill as FleetKill
+from .protocol_fleet import FleetList as FleetList
+from .protocol_fleet import FleetSend as FleetSend
+from .protocol_fleet import FleetSpawn as FleetSpawn
 
 PROTOCOL = 1
 LINE_BYTES = 1 << 20  # of an ordinary line
@@ -620,6 +626,7 @@ METHODS: dict[str, type[Params]] = {
     "pipeline.skip": PipelineSkip,
     "pipeline.cancel": PipelineCancel,
     "pipeline.dry_run": PipelineDryRun,
+    **protocol_fleet.METHODS,
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,
@@ -681,5 +688,6 @@ ONCE = frozenset(
         PopupAttach,
         PopupOpen,
         SidecarStop,
+        *protocol_fleet.ONCE,
     }
 )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from . import replies_fleet
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 from .reply import Data as Data
@@ -558,6 +559,7 @@ REPLIES: dict[str, Any] = {
     "pipeline.skip": RunData,
     "pipeline.cancel": RunData,
     "pipeline.dry_run": RunData,
+    **replies_fleet.REPLIES,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

@@ -72,11 +72,11 @@ class Rule(Struct, frozen=True, kw_only=True):
 def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[str]], home: str) -> Rule:
     """Raises BadRule."""
     when = rule.when
-    kinds = [when.command, when.file, when.tmux, when.fetch, when.mcp, when.ask, when.tool]
+    kinds = [when.command, when.file, when.tmux, when.fetch, when.mcp, when.ask, when.tool, when.fleet]
     if sum(bool(k) for k in kinds) > 1:
-        raise BadRule("when: give only one of command, file, tmux, fetch, mcp, ask, tool")
+        raise BadRule("when: give only one of command, file, tmux, fetch, mcp, ask, tool, fleet")
     if not any(kinds) and rule.verdict == "allow":
-        raise BadRule("when: an allow rule has to say what it allows (command, file, tmux, fetch, mcp, ask, tool)")
+        raise BadRule("when: an allow rule has to say what (command, file, tmux, fetch, mcp, ask, tool, fleet)")
     if when.pane_title and rule.verdict == "allow":
         raise BadRule("when.pane_title: an agent sets the title of its pane itself, so no allow rule may rest on it")
     if when.risk and rule.verdict == "allow":

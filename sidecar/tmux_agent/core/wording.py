@@ -9,7 +9,7 @@ import shlex
 
 import msgspec
 
-from .model import Action, Approval, Ask, Command, Fetch, File, Mcp, Origin, Patch, Shell, Stage, Tmux, Tool
+from .model import Action, Approval, Ask, Command, Fetch, File, Fleet, Mcp, Origin, Patch, Shell, Stage, Tmux, Tool
 
 _PEOPLE = {"claude": "Claude", "codex": "Codex", "gemini": "Gemini", "opencode": "OpenCode", "cursor": "Cursor"}
 
@@ -76,6 +76,8 @@ def one_line(action: Action, folder: str = "", home: str = "") -> str:
             return prompt
         case Stage():
             return stage_line(action)
+        case Fleet():
+            return fleet_line(action)
         case Tool(name=name, arguments=arguments):
             return f"{name} {msgspec.json.encode(arguments).decode()}"
 
@@ -100,12 +102,22 @@ def verb(approval: Approval) -> str:
             return "asks tmux-agent to tell tmux"
         case Stage(verb=verb):
             return "wants to start" if verb in ("run", "start") else f"wants to {verb}"
+        case Fleet(verb=name):
+            return f"asks tmux-agent to {name}"
 
 
 def stage_line(action: Stage) -> str:
     """ "start build of webapp-ci", "skip lint of webapp-ci"."""
     verb = "start" if action.verb == "run" else action.verb
     return f"{verb} {action.stage} of {action.pipeline}" if action.stage else f"{verb} {action.pipeline}"
+
+
+def fleet_line(action: Fleet) -> str:
+    """ "spawn claude on feature/login in shop", "finish feature-login"."""
+    if action.verb == "spawn":
+        where = action.repository.rstrip("/").rpartition("/")[2]
+        return f"spawn {action.agent} on {action.branch} in {where}"
+    return f"{action.verb} {action.name}" + (f": {action.text}" if action.text else "")
 
 
 def diff_counts(preview: str) -> tuple[int, int] | None:

@@ -18,7 +18,10 @@ from .connection import Call
 from .shares import family
 
 ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rate
-ACTS = (p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel)
+ACTS = (
+    *(p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel),
+    *(p.FleetSpawn, p.FleetSend, p.FleetKill),
+)
 ASKING = (  # whoever does one of these is an asker, and may not answer
     *ASKS,
     p.Judge,

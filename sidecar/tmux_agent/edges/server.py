@@ -26,7 +26,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, metrics_page, people, pipelines, sight, webhooks
+from . import actions, fleet, metrics_page, people, pipelines, sight, webhooks
 from .admission import ACTS, ASKS, NAMES, Admission
 from .connection import LATER, Call, Connection
 from .explain import explain
@@ -220,6 +220,8 @@ class Server:
                 return await pipelines.act(system, params, self._wish(call, pipelines.wanted(params)))
             case p.PipelineList() | p.PipelineRuns() | p.PipelineShow() | p.PipelineDryRun() as params:
                 return await pipelines.look(system, params, origin)
+            case p.FleetSpawn() | p.FleetList() | p.FleetGet() | p.FleetSend() | p.FleetKill() as params:
+                return await fleet.call(system, params, self._wish(call, fleet.wanted(params)))
             case p.EventsSubscribe() as params:
                 return await sight.subscribe(system, params, call)
             case p.AuditQuery() | p.AuditVerify() as params:

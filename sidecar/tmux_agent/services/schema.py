@@ -131,6 +131,12 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE TABLE emitted (id TEXT NOT NULL UNIQUE) STRICT;
     """,
+    """
+    CREATE TABLE fleet_agents (
+        name TEXT PRIMARY KEY, fleet_id TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL CHECK (state IN ('spawning','running','paused','ended','finished')), body BLOB NOT NULL
+    ) STRICT;
+    """,
 )
 
 T = TypeVar("T")

@@ -35,6 +35,7 @@ from .attention import Attention
 from .backup_times import BackupTimes
 from .config_file import read_settings
 from .dialogs import Dialogs
+from .fleet import Fleet
 from .grants import Grants
 from .guard import Guard
 from .identity import Identity
@@ -47,6 +48,7 @@ from .link_keys import LinkKeys
 from .links import Links
 from .measuring import Measuring
 from .notify import Notify
+from .once import Once
 from .pipeline_acts import Acts
 from .pipeline_files import PipelineFiles
 from .pipeline_watch import Followers
@@ -70,6 +72,7 @@ from .tmux.signals import Chosen, Covered, Pressed, Retitled
 from .tmux.snapshot import Pane
 from .tmux.watch import Watch
 from .toolbox import Toolbox
+from .typist import Typist
 from .watching import PROGRAMS, TITLES, Watching
 from .wayfinder import Wayfinder
 from .wraps import Wraps
@@ -170,7 +173,9 @@ class System:
 
     def _build_pipelines(self) -> None:
         """What panes print, and the pipelines that it moves."""
-        self.acts = Acts(self.guard, self.approvals, self.toolbox, self.servers, self.notify, self.agents, self.screens)
+        once = Once(self.guard, self.approvals, self.toolbox, self.servers)
+        self.typist = Typist(once, self.servers, self.agents, self.screens)
+        self.acts = Acts(self.guard, self.servers, self.notify, once, self.typist)
         self.pipelines = Pipelines(
             PipelineFiles(self.places.config / "pipelines"),
             self.journal,
@@ -197,6 +202,10 @@ class System:
             self.journal, self.watch, self.pipelines, self.agents, self.servers, self.wraps, self.spawn
         )
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
+
+        self.fleet = Fleet(
+            self.journal, self.servers, self.identity, self.typist, self.judgement.home, self.spawn
+        )
 
     def _printed(self, place: Place, text: str, notices: tuple[str, ...]) -> None:
         """A watched pane has printed these lines, and its program has sent these notifications."""
@@ -250,6 +259,7 @@ class System:
             await system.watch.start()
             await system.watching.recover()
             await system.pipelines.recover()
+            await system.fleet.recover()
             system.notify.use(system._notified())
             await system.notify.recover()
             system.answer_files.switch(system.settings.answers.files)
@@ -412,6 +422,7 @@ class System:
                 self._drop_closed_panes(server)
                 self.limits.connected()
                 self.spawn(self.watching.look(server))
+                self.spawn(self.fleet.look(server))
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
@@ -427,6 +438,7 @@ class System:
                 self.agents.pane_gone(server.socket)
                 self.screens.lost(server)
                 self.pipelines.lost(server.socket)
+                self.spawn(self.fleet.lost(server.socket))
                 self.watch.set(server, ())
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
@@ -439,6 +451,7 @@ class System:
                 self.screens.changed(server)
                 self.attention.changed()
                 self.spawn(self.watching.look(server))
+                self.spawn(self.fleet.look(server))
 
     def _drop_closed_panes(self, server: TmuxServer) -> None:
         alive = {pane.id for pane in server.panes if not pane.dead}

@@ -1,0 +1,63 @@
+"""Params of the methods `fleet.*`: agents with a worktree and a session of their own. Must not own: what they do."""
+
+from __future__ import annotations
+
+from .params import Params
+
+
+class FleetSpawn(Params, frozen=True):
+    """Start an agent on a branch, in a worktree and a session of its own. An agent's call is judged, as the next five
+    are.
+
+    `repository`: any folder in it; the caller's own where it is empty. `plain`: nothing of what the repository's own
+    .tmuxagent/fleet.toml says. With `dry_run` nothing is done, and what would be is said.
+    """
+
+    branch: str
+    repository: str = ""
+    agent: str = ""
+    template: str = ""
+    task: str = ""
+    base: str = ""
+    sandbox: bool | None = None
+    project: str = ""
+    server: str | None = None
+    plain: bool = False
+    dry_run: bool = False
+
+
+class FleetList(Params, frozen=True):
+    """The agents of the fleet, oldest first; with `finished` also those whose worktree is gone."""
+
+    finished: bool = False
+
+
+class FleetGet(Params, frozen=True):
+    """One agent of the fleet, with how its branch differs from where it began."""
+
+    name: str
+
+
+class FleetSend(Params, frozen=True):
+    """Type text at an agent's prompt, and press Enter: as soon as the prompt is free."""
+
+    name: str
+    text: str
+    enter: bool = True
+
+
+class FleetKill(Params, frozen=True):
+    """End an agent's session and all that runs in it. Its worktree and its branch stay."""
+
+    name: str
+
+
+METHODS: dict[str, type[Params]] = {
+    "fleet.spawn": FleetSpawn,
+    "fleet.list": FleetList,
+    "fleet.get": FleetGet,
+    "fleet.send": FleetSend,
+    "fleet.kill": FleetKill,
+}
+# Nobody can tell by the request whether it was done: a client does not send these again by itself.
+ONCE = frozenset({FleetSpawn, FleetSend, FleetKill})

@@ -1,0 +1,67 @@
+"""`tmux-agent spawn BRANCH`: an agent in a worktree and a tmux session of its own. In a pane, it is asked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("branch", help="its branch; made where there is none")
+    parser.add_argument("--agent", default="", metavar="NAME", help="claude (default), codex, gemini, opencode, …")
+    parser.add_argument("--template", default="", metavar="NAME", help="a template (.tmuxagent/templates/NAME.md)")
+    parser.add_argument("--task", default="", metavar="TEXT", help="typed at its prompt; - reads it from the input")
+    parser.add_argument("--base", default="", metavar="REF", help="where a new branch begins (default: here)")
+    parser.add_argument("--repository", default="", metavar="DIR", help="a folder in the repository (default: here)")
+    parser.add_argument("--project", default="", metavar="NAME", help="what people know its work by")
+    parser.add_argument("--sandbox", action="store_true", default=None, help="in a sandbox (docs/sandbox.md)")
+    parser.add_argument("--plain", action="store_true", help="without what the repository's own fleet.toml says")
+    parser.add_argument("--server", metavar="SOCKET", help="the tmux server, where there are several")
+    parser.add_argument("--attach", action="store_true", help="go to its session once it is there")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    parser.add_argument("--json", action="store_true", help="print the agent as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    import os
+
+    from ...client import Client
+    from .. import out
+
+    task = sys.stdin.read() if args.task == "-" else args.task
+    params: dict[str, Any] = {
+        "branch": args.branch, "agent": args.agent, "template": args.template, "task": task, "base": args.base,
+        "repository": os.path.abspath(args.repository or "."), "project": args.project, "sandbox": args.sandbox,
+        "plain": args.plain, "server": args.server, "dry_run": args.dry_run,
+    }  # fmt: skip
+    with Client(name="spawn") as client:
+        data = client.call("fleet.spawn", {name: value for name, value in params.items() if value})
+    if args.json:
+        out.as_json(data)
+    elif args.dry_run:
+        _would(data)
+    else:
+        print(f"{data['name']}: {data['agent']} on {data['branch']} in {data['worktree']}")
+        print(f"  tmux-agent attach {data['name']}    tmux-agent read {data['name']}")
+    return 0
+
+
+def _would(data: dict[str, Any]) -> None:
+    import shlex
+
+    from ...core import display
+    from .. import out
+
+    new = "a new branch" if data["new_branch"] else "an existing branch"
+    out.wrapped("branch", f"{data['branch']}, {new}, from {data['base']}")
+    out.wrapped("worktree", data["worktree"])
+    out.wrapped("session", data["session"])
+    for line in data["does"]:
+        out.wrapped("does", line)
+    out.wrapped("starts", f"{shlex.join(data['argv'])} ({data['tier']})")
+    if data["task"]:
+        out.wrapped("task", data["task"])
+    decision = data["decision"]
+    said = f"{decision['verdict']}, rule {decision['rule']!r}: {decision['reason']}"
+    out.wrapped("policy", display.safe(said), decision["verdict"])

@@ -1,0 +1,170 @@
+"""Git, as far as worktrees of agents need it: what a repository is, making and removing worktrees and branches.
+
+Owns every call of git for the fleet: a child process of bounded time and output, with the repository's own programs
+switched off (tools/environment.py) and no hook called. Names reach git as arguments, never through a shell. Must not
+own: when (fleet_spawn.py, fleet_finish.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+
+from msgspec import Struct
+
+from ..core import errors
+from ..core.fleet import BRANCH, FleetAgent
+from .tools import environment, process
+
+SECONDS = 120.0  # a checkout of a large repository
+OUTPUT = 256 << 10  # bytes
+GRACE = 2.0
+_SHORTSTAT = re.compile(r"(\d+) (file|insertion|deletion)")
+NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+
+
+class Repository(Struct, frozen=True, kw_only=True):
+    """`top`: its main worktree, or the bare repository itself. `common`: where its objects and refs are."""
+
+    top: str
+    common: str
+    bare: bool
+
+
+class Worktree(Struct, frozen=True, kw_only=True):
+    path: str
+    head: str = ""
+    branch: str = ""  # "" where HEAD is detached
+    bare: bool = False
+
+
+async def git(folder: str, *argv: str, timeout: float = SECONDS) -> process.Ended:
+    """One call of git in `folder`, whatever comes of it. Raises Unavailable, Failed (it could not be called), TimedOut,
+    Denied (the configuration names a program that cannot be switched off)."""
+    mark = f"fleet-{os.urandom(8).hex()}"
+    env = environment.clean(os.environ, {}, (), mark)
+    program = await asyncio.to_thread(shutil.which, "git", path=env["PATH"])
+    if program is None:
+        raise errors.Unavailable("there is no git on the PATH: install it")
+    words = ("git", *NO_HOOKS, *argv)
+    words, env = await asyncio.to_thread(environment.git, words, env, program, folder)
+    plan = process.Plan(
+        program=program, argv=words, env=env, cwd=folder, stdin=None, timeout=timeout, grace=GRACE,
+        output_bytes=OUTPUT, mark=f"{environment.MARKER}={mark}",
+    )  # fmt: skip
+    try:
+        ended = await process.run(plan)
+    except (OSError, ValueError) as why:
+        raise errors.Failed(f"git could not be started in {folder}: {why}") from None
+    if ended.timed_out:
+        raise errors.TimedOut(f"git {argv[0]} did not end within {timeout:g} seconds")
+    return ended
+
+
+async def _ok(folder: str, *argv: str) -> str:
+    """What it printed, without the last line end. Raises Failed with git's words where it did not go well."""
+    ended = await git(folder, *argv)
+    if ended.returncode != 0:
+        said = " ".join(ended.stderr.text().split())[:1000]
+        raise errors.Failed(f"git {' '.join(argv[:2])} in {folder}: {said or f'exit code {ended.returncode}'}")
+    return ended.stdout.text().removesuffix("\n")
+
+
+async def repository(folder: str) -> Repository:
+    """The repository around a folder. Raises InvalidParams where there is none."""
+    if not os.path.isdir(folder):
+        raise errors.InvalidParams(f"params.repository: {folder} is no folder")
+    ended = await git(folder, "rev-parse", "--path-format=absolute", "--git-common-dir")
+    if ended.returncode != 0:
+        raise errors.InvalidParams(f"params.repository: {folder} is in no git repository that can be used: "
+                                   f"{' '.join(ended.stderr.text().split())[:500]}")  # fmt: skip
+    common = ended.stdout.text().removesuffix("\n")
+    main = (await worktrees(folder))[0]
+    return Repository(top=main.path, common=common, bare=main.bare)
+
+
+async def worktrees(folder: str) -> list[Worktree]:
+    """All of the repository, the main one (or the bare repository) first."""
+    found: list[Worktree] = []
+    for block in (await _ok(folder, "worktree", "list", "--porcelain", "-z")).split("\0\0"):
+        fields = dict(line.partition(" ")[::2] for line in block.split("\0") if line)
+        if "worktree" in fields:
+            branch = fields.get("branch", "").removeprefix("refs/heads/")
+            found.append(
+                Worktree(path=fields["worktree"], head=fields.get("HEAD", ""), branch=branch, bare="bare" in fields)
+            )
+    return found
+
+
+async def check_branch(folder: str, branch: str) -> None:
+    """Raises InvalidParams for what is no name of a branch."""
+    bad = not branch or len(branch) > BRANCH or branch.startswith("-") or branch == "HEAD" or not branch.isprintable()
+    if bad or (await git(folder, "check-ref-format", f"refs/heads/{branch}")).returncode != 0:
+        raise errors.InvalidParams(f"params.branch: {branch!r} is no name that git takes for a branch")
+
+
+async def commit_of(folder: str, ref: str) -> str:
+    """The commit that a ref means; "" for none."""
+    if ref.startswith("-") or "\0" in ref:
+        return ""
+    ended = await git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    return ended.stdout.text().strip() if ended.returncode == 0 else ""
+
+
+async def branch_commit(folder: str, branch: str) -> str:
+    """The commit of a branch; "" where there is none of that name."""
+    return await commit_of(folder, f"refs/heads/{branch}")
+
+
+async def current_branch(folder: str) -> str:
+    """What HEAD is on; "" where it is detached."""
+    ended = await git(folder, "symbolic-ref", "--quiet", "--short", "HEAD")
+    return ended.stdout.text().strip() if ended.returncode == 0 else ""
+
+
+async def add(folder: str, path: str, branch: str, *, new_at: str = "") -> None:
+    """A worktree with that branch, which is made at the commit `new_at` where one is given. Raises Failed."""
+    made = ("-b", branch, "--no-track") if new_at else ()
+    await _ok(folder, "worktree", "add", *made, "--", path, new_at or branch)
+
+
+async def remove(folder: str, path: str, *, force: bool) -> None:
+    """Take a worktree away. Without `force` git refuses where something in it is not committed. Raises Failed."""
+    await _ok(folder, "worktree", "remove", *(("--force", "--force") if force else ()), "--", path)
+
+
+async def delete_branch(folder: str, branch: str, commit: str) -> bool:
+    """Delete a branch if it still is at that commit; whether it was."""
+    ended = await git(folder, "update-ref", "-d", f"refs/heads/{branch}", commit)
+    return ended.returncode == 0
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """How a worktree differs from where its branch left its base."""
+
+    ahead: int = 0
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    uncommitted: tuple[str, ...] = ()
+
+
+async def difference(one: FleetAgent) -> Difference:
+    """Raises Failed, Unavailable, TimedOut; nothing is told of a worktree that is gone."""
+    if not os.path.isdir(one.worktree):
+        return Difference()
+    since = (await git(one.worktree, "merge-base", one.base, "HEAD")).stdout.text().strip() or one.base_commit
+    ahead = await _ok(one.worktree, "rev-list", "--count", f"{since}..HEAD")
+    stat = await _ok(one.worktree, "diff", "--shortstat", since)
+    numbers = {word: int(number) for number, word in _SHORTSTAT.findall(stat)}
+    return Difference(
+        ahead=int(ahead), files=numbers.get("file", 0), added=numbers.get("insertion", 0),
+        removed=numbers.get("deletion", 0), uncommitted=await changes(one.worktree),
+    )  # fmt: skip
+
+
+async def changes(folder: str) -> tuple[str, ...]:
+    """What is not committed in a worktree, in the words of git status."""
+    return tuple((await _ok(folder, "status", "--porcelain")).splitlines())

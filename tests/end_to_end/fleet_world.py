@@ -1,0 +1,117 @@
+"""A sidecar, a tmux server, a git repository and a scripted agent, for tests of the fleet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tests.plugin.terminal import Server
+from tests.sidecar import Peer, Sidecar, until
+
+# An agent of no rules: it says where it is, and keeps what it is told, a line each.
+AGENT = """#!/bin/sh
+echo "ready in $PWD"
+while read -r line; do
+    printf '%s\\n' "$line" >> "$HOME/told"
+    echo "told: $line"
+done
+"""
+GIT = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false")
+
+
+class World:
+    """`repository`: one commit on main. Close ends the tmux server and the sidecar."""
+
+    def __init__(self, one: Sidecar, tmux: Server, repository: str = "shop") -> None:
+        self.sidecar, self.tmux = one, tmux
+        self.home = one.folder / "home"
+        one.program("goose", AGENT)
+        self.repository = one.root / repository
+        self.repository.mkdir()
+        self.git("init", "-q", "-b", "main")
+        self.commit("first", "prices.txt", "apples 3\n")
+        tmux.run("new-session", "-d", "-s", "work", "-x", "120", "-y", "40")
+        self._person: Peer | None = None
+
+    def start(self) -> None:
+        self.sidecar.start()
+        self.attach()
+
+    def attach(self) -> None:
+        self._person = None
+        peer = self.sidecar.agent()
+        peer.call("tmux.attach", {"socket": self.tmux.socket})
+        until(lambda: peer.request("tmux.panes").get("result", {}).get("data", {}).get("panes"))
+
+    def person(self) -> Peer:
+        if self._person is None:
+            self._person = self.sidecar.operator()
+        return self._person
+
+    # --- git ---
+
+    def git(self, *argv: str, cwd: Path | None = None, check: bool = True) -> str:
+        done = subprocess.run(
+            ["git", *GIT, *argv], cwd=cwd or self.repository, capture_output=True, text=True, check=False,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout.rstrip("\n")
+
+    def commit(self, message: str, name: str, text: str, cwd: Path | None = None) -> None:
+        ((cwd or self.repository) / name).write_text(text)
+        self.git("add", "-A", cwd=cwd)
+        self.git("commit", "-q", "-m", message, cwd=cwd)
+
+    def branches(self) -> list[str]:
+        return self.git("for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
+
+    def worktrees(self) -> list[str]:
+        lines = self.git("worktree", "list", "--porcelain").splitlines()
+        return [line[9:] for line in lines if line.startswith("worktree ")]
+
+    # --- the fleet ---
+
+    def spawn(self, branch: str, **more: Any) -> dict[str, Any]:
+        params = {"branch": branch, "repository": str(self.repository), "agent": "goose", **more}
+        found: dict[str, Any] = self.person().call("fleet.spawn", params)
+        return found
+
+    def agents(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.person().call("fleet.list")["agents"]
+        return found
+
+    def agent(self, name: str) -> dict[str, Any]:
+        (found,) = [one for one in self.agents() if one["name"] == name]
+        return found
+
+    def sessions(self) -> list[str]:
+        """Of people: without the sidecar's own."""
+        names = self.tmux.run("list-sessions", "-F", "#{session_name}").splitlines()
+        return sorted(name for name in names if not name.startswith(("_", "tmux-agent")))
+
+    def screen(self, pane: str) -> str:
+        return self.tmux.run("capture-pane", "-p", "-t", pane, check=False)
+
+    def shows(self, pane: str, text: str) -> None:
+        try:
+            until(lambda: text in self.screen(pane))
+        except AssertionError:
+            raise AssertionError(f"{text!r} is not there:\n{self.screen(pane)}") from None
+
+    def told(self) -> list[str]:
+        path = self.home / "told"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def processes(self) -> list[str]:
+        """What runs in one of the worktrees, or was started for one."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if "-worktrees/" in process.cwd() or "TMUX_AGENT_FLEET" in process.environ():
+                    found.append(" ".join(process.cmdline()))
+        return found

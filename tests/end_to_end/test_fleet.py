@@ -1,0 +1,68 @@
+"""Agents in worktrees: spawned into real git worktrees and real tmux sessions, told, ended, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.fleet_world import World
+from tests.plugin.terminal import Server
+from tests.sidecar import sidecar, until
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with sidecar() as one:
+        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
+        with Server(env=env) as tmux:
+            yield World(one, tmux)
+
+
+def test_an_agent_gets_a_branch_a_worktree_and_a_session_and_is_told_its_task(world: World) -> None:
+    world.start()
+    made = world.spawn("feature/login", task="Write the login form.")
+    folder = Path(made["worktree"])
+    assert (made["name"], made["state"], made["session"]) == ("feature-login", "running", "feature-login")
+    assert folder == world.repository.parent / "shop-worktrees" / "feature-login"
+    assert (folder / "prices.txt").read_text() == "apples 3\n"
+    assert world.git("rev-parse", "--abbrev-ref", "HEAD", cwd=folder) == "feature/login"
+    assert world.sessions() == ["feature-login", "work"]
+    until(lambda: world.told() == ["Write the login form."])
+    until(lambda: world.agent("feature-login")["task_state"] == "given")
+    world.shows(made["pane"], f"ready in {folder}")
+    world.person().call("fleet.send", {"name": "feature-login", "text": "And its test."})
+    until(lambda: world.told() == ["Write the login form.", "And its test."])
+    ended = world.person().call("fleet.kill", {"name": "feature-login"})
+    assert ended["state"] == "ended"
+    assert world.sessions() == ["work"]
+    assert folder.is_dir()
+
+
+def test_what_fails_half_way_leaves_nothing_behind(world: World) -> None:
+    """The worktree's folder cannot be made: its parent is a file."""
+    (world.repository.parent / "shop-worktrees").write_text("in the way")
+    world.start()
+    said = world.person().error(
+        "fleet.spawn", {"branch": "feature/x", "repository": str(world.repository), "agent": "goose"}
+    )
+    assert "nothing" in said["message"] or "already" in said["message"], said
+    assert world.branches() == ["main"]
+    assert world.sessions() == ["work"]
+    assert world.agents() == []
+
+
+def test_an_agents_spawn_is_asked_and_a_no_does_nothing(world: World) -> None:
+    world.start()
+    agent = world.sidecar.agent()
+    params = {"branch": "feature/y", "repository": str(world.repository), "agent": "goose", "task": "Do y."}
+    number = agent.start("fleet.spawn", params)
+    until(lambda: world.person().call("human.pending")["approvals"])
+    (question,) = world.person().call("human.pending")["approvals"]
+    assert question["action"]["type"] == "fleet"
+    assert question["action"]["text"] == "Do y."
+    answer = {"request_id": question["request_id"], "digest": question["digest"], "approved": False}
+    world.person().call("human.respond", answer)
+    assert agent.reply_to(number)["error"]["data"]["kind"] == "denied"
+    assert world.branches() == ["main"]
+    assert world.agents() == []
