@@ -623,12 +623,44 @@ def test_no_arguments_make_it_raise(argv: list[str]) -> None:
         ("{when: {tool: [X]}, verdict: ask, approvers: [me]}", "rules[0].approvers: is not a known key"),
         ("{when: {tool: [X]}, verdict: ask, channels: [me]}", "rules[0].channels: is not a known key"),
         ("{when: {tool: [X]}, verdict: ask, on_timeout: ask}", "rules[0].on_timeout"),
+        ("{when: {tool: [X]}, verdict: allow, step_up: [sudo, -v]}", "only what is asked about can be proved"),
     ],
 )
 def test_nothing_loads_and_does_nothing(rule: str, near: str) -> None:
     """Words that name nothing, keys that nothing depends on, and conditions that an agent makes true by itself are
     errors."""
     assert near in errors_of(f"rules: [{rule[:1]}name: r, {rule[1:]}]")
+
+
+PROOFS = """
+rules:
+  - {name: deploys, when: {command: [deploy, ...]}, verdict: ask, step_up: [sudo, -v]}
+  - {name: pushes, when: {command: [push, ...]}, verdict: ask, risk: high}
+  - {name: keys, when: {command: [sign, ...]}, verdict: ask, step_up: [key, touch]}
+"""
+
+
+@pytest.mark.parametrize(
+    "text", ["deploy", "echo a; deploy", "deploy && push", "push; deploy", "deploy; x=$(cat /etc/shadow)"]
+)
+def test_no_other_question_hides_a_proof(text: str) -> None:
+    """Also where another rule, a guardrail or the default decides, the yes needs what one of the rules demands."""
+    decision = ask(build(PROOFS), text)
+    assert (decision.verdict, decision.step_up) == (Verdict.ASK, ("sudo", "-v"))
+
+
+def test_different_proofs_are_given_one_by_one() -> None:
+    """One yes has one proof: with the weaker one the other would slip through."""
+    decision = ask(build(PROOFS), "deploy; sign")
+    assert decision.verdict is Verdict.DENY
+    assert "deploys and keys demand different proofs" in decision.reason
+
+
+def test_a_repository_runs_nothing_of_its_own_as_a_proof() -> None:
+    """What a proof runs, we run: a file that nobody trusted asks, without its proof, and takes away nobody else's."""
+    policy = build(PROOFS, PROOFS.replace("[sudo, -v]", "[./evil]").replace("[key, touch]", "[./evil]"), tightens=True)
+    assert ask(policy, "deploy").step_up == ("sudo", "-v")
+    assert ask(build("rules: []", PROOFS, tightens=True), "deploy").step_up == ()
 
 
 def test_words_may_be_patterns() -> None:

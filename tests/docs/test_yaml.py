@@ -10,6 +10,7 @@ import pytest
 from tests.docs.render import DOCS
 
 from tmux_agent.core import config, screen_rules
+from tmux_agent.core.policy_file import PolicyFile
 from tmux_agent.core.settings import Settings
 from tmux_agent.services import pipeline_files
 
@@ -37,6 +38,8 @@ def problems(text: str, folder: Path) -> list[str]:
         file = folder / "shown.yaml"
         file.write_text(text)
         return [str(one) for one in pipeline_files.read(file)[1]]
+    if first == "rules":
+        return [str(one) for one in config.load(text, "shown", PolicyFile)[1]]
     wrong = screen_rules.load(text, "shown")[1] if first == "version" else config.load(text, "shown", Settings)[1]
     return [str(one) for one in wrong]
 

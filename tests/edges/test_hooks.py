@@ -37,6 +37,7 @@ from tmux_agent.services.guard import Guard
 from tmux_agent.services.ids import new_id
 from tmux_agent.services.journal import Journal
 from tmux_agent.services.kept_rules import KeptRules
+from tmux_agent.services.proofs import Proofs
 
 AGENT = Origin(role=Role.AGENT, why="", uid=0, pid=9, agent="claude", session="999999999:1", pane="%1")
 PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1)
@@ -60,7 +61,8 @@ class Sidecar:
         self.toolbox: Any = SimpleNamespace(preview=self._preview)
         kept = KeptRules(folder)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
-        self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
+        proofs = Proofs(self.journal, lambda *_, **__: True)
+        self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept, proofs)
         self.hooks = Hooks(self)  # type: ignore[arg-type]
         self.relays = 0
 

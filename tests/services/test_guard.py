@@ -37,6 +37,7 @@ from tmux_agent.services.ids import new_id
 from tmux_agent.services.journal import Journal
 from tmux_agent.services.judgement import Judgement
 from tmux_agent.services.kept_rules import KeptRules
+from tmux_agent.services.proofs import Proofs
 from tmux_agent.services.tmux.servers import Servers
 from tmux_agent.services.toolbox import Toolbox
 from tmux_agent.services.wishes import Wish
@@ -63,9 +64,9 @@ rules:
     when: {command: [git, log], options: [-p]}
     verdict: allow
   - name: with a proof
-    when: {command: [rsync, ...]}
+    when: {command: [[rsync, id], ...]}
     verdict: ask
-    step_up: ["true"]
+    step_up: [grep, -qx, sesame]
 """
 
 
@@ -97,7 +98,8 @@ class World:
         self.toolbox = Toolbox(self.judgement, servers, Settings(), folder / "backups")
         kept = KeptRules(self.config)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
-        self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept)
+        proofs = Proofs(self.journal, lambda *_, **__: True)
+        self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept, proofs)
 
     def wish(self, action: Action, **more: Any) -> Wish:
         return Wish(action=action, origin=self.agent, request_id=new_id(), **more)
@@ -733,3 +735,47 @@ def test_what_a_defect_ends_has_its_end_in_the_record(
         assert not outcome.ok
 
     assert play(story).records()[-2:] == ["action.started", "action.finished"]
+
+
+# --- proofs ------------------------------------------------------------------------------------------
+
+
+def test_a_proof_is_for_one_answer(play: Callable[[Story], World]) -> None:
+    """No yes without it, whatever else comes along; a no needs none; what was proved for one is not for the next."""
+
+    async def story(world: World) -> None:
+        first = asyncio.create_task(world.guard.perform(world.wish(world.command("id", "-u"))))
+        for more in ({}, {"grant": "exact"}, {"edited": world.command("id", "-g")}, {"secret": "wrong"}):
+            with pytest.raises((errors.Forbidden, errors.Denied, errors.InvalidParams)):
+                await world.answer(True, **more)
+        one = await world.asked()
+        with pytest.raises(errors.Conflict):
+            await world.answers.answer(one.request_id, "0" * 64, True, PERSON, secret="sesame")
+        assert world.records().count("step_up") == 1, "what is no answer any more uses up no attempt"
+        await world.answer(True, secret="sesame")
+        await first
+        again = asyncio.create_task(world.guard.perform(world.wish(world.command("id", "-u"))))
+        with pytest.raises(errors.Forbidden, match="demands a proof"):
+            await world.answer(True)
+        await world.answer(False)
+        with pytest.raises(errors.Denied):
+            await again
+        assert "sesame" not in world.audit.read_text().replace('"sesame"]', "")
+
+    play(story)
+
+
+def test_what_is_confirmed_or_declared_skips_no_proof(play: Callable[[Story], World]) -> None:
+    """A page of a menu cannot prove anything; a yes to a stage is no proof for what it does."""
+
+    async def story(world: World) -> None:
+        told = world.wish(world.command("id", "-u"))
+        with pytest.raises(errors.Denied, match="demands a proof"):
+            await world.guard.told(told)
+        task = asyncio.create_task(world.guard.declared(world.wish(world.command("id", "-u")), approved=True))
+        with pytest.raises(errors.Forbidden, match="demands a proof"):
+            await world.answer(True)
+        await world.answer(True, secret="sesame")
+        assert (await task).ok
+
+    play(story)

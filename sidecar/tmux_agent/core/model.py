@@ -428,7 +428,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that happened. Everything that people, screens and the audit log learn of is one of these.
 
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
-    action.started/finished/skipped/unknown · refused · grant.made/used/revoked · plan.changed ·
+    action.started/finished/skipped/unknown · refused · step_up · grant.made/used/revoked · plan.changed ·
     agent.state/limited/wrapped · marker · marker.invalid · policy.loaded/error · notify.failed · check.delivered ·
     fleet.spawning/spawned/changed/undone ·
     sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the

@@ -106,8 +106,11 @@ def _same(path: str, sha: str, look: Lookup) -> bool:
 def _conclude(action: Action, findings: Sequence[Finding], policy: Policy) -> Decision:
     matched = tuple(dict.fromkeys(match for finding in findings for match in finding.matches))
     chosen = strictest(matched)
-    rule = policy.named(chosen.rule) if chosen.where not in ("default", "guardrail") else None
+    rule = policy.named(chosen)
     options = rule.file if rule else None
+    proofs = _proofs(matched, policy)
+    if chosen.verdict is Verdict.ASK and len(proofs) > 1:
+        chosen = _apart(chosen, tuple(proofs.values()))
     shown = isinstance(action, (Shell, Command)) or len(findings) > 1
     return Decision(
         verdict=chosen.verdict,
@@ -120,8 +123,20 @@ def _conclude(action: Action, findings: Sequence[Finding], policy: Policy) -> De
         parts=tuple(_part(finding) for finding in findings) if shown else (),
         timeout=options.timeout if options else None,
         on_timeout=Verdict((options and options.on_timeout) or policy.defaults.on_timeout),
-        step_up=options.step_up if options else (),
+        step_up=next(iter(proofs), ()),
     )
+
+
+def _proofs(matched: Sequence[Match], policy: Policy) -> dict[tuple[str, ...], str]:
+    """What the rules that ask demand as a proof, each with a rule that does: also where another one of them decides."""
+    found = (policy.named(match) for match in matched if match.verdict is Verdict.ASK)
+    return {rule.step_up: rule.name for rule in found if rule and rule.step_up}
+
+
+def _apart(chosen: Match, rules: Sequence[str]) -> Match:
+    """One yes has one proof: with the weaker of two, what wants the stronger would slip through."""
+    reason = f"{' and '.join(rules)} demand different proofs: ask for these one by one"
+    return msgspec.structs.replace(chosen, verdict=Verdict.DENY, reason=reason)
 
 
 def _part(finding: Finding) -> JudgedPart:

@@ -119,8 +119,10 @@ def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: li
             near = nearest(str(why).rpartition(": ")[2].split(" ")[0], sets) if "option_sets" in str(why) else ""
             wrong(f"{why}{near}")
             continue
-        if not (layer.tightens and compiled.verdict is Verdict.ALLOW):
+        if not layer.tightens:
             yield compiled
+        elif compiled.verdict is not Verdict.ALLOW:
+            yield msgspec.structs.replace(compiled, step_up=())  # what we run, a repository does not say
 
 
 _KNOWN = {
@@ -176,7 +178,7 @@ def _policy(
         timed=any(rule.file.when.time for rule in compiled),
         by_program=_by_program(compiled),
         by_kind=_by_kind(compiled),
-        by_name={rule.name: rule for rule in reversed(compiled)},
+        by_name={(rule.where, rule.name): rule for rule in compiled},
         defaults=defaults,
         secrets=Secrets(_secrets(layers), home),
         environment=environment,
@@ -273,7 +275,7 @@ def _examples(compiled: Sequence[Rule], layer: Layer, environment: dict[str, re.
             rules=(rule,),
             by_program=_by_program((rule,)),
             by_kind=_by_kind((rule,)),
-            by_name={rule.name: rule},
+            by_name={(rule.where, rule.name): rule},
             defaults=Defaults(),
             secrets=secrets,
             environment=environment,

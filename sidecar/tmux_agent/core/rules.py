@@ -63,6 +63,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     inside: tuple[str, ...] = ()
     home: str = ""
     anyone: bool = False  # says nothing of who asks, where and when
+    step_up: tuple[str, ...] = ()  # of a file that is trusted
 
     @property
     def risk(self) -> Risk | None:
@@ -81,6 +82,8 @@ def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[
         raise BadRule("when.pane_title: an agent sets the title of its pane itself, so no allow rule may rest on it")
     if when.risk and rule.verdict == "allow":
         raise BadRule("when.risk: it means at least this risk, so an allow rule with it would allow what is worse")
+    if rule.step_up and rule.verdict != "ask":
+        raise BadRule(f"step_up: only what is asked about can be proved, and this rule says {rule.verdict}")
     command = when.command
     open_end = bool(command) and command[-1] == "..."
     choices = tuple(frozenset(words(word)) for word in (command[:-1] if open_end else command))
@@ -99,6 +102,7 @@ def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[
         name=rule.name,
         verdict=Verdict(rule.verdict),
         where=where,
+        step_up=rule.step_up,
         when=when,
         file=rule,
         programs=choices[0] if choices else frozenset(),

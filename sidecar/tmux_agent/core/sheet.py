@@ -6,6 +6,7 @@ not own: the form (answer_file.py, edges/links.py). Where something had to be le
 
 from __future__ import annotations
 
+import shlex
 from datetime import tzinfo
 
 from msgspec import Struct
@@ -41,7 +42,7 @@ def sheet(approval: Approval, zone: tzinfo, home: str = "") -> Sheet:
         body += f"\n… {display.number(left_out)} more characters"
         only_no = "it is too long to be shown whole here: say yes in the popup"
     elif approval.step_up:
-        only_no = f"a yes needs a proof ({_safe(' '.join(approval.step_up))}): give it in the popup"
+        only_no = f"a yes needs a proof ({_safe(shlex.join(approval.step_up))}): give it in the popup"
     return Sheet(
         title=f"{_safe(person(origin))} {verb(approval)}",
         body=body,

@@ -26,7 +26,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     by_kind: Mapping[
         str, tuple[Rule, ...]
     ]  # file, tmux, fetch, mcp, ask, tool; any: no kind; "file read": ask and deny
-    by_name: Mapping[str, Rule]
+    by_name: Mapping[tuple[str, str], Rule]  # (where it stands, its name): names are each file's own
     defaults: Defaults
     secrets: Secrets
     environment: Mapping[str, re.Pattern[str]]
@@ -41,8 +41,9 @@ class Policy(Struct, frozen=True, kw_only=True):
         further = self.by_program.get(f"{program} {word}") if isinstance(word, str) else None
         return found + further if further else found
 
-    def named(self, name: str) -> Rule | None:
-        return self.by_name.get(name)
+    def named(self, match: Match) -> Rule | None:
+        """The rule that a match is of; None where a guardrail, a grant or the default is."""
+        return self.by_name.get((match.where, match.rule))
 
 
 class Situation(Struct, frozen=True, kw_only=True):

@@ -110,6 +110,7 @@ class ServiceDesk:
         edited: Action | None = None,
         choice: str | None = None,
         grant: GrantProposal | None = None,
+        secret: str | None = None,
     ) -> Approval:
         origin = self._still_persons("human.respond", request_id)
         try:
@@ -122,6 +123,7 @@ class ServiceDesk:
                 edited=edited,
                 choice=choice,
                 grant=_meant(grant) if grant else None,
+                secret=secret,
             )
         except (errors.Conflict, errors.Failed, errors.InvalidParams):
             await self._show_pane(request_id)
@@ -153,9 +155,6 @@ class ServiceDesk:
 
     async def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
         return _shown(self._system.answers.revise(approval, _meant(proposal), rule_text))
-
-    async def step_up(self, approval: Approval, secret: str) -> None:
-        await self._system.answers.prove(approval.request_id, approval.digest, self._origin, secret)
 
     # --- the pane ---
 

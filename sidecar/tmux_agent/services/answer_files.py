@@ -23,9 +23,10 @@ from ..core.display import safe, take
 from ..core.model import Approval, Ask, Origin, Role
 from ..core.sheet import LIMIT, Sheet, sheet
 from . import places
-from .answers import Answers, Refused
+from .answers import Answers
 from .approvals import Approvals
 from .folders import Folders, Watch
+from .refusals import Refused
 
 log = logging.getLogger(__name__)
 

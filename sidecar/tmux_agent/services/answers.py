@@ -6,38 +6,30 @@ Owns what an answer may be. Must not own: what follows from it (guard.py), rows 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..core import config, errors
-from ..core.model import Action, Approval, Event, Grant, Origin, Role, Verdict
+from ..core.model import Action, Approval, ApprovalState, Event, Grant, Origin, Role, Verdict
 from ..core.policy_file import RuleFile, as_data
 from ..core.proposals import GrantProposal
 from ..core.screen_question import DOOR
+from .approval_records import too_late
 from .approvals import Approvals
 from .grants import Grants
 from .journal import Journal
 from .judgement import Judged, Judgement
 from .kept_rules import KeptRules
+from .proofs import Proofs
 from .screen_answers import ScreenAnswers
 from .toolbox import Toolbox
 from .wishes import pinned
 
 if TYPE_CHECKING:
     from .store import Connection
-
-PROOF_SECONDS = 30.0
-
-
-class Refused(Protocol):
-    """Record that something was no answer; False where that is over the rate. `alarming`: nobody does it by mistake."""
-
-    def __call__(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> bool: ...
 
 
 class Answers:
@@ -51,6 +43,7 @@ class Answers:
         grants: Grants,
         toolbox: Toolbox,
         kept: KeptRules,
+        proofs: Proofs,
         screens: ScreenAnswers | None = None,
     ) -> None:
         self._judgement = judgement
@@ -59,8 +52,8 @@ class Answers:
         self._grants = grants
         self._toolbox = toolbox
         self._kept = kept
+        self._proofs = proofs
         self._screens = screens
-        self._proved: set[tuple[str, str, int]] = set()  # (request, digest, relay) that a step-up proof was given for
 
     async def answer(
         self,
@@ -73,14 +66,16 @@ class Answers:
         edited: Action | None = None,
         choice: str | None = None,
         grant: str | GrantProposal | None = None,
+        secret: str | None = None,
         also: Callable[[Connection], None] | None = None,
     ) -> Approval:
         """A person's answer, bound to the digest that was painted. `grant`: a scope that is offered, or a proposal of
-        it with the rule as the person edited it. `also` is done in the same commit; what it raises undoes the answer.
+        it with the rule as the person edited it. `secret`: what they typed as the proof that a rule's `step_up`
+        demands, good for this answer alone. `also` is done in the same commit; what it raises undoes the answer.
 
-        Raises Forbidden (only operators answer), NotFound, Conflict (it, or a file that it runs, has changed; or it was
-        answered already; of a dialog in a pane: nothing was pressed), Denied (edited into something that the policy
-        denies), Failed (pressed in vain).
+        Raises Forbidden (only operators answer; a proof is missing), NotFound, Conflict (it, or a file that it runs,
+        has changed; or it was answered already; of a dialog in a pane: nothing was pressed), Denied (edited into
+        something that the policy denies; a wrong proof), LimitExceeded (too many of those), Failed (pressed in vain).
         """
         if by.role is not Role.OPERATOR:
             raise errors.Forbidden(f"only an operator can answer: {by.why}")
@@ -92,8 +87,8 @@ class Answers:
             self._check_edit(approval, edited)
             if grant is not None:
                 raise errors.InvalidParams("params.grant: what was edited is approved once; the offer was for another")
-        if approved and approval.step_up and (request_id, painted, by.pid) not in self._proved:
-            raise errors.Forbidden(f"this rule demands a proof first: {' '.join(approval.step_up)}")
+        if approved and approval.step_up:
+            await self._prove(approval, painted, by, secret)
         if approved and edited is None and approval.kind == "hook":  # who runs it cannot look again: we do
             self._check_files(approval)
         if screens is not None:
@@ -110,12 +105,19 @@ class Answers:
             request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, also=also,
             **anew,
         )  # fmt: skip
-        self._proved = {one for one in self._proved if one[0] != request_id}
         if kept is not None:
             await self._keep(kept, answered, by)
         if screens is not None:
             await screens.press(answered)
         return answered
+
+    async def _prove(self, approval: Approval, painted: str, by: Origin, secret: str | None) -> None:
+        if approval.state is not ApprovalState.PENDING or approval.digest != painted:
+            raise too_late(approval)  # nobody's attempt is used up for that
+        if secret is None:
+            proof = shlex.join(approval.step_up)
+            raise errors.Forbidden(f"its rule demands a proof ({proof}): approve it in the popup, prefix + A")
+        await self._proofs.take(approval, by, secret)
 
     # --- allow again ---
 
@@ -157,19 +159,6 @@ class Answers:
         data = {"scope": "always", "rule": rule, "file": str(self._kept.file)}
         await self._journal.publish(Event(type="grant.made", request_id=approval.request_id, origin=by, data=data))
 
-    async def prove(self, request_id: str, painted: str, by: Origin, secret: str) -> None:
-        """Take the proof that a rule's `step_up` demands: its command, given `secret` as a line on stdin, ends with 0.
-
-        For one approval as painted, one popup. Raises Denied where the proof fails.
-        """
-        argv = self._approvals.get(request_id).step_up
-        passed = await _ends_well(argv, secret)
-        data = {"command": list(argv), "passed": passed}
-        await self._journal.publish(Event(type="step_up", request_id=request_id, origin=by, data=data))
-        if not passed:
-            raise errors.Denied(f"the proof was not accepted ({argv[0]})")
-        self._proved.add((request_id, painted, by.pid))
-
     def _check_files(self, approval: Approval) -> None:
         if changed := self._judgement.still_holds(approval.rests_on, approval.origin):
             raise errors.Conflict(f"{changed}: look at it, then say no, so that it is asked again")
@@ -185,24 +174,3 @@ class Answers:
 
     def _look(self, action: Action, origin: Origin) -> Judged:
         return self._judgement.judge(action, origin, self._grants.active(origin))
-
-
-async def _ends_well(argv: Sequence[str], secret: str) -> bool:
-    """Whether the command ends with 0 in time. It and what it started are ended with whoever waits. Raises Denied."""
-    pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=pipe, stdout=nowhere, stderr=nowhere, start_new_session=True
-        )
-    except OSError as why:
-        raise errors.Denied(f"the proof cannot be asked for: {argv[0]}: {why.strerror}") from None
-    try:
-        async with asyncio.timeout(PROOF_SECONDS):
-            await process.communicate(secret.encode() + b"\n")
-    except TimeoutError:
-        return False
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    return process.returncode == 0

@@ -149,13 +149,16 @@ class Guard:
 
     async def told(self, wish: Wish, because: Decision | None = None) -> Outcome:
         """Do what a person chose and confirmed in a popup, or wrote down for such a case (`because`): nobody is asked
-        again, what the policy denies stays denied, and it is recorded as everything else. Raises as perform() does.
+        again, what the policy denies stays denied, so does what demands a proof, and it is recorded as everything else.
+        Raises as perform() does.
         """
         judged = await self._judged(wish.action, wish.origin)
         decision = judged.decision
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
+        if decision.step_up:
+            raise errors.Denied(f"rule {decision.rule!r} demands a proof, which cannot be given here: do it by hand")
         told = because or Decision(verdict=Verdict.ALLOW, rule="a person", reason="chosen and confirmed in a popup")
         told = msgspec.structs.replace(told, risk=decision.risk)
         return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=told))
@@ -167,8 +170,9 @@ class Guard:
 
     async def declared(self, wish: Wish, *, approved: bool, also: Action | None = None) -> Outcome:
         """Do what the person's own configuration says is to be done: nobody is asked for want of a rule. What a rule of
-        the policy asks about is asked, unless `approved` (a person has seen it already); what it denies is denied.
-        `also`: the same in another form, judged as well (what is typed, as shell text). Raises as perform() does.
+        the policy asks about is asked, unless `approved` (a person has seen it already, and it demands no proof); what
+        it denies is denied. `also`: the same in another form, judged as well (what is typed, as shell text). Raises as
+        perform() does.
         """
         known = await self._known(wish)
         if known is not None:
@@ -180,8 +184,10 @@ class Guard:
                 await self._journal.publish(decided(wish, decision))
                 raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
         asked = [decision for decision in decisions if self.asking_rule(decision)]
-        if asked and not approved:
-            return await self._go_on(await self._open(wish, msgspec.structs.replace(judged, decision=asked[0])), wish)
+        proved = [decision for decision in asked if decision.step_up]  # which a yes to all of a stage has not been
+        if asked and (proved or not approved):
+            because = msgspec.structs.replace(judged, decision=(proved or asked)[0])
+            return await self._go_on(await self._open(wish, because), wish)
         declared = Decision(
             verdict=Verdict.ALLOW,
             rule="a person" if approved else "your configuration",

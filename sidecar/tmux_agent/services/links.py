@@ -23,10 +23,11 @@ from ..core.model import Approval, ApprovalState, Origin, Role
 from ..core.settings import Answers as AnswerSettings
 from ..core.sheet import Sheet, sheet
 from . import store
-from .answers import Answers, Refused
+from .answers import Answers
 from .approvals import Approvals
 from .identity import Identity
 from .link_keys import LinkKeys
+from .refusals import Refused
 from .tcp_peers import holders
 
 DOOR = "link"

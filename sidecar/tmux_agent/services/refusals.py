@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from ..core.model import Event, Origin
 from ..core.rate import Bucket
@@ -18,8 +18,14 @@ from .journal import Journal
 
 log = logging.getLogger(__name__)
 
-NO_ANSWERS = (20, 0.2)  # refused answers by file or link that are recorded: at once, and a second
+NO_ANSWERS = (20, 0.2)  # refused answers by file, link or wrong proof that are recorded: at once, and a second
 REFUSAL_SECONDS = 600.0  # how long a refused try stays a warning
+
+
+class Refused(Protocol):
+    """Record that something was no answer; False where that is over the rate. `alarming`: nobody does it by mistake."""
+
+    def __call__(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> bool: ...
 
 
 class Refusals:
@@ -37,7 +43,7 @@ class Refusals:
         self._say = say
         self._changed = changed
         self._spawn = spawn
-        self._files_and_links = Bucket(*NO_ANSWERS, time.monotonic())
+        self._no_answers = Bucket(*NO_ANSWERS, time.monotonic())
         self._at = -REFUSAL_SECONDS
         self._over: asyncio.TimerHandle | None = None
 
@@ -53,11 +59,11 @@ class Refusals:
         self.warn()
 
     def no_answer(self, by: Origin, request_id: str, why: str, *, alarming: bool = False) -> bool:
-        """An approval file or a signed link was not taken for an answer: recorded, and said; a warning for a while
-        where no person does that by mistake. Over the rate neither (False): whoever tries could fill the log."""
-        if not self._files_and_links.take(time.monotonic()):
+        """What came by a file or a link, or a proof, was not taken for an answer: recorded, and said; a warning for a
+        while where no person does that by mistake. Over the rate neither (False): whoever tries could fill the log."""
+        if not self._no_answers.take(time.monotonic()):
             return False
-        log.warning("not answered by %s: %s", by.through, why)
+        log.warning("not answered by %s: %s", by.through or by.door, why)
         data = {"method": "human.respond", "why": why}
         self._spawn(self._journal.publish(Event(type="refused", request_id=request_id, origin=by, data=data)))
         self._spawn(self._say(f"not answered by {by.door}: {why}"))

@@ -51,5 +51,5 @@ class RuleUses:
 
 def _limited(decision: Decision, policy: Policy) -> list[str]:
     """Names of the rules with `for` that it rests on, once for each part of the action that one allows."""
-    rules = [policy.named(match.rule) for match in decision.matched]
+    rules = [policy.named(match) for match in decision.matched]
     return [rule.name for rule in rules if rule is not None and rule.file.for_ is not None]

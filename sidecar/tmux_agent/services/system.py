@@ -54,6 +54,7 @@ from .pipeline_files import PipelineFiles
 from .pipeline_watch import Followers
 from .pipelines import Pipelines
 from .plans import Plans
+from .proofs import Proofs
 from .refusals import Refusals
 from .resuming import Resuming
 from .screen_answers import ScreenAnswers
@@ -151,11 +152,11 @@ class System:
         )
         self.resuming = Resuming(self.screens, self.agents, self.limits, self.guard, lambda: self.settings.resume.text)
         self._join_limits()
+        self.refusals = Refusals(self.journal, self._say_to_all, self.show_badges, self.spawn)
         self.answers = Answers(
             self.judgement, self.journal, self.approvals, self.grants, self.toolbox, self.kept,
-            ScreenAnswers(self.screens, self.journal),
+            Proofs(self.journal, self.refusals.no_answer), ScreenAnswers(self.screens, self.journal),
         )  # fmt: skip
-        self.refusals = Refusals(self.journal, self._say_to_all, self.show_badges, self.spawn)
         self.answer_files = AnswerFiles(
             places.approvals(self.settings.answers.folder), self.approvals, self.answers, self.refusals.no_answer,
             self.spawn, self.judgement.home,

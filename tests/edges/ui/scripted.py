@@ -195,10 +195,13 @@ class ScriptedDesk:
         edited: Action | None = None,
         choice: str | None = None,
         grant: GrantProposal | None = None,
+        secret: str | None = None,
     ) -> Approval:
         found = next((one for one in self.waiting if one.request_id == request_id), None)
         if found is None or found.digest != digest:
             raise Conflict("already answered, or changed since it was shown")
+        if approved and found.step_up and secret != self.secret:
+            raise Denied("the proof failed")
         self.answers.append({"id": request_id, "digest": digest, "approved": approved, "comment": comment,
                              "edited": edited, "choice": choice, "grant": grant})  # fmt: skip
         self.waiting.remove(found)
@@ -218,10 +221,6 @@ class ScriptedDesk:
         if "when" not in rule_text:
             raise InvalidParams("the rule has no `when`")
         return msgspec.structs.replace(proposal, rule_text=rule_text, what="as edited")
-
-    async def step_up(self, approval: Approval, secret: str) -> None:
-        if secret != self.secret:
-            raise Denied("the proof failed")
 
     async def jump(self, approval: Approval) -> None:
         if not approval.origin.pane:

@@ -374,7 +374,7 @@ def test_a_conflict_is_told_and_changes_nothing() -> None:
 
 def test_step_up_needs_the_proof() -> None:
     """A rule's proof is asked for before the yes; a wrong one answers nothing; it is not shown."""
-    desk = ScriptedDesk([shell("terraform apply", step_up=("sudo -k -v",))])
+    desk = ScriptedDesk([shell("terraform apply", step_up=("sudo", "-k", "-v"))])
 
     async def scene(desk: ScriptedDesk, terminal: Terminal) -> None:
         await terminal.until("a yes needs   sudo -k -v")

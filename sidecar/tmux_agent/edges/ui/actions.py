@@ -7,6 +7,7 @@ drawing, whether an answer is allowed (the Desk decides).
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from tmux_agent.core import display
@@ -108,15 +109,12 @@ def send_yes(popup: Popup, targets: list[Target], done: str, **more: Any) -> Non
         _send(popup, targets, True, done, **more)
         return
 
-    async def prove(secret: str) -> None:
-        await popup.desk.step_up(row.approval, secret)
-        await _answer(popup, targets, True, done, **more)
-
     def take(secret: str) -> None:
-        popup.leave()
-        popup.spawn(prove(secret))
+        popup.say("the proof is looked at …", "class:medium")
+        _send(popup, targets, True, done, secret=secret, **more)
 
-    text = f"The rule {row.approval.rule} wants a proof that you are here: {' or '.join(row.approval.step_up)}"
+    proof = shlex.join(row.approval.step_up)
+    text = f"The rule {row.approval.rule} wants a proof that you are here. What you type goes to: {proof}"
     popup.open(Ask(heading("approve", targets), text, "prove and approve", take, secret=True))
 
 

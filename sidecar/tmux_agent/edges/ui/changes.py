@@ -112,7 +112,7 @@ def _as_judged(approval: Approval, action: Action, decision: Decision) -> Approv
         parts=decision.parts,
         risk=decision.risk,
         rule=decision.rule,
-        step_up=tuple(dict.fromkeys((*approval.step_up, *decision.step_up))),
+        step_up=approval.step_up or decision.step_up,
         reason="",  # stands above, with the verdict
         where=decision.where,
     )

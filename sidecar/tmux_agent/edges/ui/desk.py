@@ -137,11 +137,13 @@ class Desk(Protocol):
         edited: Action | None = None,
         choice: str | None = None,
         grant: GrantProposal | None = None,
+        secret: str | None = None,
     ) -> Approval:
-        """Answers. `digest` is of the action that was on the screen, also when `edited` replaces it.
+        """Answers. `digest` is of the action that was on the screen, also when `edited` replaces it; `secret` is what
+        was typed where approval.step_up demands a proof that a person is here.
 
-        Raises errors.Conflict (changed, or answered by somebody else), NotFound, Denied (the edit, the step-up),
-        Unavailable.
+        Raises errors.Conflict (changed, or answered by somebody else), NotFound, Denied (the edit, the proof),
+        LimitExceeded (too many wrong proofs), Unavailable.
         """
 
     async def check(self, approval: Approval, edited: Action) -> Decision:
@@ -152,9 +154,6 @@ class Desk(Protocol):
 
     async def revise(self, approval: Approval, proposal: GrantProposal, rule_text: str) -> GrantProposal:
         """The proposal with the rule as the person edited it. Raises errors.InvalidParams saying what is wrong."""
-
-    async def step_up(self, approval: Approval, secret: str) -> None:
-        """Proves that a person is here (approval.step_up). Raises errors.Denied when the proof fails."""
 
     async def jump(self, approval: Approval) -> None:
         """Shows the asker's pane on the popup's client. Raises errors.NotFound where there is none."""

@@ -6,6 +6,7 @@ Every character of the action can be reached; what does not fit is shown as its 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -173,7 +174,7 @@ class Detail:
             count = f"{min(self._plan.current + 1, len(self._plan.steps))} of {len(self._plan.steps)}  "
             out.append([self._label("its plan", "plan"), ("", count), *literal(step.description)])
         if approval.step_up:
-            out.append([self._label("a yes needs", "needs"), *literal(" or ".join(approval.step_up), "class:medium")])
+            out.append([self._label("a yes needs", "needs"), *literal(shlex.join(approval.step_up), "class:medium")])
         label, said = words.waits(approval, now)
         out.append([self._label(label, label.split()[0]), *said])
         return [cut(line, self.width) for line in out]

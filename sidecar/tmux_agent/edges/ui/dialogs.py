@@ -56,6 +56,7 @@ class Ask(Dialog):
         self.editor = Editor("", multiline=False, secret=secret)
         self._text = text
         self._take = take
+        self._secret = secret  # taken as it is typed
         self.keys = [("Enter", label), ("Esc", "back")]
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -64,7 +65,8 @@ class Ask(Dialog):
 
     def press(self, key: str) -> None:
         if key == "enter" and self.editor:
-            self._take(self.editor.text.replace("\n", " ").strip())
+            text = self.editor.text.replace("\n", " ")
+            self._take(text if self._secret else text.strip())
 
 
 class Edit(Dialog):
