@@ -6,22 +6,14 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 import pytest
 from tests.end_to_end.pipeline_world import MARK, World, approve, asked, pending
-from tests.plugin.terminal import Server
 from tests.services.bad_servers import Github
-from tests.sidecar import ROOT, sidecar, until
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with sidecar() as one, Server() as tmux:
-        yield World(one, tmux)
+from tests.sidecar import ROOT, until
 
 
 def cli(world: World, *words: str) -> str:
@@ -161,6 +153,42 @@ def test_a_printed_question_opens_an_approval(world: World) -> None:
     assert question["action"] == {"type": "ask", "prompt": "Which region?", "options": ["eu", "us"]}
     assert question["origin"]["pane"] == "%0"
     assert question["origin"]["door"] == "marker"
+
+
+@pytest.mark.parametrize("told_again", [False, True])
+def test_a_question_outlives_the_sidecar_and_a_no_fails_its_stage_then_too(world: World, told_again: bool) -> None:
+    """Killed after it was asked; with `told_again` before it was kept that the marker was seen: it is asked once."""
+    token = world.sidecar.root / "token"
+    world.file(f"""
+pipelines:
+  - name: p
+    match: {{window: w}}
+    markers: signed
+    stages:
+      - name: one
+        actions_on_start: [{{run: [sh, -c, "printenv TMUX_AGENT_RUN > {token}"]}}]
+        success_when: [{{marker: DONE}}]
+""")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    until(lambda: token.exists() and token.read_text().endswith("\n"))
+    said = json.dumps({"type": "ASK", "stage": "one", "prompt": "Go?", "run": token.read_text().strip()})
+    world.tmux.run("send-keys", "-t", "%0", f"clear; printf '%s\\n' '{MARK} {said}'", "Enter")
+    asked(world)
+    until(lambda: [one for one in world.sidecar.records() if one["type"] == "marker"])
+    world.sidecar.kill()
+    if told_again:
+        with sqlite3.connect(world.sidecar.state / "state.db") as db:
+            assert db.execute("UPDATE watched_panes SET body = x'5b5d' WHERE body <> x'5b5d'").rowcount == 1
+    world.sidecar.start()
+    peer = world.attach()
+    until(lambda: len([one for one in world.sidecar.records() if one["type"] == "marker"]) == 1 + told_again)
+    question = asked(world)
+    approve(world, question, approved=False, comment="not today")
+    world.until(peer, one="failed")
+    assert "not today" in world.runs(peer)[0]["note"]
+    assert pending(world) == []
 
 
 class Answers(BaseHTTPRequestHandler):

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterator
 
 import pytest
 from tests.end_to_end.pipeline_world import STEP, World, approve, asked, pending, six
-from tests.plugin.terminal import Server
 from tests.seeds import WEBAPP
-from tests.sidecar import Peer, came, sidecar, until
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with sidecar() as one, Server() as tmux:
-        yield World(one, tmux)
+from tests.sidecar import Peer, came, until
 
 
 def test_the_first_example_of_the_seeds_from_lint_to_an_approved_build(world: World) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import resource
 import shlex
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.disk import Disk
 from tests.end_to_end.plugin_world import PREFIX, ROOT, World, close, no_popup, popup, press
 from tests.plugin.terminal import Server
 from tests.sidecar import until
@@ -222,34 +219,6 @@ def test_stopped_on_purpose_stays_so(world: World) -> None:
 
 
 # --- a disk that is full -----------------------------------------------------------------------------
-
-
-class Disk:
-    """The disk of a state folder: a small one of its own where we may mount, else a limit on what a process writes."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        mount = ("mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", os.fspath(folder))
-        self._own = bool(shutil.which("mount")) and subprocess.run(mount, capture_output=True).returncode == 0
-
-    def fill(self, pid: int) -> None:
-        if not self._own:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-            return
-        with contextlib.suppress(OSError), (self._folder / "rest").open("wb", buffering=0) as file:
-            while file.write(bytes(1 << 12)):
-                pass
-
-    def free(self, pid: int) -> None:
-        if self._own:
-            (self._folder / "rest").unlink()
-        else:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-    def close(self) -> None:
-        if self._own:
-            subprocess.run(("umount", "-l", os.fspath(self._folder)), check=True)
 
 
 def test_a_full_disk_under_a_running_sidecar(world: World) -> None:

@@ -8,6 +8,7 @@ not own: what people may answer (answers.py), rules (core/policy.py), how a thin
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,9 @@ from .runs import Runs
 from .toolbox import Toolbox
 from .wishes import Wish, decided, finished_event, not_approved, only_reads, pinned, question_of, started_event
 
+log = logging.getLogger(__name__)
+
+RETRY = 1.0  # seconds until an end that could not be recorded is tried again: there is no event for a freed disk
 _READINGS = 5  # times that a decision is made anew because something was still being read
 
 
@@ -196,9 +200,9 @@ class Guard:
         )
         return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=declared))
 
-    async def ask(self, wish: Wish, rule: str = "") -> Approval:
-        """Put a question to a person without waiting; `rule` says by what they are asked, where that is not the policy.
-        Raises Denied, LimitExceeded, Unavailable."""
+    async def ask(self, wish: Wish, rule: str = "", about: dict[str, Any] | None = None) -> Approval:
+        """Put a question to a person without waiting; `rule` says by what they are asked, where that is not the policy;
+        `about` is kept with it for whoever follows it after a restart. Raises Denied, LimitExceeded, Unavailable."""
         if known := await self._known(wish):
             return known
         judged = await self._judged(wish.action, wish.origin)
@@ -209,7 +213,7 @@ class Guard:
         if rule and not decision.named:
             declared = msgspec.structs.replace(decision, rule=rule, reason="", where="its own file", named=True)
             judged = msgspec.structs.replace(judged, decision=declared)
-        return await self._open(wish, judged)
+        return await self._open(wish, judged, about)
 
     async def put(self, wish: Wish, decision: Decision) -> Approval:
         """Put to a person what the agent will do by itself after a yes. Raises LimitExceeded, Unavailable."""
@@ -240,10 +244,10 @@ class Guard:
             return await self._approvals.asked_before(wish.resume_key)
         return self._approvals.adopt(wish.origin, digest(wish.action))
 
-    async def _open(self, wish: Wish, judged: Judged) -> Approval:
+    async def _open(self, wish: Wish, judged: Judged, about: dict[str, Any] | None = None) -> Approval:
         action, decision = wish.action, judged.decision
         pins = pinned(judged)
-        facts = await self._toolbox.observe(action, wish.origin)
+        facts = (about or {}) | await self._toolbox.observe(action, wish.origin)
         preview = await self._toolbox.preview(action, wish.origin)
         seconds = wish.timeout if wish.timeout is not None else decision.timeout
         if seconds is None:
@@ -337,14 +341,25 @@ class Guard:
             await asyncio.shield(finish(Outcome(ok=False, error="cancelled: its asker is gone, or the sidecar stops")))
             raise
         except errors.TmuxAgentError as why:
-            await finish(Outcome(ok=False, error=why.message, summary=why.kind))
+            await _ended(request_id, finish, Outcome(ok=False, error=why.message, summary=why.kind))
             raise
         except Exception:  # a defect of ours: what was begun has its end in the record all the same
             error = "a defect of tmux-agent: it may or may not be done"
-            await finish(Outcome(ok=False, error=error, summary="internal"))
+            await _ended(request_id, finish, Outcome(ok=False, error=error, summary="internal"))
             raise
-        await finish(outcome)
+        await _ended(request_id, finish, outcome)
         return outcome
+
+
+async def _ended(request_id: str, finish: Callable[[Outcome], Coroutine[Any, Any, None]], outcome: Outcome) -> None:
+    """Record the end of what was begun. While that cannot be, its asker waits: `unavailable` would say that nothing was
+    done, and a pipeline would do it again. Cancelled, it stays begun, which the next sidecar tells as unknown."""
+    while True:
+        try:
+            return await finish(outcome)
+        except errors.Unavailable as why:
+            log.warning("request %s is done, and waits to be recorded: %s", request_id, why.message)
+            await asyncio.sleep(RETRY)
 
 
 def _by_rule(match: Match) -> bool:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -198,12 +198,20 @@ class Pipelines:
 
     def heard(self, place: Place, marker: markers.Marker) -> None:
         """A pane printed a marker."""
+        self.heard_by(place, marker, self.signed_for(place, marker.run))
+
+    def heard_by(self, place: Place, marker: markers.Marker, signed: Collection[str]) -> None:
+        """The same of one that is known to be signed for these runs, by their ids."""
         for run in self._of(place):
-            self.tell(run.run_id, Said(place, marker, self._signed(run, place, marker.run)))
+            self.tell(run.run_id, Said(place, marker, run.run_id in signed))
+
+    def signed_for(self, place: Place, token: str) -> list[str]:
+        """The runs, by their ids, that take a marker with this token in this pane for signed."""
+        return [run.run_id for run in self._of(place) if self._signed(run, place, token)]
 
     def signed(self, place: Place, token: str) -> bool:
         """Whether a token is that of a run that is about this pane, or of an agent that was wrapped there."""
-        return any(self._signed(run, place, token) for run in self._of(place)) or self.signs(place, token)
+        return bool(self.signed_for(place, token)) or self.signs(place, token)
 
     def _signed(self, run: Run, place: Place, token: str) -> bool:
         own = bool(run.token) and secrets.compare_digest(token.encode(), run.token.encode())

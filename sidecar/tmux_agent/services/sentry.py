@@ -6,17 +6,19 @@ Must not own: finding markers (tmux/watch.py), what they move (pipelines.py).
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from ..core import errors, markers, redact
-from ..core.model import ApprovalState, Ask, Event, Origin, Role
+from ..core.model import Approval, ApprovalState, Ask, Event, Origin, Role
 from ..core.pipeline_run import Place
 from . import watch_rows
 from .guard import Guard
@@ -32,6 +34,16 @@ log = logging.getLogger(__name__)
 
 _RUN = re.compile(r'("run"\s*:\s*")[^"]*')
 TEXT = 2000  # characters of the line that a record holds
+RETRY = 1.0  # seconds until a question that could not be recorded is tried again: there is no event for a freed disk
+_ABOUT = "marker"  # what is kept with the question of a stage
+
+
+class _About(Struct, frozen=True):
+    """Which stage fails by a no, in which pane, and for which runs its marker was signed."""
+
+    stage: str
+    place: Place
+    signed: tuple[str, ...] = ()
 
 
 class Sentry:
@@ -44,14 +56,30 @@ class Sentry:
         pipelines: Pipelines,
         servers: Servers,
         wraps: Wraps,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        waiting: Callable[[Origin], Iterable[Approval]],
     ) -> None:
+        """`waiting` gives the questions of an asker that still wait."""
+        self._waiting = waiting
         self._journal = journal
         self._guard = guard
         self._pipelines = pipelines
         self._servers = servers
         self._wraps = wraps
         self._spawn = spawn
+        self._asking: dict[Place, set[asyncio.Task[None]]] = {}  # questions that are still to be recorded
+
+    def recover(self, pending: Iterable[Approval]) -> None:
+        """Follow the questions of an earlier sidecar that still wait."""
+        for approval in pending:
+            if _ABOUT in approval.facts:
+                self._spawn(self._answered(approval))
+
+    async def kept(self, place: Place) -> None:
+        """Wait until what a pane has said so far is kept by the runs that it is about, and its questions are asked."""
+        await self._pipelines.kept(place)
+        if tasks := self._asking.get(place):
+            await asyncio.wait(set(tasks))
 
     def heard(self, heard: Heard) -> Event:
         """A watched pane printed a marker, or a line that begins as one. Gives the record of it, for the caller to keep
@@ -64,7 +92,7 @@ class Sentry:
             return Event(type="marker.invalid", origin=origin, data=redact.redact(data))
         self._pipelines.heard(heard.place, found.marker)
         if isinstance(found.marker, markers.Ask) and heard.asks:
-            self._spawn(self._ask(found.marker, origin, new_id(), heard.place))
+            self._ask_soon(found.marker, origin, heard.place)
         return self._event(found.marker, heard.place, origin, text=text, by=heard.by, confidence=found.confidence)
 
     async def emit(self, marker: markers.Marker, origin: Origin) -> tuple[bool, str]:
@@ -74,9 +102,9 @@ class Sentry:
         request_id = new_id()
         if isinstance(marker, markers.Ask):
             wish = self._wish(marker, origin, request_id)
-            approval = await self._guard.ask(wish)
+            approval = await self._guard.ask(wish, about=self._about(marker, place))
             request_id = approval.request_id
-            self._spawn(self._answered(marker, approval.request_id, place))
+            self._spawn(self._answered(approval))
         name = _named(place, marker)
         came = await self._journal.read(lambda db: watch_rows.has_come(db, name)) if marker.id else False
         if came:
@@ -117,20 +145,48 @@ class Sentry:
         key = f"marker {marker.id}" if marker.id else ""
         return Wish(action=action, origin=origin, request_id=request_id, key=key, timeout=FOREVER)
 
-    async def _ask(self, marker: markers.Ask, origin: Origin, request_id: str, place: Place) -> None:
-        try:
-            approval = await self._guard.ask(self._wish(marker, origin, request_id))
-        except errors.TmuxAgentError as why:
-            log.warning("the question of pane %s is not asked: %s", place.pane, why.message)
-            return
-        await self._answered(marker, approval.request_id, place)
+    def _about(self, marker: markers.Ask, place: Place | None) -> dict[str, Any]:
+        """What the answer to a stage's question moves. Not its token, which is the run's alone."""
+        if place is None or not marker.stage:
+            return {}
+        runs = self._pipelines.signed_for(place, marker.run)
+        return {_ABOUT: {"stage": marker.stage, "place": msgspec.to_builtins(place), "signed": runs}}
 
-    async def _answered(self, marker: markers.Ask, request_id: str, place: Place | None) -> None:
+    def _ask_soon(self, marker: markers.Ask, origin: Origin, place: Place) -> None:
+        task = self._spawn(self._ask(self._wish(marker, origin, new_id()), self._about(marker, place)))
+        here = self._asking.setdefault(place, set())
+        here.add(task)
+        task.add_done_callback(lambda done: self._asked(place, done))
+
+    def _asked(self, place: Place, done: asyncio.Task[None]) -> None:
+        self._asking[place].discard(done)
+        if not self._asking[place]:
+            del self._asking[place]
+
+    async def _ask(self, wish: Wish, about: dict[str, Any]) -> None:
+        """Until it is recorded: nobody else tells of it. One that the pane has asked already, and that still waits, is
+        the same: a restart may have found it a second time."""
+        while wish.action not in [one.action for one in self._waiting(wish.origin)]:
+            try:
+                self._spawn(self._answered(await self._guard.ask(wish, about=about)))
+                return
+            except errors.Unavailable as why:
+                log.warning("the question of pane %s waits: %s", wish.origin.pane, why.message)
+                await asyncio.sleep(RETRY)
+            except errors.TmuxAgentError as why:
+                log.warning("the question of pane %s is not asked: %s", wish.origin.pane, why.message)
+                return
+
+    async def _answered(self, asked: Approval) -> None:
         """A no to a stage's question is that stage's failure."""
-        approval = await self._guard.settled_of(request_id)
-        if marker.stage and place is not None and approval.state is ApprovalState.DENIED:
+        if _ABOUT not in asked.facts:
+            return
+        approval = await self._guard.settled_of(asked.request_id)
+        if approval.state is ApprovalState.DENIED:
+            about = msgspec.convert(asked.facts[_ABOUT], _About)
             comment = (approval.answer.comment if approval.answer else "") or "a person said no"
-            self._pipelines.heard(place, markers.Status(stage=marker.stage, ok=False, message=comment, run=marker.run))
+            no = markers.Status(stage=about.stage, ok=False, message=comment)
+            self._pipelines.heard_by(about.place, no, about.signed)
 
     # --- who ---
 

@@ -188,14 +188,16 @@ class System:
         self.wraps = Wraps(self.journal, self.spawn)
         self.pipelines.signs = self.wraps.signs
         self.agents.named = self.wraps.project
-        self.sentry = Sentry(self.journal, self.guard, self.pipelines, self.servers, self.wraps, self.spawn)
+        self.sentry = Sentry(
+            self.journal, self.guard, self.pipelines, self.servers, self.wraps, self.spawn, self.approvals.pending
+        )
         self.watch = Watch(
             self.places.state / "fifos",
             self.journal,
             self.sentry.heard,
             self._printed,
             lambda place: self.pipelines.wants_lines(place) or self.journal.output_wanted,
-            self.pipelines.kept,
+            self.sentry.kept,
             self.spawn,
             self.identity.now(),
         )
@@ -261,6 +263,7 @@ class System:
             await system.watching.recover()
             await system.pipelines.recover()
             await system.fleet.recover()
+            system.sentry.recover(system.approvals.pending())
             system.notify.use(system._notified())
             await system.notify.recover()
             system.answer_files.switch(system.settings.answers.files)

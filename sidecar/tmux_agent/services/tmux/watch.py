@@ -35,12 +35,14 @@ from .snapshot import Pane
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.1  # after something was written: what is drawn in several writes is whole by then
+RETRY = 1.0  # until what could not be recorded is tried again: there is no event for a freed disk
 LEAST_SECONDS = 0.4  # between two captures of a pane that goes on drawing
 HISTORY = 500  # lines above the screen that a capture holds
 CATCH_UP = 2000  # and the first one after a restart
 TAIL = 4 << 10  # bytes of a pane's output that are kept for whoever asks how it went
 SEEN = 64  # markers of a pane that are remembered
 MARKERS, MARKERS_A_SECOND = 1000, 100.0  # of one pane at once, and in the long run: more are not told
+UNKEPT = 5000  # records of one pane that wait for a disk
 ASKS, ASKS_A_SECOND = 20, 0.1  # questions of one pane: people read slowly
 PIPES_A_MINUTE = 6.0  # tries to pipe one pane again that somebody else's pipe ended
 
@@ -58,8 +60,8 @@ class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "asks", "begun", "busy", "drawn", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe", "place",
-        "rate", "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer",
+        "asks", "begun", "busy", "changed", "drawn", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe",
+        "place", "rate", "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer", "unkept",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
@@ -76,7 +78,8 @@ class _Watched:
         self.text: tuple[str, ...] = ()  # the last capture
         self.timer: asyncio.TimerHandle | None = None
         self.busy = asyncio.Lock()
-        self.keeping = asyncio.Lock()
+        self.unkept: list[Event] = []  # records of what was told that are not kept yet
+        self.keeping = self.changed = False  # they are being kept; and something is new since
         self.last = 0.0
         self.rate = Bucket(MARKERS, MARKERS_A_SECOND, now)
         self.asks = Bucket(ASKS, ASKS_A_SECOND, now)
@@ -349,15 +352,36 @@ class Watch:
 
     def _keep(self, one: _Watched, events: list[Event]) -> None:
         """What was seen and the records of it, together, so that a restart tells none of it again."""
-        self._spawn(self._put(one, tuple(one.seen), events))
+        one.unkept += events
+        if (over := len(one.unkept) - UNKEPT) > 0:
+            del one.unkept[-over:]
+            log.warning("%d records of markers of pane %s are lost: too many wait for the disk", over, one.place.pane)
+        if one.keeping:
+            one.changed = True
+        else:
+            one.keeping = True
+            self._spawn(self._put(one))
 
-    async def _put(self, one: _Watched, seen: tuple[bytes, ...], events: list[Event]) -> None:
-        async with one.keeping:  # in order: what was seen later must not be overwritten
-            await self._kept_by_all(one.place)
-            try:
-                await self._journal.commit(lambda db: watch_rows.put_seen(db, one.place, seen), *events)
-            except errors.Unavailable as why:  # after a restart it may be told again: pipelines take it once
-                log.warning("what was seen of a pane is not kept: %s", why)
+    async def _put(self, one: _Watched) -> None:
+        """One after the other: what was seen later must not be overwritten."""
+        one.changed = True
+        try:
+            while one.changed:
+                one.changed = False
+                seen, events = tuple(one.seen), one.unkept[:]
+                await self._kept_by_all(one.place)
+                await self._commit(one, seen, events)
+        finally:
+            one.keeping = False
+
+    async def _commit(self, one: _Watched, seen: tuple[bytes, ...], events: list[Event]) -> None:
+        try:
+            await self._journal.commit(lambda db: watch_rows.put_seen(db, one.place, seen), *events)
+            del one.unkept[: len(events)]
+        except errors.Unavailable as why:  # after a restart it is told again: pipelines take it once
+            log.warning("what was seen of pane %s waits to be kept: %s", one.place.pane, why.message)
+            one.changed = True
+            await asyncio.sleep(RETRY)
 
 
 def place_of(server: TmuxServer, pane: Pane) -> Place:
