@@ -125,7 +125,8 @@ class Pipelines:
 
     def _resume(self, run: Run) -> None:
         for wanted in under_way(run):
-            self._do(run, wanted)
+            if not self._tasks.get((run.run_id, getattr(wanted, "stage", ""))):  # its pane may have moved it on already
+                self._do(run, wanted)
         self.tell(run.run_id, Begun(), Clock())
         for one in run.stages:
             if one.state is StageState.RUNNING and one.place is not None and wants_output(run, one.place):

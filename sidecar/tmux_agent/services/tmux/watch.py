@@ -60,8 +60,8 @@ class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
-        "asks", "begun", "busy", "changed", "drawn", "invalid", "keeping", "last", "lines", "notices", "pane", "pipe",
-        "place", "rate", "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer", "unkept",
+        "asks", "begun", "busy", "changed", "drawn", "invalid", "keeping", "last", "lines", "noted", "notices", "pane",
+        "pipe", "place", "rate", "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer", "unkept",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
@@ -79,6 +79,7 @@ class _Watched:
         self.timer: asyncio.TimerHandle | None = None
         self.busy = asyncio.Lock()
         self.unkept: list[Event] = []  # records of what was told that are not kept yet
+        self.noted = asyncio.Event()  # something of it is kept
         self.keeping = self.changed = False  # they are being kept; and something is new since
         self.last = 0.0
         self.rate = Bucket(MARKERS, MARKERS_A_SECOND, now)
@@ -184,19 +185,22 @@ class Watch:
     # --- beginning ---
 
     async def _begin(self, one: _Watched) -> None:
-        """What was printed while nobody looked, then what is printed from now on."""
+        """What was printed while nobody looked, then what is printed from now on. Kept before anything is typed there:
+        the next sidecar would take what it does not know of a pane for old."""
         try:
-            await self._catch_up(one)
+            if await self._catch_up(one):
+                await one.noted.wait()
         finally:
             one.begun.set()
 
-    async def _catch_up(self, one: _Watched) -> None:
+    async def _catch_up(self, one: _Watched) -> bool:
+        """False where the pane is gone."""
         async with one.busy:
             # Of a pane that is as old as we are, what stands there is old; of one that is new it is not.
             known = self._kept.pop(one.place, () if self._is_new(one) else None)
             lines = await (self._capture(one, CATCH_UP) if self._draws(one) else self._pipe(one))
             if lines is None:
-                return
+                return False
             found = marker_screen.find(lines)
             events = self._tell(one, [] if known is None else marker_screen.new(known, found), "screen")
             one.seen.extendleft(reversed([markers.payload(each.marker) for each in found]))
@@ -204,6 +208,7 @@ class Watch:
             self._keep(one, events)
             if one.pipe is None:
                 self._from_screen(one)
+            return True
 
     def _is_new(self, one: _Watched) -> bool:
         process = self._table.read(one.place.pane_pid)
@@ -378,6 +383,7 @@ class Watch:
         try:
             await self._journal.commit(lambda db: watch_rows.put_seen(db, one.place, seen), *events)
             del one.unkept[: len(events)]
+            one.noted.set()
         except errors.Unavailable as why:  # after a restart it is told again: pipelines take it once
             log.warning("what was seen of pane %s waits to be kept: %s", one.place.pane, why.message)
             one.changed = True
