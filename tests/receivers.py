@@ -6,15 +6,22 @@ import contextlib
 import json
 import queue
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from tests.patience import PATIENCE
 
 GARBAGE, CLOSE, RESET, HUGE = "garbage", "close", "reset", "huge"
@@ -102,17 +109,39 @@ class Http:
 
 
 class Mail:
-    """A mail server; `got` has (sender, recipients, content)."""
+    """A mail server; `got` has (sender, recipients, content). With `tls` ("ssl" from the first byte, or "starttls") by
+    a self-signed certificate, `certificate`, in `folder`, and then only for who logs in as USER with PASSWORD."""
 
-    def __init__(self) -> None:
+    USER, PASSWORD = "me@example.org", "pa55/w&rd of the box"
+
+    def __init__(self, tls: str = "", folder: Path = Path()) -> None:
         self.got: queue.Queue[tuple[str, list[str], str]] = queue.Queue()
+        self._tls = tls
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        more: dict[str, Any] = {}
+        if tls:
+            self.certificate = folder / "certificate.pem"
+            context = _self_signed(self.certificate)
+            more = {"authenticator": self._authenticate, "auth_require_tls": tls == "starttls"}
+            more |= {"ssl_context": context} if tls == "ssl" else {"tls_context": context, "require_starttls": True}
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **more)
         self._controller.start()
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+    def url(self, password: str, more: str = "") -> str:
+        """An address of apprise that sends through it."""
+        login = f"{quote(self.USER, safe='')}:{quote(password, safe='')}"
+        to = urlencode({"smtp": "localhost", "from": self.USER, "to": "you@example.org", "mode": self._tls})
+        return f"mailtos://{login}@localhost:{self.port}/?{to}&format=text{more}"
+
+    def _authenticate(self, _server: SMTP, _session: Session, _envelope: Envelope, _how: str, data: Any) -> AuthResult:
+        right = (data.login, data.password) == (self.USER.encode(), self.PASSWORD.encode())
+        return AuthResult(success=right, handled=False)
+
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self._tls and not session.authenticated:
+            return "530 log in first"
         content = envelope.content
         assert isinstance(content, bytes)
         self.got.put((str(envelope.mail_from), list(envelope.rcpt_tos), content.decode()))
@@ -131,9 +160,29 @@ def http(*answers: Any) -> Iterator[Http]:
         one.close()
 
 
+def _self_signed(path: Path) -> ssl.SSLContext:
+    """Writes a certificate for localhost with its key, which nobody has signed; a server's context with it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now, day = datetime.now(UTC), timedelta(days=1)
+    made = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key(), serial_number=1)
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, *form))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
 @contextlib.contextmanager
-def mail() -> Iterator[Mail]:
-    one = Mail()
+def mail(tls: str = "", folder: Path = Path()) -> Iterator[Mail]:
+    one = Mail(tls, folder)
     try:
         yield one
     finally:

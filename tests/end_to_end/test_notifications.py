@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from tests.end_to_end.plugin_world import World
-from tests.receivers import http
+from tests.patience import PATIENCE
+from tests.receivers import http, mail
 from tests.sidecar import Sidecar, sidecar, until
 
 SEED = 20240503
@@ -75,6 +80,35 @@ def test_killed_at_random(one: Sidecar) -> None:
     assert told() == set(accepted)
     seqs = [json.loads(line)["seq"] for line in bus.read_text().splitlines()]
     assert seqs == list(range(1, len(seqs) + 1))
+
+
+def test_a_wrong_password_is_said_and_is_nowhere(one: Sidecar, tmp_path: Path) -> None:
+    """`notify list` and the log say what the mail server said; the password is in no record, row or line of the log,
+    also as it is sent (base64). With the right one the same sidecar's mail arrives."""
+    wrong = "not-the-pa55word"
+    (one.config / "config.yaml").write_text(
+        "notify: {retries: 0, default: box, channels: {box: {url: !secret box}, late: {url: !secret late}}}"
+    )
+    with mail("starttls", tmp_path) as box:
+        environ = {"BOX": box.url(wrong), "LATE": box.url(box.PASSWORD), "SSL_CERT_FILE": str(box.certificate)}
+        one.start(**environ)
+        one.agent().call("human.ask_async", {"prompt": "deploy?"})
+        until(lambda: rows(one) and rows(one)[0][1] == "failed")
+
+        def run(*words: str) -> str:
+            argv = [sys.executable, "-m", "tmux_agent", "notify", *words]
+            return subprocess.run(argv, env=one.environ | environ, capture_output=True, text=True, check=True).stdout
+
+        assert "535 5.7.8 Authentication credentials invalid" in run("list")
+        assert "535 5.7.8 Authentication credentials invalid" in one.log.read_text()
+        assert box.got.empty()
+        run("test", "late")
+        assert box.got.get(timeout=PATIENCE)[1] == ["you@example.org"]
+        sent = base64.b64encode(f"\0{box.USER}\0{wrong}".encode()).decode()
+        files = [path.read_bytes() for path in (one.log, *one.state.rglob("*")) if path.is_file()]
+        assert len(files) > 3
+        for secret in (wrong, box.PASSWORD, quote(box.PASSWORD, safe=""), sent):
+            assert not [file for file in files if secret.encode() in file]
 
 
 def test_a_channel_that_is_unwell_is_on_the_status_line(world: World, tmp_path: Path) -> None:

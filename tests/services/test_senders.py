@@ -155,6 +155,39 @@ def test_mail(office: Office) -> None:
     assert office.send(Channel(kind="email")) != "", "nobody listens there any more"
 
 
+@pytest.mark.parametrize("tls", ["ssl", "starttls"])
+def test_mail_by_tls_with_a_login(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: str
+) -> None:  # fmt: skip
+    """By TLS from the first byte and by STARTTLS, as an address and as the kind. A certificate that nobody vouches for
+    is refused, and what is wrong is said: the certificate, or the login in the server's words, never the password."""
+    with mail(tls, tmp_path) as box:
+        office.environ["BOX"] = box.url(box.PASSWORD)
+        office.environ |= {
+            "SMTP_SERVER": "localhost", "SMTP_PORT": str(box.port), "SMTP_MODE": tls, "SMTP_USER": box.USER,
+            "SMTP_PASSWORD": box.PASSWORD, "SMTP_TO": "you@example.org",
+        }  # fmt: skip
+        for channel in (Channel(url=Secret("BOX")), Channel(kind="email")):
+            said = office.send(channel)
+            assert "self-signed certificate" in said
+            assert box.PASSWORD not in said
+            assert box.got.empty()
+        office.environ["BOX"] += "&verify=no"
+        assert office.send(Channel(url=Secret("BOX"))) == ""
+        assert box.got.get(timeout=30)[:2] == (box.USER, ["you@example.org"])
+        monkeypatch.setenv("SSL_CERT_FILE", str(box.certificate))
+        office.environ["BOX"] = box.url(box.PASSWORD)
+        for channel in (Channel(url=Secret("BOX")), Channel(kind="email")):
+            assert office.send(channel) == ""
+            assert "2 tests" in box.got.get(timeout=30)[2]
+        office.environ |= {"BOX": box.url("wrong-pass-word"), "SMTP_PASSWORD": "wrong-pass-word"}
+        for channel in (Channel(url=Secret("BOX")), Channel(kind="email")):
+            said = office.send(channel)
+            assert "535 5.7.8 Authentication credentials invalid" in said
+            assert "wrong-pass-word" not in said
+            assert box.got.empty()
+
+
 def test_addresses_of_apprise(office: Office, server: Http) -> None:
     """json:// and ntfy://, from a secret; severity arrives as apprise's type."""
     office.environ["PHONE"] = f"json://{server.address}/hook"

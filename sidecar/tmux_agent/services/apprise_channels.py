@@ -10,6 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import smtplib
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -113,7 +116,24 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread and len(self.lines) < 5:
-            self.lines.append(" ".join(record.getMessage().split()))
+            why = _reason(sys.exc_info()[1])  # it logs from where it has caught what is wrong, and says little of it
+            self.lines.append(" ".join(f"{record.getMessage()}{why and f': {why}'}".split()))
+
+
+def _reason(error: BaseException | None) -> str:
+    """What went wrong, without what was sent: errors of HTTP libraries have the whole address in them."""
+    match error:
+        case requests.RequestException():
+            return type(error).__name__
+        case smtplib.SMTPResponseException():
+            words = error.smtp_error
+            text = words.decode(errors="replace") if isinstance(words, bytes) else words
+            return f"{error.smtp_code} {display.safe(text)}"[:200]
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case OSError():
+            return error.strerror or type(error).__name__
+    return type(error).__name__ if error else ""
 
 
 @contextlib.contextmanager
