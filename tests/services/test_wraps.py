@@ -63,6 +63,16 @@ time.sleep(1000)
 )
 
 
+LATER = (
+    ASKS
+    + """
+tell("pid", os.getpid())
+tell("token", os.environ["TMUX_AGENT_RUN"])
+while line := sys.stdin.readline(): print(line, end="", flush=True)
+"""
+)
+
+
 class World:
     def __init__(self, one: Sidecar, tmux: Server) -> None:
         self.sidecar, self.tmux, self.out = one, tmux, one.folder / "out"
@@ -158,3 +168,30 @@ def test_a_token_signs_in_its_own_pane_over_restarts_until_its_agent_ends(world:
     assert [one["name"] for one in peer.call("agent.list")["agents"]] == ["shop"]
     os.kill(world.told("agent")["pid"], 9)
     until(lambda: peer.call("agent.list")["agents"] == [])
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_a_sidecar_that_starts_later_knows_it_too(attached: bool) -> None:
+    """The process above the agent tells it, once; also before that sidecar serves the tmux server."""
+    with sidecar() as one, Server() as tmux:
+        tmux.run("new-session", "-d", "-s", "main", "-x", "100", "-y", "30")
+        world = World(one, tmux)
+        one.program("plain", LATER)
+        world.start(f"{WRAP} -- {one.bin / 'plain'}")
+        token = world.told("token")
+        assert "no sidecar answers" in tmux.run("capture-pane", "-p", "-t", world.pane)
+        shown = tmux.run("capture-pane", "-p", "-t", world.pane)
+        one.start()
+        if attached:
+            attach(world)
+        until(lambda: [each for each in one.records() if each["type"] == "agent.wrapped"])
+        if not attached:
+            attach(world)
+        (record,) = [each for each in one.records() if each["type"] == "agent.wrapped"]
+        assert record["origin"]["agent"] == "plain"
+        assert record["origin"]["pid"] == world.told("pid")
+        assert record["origin"].get("pane") == (world.pane if attached else None)
+        assert tmux.run("capture-pane", "-p", "-t", world.pane) == shown  # nothing is written over what it draws
+        world.types(f"""### SENTRY {json.dumps({"type": "DONE", "run": token})}""")
+        until(world.markers)
+        assert world.markers()[0]["signed"]

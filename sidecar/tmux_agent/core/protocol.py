@@ -440,7 +440,8 @@ class SentryWatch(Params, frozen=True):
 
 class SentryRegister(Params, frozen=True):
     """What `tmux-agent wrap` asks, in the process that becomes the agent: markers in its pane whose `run` has this
-    SHA-256 are signed, as long as it lives. For its own process, once; `project` is the agent's name for people.
+    SHA-256 are signed, as long as it lives. For its own process, or the wrapper's for the one that it started, once;
+    `project` is the agent's name for people.
     """
 
     token_sha256: str

@@ -68,7 +68,8 @@ async def reading(system: System, place: tuple[str, str], *, sees: bool) -> r.Re
 
 
 async def _register(system: System, origin: Origin, token_sha256: str, project: str) -> None:
-    """A pane may be so new that nobody has told of it yet: then tmux is asked."""
+    """A pane may be so new that nobody has told of it yet: then tmux is asked. A wrapper speaks for its agent."""
+    origin = system.identity.wrapped_by(origin)
     if origin.pane is None:
         for server in system.servers.all():
             await system.servers.refresh(server)

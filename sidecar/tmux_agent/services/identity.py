@@ -128,6 +128,16 @@ class Identity:
         role = Role.AGENT if against else Role.OPERATOR
         return self._origin(seen, pid, uid, role, against or "at a terminal of its own, outside tmux", door)
 
+    def wrapped_by(self, origin: Origin) -> Origin:
+        """The agent that a peer, as its `tmux-agent wrap`, has started; the peer itself where it is none."""
+        peer = self._table.read(origin.pid)
+        if peer is None or peer.started != origin.started or not programs.wrapped(self._table.argv(origin.pid)):
+            return origin
+        children = [one for pid in self._table.children(origin.pid) if (one := self._table.read(pid)) and not one.ended]
+        if not children:
+            return origin
+        return self.identify(min(children, key=lambda one: (one.started, one.pid)).pid, origin.uid, door=origin.door)
+
     def relay(
         self, pid: int, uid: int, grant: PopupGrant | None, accepted: float, *, pidfd: int | None = None
     ) -> Origin:

@@ -425,7 +425,7 @@ class System:
                 self.screens.changed(server)
                 self._drop_closed_panes(server)
                 self.limits.connected()
-                self.spawn(self.watching.look(server))
+                self.spawn(self._look_at_panes(server))
                 self.spawn(self.fleet.look(server))
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
@@ -456,6 +456,10 @@ class System:
                 self.attention.changed()
                 self.spawn(self.watching.look(server))
                 self.spawn(self.fleet.look(server))
+
+    async def _look_at_panes(self, server: TmuxServer) -> None:
+        await self.wraps.look_again(lambda pid: self.identity.identify(pid, os.getuid()))
+        await self.watching.look(server)
 
     def _drop_closed_panes(self, server: TmuxServer) -> None:
         alive = {pane.id for pane in server.panes if not pane.dead}

@@ -8,6 +8,7 @@ markers (sentry.py), states (agents.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import hmac
@@ -16,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..core import errors
 from ..core.model import Event, Origin
@@ -88,6 +90,18 @@ class Wraps:
             self._wraps.pop(process, None)
             raise
         self._deaths.watch(process)
+
+    async def look_again(self, identify: Callable[[int], Origin]) -> None:
+        """A tmux server is known from now on: find the panes of those that were started in it before."""
+        homeless = [one for one in self._wraps.values() if not one.pane]
+        for one in homeless:
+            origin = identify(int(one.process.partition(":")[0]))
+            if origin.pane and f"{origin.pid}:{origin.started}" == one.process:
+                found = replace(one, server=origin.server or "", pane=origin.pane)
+                self._wraps[one.process] = found
+        if homeless:
+            with contextlib.suppress(errors.Unavailable):  # the next that is written has it, too
+                await self._journal.commit(self._rows())
 
     # --- looking ---
 

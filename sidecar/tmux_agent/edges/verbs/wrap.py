@@ -15,6 +15,7 @@ from pathlib import Path
 
 TOKEN_BYTES = 8
 PROJECT = 64  # characters
+LATER = (0, -32007, -32009)  # codes of errors that may be over later: no sidecar, limit, unavailable
 PATIENCE = 2.0  # seconds that the agent's start waits for the sidecar, at the most
 
 
@@ -68,8 +69,9 @@ def _state() -> Path:
     return Path(os.environ.get("TMUX_AGENT_STATE_DIR") or f"{base}/tmux-agent")
 
 
-def _teller(token: str, project: str) -> Callable[[], None]:
-    """What the agent's process does before it is the agent: it tells the sidecar that this token is its own."""
+def _teller(token: str, project: str) -> Callable[[bool], bool]:
+    """What tells the sidecar that this token is the agent's: the agent's process before it is the agent, and the one
+    above it where no sidecar was there then. Gives whether it need not be told again; `aloud`, says why it was not."""
     import hashlib
     import json
 
@@ -77,14 +79,16 @@ def _teller(token: str, project: str) -> Callable[[], None]:
     request = {"jsonrpc": "2.0", "id": 1, "method": "sentry.register", "params": params}
     line = json.dumps(request).encode() + b"\n"
 
-    def tell() -> None:
+    def tell(aloud: bool) -> bool:
+        error: dict[str, object] = {"message": "no sidecar answers", "code": 0}
         try:
-            reply = json.loads(_ask(line) or "{}")
-            why = reply.get("error", {}).get("message", "") if reply else "no sidecar answers"
-        except ValueError:
-            why = "the sidecar's answer cannot be read"
-        if why:
-            _say(f"nothing vouches for the agent's markers: {why}")
+            if reply := json.loads(_ask(line) or "{}"):
+                error = reply.get("error", {})
+        except (ValueError, AttributeError):  # no JSON, or no object
+            error["message"] = "the sidecar's answer cannot be read"
+        if error and aloud:
+            _say(f"nothing vouches for the agent's markers: {error['message']}")
+        return not error or error.get("code") not in LATER
 
     return tell
 

@@ -1,9 +1,10 @@
 """The process above a wrapped agent: it starts the agent on its own terminal, waits, and gives its exit code back.
 
-Owns the child, its process group, the foreground of the terminal, signals and reaping. The agent has the terminal
-itself, not a pty that we would copy: keys, sizes and modes are the kernel's business, as without us. It leads a group
-of its own, which is in the foreground while it runs, so that tmux and job control see the agent and not us. As "child
-subreaper" (prctl(2)) this process adopts whatever the agent leaves behind: the kernel then says whose it is.
+Owns the child, its process group, the foreground of the terminal, signals, reaping, and that the sidecar is told of the
+agent. The agent has the terminal itself, not a pty that we would copy: keys, sizes and modes are the kernel's business,
+as without us. It leads a group of its own, which is in the foreground while it runs, so that tmux and job control see
+the agent and not us. As "child subreaper" (prctl(2)) this process adopts whatever the agent leaves behind: the kernel
+then says whose it is.
 Must not own: what is said to the agent (instruction.py), the sidecar.
 """
 
@@ -31,23 +32,27 @@ PLAIN = (
     b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[?2026l\x1b[<u\x1b[>4m"
     b"\x1b[?1l\x1b>\x1b[0m\r\n"
 )
+AGAIN_SECONDS = 5.0  # until a sidecar that was not there is looked for again
 NOT_FOUND, NOT_RUN = 127, 126  # as shells say it
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str], tell: Callable[[], None]) -> int:
+def run(argv: Sequence[str], environ: Mapping[str, str], tell: Callable[[bool], bool]) -> int:
     """Run a program until it ends; its exit code, or 128 and the number of the signal that ended it.
 
-    `tell` runs in the child before it becomes the agent. Raises OSError where the system has no processes left.
+    `tell` runs in the child before it becomes the agent, with True. Where it gives False it is called here with False,
+    now and then, until it gives True. Raises OSError where the system has no processes left.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
         _prctl(_SET_CHILD_SUBREAPER, 1)
         terminal = _Terminal()
         above = os.getpid()
+        heard, told = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _become(argv, environ, terminal, before, above, tell)
-        return _Parent(pid, terminal).wait()
+            _become(argv, environ, terminal, before, above, lambda: _note(told, tell(True)))
+        os.close(told)
+        return _Parent(pid, terminal, _Telling(heard, tell)).wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -80,10 +85,35 @@ def _become(
         os._exit(code)
 
 
+def _note(told: int, done: bool) -> None:
+    """In the child: tell the process above whether the sidecar knows. The pipe ends as the agent begins."""
+    if done:
+        os.write(told, b"+")
+
+
+class _Telling:
+    """Whether the sidecar has been told of the agent, as the child says at the other end of `heard`, else tells it."""
+
+    def __init__(self, heard: int, tell: Callable[[bool], bool]) -> None:
+        self._heard, self._tell = heard, tell
+        os.set_blocking(heard, False)
+        self.over = False
+
+    def again(self) -> None:
+        """Once the child has become the agent without having been heard."""
+        try:
+            self.over = os.read(self._heard, 1) == b"+" or self._tell(False)
+        except BlockingIOError:
+            return  # it is still at it
+        except OSError:
+            return  # no descriptor is free, for example: whatever it is, the agent goes on
+
+
 class _Parent:
     """Waits for the agent, and reaps what it left behind."""
 
-    def __init__(self, pid: int, terminal: _Terminal) -> None:
+    def __init__(self, pid: int, terminal: _Terminal, telling: _Telling) -> None:
+        self._telling = telling
         self._pid = pid
         self._terminal = terminal
         with contextlib.suppress(OSError):  # it did so itself, or is gone
@@ -92,14 +122,23 @@ class _Parent:
     def wait(self) -> int:
         """The exit code."""
         while True:
-            number = signal.sigwait(WAITED)
-            if number == signal.SIGCHLD:
+            number = self._signal()
+            if number is None:
+                self._telling.again()
+            elif number == signal.SIGCHLD:
                 if (code := self._children()) is not None:
                     return code
             elif number == signal.SIGCONT:
                 self._go_on()
             else:
                 self._send(number)
+
+    def _signal(self) -> int | None:
+        """The next signal; None where it is time to tell the sidecar again: one that starts tells nobody."""
+        if self._telling.over:
+            return signal.sigwait(WAITED)
+        found = signal.sigtimedwait(WAITED, AGAIN_SECONDS)
+        return found.si_signo if found else None
 
     def _children(self) -> int | None:
         """What has become of our children; the exit code once the agent has ended."""
