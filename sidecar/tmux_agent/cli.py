@@ -32,7 +32,8 @@ GROUPS = {
         "agents": ("agents", "agents that are known, and their state", "tmux-agent agents"),
         "explain": ("explain", "why a pane has the state that it has, or is no agent", "tmux-agent explain %7"),
         "resume": (
-            "resume", "have an agent go on after its usage limit (asks in the popup)", "tmux-agent resume %7",
+            "resume", "have an agent go on: paused, ended, or after its usage limit",
+            "tmux-agent resume feature-login\ntmux-agent resume %7",
         ),
     },
     "Agents in worktrees": {
@@ -42,6 +43,19 @@ GROUPS = {
             "tmux-agent spawn fix/typo --agent codex --base release --attach",
         ),
         "sessions": ("sessions", "the agents of the fleet, and their state", "tmux-agent sessions --json"),
+        "attach": (
+            "attach", "go to an agent's session", "tmux-agent attach feature-login\ntmux-agent attach -r fix-typo",
+        ),
+        "read": ("read", "the last lines of an agent's pane", "tmux-agent read feature-login --lines 20"),
+        "send": ("send", "type at an agent's prompt", "tmux-agent send feature-login 'And its test, please.'"),
+        "pause": ("pause", "have an agent stand still, until `resume`", "tmux-agent pause feature-login"),
+        "kill": ("kill", "end an agent's session; its worktree stays", "tmux-agent kill feature-login"),
+        "finish": (
+            "finish", "end an agent, merge or keep its branch, remove its worktree",
+            "tmux-agent finish feature-login --merge\ntmux-agent finish fix-typo --discard",
+        ),
+        "init": ("init", "write a commented fleet.toml and a template into this repository", "tmux-agent init"),
+        "templates": ("templates", "what can be typed at a new agent's prompt", "tmux-agent templates"),
     },
     "For scripts and agents": {
         "ask": (

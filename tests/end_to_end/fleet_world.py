@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,42 @@ class World:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if "-worktrees/" in process.cwd() or "TMUX_AGENT_FLEET" in process.environ():
+                ours = str(self.home) == process.environ().get("HOME")
+                if ours and ("-worktrees/" in process.cwd() or "TMUX_AGENT_FLEET" in process.environ()):
                     found.append(" ".join(process.cmdline()))
         return found
+
+    # --- fleet.toml ---
+
+    def file(self, text: str, name: str = "fleet.toml") -> Path:
+        """A file of the repository's .tmuxagent."""
+        path = self.repository / ".tmuxagent" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def trust(self) -> str:
+        """As the person does in a terminal."""
+        done = self.command("policy", "trust")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def command(self, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """The command line, by a process that is nobody's agent but has no terminal."""
+        program = [sys.executable, "-P", "-m", "tmux_agent", *argv]
+        return subprocess.run(
+            program, cwd=cwd or self.repository, env=self.sidecar.environ, capture_output=True, text=True, check=False
+        )
+
+    def error(self, branch: str, **more: Any) -> str:
+        """What a spawn that is refused says."""
+        params = {"branch": branch, "repository": str(self.repository), "agent": "goose", **more}
+        return str(self.person().error("fleet.spawn", params)["message"])
+
+    def nothing_left(self) -> None:
+        assert self.branches() == ["main"]
+        assert self.worktrees() == [str(self.repository)]
+        assert self.sessions() == ["work"]
+        assert self.agents() == []
+        assert self.processes() == []
+        assert not list(self.repository.parent.glob("*-worktrees"))

@@ -13,6 +13,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from .fleet_file import WindowFile
+
 NAME = 48  # characters of a name, a number behind it not counted
 BRANCH = 200  # characters
 TASK = 128 << 10  # characters of a task with its template: less than what is typed at once
@@ -94,10 +96,13 @@ class FleetAgent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tier: str = "baseline"
     project: str = ""
     argv: tuple[str, ...] = ()
+    continues: tuple[str, ...] = ()  # what starts it again, going on with what was said before
     env: dict[str, str] = {}
     made_branch: bool = False  # it was not there before
     made_above: bool = False  # the folder above the worktree was not there before
+    windows: tuple[WindowFile, ...] = ()
     teardown: tuple[str | tuple[str, ...], ...] = ()
+    teardown_timeout: float = 60.0  # seconds, of each command
     note: str = ""  # what went wrong, for people
 
 

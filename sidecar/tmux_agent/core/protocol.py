@@ -14,11 +14,15 @@ import msgspec
 from . import protocol_fleet
 from .model import Action
 from .params import Params as Params
+from .protocol_fleet import FleetFinish as FleetFinish
 from .protocol_fleet import FleetGet as FleetGet
 from .protocol_fleet import FleetKill as FleetKill
 from .protocol_fleet import FleetList as FleetList
+from .protocol_fleet import FleetPause as FleetPause
+from .protocol_fleet import FleetResume as FleetResume
 from .protocol_fleet import FleetSend as FleetSend
 from .protocol_fleet import FleetSpawn as FleetSpawn
+from .protocol_fleet import FleetTemplates as FleetTemplates
 
 PROTOCOL = 1
 LINE_BYTES = 1 << 20  # of an ordinary line

@@ -52,12 +52,51 @@ class FleetKill(Params, frozen=True):
     name: str
 
 
+class FleetTemplates(Params, frozen=True):
+    """Templates of a repository (any folder in it; the caller's own where it is empty) and the person's own."""
+
+    repository: str = ""
+
+
+class FleetPause(Params, frozen=True):
+    """Have all processes below an agent's pane stand still (SIGSTOP). `name`: of the fleet, or a pane (%7)."""
+
+    name: str
+    server: str | None = None  # of a pane
+
+
+class FleetResume(Params, frozen=True):
+    """Have an agent go on: what stands still; or, where its session is gone, in a new one, with what was said before
+    (`fresh`: without). `name`: of the fleet, or a pane (%7) that stands still."""
+
+    name: str
+    server: str | None = None
+    fresh: bool = False
+
+
+class FleetFinish(Params, frozen=True):
+    """End an agent's session and remove its worktree. Refused, with a list, where something is not committed; where its
+    branch was made for it, also what is neither merged nor pushed, unless it is merged now (`merge`, into its base or
+    `into`) or kept (`keep_branch`). `discard` throws all of it away.
+    """
+
+    name: str
+    merge: bool = False
+    into: str = ""
+    keep_branch: bool = False
+    discard: bool = False
+
+
 METHODS: dict[str, type[Params]] = {
     "fleet.spawn": FleetSpawn,
     "fleet.list": FleetList,
     "fleet.get": FleetGet,
     "fleet.send": FleetSend,
     "fleet.kill": FleetKill,
+    "fleet.pause": FleetPause,
+    "fleet.resume": FleetResume,
+    "fleet.finish": FleetFinish,
+    "fleet.templates": FleetTemplates,
 }
 # Nobody can tell by the request whether it was done: a client does not send these again by itself.
-ONCE = frozenset({FleetSpawn, FleetSend, FleetKill})
+ONCE = frozenset({FleetSpawn, FleetSend, FleetKill, FleetPause, FleetResume, FleetFinish})

@@ -115,6 +115,7 @@ class TmuxPane(Data, frozen=True):
     current_command: str
     agent: str | None = None
     state: str | None = None
+    paused: bool = False  # what runs in it stands still (fleet.pause)
 
 
 class SessionsData(Data, frozen=True):

@@ -36,7 +36,6 @@ class FleetData(Data, frozen=True):
     since: datetime | None = None
     detail: str = ""
     waiting_on: str = ""
-    did: tuple[str, ...] = ()  # only of fleet.spawn: what was done, a line each
 
 
 class FleetListed(Data, frozen=True):
@@ -73,10 +72,52 @@ class FleetWould(Data, frozen=True):
     decision: Decision
 
 
+class FleetMoved(Data, frozen=True):
+    """`state`: paused or running. `processes`: how many were stopped; of fleet.resume, 0."""
+
+    name: str
+    state: str
+    server: str
+    pane: str
+    session: str = ""
+    processes: int = 0
+
+
+class FleetFinished(Data, frozen=True):
+    """`did`: what was done, a line each."""
+
+    name: str
+    branch: str
+    did: tuple[str, ...]
+
+
+class TemplateData(Data, frozen=True):
+    """`own`: the person's. One of a repository that is not `trusted` cannot be used. `about`: its first line."""
+
+    name: str
+    path: str
+    own: bool
+    trusted: bool
+    about: str = ""
+
+
+class TemplatesData(Data, frozen=True):
+    """`wrong`: why the repository's fleet.toml cannot be used, "" where it can or there is none."""
+
+    templates: tuple[TemplateData, ...]
+    repository: str
+    agents: tuple[str, ...] = ()  # that fleet.toml declares
+    wrong: str = ""
+
+
 REPLIES: dict[str, Any] = {
     "fleet.spawn": FleetData,
     "fleet.list": FleetListed,
     "fleet.get": FleetShown,
     "fleet.send": FleetData,
     "fleet.kill": FleetData,
+    "fleet.pause": FleetMoved,
+    "fleet.resume": FleetMoved,
+    "fleet.finish": FleetFinished,
+    "fleet.templates": TemplatesData,
 }

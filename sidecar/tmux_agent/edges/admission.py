@@ -20,7 +20,7 @@ from .shares import family
 ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rate
 ACTS = (
     *(p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel),
-    *(p.FleetSpawn, p.FleetSend, p.FleetKill),
+    *(p.FleetSpawn, p.FleetSend, p.FleetKill, p.FleetPause, p.FleetResume, p.FleetFinish),
 )
 ASKING = (  # whoever does one of these is an asker, and may not answer
     *ASKS,

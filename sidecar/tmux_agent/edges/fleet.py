@@ -1,7 +1,7 @@
 """The methods `fleet.*`. Called by server.py only.
 
-Owns who may, and how agents of the fleet are shown. A person's call is done; anybody else's is judged like every other
-action. Must not own: what follows (services/fleet.py).
+Owns who may. A person's call is done; anybody else's is judged like every other action. Must not own: what follows
+(services/fleet.py), how it is shown (fleet_look.py).
 """
 
 from __future__ import annotations
@@ -10,99 +10,129 @@ from typing import Any
 
 import msgspec
 
-from ..core import display, errors
+from ..core import errors
 from ..core import protocol as p
 from ..core import replies_fleet as r
-from ..core.fleet import FleetAgent, SpawnSpec
+from ..core.fleet import SpawnSpec
 from ..core.model import ApprovalState, Decision, Fleet, Role, Verdict
-from ..services import worktrees
-from ..services.fleet import Planned
+from ..core.protocol_fleet import METHODS
+from ..services.fleet_finish import How
 from ..services.system import System
 from ..services.wishes import Wish, decided, not_approved
+from . import fleet_look
 
-Call = p.FleetSpawn | p.FleetList | p.FleetGet | p.FleetSend | p.FleetKill
+CALLS = tuple(METHODS.values())
 TEXT = 128 << 10  # characters of what is sent
 
 
-def wanted(params: Call) -> Fleet:
+def wanted(params: Any) -> Fleet:
     """What is wanted, as an action; of a spawn, before it is planned."""
     match params:
         case p.FleetSend(name=name, text=text):
             return Fleet(verb="send", name=name, text=text)
         case p.FleetKill(name=name):
             return Fleet(verb="kill", name=name)
+        case p.FleetPause(name=name):
+            return Fleet(verb="pause", name=name)
+        case p.FleetResume(name=name):
+            return Fleet(verb="resume", name=name)
+        case p.FleetFinish(name=name):
+            return Fleet(verb="finish", name=name)
     return Fleet(verb="spawn")
 
 
-async def call(system: System, params: Call, wish: Wish) -> Any:
+async def call(system: System, params: Any, wish: Wish) -> Any:
     """Raises NotFound, InvalidParams, Conflict, Denied, Expired, Withdrawn, LimitExceeded, Failed, Unavailable."""
     fleet = system.fleet
     match params:
         case p.FleetList(finished=finished):
-            return r.FleetListed(agents=tuple(shown(system, one) for one in fleet.list(finished=finished)))
+            agents = tuple(fleet_look.shown(system, one) for one in fleet.list(finished=finished))
+            return r.FleetListed(agents=agents)
         case p.FleetGet(name=name):
-            return await _whole(system, fleet.get(name))
+            return await fleet_look.whole(system, fleet.get(name))
+        case p.FleetTemplates():
+            return await fleet_look.templates(system, _folder(params.repository, wish))
         case p.FleetSpawn():
             return await _spawn(system, params, wish)
-    one = fleet.get(params.name)
-    await _allowed(system, wish, branch=one.branch, repository=one.repository, agent=one.agent)
-    match params:
-        case p.FleetSend(text=text, enter=enter):
-            if not text or len(text) > TEXT:
-                raise errors.InvalidParams(f"params.text: 1 to {TEXT} characters")
-            one = await fleet.send(params.name, text, enter=enter)
-        case p.FleetKill():
-            one = await fleet.kill(params.name)
-    return shown(system, one)
+        case p.FleetPause(name=name) | p.FleetResume(name=name) if name.startswith("%"):
+            return await _pane(system, params, wish)
+    return await _one(system, params, wish)
+
+
+def _folder(given: str, wish: Wish) -> str:
+    folder = given or wish.origin.cwd
+    if not folder.startswith("/"):
+        raise errors.InvalidParams("params.repository: an absolute path")
+    return folder
 
 
 async def _spawn(system: System, params: p.FleetSpawn, wish: Wish) -> Any:
     given = {name: value for name, value in msgspec.structs.asdict(params).items() if name != "dry_run"}
-    folder = params.repository or wish.origin.cwd
-    if not folder.startswith("/"):
-        raise errors.InvalidParams("params.repository: an absolute path")
+    folder = _folder(params.repository, wish)
     spec = msgspec.convert(given | {"repository": folder, "server": params.server or ""}, SpawnSpec)
     planned = await system.fleet.plan(spec, wish.origin)
     if params.dry_run:
-        return _would(planned, await system.guard.checked(planned.action, wish.origin))
-    wish = msgspec.structs.replace(wish, action=planned.action)
-    await _allowed(system, wish)
-    return shown(system, await system.fleet.spawn(spec, wish.origin, planned.action))
+        return fleet_look.would(planned, await system.guard.checked(planned.action, wish.origin))
+    await allowed(system, msgspec.structs.replace(wish, action=planned.action))
+    return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned.action))
 
 
-def _would(planned: Planned, decision: Decision) -> r.FleetWould:
-    one = planned.agent
-    return r.FleetWould(
-        name=one.name, branch=one.branch, base=one.base, repository=one.repository, worktree=one.worktree,
-        session=one.session, agent=one.agent, argv=planned.argv, new_branch=one.made_branch, does=planned.does,
-        task=one.task, tier=one.tier, decision=decision,
+async def _one(system: System, params: Any, wish: Wish) -> Any:
+    """Something done to one agent of the fleet."""
+    fleet = system.fleet
+    one = fleet.get(params.name)
+    how = How()
+    if isinstance(params, p.FleetFinish):
+        how = How(merge=params.merge, into=params.into, keep_branch=params.keep_branch, discard=params.discard)
+        await fleet.can_finish(params.name, how)  # nobody is asked about what cannot be done
+    does = how.lines(one) if isinstance(params, p.FleetFinish) else ()
+    if isinstance(params, p.FleetSend) and not 0 < len(params.text) <= TEXT:
+        raise errors.InvalidParams(f"params.text: 1 to {TEXT} characters")
+    await allowed(system, wish, branch=one.branch, repository=one.repository, agent=one.agent, does=does)
+    match params:
+        case p.FleetSend(text=text, enter=enter):
+            return fleet_look.shown(system, await fleet.send(params.name, text, enter=enter))
+        case p.FleetKill():
+            return fleet_look.shown(system, await fleet.kill(params.name))
+        case p.FleetPause():
+            count = await fleet.pause(params.name)
+            return fleet_look.moved(fleet.get(params.name), count)
+        case p.FleetResume(fresh=fresh):
+            return fleet_look.moved(await fleet.resume(params.name, wish.origin, fresh=fresh))
+        case p.FleetFinish():
+            did = await fleet.finish(params.name, how)
+            return r.FleetFinished(name=params.name, branch=one.branch, did=did)
+    raise errors.Internal(f"{type(params).__name__} is declared and not answered")
+
+
+async def _pane(system: System, params: p.FleetPause | p.FleetResume, wish: Wish) -> r.FleetMoved:
+    """Any agent's pane stands still, or goes on."""
+    server = system.servers.choose(params.server, wish.origin)
+    pane = server.pane(params.name)
+    if found := next((one for one in system.fleet.list() if (one.server, one.pane) == (server.socket, pane.id)), None):
+        given = msgspec.structs.replace(params, name=found.name)
+        name = msgspec.structs.replace(wish.action, name=found.name)
+        moved: r.FleetMoved = await _one(system, given, msgspec.structs.replace(wish, action=name))
+        return moved
+    resumes = isinstance(params, p.FleetResume)
+    if resumes and not system.pausing.is_paused(pane.pid):
+        raise errors.Conflict(f"what runs in {pane.id} does not stand still")
+    await allowed(system, wish)
+    process = system.pausing.read(pane.pid)
+    if process is None:
+        raise errors.NotFound(f"what ran in {pane.id} has ended")
+    count = 0
+    if resumes:
+        await system.pausing.resume(process.pid, process.started)
+    else:
+        count = await system.pausing.pause(process.pid, process.started, [server.pid])
+    return r.FleetMoved(
+        name=pane.id, state="running" if resumes else "paused", server=server.socket, pane=pane.id,
+        session=pane.session_name, processes=count,
     )  # fmt: skip
 
 
-def shown(system: System, one: FleetAgent, did: tuple[str, ...] = ()) -> r.FleetData:
-    """An agent as it is shown, with what it tells of itself."""
-    where = (one.server, one.pane)
-    here = [other for other in system.agents.list() if other.pane and (other.server, other.pane) == where]
-    live = here[-1] if here and one.state.value in ("running", "paused") else None
-    return r.FleetData(
-        name=one.name, repository=one.repository, worktree=one.worktree, branch=one.branch, base=one.base,
-        server=one.server, session=one.session, agent=one.agent, state=one.state.value, created=one.created,
-        pane=one.pane, pane_pid=one.pane_pid, template=one.template, task=one.task, task_state=one.task_state.value,
-        tier=one.tier, project=one.project, note=display.safe(one.note),
-        agent_state=live.state.value if live else "", since=live.since if live else None,
-        detail=display.safe(live.detail) if live else "", waiting_on=live.waiting_on if live else "", did=did,
-    )  # fmt: skip
-
-
-async def _whole(system: System, one: FleetAgent) -> r.FleetShown:
-    look = await worktrees.difference(one)
-    return r.FleetShown(
-        agent=shown(system, one), ahead=look.ahead, files=look.files, added=look.added, removed=look.removed,
-        uncommitted=look.uncommitted,
-    )  # fmt: skip
-
-
-async def _allowed(system: System, wish: Wish, **more: Any) -> None:
+async def allowed(system: System, wish: Wish, **more: Any) -> None:
     """Nothing to ask of a person who calls, but it is recorded; anybody else is judged, and perhaps a person asked."""
     wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
     if wish.origin.role is Role.OPERATOR:
@@ -116,5 +146,3 @@ async def _allowed(system: System, wish: Wish, **more: Any) -> None:
         approval = await system.guard.settled(await system.guard.ask(wish))
         if approval.state is not ApprovalState.APPROVED:
             raise not_approved(approval)
-
-

@@ -220,7 +220,7 @@ class Server:
                 return await pipelines.act(system, params, self._wish(call, pipelines.wanted(params)))
             case p.PipelineList() | p.PipelineRuns() | p.PipelineShow() | p.PipelineDryRun() as params:
                 return await pipelines.look(system, params, origin)
-            case p.FleetSpawn() | p.FleetList() | p.FleetGet() | p.FleetSend() | p.FleetKill() as params:
+            case params if isinstance(params, fleet.CALLS):
                 return await fleet.call(system, params, self._wish(call, fleet.wanted(params)))
             case p.EventsSubscribe() as params:
                 return await sight.subscribe(system, params, call)

@@ -10,59 +10,47 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from ..core import errors, programs
-from ..core import fleet as f
-from ..core.fleet import FleetAgent, FleetState, SpawnSpec, TaskState
+from ..core import errors
+from ..core.fleet import FleetAgent, FleetState, SpawnSpec, TaskState, unique
 from ..core.model import Event, Origin, Role
 from ..core.model import Fleet as Action
 from ..core.pipeline_run import Place
-from . import fleet_rows, fleet_spawn, worktrees
+from . import fleet_finish, fleet_rows, fleet_spawn, merging
+from .fleet_files import FleetFiles
+from .fleet_finish import How
+from .fleet_plan import Planned, plan
 from .identity import Identity
 from .ids import new_id
 from .journal import Journal
+from .pausing import Pausing
 from .processes import processes_here
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
+from .tools import process
 from .typist import Typist
 
 AGENTS = 200  # at once
 LIVE = (FleetState.SPAWNING, FleetState.RUNNING, FleetState.PAUSED)
 
 
-class Planned(Struct, frozen=True, kw_only=True):
-    """What a spec comes to: the row that would be kept, and what starts the agent."""
-
-    agent: FleetAgent
-    argv: tuple[str, ...]
-    does: tuple[str, ...] = ()
-
-    @property
-    def action(self) -> Action:
-        """As it is judged and shown."""
-        one = self.agent
-        return Action(
-            verb="spawn", branch=one.branch, repository=one.repository, agent=one.agent, base=one.base,
-            template=one.template, text=one.task, tier=one.tier, worktree=one.worktree, does=self.does,
-        )  # fmt: skip
-
-
 class Fleet:
     """Built by the system; used in the event loop only."""
 
     def __init__(
-        self, journal: Journal, servers: Servers, identity: Identity, typist: Typist, home: str,
+        self, journal: Journal, servers: Servers, identity: Identity, typist: Typist, pausing: Pausing,
+        files: FleetFiles, home: str,
         spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
     ) -> None:  # fmt: skip
         self._journal = journal
         self._servers = servers
         self._identity = identity
         self._typist = typist
+        self._pausing = pausing
+        self.files = files
         self._home = home
         self._spawn_task = spawn
         self._table = processes_here()
@@ -100,40 +88,12 @@ class Fleet:
     # --- spawning ---
 
     async def plan(self, spec: SpawnSpec, origin: Origin) -> Planned:
-        """What would be done; nothing is. Raises InvalidParams, NotFound, Conflict, LimitExceeded, Unavailable."""
-        server = self._servers.choose(spec.server or None, origin)
-        repository = await worktrees.repository(spec.repository)
-        await worktrees.check_branch(repository.top, spec.branch)
-        taken = next((t for t in await worktrees.worktrees(repository.top) if t.branch == spec.branch), None)
-        if taken is not None:
-            raise errors.Conflict(f"the branch {spec.branch} is checked out in {taken.path}: choose another branch")
-        base, commit, made = await _base(repository, spec)
+        """What would be done; nothing is. Raises InvalidParams, NotFound, Conflict, LimitExceeded, Failed,
+        Unavailable."""
         if len([one for one in self._agents.values() if one.state in LIVE]) >= AGENTS:
             raise errors.LimitExceeded(f"{AGENTS} agents of the fleet run already: finish some first")
-        kind = spec.agent or "claude"
-        if not spec.argv and not programs.known(kind):
-            raise errors.InvalidParams(f"params.agent: no agent called {kind!r} is known")
-        sessions = {session.name for session in server.sessions}
-        names = {one.name for one in self.list()}
-        name = f.unique(f.slug(spec.branch), names | sessions)
-        try:
-            folder = f.worktree_folder(f.WORKTREES, repository.top, name, spec.branch, self._home)
-        except ValueError as why:
-            raise errors.InvalidParams(f"worktree: the pattern {why}") from None
-        if os.path.lexists(folder):
-            raise errors.Conflict(f"there is something at {folder} already: move it away")
-        if len(spec.task) > f.TASK:
-            raise errors.LimitExceeded(f"params.task: more than {f.TASK} characters; put it into a file")
-        one = FleetAgent(
-            name=name, fleet_id=new_id(), repository=repository.top, worktree=folder, branch=spec.branch, base=base,
-            base_commit=commit, server=server.socket, session=name, agent=kind, created=_now(),
-            template=spec.template, task=spec.task,
-            task_state=TaskState.WAITING if spec.task else TaskState.NONE,
-            tier="sandbox" if spec.sandbox else "baseline", project=(spec.project or name)[:64],
-            argv=spec.argv or f.command(kind), env=spec.env, made_branch=made,
-            made_above=not os.path.lexists(os.path.dirname(folder)),
-        )  # fmt: skip
-        return Planned(agent=one, argv=one.argv)
+        server = self._servers.choose(spec.server or None, origin)
+        return await plan(spec, server, self.files, [one.name for one in self.list()], self._home)
 
     async def spawn(self, spec: SpawnSpec, origin: Origin, shown: Action | None = None) -> FleetAgent:
         """Do it all, or nothing. Whoever calls has asked before; `shown`: what a person has seen of it, so that nothing
@@ -158,13 +118,8 @@ class Fleet:
         try:
             async with self._held(one.repository):
                 await fleet_spawn.make_worktree(one)
-            made = await fleet_spawn.make_session(one, self._server(one), planned.argv)
-            process = self._table.read(made.pane_pid)
-            if process is None:
-                raise errors.Failed(f"{planned.argv[0]} ended as soon as it was started")
-            running = msgspec.structs.replace(
-                one, state=FleetState.RUNNING, pane=made.pane, pane_pid=made.pane_pid, pane_started=process.started
-            )
+            remarks = await fleet_spawn.fill_worktree(one, planned.extras, bare=planned.bare)
+            running = await self._in_session(msgspec.structs.replace(one, note="; ".join(remarks)), one.argv)
             await self._put(running, "fleet.spawned")
         except asyncio.CancelledError:
             await asyncio.shield(self._take_back(one, "whoever wanted it is gone"))
@@ -218,17 +173,95 @@ class Fleet:
         )
         return self.get(name)
 
-    # --- ending ---
+    # --- standing still, going on, ending ---
+
+    async def pause(self, name: str) -> int:
+        """Have all its processes stand still; how many. Raises NotFound, Conflict, Unavailable."""
+        async with self._held(f"agent {name}"):
+            one = self._running(name)
+            count = await self._pausing.pause(one.pane_pid, one.pane_started, [self._server(one).pid])
+            await self._change(name, state=FleetState.PAUSED)
+        return count
+
+    async def resume(self, name: str, origin: Origin, *, fresh: bool = False) -> FleetAgent:
+        """Have it go on: its processes, or in a new session where that is gone, with what was said before (`fresh`:
+        without). Raises NotFound, Conflict, Failed, Unavailable."""
+        async with self._held(f"agent {name}"):
+            one = self.get(name)
+            if one.state is FleetState.PAUSED:
+                await self._pausing.resume(one.pane_pid, one.pane_started)
+                await self._change(name, state=FleetState.RUNNING)
+            elif one.state is FleetState.ENDED:
+                await self._begin_again(one, origin, fresh=fresh)
+            else:
+                raise errors.Conflict(f"{name} is {one.state.value}: there is nothing to go on with")
+        one = self.get(name)
+        if one.task_state is TaskState.WAITING:
+            self._tell(one)
+        return one
+
+    async def _begin_again(self, one: FleetAgent, origin: Origin, *, fresh: bool) -> None:
+        if not os.path.isdir(one.worktree):
+            raise errors.Conflict(f"its worktree {one.worktree} is gone: `tmux-agent finish {one.name} --discard`")
+        there = self._servers.get(one.server) or self._servers.choose(None, origin)
+        taken = {session.name for session in there.sessions}
+        never_told = one.task_state is TaskState.FAILED
+        one = msgspec.structs.replace(
+            one, server=there.socket, session=unique(one.name, taken), note="",
+            task_state=TaskState.WAITING if never_told else one.task_state,
+        )  # fmt: skip
+        argv = one.argv if fresh or never_told else one.continues or one.argv
+        await self._put(await self._in_session(one, argv))
+
+    async def _in_session(self, one: FleetAgent, argv: tuple[str, ...]) -> FleetAgent:
+        """Its session, in which it starts; the row with it. Raises Conflict, Failed, Unavailable."""
+        made = await fleet_spawn.make_session(one, self._server(one), argv)
+        top = self._table.read(made.pane_pid)
+        if top is None:
+            raise errors.Failed(f"{argv[0]} ended as soon as it was started")
+        where = {"pane": made.pane, "pane_pid": made.pane_pid, "pane_started": top.started}
+        return msgspec.structs.replace(one, state=FleetState.RUNNING, **where)
 
     async def kill(self, name: str) -> FleetAgent:
-        """End its session. Raises NotFound, Conflict, Failed, Unavailable."""
-        one = self.get(name)
-        async with self._held(f"agent {one.name}"):
-            if one.state in LIVE:
-                self._stop_telling(name)
-                await fleet_spawn.end_session(one, self._server(one))
-                await self._change(name, state=FleetState.ENDED)
+        """End its session, and what that leaves running. Raises NotFound, Conflict, Failed, Unavailable."""
+        async with self._held(f"agent {name}"):
+            await self._kill(self.get(name))
         return self.get(name)
+
+    async def _kill(self, one: FleetAgent) -> None:
+        if one.state not in (FleetState.RUNNING, FleetState.PAUSED):
+            return
+        self._stop_telling(one.name)
+        there = self._server(one)
+        left = await self._pausing.tree(one.pane_pid, one.pane_started)
+        await self._pausing.resume(one.pane_pid, one.pane_started)  # what stands still takes no signal but SIGKILL
+        left += await fleet_spawn.other_panes(one, there, self._pausing)
+        await fleet_spawn.end_session(one, there)
+        await self._pausing.end(left)
+        await asyncio.to_thread(process.end_marked, f"{fleet_spawn.MARK}={one.fleet_id}")  # what has left its panes
+        await self._change(one.name, state=FleetState.ENDED)
+
+    async def can_finish(self, name: str, how: How) -> None:
+        """Raises as `finish`, where it would be refused."""
+        one = self._finishable(name)
+        await fleet_finish.check(one, how)
+        if how.merge:
+            await merging.can(one, how.into or one.base)
+
+    async def finish(self, name: str, how: How) -> tuple[str, ...]:
+        """End it and remove its worktree; what was done, a line each. Raises NotFound, InvalidParams, Conflict (what
+        would be lost, what does not merge), Failed, TimedOut, Unavailable."""
+        async with self._held(f"agent {name}"), self._held(self.get(name).repository):
+            one = self._finishable(name)
+            did = await fleet_finish.finish(one, how, lambda: self._kill(one))
+            await self._change(name, state=FleetState.FINISHED)
+        return tuple(did)
+
+    def _finishable(self, name: str) -> FleetAgent:
+        one = self.get(name)
+        if one.state in (FleetState.SPAWNING, FleetState.FINISHED):
+            raise errors.Conflict(f"{name} is {one.state.value}")
+        return one
 
     def _stop_telling(self, name: str) -> None:
         if task := self._telling.pop(name, None):
@@ -308,19 +341,6 @@ class Fleet:
         )  # fmt: skip
 
 
-async def _base(repository: worktrees.Repository, spec: SpawnSpec) -> tuple[str, str, bool]:
-    """What the branch begins at, that commit, and whether the branch has to be made. Raises InvalidParams."""
-    base = spec.base or await worktrees.current_branch(repository.top) or "HEAD"
-    there = await worktrees.branch_commit(repository.top, spec.branch)
-    commit = await worktrees.commit_of(repository.top, base)
-    if not commit:
-        raise errors.InvalidParams(f"params.base: {base!r} names no commit of {repository.top}")
-    return base, there or commit, not there
-
-
 def _named(one: FleetAgent) -> dict[str, Any]:
     return {"name": one.name, "branch": one.branch, "worktree": one.worktree, "agent": one.agent}
 
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -7,6 +7,7 @@ steps. Must not own: git's words (worktrees.py), rows and states (fleet.py), whe
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Coroutine
@@ -16,14 +17,36 @@ from msgspec import Struct
 
 from ..core import errors
 from ..core.fleet import FleetAgent
+from ..core.fleet_file import Line
 from ..core.model import Tmux
-from . import worktrees
+from . import fleet_commands, fleet_ignored, worktrees
+from .pausing import Pausing
+from .processes import Process
 from .tmux.control import TmuxServer
-from .tools import panes
+from .tools import environment, panes, process
 
 MARK = "TMUX_AGENT_FLEET"  # variable of a session of ours: whose it is
 # Where the sidecar is to be found from inside, whatever the tmux server's own environment says.
 PASSED_ON = ("TMUX_AGENT_SOCKET", "TMUX_AGENT_STATE_DIR", "TMUX_AGENT_CONFIG_DIR", "PYTHONPATH")
+
+
+class Extras(Struct, frozen=True, kw_only=True):
+    """What comes with an agent besides, as fleet.toml says."""
+
+    copy: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
+    submodules: bool = False
+    setup: tuple[Line, ...] = ()
+    setup_timeout: float = 600.0  # seconds, of each command
+
+    def lines(self) -> tuple[str, ...]:
+        """For people, a line each."""
+        return (
+            *(("initialise submodules",) if self.submodules else ()),
+            *(f"copy {path}" for path in self.copy),
+            *(f"link {path}" for path in self.link),
+            *(f"run {fleet_commands.shown(line)}" for line in self.setup),
+        )
 
 
 class Session(Struct, frozen=True):
@@ -45,21 +68,37 @@ async def make_worktree(one: FleetAgent) -> None:
     )
 
 
+async def fill_worktree(one: FleetAgent, extras: Extras, *, bare: bool) -> list[str]:
+    """Bring in what is not in git, and run what sets it up; remarks for people. Raises Failed, TimedOut, Conflict,
+    LimitExceeded, Unavailable."""
+    said: list[str] = []
+    if extras.submodules:
+        await worktrees.fetch_submodules(one.worktree)
+    if extras.copy or extras.link:
+        if bare:
+            return ["nothing was copied or linked: a bare repository has no files"]
+        said = await asyncio.to_thread(fleet_ignored.bring, one.repository, one.worktree, extras.copy, extras.link)
+    await fleet_commands.run(one, extras.setup, extras.setup_timeout, "the set-up command")
+    return said
+
+
 async def make_session(one: FleetAgent, server: TmuxServer, argv: tuple[str, ...]) -> Session:
     """Its session, in which the agent starts. Raises Conflict, Failed, Unavailable."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     made = Tmux(
         verb="create_session", name=one.session, server=server.socket, argv=wrapped(one, argv), cwd=one.worktree,
-        options={"env": {**one.env, **passed, MARK: one.fleet_id}},
+        options={"env": {**one.env, **fleet_commands.variables(one), **passed, MARK: one.fleet_id}},
     )  # fmt: skip
     found = (await panes.run(made, server)).data
     return Session(found["pane_id"], found["pane_pid"])
 
 
 def wrapped(one: FleetAgent, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The command of its pane: `tmux-agent wrap`, which is the one way an agent starts."""
+    """The command of its pane: `tmux-agent wrap`, which is the one way an agent starts. Below a shell that only waits,
+    since tmux lets no program of its own stand still (pausing.py)."""
     sandbox = ("--sandbox",) if one.tier == "sandbox" else ()
-    return (sys.executable, "-P", "-m", "tmux_agent", "wrap", "--project", one.project, *sandbox, "--", *argv)
+    waits = ("sh", "-c", '"$@"; exit $?', "sh")
+    return (*waits, sys.executable, "-P", "-m", "tmux_agent", "wrap", "--project", one.project, *sandbox, "--", *argv)
 
 
 # --- undoing ---
@@ -69,8 +108,12 @@ async def undo(one: FleetAgent, server: TmuxServer | None) -> list[str]:
     """Take away what there is of it; a sentence for each thing that could not be. The branch goes only where it is ours
     and nothing was committed to it."""
     left: list[str] = []
+    for marker in (f"{environment.MARKER}={fleet_commands.mark(one)}", f"{MARK}={one.fleet_id}"):
+        await asyncio.to_thread(process.end_marked, marker)
     if server is not None:
         left += await _tried(end_session(one, server))
+    if one.teardown and os.path.isdir(one.worktree):
+        left += await _tried(fleet_commands.run(one, one.teardown, one.teardown_timeout, "the tear-down command"))
     left += await _tried(_remove_worktree(one))
     if one.made_branch:
         left += await _tried(_remove_branch(one))
@@ -93,6 +136,17 @@ async def end_session(one: FleetAgent, server: TmuxServer) -> None:
     for session in server.sessions:
         if session.name == one.session and await marked(server, session.id) == one.fleet_id:
             await server.command("kill-session", "-t", session.id)
+
+
+async def other_panes(one: FleetAgent, server: TmuxServer, pausing: Pausing) -> list[Process]:
+    """What runs in the other panes of its session, if that is ours still."""
+    found: list[Process] = []
+    for pane in server.panes:
+        if pane.session_name != one.session or pane.id == one.pane or pane.dead:
+            continue
+        if await marked(server, pane.session) == one.fleet_id and (top := pausing.read(pane.pid)):
+            found += await pausing.tree(top.pid, top.started)
+    return found
 
 
 async def marked(server: TmuxServer, session: str) -> str:

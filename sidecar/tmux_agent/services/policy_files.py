@@ -7,18 +7,16 @@ Layers: the person's policy.yaml (instead of the shipped one), policy.d/*.yaml i
 
 from __future__ import annotations
 
-import hashlib
 import os
 from importlib import resources
 from pathlib import Path
-
-import msgspec
 
 from ..core import config
 from ..core.config import ConfigError
 from ..core.policy_build import Layer
 from ..core.policy_file import PolicyFile
-from .observe import follow, read_regular
+from .observe import read_regular
+from .trusted import Trusted
 
 PROJECT_FILE = ".tmuxagent/policy.yaml"
 _FILE_LIMIT = 1 << 20
@@ -34,7 +32,7 @@ class PolicyFiles:
         self, folder: Path, state: Path, policy_file: Path | None = None, *, own_files: bool = True, quick: bool = False
     ) -> None:
         self._folder = folder
-        self._state = state
+        self._trusted = Trusted(state)
         self._file = policy_file or folder / "policy.yaml"
         self._given = policy_file is not None
         self._own_files = own_files
@@ -85,34 +83,14 @@ class PolicyFiles:
         errors += [wrong for layer in layers for wrong in not_for_repositories(layer.file, layer.label)]
         return (layers[0] if layers and not errors else None), tuple(errors)
 
-    @property
-    def _trust_file(self) -> Path:
-        return self._state / "trusted.json"
-
     def is_trusted(self, path: Path) -> bool:
         """True where the person trusted this file with just this content."""
-        data = read_regular(str(path), _FILE_LIMIT)
-        return data is not None and self._trusted().get(follow(str(path)).real) == hashlib.sha256(data).hexdigest()
+        return self._trusted.holds(path)
 
     def trust(self, path: Path) -> str:
         """Trust a repository's policy file as it is now; gives its hash. Raises OSError. Only for the
         person's own use."""
-        data = read_regular(str(path), _FILE_LIMIT)
-        if data is None:
-            raise FileNotFoundError(2, "no readable policy file", str(path))
-        known = self._trusted() | {follow(str(path)).real: hashlib.sha256(data).hexdigest()}
-        self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._trust_file.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(known))
-        fresh.replace(self._trust_file)
-        return hashlib.sha256(data).hexdigest()
-
-    def _trusted(self) -> dict[str, str]:
-        data = read_regular(str(self._trust_file), _FILE_LIMIT)
-        try:
-            return msgspec.json.decode(data or b"{}", type=dict[str, str])
-        except msgspec.DecodeError:
-            return {}
+        return self._trusted.add(path)
 
 
 def not_for_repositories(file: PolicyFile, label: str) -> tuple[ConfigError, ...]:

@@ -36,6 +36,7 @@ class Process(Struct, frozen=True):
     tty: str | None = None  # path of the controlling terminal
     ended: bool = False  # a zombie
     group: int = 0  # its process group
+    stopped: bool = False  # by a signal, or a debugger
 
 
 class Ancestry(Struct, frozen=True):
@@ -89,6 +90,7 @@ class LinuxProcesses:
             _tty_path(int(fields[4])),
             fields[0] in (b"Z", b"X", b"x"),
             int(fields[2]),
+            fields[0] in (b"T", b"t"),
         )
 
     def exe(self, pid: int) -> str:
@@ -196,7 +198,10 @@ class PsutilProcesses:
                 sid = 0 if ended else os.getsid(pid)
                 started = int(process.create_time() * TICKS)
                 group = 0 if ended else os.getpgid(pid)
-                return Process(pid, process.ppid(), started, process.name(), sid, process.terminal(), ended, group)
+                stopped = process.status() == self._psutil.STATUS_STOPPED
+                return Process(
+                    pid, process.ppid(), started, process.name(), sid, process.terminal(), ended, group, stopped
+                )
         except (self._psutil.Error, OSError):
             return None
 

@@ -36,6 +36,7 @@ from .backup_times import BackupTimes
 from .config_file import read_settings
 from .dialogs import Dialogs
 from .fleet import Fleet
+from .fleet_files import FleetFiles
 from .grants import Grants
 from .guard import Guard
 from .identity import Identity
@@ -49,6 +50,7 @@ from .links import Links
 from .measuring import Measuring
 from .notify import Notify
 from .once import Once
+from .pausing import Pausing
 from .pipeline_acts import Acts
 from .pipeline_files import PipelineFiles
 from .pipeline_watch import Followers
@@ -73,6 +75,7 @@ from .tmux.signals import Chosen, Covered, Pressed, Retitled
 from .tmux.snapshot import Pane
 from .tmux.watch import Watch
 from .toolbox import Toolbox
+from .trusted import Trusted
 from .typist import Typist
 from .watching import PROGRAMS, TITLES, Watching
 from .wayfinder import Wayfinder
@@ -206,8 +209,10 @@ class System:
         )
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
+        self.pausing = Pausing()
+        files = FleetFiles(self.places.config, Trusted(self.places.state))
         self.fleet = Fleet(
-            self.journal, self.servers, self.identity, self.typist, self.judgement.home, self.spawn
+            self.journal, self.servers, self.identity, self.typist, self.pausing, files, self.judgement.home, self.spawn
         )
 
     def _printed(self, place: Place, text: str, notices: tuple[str, ...]) -> None:
@@ -501,6 +506,7 @@ class System:
                 **msgspec.to_builtins(pane),
                 "current_path": await _said(server, pane, "#{pane_current_path}"),
                 "current_command": await _said(server, pane, "#{pane_current_command}"),
+                "paused": self.pausing.is_paused(pane.pid),
                 "agent": agent.kind if agent else None,
                 "state": agent.state.value if agent else None,
             }

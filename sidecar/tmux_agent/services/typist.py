@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ..core import errors
+from ..core import errors, programs
 from ..core.model import AgentState, Origin, Outcome, Shell, Tmux
 from ..core.pipeline_run import Place
 from .agents import Agents
@@ -48,14 +48,16 @@ class Typist:
 
     async def free(self, place: Place, *, starts: bool = False) -> None:
         """Wait a moment for the command before to end, so that the shell takes what is typed; and for an agent there
-        until its prompt waits: a dialog would take the text for its answer. `starts`: the pane's own program is what
-        starts the agent, and takes nothing. Of none of these there is an event."""
+        until its prompt waits: a dialog would take the text for its answer. `starts`: the pane's own program and a
+        wrapper start the agent, and take nothing. Of none of these there is an event."""
         loop = asyncio.get_running_loop()
         late, still = loop.time() + SHELL_SECONDS, 0
         while still < STILL:
             agent, runs = self._program(place)
-            if not agent:
-                still = STILL if not (runs or starts) or (loop.time() > late and (runs or not starts)) else 0
+            if starts and not self._started(place):
+                still = 0
+            elif not agent:
+                still = STILL if not runs or loop.time() > late else 0
             else:
                 still = still + 1 if await self._prompts(place) and not self._asks(place) else 0
             await asyncio.sleep(0 if still >= STILL else LOOK_SECONDS[bool(agent)])
@@ -67,6 +69,13 @@ class Typist:
             raise errors.Conflict("its tmux server is gone")
         path = await server.foreign("display-message", "-p", "-t", place.pane, "#{pane_current_path}")
         return "\n".join(path)
+
+    def _started(self, place: Place) -> bool:
+        """Whether something else is in front than the pane's own program and `tmux-agent wrap`."""
+        program = foreground(self._table, place.pane_pid)
+        if program is None:
+            return True
+        return program.process.pid != place.pane_pid and not programs.wrapped(self._table.argv(program.process.pid))
 
     def _program(self, place: Place) -> tuple[bool, bool]:
         """Whether an agent is in front, and whether something else is than the pane's own program."""

@@ -130,9 +130,16 @@ async def add(folder: str, path: str, branch: str, *, new_at: str = "") -> None:
     await _ok(folder, "worktree", "add", *made, "--", path, new_at or branch)
 
 
+async def fetch_submodules(worktree: str) -> None:
+    """Raises Failed, TimedOut. Git's own defaults say from where: not from other folders of this machine."""
+    ended = await git(worktree, "submodule", "update", "--init", "--recursive", timeout=10 * SECONDS)
+    if ended.returncode != 0:
+        raise errors.Failed(f"the submodules could not be fetched: {' '.join(ended.stderr.text().split())[-1000:]}")
+
+
 async def remove(folder: str, path: str, *, force: bool) -> None:
     """Take a worktree away. Without `force` git refuses where something in it is not committed. Raises Failed."""
-    await _ok(folder, "worktree", "remove", *(("--force", "--force") if force else ()), "--", path)
+    await _ok(folder, "worktree", "remove", *(("--force",) if force else ()), "--", path)
 
 
 async def delete_branch(folder: str, branch: str, commit: str) -> bool:
@@ -168,3 +175,83 @@ async def difference(one: FleetAgent) -> Difference:
 async def changes(folder: str) -> tuple[str, ...]:
     """What is not committed in a worktree, in the words of git status."""
     return tuple((await _ok(folder, "status", "--porcelain")).splitlines())
+
+
+async def all_changes(folder: str) -> dict[str, tuple[str, ...]]:
+    """What is not committed, by folder: the worktree's and that of the submodules in it, which git looks into with a
+    configuration of their own, so each is asked by itself."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in (folder, *await submodules(folder)):
+        if lines := await changes(one):
+            found[one] = lines
+    return found
+
+
+async def submodules(folder: str, depth: int = 4) -> list[str]:
+    """Submodules that are there, with those in them."""
+    found: list[str] = []
+    for line in (await _ok(folder, "ls-files", "-s", "-z")).split("\0"):
+        if line.startswith("160000 "):
+            path = os.path.join(folder, line.partition("\t")[2])
+            if os.path.lexists(os.path.join(path, ".git")) and not os.path.islink(path):
+                found += [path, *(await submodules(path, depth - 1) if depth else [])]
+    return found
+
+
+async def unpushed(one: FleetAgent) -> tuple[str, ...]:
+    """Commits of its branch that no other branch and no remote has."""
+    others = ("--not", f"--exclude={_literal(one.branch)}", "--branches", "--remotes", "--tags")
+    return tuple((await _ok(one.repository, "log", "--format=%h %s", f"refs/heads/{one.branch}", *others)).splitlines())
+
+
+async def unpushed_submodules(folder: str) -> dict[str, tuple[str, ...]]:
+    """Commits of submodules that no remote of theirs has: they go with the worktree."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in await submodules(folder) if os.path.isdir(folder) else []:
+        said = await _ok(one, "log", "--format=%h %s", "HEAD", "--branches", "--not", "--remotes")
+        if said:
+            found[one] = tuple(said.splitlines())
+    return found
+
+
+def _literal(name: str) -> str:
+    """As a pattern that means just this."""
+    return re.sub(r"([*?\[\\])", r"\\\1", name)
+
+
+async def prune(folder: str) -> None:
+    """Forget worktrees whose folder is gone."""
+    await _ok(folder, "worktree", "prune")
+
+
+# --- merging ---
+
+
+async def is_ancestor(folder: str, older: str, newer: str) -> bool:
+    return (await git(folder, "merge-base", "--is-ancestor", older, newer)).returncode == 0
+
+
+async def merge_tree(folder: str, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
+    """The merged tree, and the files in conflict. Nothing but objects is written. Raises Failed."""
+    ended = await git(folder, "merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs)
+    lines = ended.stdout.text().splitlines()
+    if ended.returncode not in (0, 1) or not lines:
+        said = " ".join(ended.stderr.text().split())[:500]
+        raise errors.Failed(f"the merge could not be tried, which needs git 2.38: {said}; nothing was changed")
+    return lines[0], tuple(line for line in lines[1:] if line) if ended.returncode == 1 else ()
+
+
+async def commit_tree(folder: str, tree: str, parents: tuple[str, ...], message: str) -> str:
+    """A commit, by whoever git says the person is. Raises Failed."""
+    words = [word for parent in parents for word in ("-p", parent)]
+    return await _ok(folder, "commit-tree", tree, *words, "-m", message)
+
+
+async def fast_forward(worktree: str, commit: str) -> None:
+    """Raises Failed: then the worktree is as it was."""
+    await _ok(worktree, "merge", "--ff-only", "--quiet", commit)
+
+
+async def move_branch(folder: str, branch: str, commit: str, before: str) -> None:
+    """Raises Failed where it is not at `before` any more."""
+    await _ok(folder, "update-ref", "-m", f"merge of {commit[:12]}", f"refs/heads/{branch}", commit, before)

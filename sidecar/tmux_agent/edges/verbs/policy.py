@@ -10,18 +10,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from ...core import config, operands, policy_build
+from ...core import config, fleet_file, operands, policy_build
+from ...core.config import ConfigError
 from ...core.model import Action, Command, Decision, Risk, Shell, Verdict
 from ...core.policy_build import Layer
 from ...core.policy_file import PolicyFile
 from ...services import places
+from ...services.fleet_files import FleetFiles
 from ...services.judgement import Judgement, worktree_of
 from ...services.policy_files import PROJECT_FILE, not_for_repositories, shipped_text
+from ...services.trusted import Trusted
 from .policy_stream import Case, answer_all, case_action
 
 _COLOURS = {Verdict.ALLOW: "32", Verdict.ASK: "33", Verdict.DENY: "31"}
@@ -63,7 +66,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("--since", default="", metavar="7d", help="only records of the last 7d, 12h, 30m, …")
     replay.add_argument("--audit", metavar="FILE", help="another audit log")
     replay.add_argument("--json", action="store_true")
-    trust = under.add_parser("trust", help=f"let a repository's {PROJECT_FILE} allow things, as it is now")
+    trust = under.add_parser(
+        "trust", help="let a repository's .tmuxagent/ (policy, fleet.toml, templates) count, as it is now"
+    )
     trust.add_argument("folder", nargs="?", default=".", help="the repository (default: this folder's)")
 
 
@@ -268,24 +273,40 @@ def _trust(args: argparse.Namespace) -> int:
     if any(os.environ.get(mark) for mark in ("CLAUDECODE", "AI_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "OPENCODE")):
         print("an agent cannot trust a policy; run this in a terminal of your own", file=sys.stderr)
         return 1
-    path = Path(worktree_of(os.path.abspath(args.folder))) / PROJECT_FILE
+    top = worktree_of(os.path.abspath(args.folder))
     judgement = judgement_of(None)
     if judgement is None:
         return 1
-    data = path.read_bytes() if path.is_file() else None
-    if data is None:
-        print(f"there is no {path}", file=sys.stderr)
+    policy = Path(top) / PROJECT_FILE
+    trusted = Trusted(places.find(os.environ).state)
+    fleet = FleetFiles(places.find(os.environ).config, trusted)
+    files = [*([policy] if policy.is_file() else []), *fleet.of(top)]
+    if not files:
+        print(f"there is no {policy}, and no {policy.parent}/fleet.toml", file=sys.stderr)
         return 1
-    file, errors = config.load(data.decode("utf-8", "replace"), str(path), PolicyFile)
-    if file is not None and not errors:
-        _, errors = policy_build.build([Layer(file=file, label=str(path))], judgement.home)
-        errors = (*errors, *not_for_repositories(file, str(path)))
+    errors = [wrong for path in files for wrong in _wrong_with(path, judgement.home)]
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
         return 1
-    print(f"{path} is trusted as it is now ({judgement.trust(path)[:16]}…); a change to it needs this again")
+    for path in files:
+        found = judgement.trust(path) if path == policy else trusted.add(path)
+        print(f"{path} is trusted as it is now ({found[:16]}…); a change to it needs this again")
     return 0
+
+
+def _wrong_with(path: Path, home: str) -> Sequence[ConfigError]:
+    """What is wrong with a file of a repository that is to be trusted."""
+    text = path.read_bytes().decode("utf-8", "replace")
+    if path.suffix == ".toml":
+        return fleet_file.load(text, str(path))[1]
+    if path.suffix != ".yaml":
+        return ()
+    file, errors = config.load(text, str(path), PolicyFile)
+    if file is not None and not errors:
+        _, errors = policy_build.build([Layer(file=file, label=str(path))], home)
+        errors = (*errors, *not_for_repositories(file, str(path)))
+    return errors
 
 
 def _replay(args: argparse.Namespace) -> int:

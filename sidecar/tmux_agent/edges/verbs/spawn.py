@@ -28,6 +28,8 @@ def main(args: argparse.Namespace) -> int:
 
     from ...client import Client
     from .. import out
+    from . import asked
+    from .attach import go
 
     task = sys.stdin.read() if args.task == "-" else args.task
     params: dict[str, Any] = {
@@ -36,13 +38,17 @@ def main(args: argparse.Namespace) -> int:
         "plain": args.plain, "server": args.server, "dry_run": args.dry_run,
     }  # fmt: skip
     with Client(name="spawn") as client:
-        data = client.call("fleet.spawn", {name: value for name, value in params.items() if value})
+        data = asked.call(client, "fleet.spawn", params)
+    if args.attach and not args.dry_run:
+        return go(data)
     if args.json:
         out.as_json(data)
     elif args.dry_run:
         _would(data)
     else:
         print(f"{data['name']}: {data['agent']} on {data['branch']} in {data['worktree']}")
+        if data.get("note"):
+            print(f"  {data['note']}")
         print(f"  tmux-agent attach {data['name']}    tmux-agent read {data['name']}")
     return 0
 

@@ -206,6 +206,12 @@ class _Running:
             into.add(piece)
 
 
+def end_marked(mark: str) -> None:
+    """Kill what was started with this mark and left running, but not ourselves. Blocking."""
+    for pid in set(_marked(mark)) - {os.getpid(), os.getppid()}:
+        _signal_stray(pid, mark, signal.SIGKILL)
+
+
 def _marked(mark: str) -> list[int]:
     """Processes whose environment at their start held `mark`. Looks through /proc, so only when something is ended."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and _has_mark(int(name), mark)]

@@ -1,0 +1,67 @@
+"""Merging an agent's branch into another: tried on git's objects first, so that a conflict touches nothing.
+
+Owns how. Where the other branch is checked out its worktree has to be clean, and moves with it. Must not own: when
+(fleet_finish.py).
+"""
+
+from __future__ import annotations
+
+from ..core import errors
+from ..core.fleet import FleetAgent
+from . import worktrees
+
+
+async def can(one: FleetAgent, into: str) -> None:
+    """Raises InvalidParams, Conflict where it could not be merged."""
+    await _result(one, into)
+
+
+async def merge(one: FleetAgent, into: str) -> str:
+    """Merge it; how, for people. Raises InvalidParams, Conflict, Failed: then nothing was changed."""
+    ours, theirs, tree = await _result(one, into)
+    if not theirs:
+        return f"{into} has all of {one.branch} already"
+    commit = theirs
+    if tree:
+        message = f"Merge branch '{one.branch}' into {into}"
+        commit = await worktrees.commit_tree(one.repository, tree, (ours, theirs), message)
+    place = await _checked_out(one, into)
+    if place:
+        await worktrees.fast_forward(place, commit)
+    else:
+        await worktrees.move_branch(one.repository, into, commit, ours)
+    return f"merged {one.branch} into {into}: {'a merge commit' if tree else 'fast-forward'}, {commit[:12]}"
+
+
+async def _result(one: FleetAgent, into: str) -> tuple[str, str, str]:
+    """Where `into` is; what it would get ("" for nothing new); the merged tree ("" for a fast-forward)."""
+    ours = await worktrees.branch_commit(one.repository, into)
+    if not ours:
+        raise errors.InvalidParams(f"{into!r} is no branch of {one.repository}: name one to merge into (--into)")
+    if into == one.branch:
+        raise errors.InvalidParams(f"{into!r} is its own branch: name another to merge into (--into)")
+    theirs = await worktrees.branch_commit(one.repository, one.branch)
+    if not theirs:
+        raise errors.Conflict(f"the branch {one.branch} is gone: there is nothing to merge")
+    if await worktrees.is_ancestor(one.repository, theirs, ours):
+        return ours, "", ""
+    await _checked_out(one, into)
+    if await worktrees.is_ancestor(one.repository, ours, theirs):
+        return ours, theirs, ""
+    tree, conflicts = await worktrees.merge_tree(one.repository, ours, theirs)
+    if conflicts:
+        files = "".join(f"\n  {line}" for line in conflicts[:20])
+        raise errors.Conflict(f"{one.branch} does not merge into {into}, so nothing was changed:{files}")
+    return ours, theirs, tree
+
+
+async def _checked_out(one: FleetAgent, into: str) -> str:
+    """The worktree that is on `into`; "" for none. Raises Conflict where it is not clean."""
+    for tree in await worktrees.worktrees(one.repository):
+        if tree.branch == into and not tree.bare:
+            changed = [line for line in await worktrees.changes(tree.path) if not line.startswith("??")]
+            if changed:
+                files = "".join(f"\n  {line}" for line in changed[:10])
+                raise errors.Conflict(f"{into} is checked out in {tree.path}, where something is not committed:{files}")
+            return tree.path
+    return ""
