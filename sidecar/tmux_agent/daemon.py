@@ -94,6 +94,7 @@ class Sidecar:
         self._lock = lock
         self._socket = places.socket
         self._folders = Folders()
+        self._open = contextlib.ExitStack()
         self._binding = asyncio.Lock()
         self.anew: list[str] | None = None  # after the end: the tmux servers of a sidecar that is to begin in our place
 
@@ -104,6 +105,7 @@ class Sidecar:
         server = Server(system)
         try:
             await self._listen(system, server, self._first_place())
+            await self._listen_inside(server)
             self._system, self._server = system, server
             await self._open_http()
             self._signals(system)
@@ -127,6 +129,7 @@ class Sidecar:
             await server.close()
             await system.close()
             self._places.pointer.unlink(missing_ok=True)
+            self._open.close()
 
     async def _attach(self, tmux: list[str]) -> None:
         """Serve the tmux servers that started us, whose badges are wrong without us; then make popups quick.
@@ -168,6 +171,22 @@ class Sidecar:
         self._lock.flush()
         system.listening(path, lambda opening: server.openings.begin(opening))
         log.info("listening on %s", path)
+
+    async def _listen_inside(self, server: Server) -> None:
+        """Where it cannot: everything else works, and an agent that is started in a sandbox has nobody to ask."""
+        try:
+            places_.ready_folder(self._places.agents)
+            await server.inner.open(self._short(self._places.agents) / "tmux-agent.sock")
+        except errors.Unavailable as why:
+            log.warning("agents in the sandbox cannot reach us: %s", why)
+
+    def _short(self, folder: Path) -> Path:
+        """A name that fits into a socket's address however deep the folder is: inside it has a short one, too."""
+        if not os.path.isdir("/proc/self/fd"):
+            return folder
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._open.callback(os.close, number)
+        return Path(f"/proc/self/fd/{number}")
 
     async def _look_after_socket(self) -> None:
         """Bind again where our socket is no longer at its path, or the folder it belongs into has come back."""

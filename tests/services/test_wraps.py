@@ -143,7 +143,8 @@ def test_only_the_agents_own_process_registers_and_once(world: World) -> None:
     stranger = world.sidecar.agent().error("sentry.register", {"token_sha256": "0" * 64})
     assert "only `tmux-agent wrap`" in stranger["message"]
     (record,) = [one for one in world.sidecar.records() if one["type"] == "agent.wrapped"]
-    assert (record["origin"]["pane"], record["data"]) == (world.pane, {"kind": "claude", "project": "shop"})
+    assert record["origin"]["pane"] == world.pane
+    assert record["data"] == {"kind": "claude", "project": "shop", "tier": "baseline"}
 
 
 def test_a_token_signs_in_its_own_pane_over_restarts_until_its_agent_ends(world: World) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from . import rules
-from .model import Action, Ask, Fetch, Fleet, Match, Mcp, Risk, Stage, Tmux, Tool, Verdict
+from .model import Action, Ask, Decision, Fetch, Fleet, Match, Mcp, Risk, Stage, Tmux, Tool, Verdict
 from .policy_file import Words
 from .rules import Rule
 from .situation import Finding, Policy, Situation
@@ -160,3 +162,13 @@ def _fleet(judge: Judge, action: Fleet) -> Finding:
         asked = Match(rule="the fleet by agents", verdict=Verdict.ASK, reason=says, where="guardrail", risk=risk)
         finding = Finding(finding.source, (*(m for m in finding.matches if m.where != "default"), asked), says)
     return finding
+
+
+def outside(decision: Decision) -> Decision:
+    """Of what we are to do for an agent in the sandbox. It is done outside, where the policy's rules mean other files
+    and programs than the agent could reach: a person is asked, unless one has given it the permission itself."""
+    given = any(match.verdict is Verdict.ALLOW and match.where.startswith("grant ") for match in decision.matched)
+    if decision.verdict is not Verdict.ALLOW or given:
+        return decision
+    reason = f"it would be done outside the sandbox, where {decision.rule} allows it"
+    return replace(decision, verdict=Verdict.ASK, rule="sandbox", reason=reason, where="sandbox")

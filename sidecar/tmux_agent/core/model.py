@@ -62,6 +62,9 @@ class Role(enum.Enum):
     AGENT = "agent"
 
 
+Tier = Literal["baseline", "sandbox"]  # what holds an agent: docs/security.md
+
+
 # --- who -------------------------------------------------------------------------------------------
 
 
@@ -88,6 +91,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cwd: str = ""  # the peer's own working folder
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
+    sandbox: bool = False  # it came through the socket inside a sandbox
     door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | fleet | rule
     through: str = ""  # of the doors file and link: the file's path; the link's id and the peer's address
 
@@ -421,6 +425,7 @@ class Agent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str = ""
     waiting_on: str = ""
     why: str = ""  # what told us: "hook PreToolUse", …
+    tier: Tier = "baseline"
     limit: Limit | None = None  # why it is in error: its model takes nothing before this ends
 
 

@@ -192,6 +192,11 @@ def agent_of(name: str, exe: str, argv: Sequence[str] = ()) -> str | None:
     return _AGENTS.get(base(script(argv)).partition(".")[0])
 
 
+def is_sandbox(exe: str) -> bool:
+    """Whether a program only stands between the wrapper and the agent that it holds."""
+    return base(exe) == "bwrap"
+
+
 def serves_others(agent: str, argv: Sequence[str]) -> bool:
     """Whether an agent's process works for whichever of its windows asks, wherever those are.
 

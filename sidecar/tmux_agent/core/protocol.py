@@ -445,11 +445,13 @@ class SentryWatch(Params, frozen=True):
 class SentryRegister(Params, frozen=True):
     """What `tmux-agent wrap` asks, in the process that becomes the agent: markers in its pane whose `run` has this
     SHA-256 are signed, as long as it lives. For its own process, or the wrapper's for the one that it started, once;
-    `project` is the agent's name for people.
+    `project` is the agent's name for people. `sandbox`: it is about to enter the sandbox, and wants to know what the
+    person has set for it.
     """
 
     token_sha256: str
     project: str = ""
+    sandbox: bool = False
 
 
 class SentryPanes(Params, frozen=True):

@@ -19,6 +19,7 @@ from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 from .reply import Data as Data
 from .reply import Nothing as Nothing
+from .settings import Sandbox
 
 T = TypeVar("T")
 
@@ -383,6 +384,12 @@ class Resumed(Data, frozen=True):
     summary: str
 
 
+class Registered(Data, frozen=True):
+    """`sandbox`: the settings of that name, where they were asked for."""
+
+    sandbox: Sandbox | None = None
+
+
 class Emitted(Data, frozen=True):
     """`first`: whether it was new. `request_id`: of the question that an ASK became."""
 
@@ -549,7 +556,7 @@ REPLIES: dict[str, Any] = {
     "agent.explain": ExplainData,
     "agent.resume": Resumed,
     "sentry.emit": Emitted,
-    "sentry.register": Nothing,
+    "sentry.register": Registered,
     "sentry.watch": Nothing,
     "sentry.panes": WatchedData,
     "pipeline.list": PipelinesData,

@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from .channels import Notify
+from .sandbox import Wanted
+from .sandbox_agents import KINDS
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +117,20 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("machine, per_agent and per_repository have to be at least 1: pause the queue instead")
 
 
+class Sandbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What agents in the sandbox may (docs/sandbox.md); for those that are started from then on."""
+
+    network: bool = True  # on or off
+    read_only: tuple[str, ...] = ()  # folders and files to be seen besides the built-in list; where they are there
+    writable: tuple[str, ...] = ()  # the same, to be written
+    hide: tuple[str, ...] = ()  # of all that is seen
+    credentials: tuple[str, ...] = KINDS  # kinds of agents that get their own credentials
+    user_namespaces: bool = False  # an agent may make sandboxes of its own
+
+    def wanted(self) -> Wanted:
+        return Wanted(**{name: getattr(self, name) for name in Wanted._fields})
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     root_dir: tuple[str, ...] = ()  # replaces the policy's `roots`
     log_level: Literal["debug", "info", "warning", "error"] = "info"  # of the sidecar's own log
@@ -130,6 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Metrics = Metrics()
     answers: Answers = Answers()
     resume: Resume = Resume()
+    sandbox: Sandbox = Sandbox()
     queue: Queue = Queue()
 
 

@@ -63,7 +63,7 @@ class Dispatcher(Protocol):
     def limits(self) -> Limits: ...
     @property
     def stopping(self) -> bool: ...
-    def identify(self, pid: int, uid: int, pidfd: int | None) -> Origin: ...
+    def identify(self, pid: int, uid: int, pidfd: int | None, *, sandbox: bool) -> Origin: ...
     def opened(self, connection: Connection) -> None: ...
     def closed(self, connection: Connection) -> None: ...
     def count(self, origin: Origin) -> None: ...
@@ -86,8 +86,10 @@ class Connection(asyncio.BufferedProtocol):
 
     origin: Origin
 
-    def __init__(self, server: Dispatcher) -> None:
+    def __init__(self, server: Dispatcher, *, sandbox: bool = False) -> None:
+        """`sandbox`: it came through the sandboxed agents' socket."""
         self._server = server
+        self.sandbox = sandbox
         self._lines = wire.LineBuffer(server.limits.line_bytes)
         self._calls: dict[asyncio.Task[Any], Call] = {}
         self._by_id: dict[wire.Id, asyncio.Task[Any]] = {}
@@ -128,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def identify(self) -> Origin:
         """Who the peer is now. Raises Forbidden."""
-        return self._server.identify(self._pid, self._uid, self.pidfd)
+        return self._server.identify(self._pid, self._uid, self.pidfd, sandbox=self.sandbox)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         return _ROOM

@@ -15,7 +15,7 @@ from ..core import display, errors, markers, programs, readings, redact
 from ..core import protocol as p
 from ..core import replies as r
 from ..core.chain import Record
-from ..core.model import ApprovalState, Command, Decision, Origin, Role, Shell, Stage, Verdict
+from ..core.model import ApprovalState, Command, Decision, Origin, Role, Shell, Stage, Tier, Verdict
 from ..core.pipeline_begin import begin
 from ..core.pipeline_file import ActionFile, PipelineFile, Typing, argv
 from ..core.pipeline_look import stage_of, variables
@@ -40,9 +40,9 @@ Saying = p.SentryEmit | p.SentryWatch | p.SentryPanes | p.SentryRegister
 async def sentry(system: System, params: Saying, origin: Origin) -> Any:
     """Raises InvalidParams, NotFound, Forbidden, Denied, LimitExceeded, Unavailable."""
     match params:
-        case p.SentryRegister(token_sha256=token, project=project):
-            await _register(system, origin, token, project)
-            return r.Nothing()
+        case p.SentryRegister(sandbox=sandbox):
+            await _register(system, origin, params)
+            return r.Registered(sandbox=system.settings.sandbox if sandbox else None)
         case p.SentryEmit(marker=data):
             said = markers.of(data)
             if isinstance(said, markers.Invalid):
@@ -67,7 +67,7 @@ async def reading(system: System, place: tuple[str, str], *, sees: bool) -> r.Re
     return r.ReadingData(state=found.state, confidence=found.confidence, text=text, strategy=found.strategy)
 
 
-async def _register(system: System, origin: Origin, token_sha256: str, project: str) -> None:
+async def _register(system: System, origin: Origin, params: p.SentryRegister) -> None:
     """A pane may be so new that nobody has told of it yet: then tmux is asked. A wrapper speaks for its agent."""
     origin = system.identity.wrapped_by(origin)
     if origin.pane is None:
@@ -75,9 +75,10 @@ async def _register(system: System, origin: Origin, token_sha256: str, project: 
             await system.servers.refresh(server)
         found = system.identity.identify(origin.pid, origin.uid)
         origin = found if found.started == origin.started else origin
-    await system.wraps.register(origin, token_sha256, project)
+    tier: Tier = "sandbox" if params.sandbox else "baseline"
+    await system.wraps.register(origin, params.token_sha256, params.project, tier)
     if not programs.known(origin.agent or ""):  # nothing else tells of it
-        system.agents.register(origin, project, origin.agent or "")
+        system.agents.register(origin, params.project, origin.agent or "")
     if there := system.servers.get(origin.server) if origin.server else None:
         await system.watching.look(there)
 

@@ -56,6 +56,7 @@ class Server:
         self._admission = Admission(system)
         self.count, self.admit = self._admission.count, self._admission.admit  # asked by connections
         self.listener = Listener(lambda: Connection(self))
+        self.inner = Listener(lambda: Connection(self, sandbox=True))  # for agents in the sandbox
         self.http = Http()  # its routes are made here, before the daemon opens it
         if system.settings.metrics.http and (metrics := system.measuring.metrics):
             self.http.route("GET", metrics_page.PATH, metrics_page.page(metrics))
@@ -82,6 +83,7 @@ class Server:
     async def close(self) -> None:
         """Stop listening, let what runs end, let go of what waits for people (it stays pending), close."""
         self.listener.close()
+        self.inner.close()
         await self.http.close()
         if "openings" in vars(self):
             self.openings.close()
@@ -109,9 +111,13 @@ class Server:
 
     # --- who, and how much ---
 
-    def identify(self, pid: int, uid: int, pidfd: int | None) -> Origin:
+    def identify(self, pid: int, uid: int, pidfd: int | None, *, sandbox: bool = False) -> Origin:
         """Raises Forbidden for another user."""
-        return self._system.identity.identify(pid, uid, pidfd=pidfd)
+        found = self._system.identity.identify(pid, uid, pidfd=pidfd)
+        if not sandbox:
+            return found
+        why = found.why if found.role is Role.AGENT else "it came through the socket of the agents in the sandbox"
+        return msgspec.structs.replace(found, role=Role.AGENT, why=why, sandbox=True)
 
     def opened(self, connection: Connection) -> None:
         """Raises LimitExceeded."""
@@ -175,6 +181,8 @@ class Server:
                 return await self._perform(call, actions.command(params, origin))
             case p.FileRead() | p.FileWrite() | p.FileEdit() | p.FileCopy() | p.FileDelete() | p.FileList() as params:
                 return await self._perform(call, actions.file(params, origin))
+            case p.TmuxAttach() if origin.sandbox:
+                raise errors.Forbidden("tmux.attach: no tmux server is reached from the sandbox, nor served for it")
             case p.TmuxAttach(socket=socket):
                 self._attached.add(os.path.realpath(socket), origin, [one.socket for one in system.servers.all()])
                 await system.attach_tmux(socket)
@@ -252,7 +260,7 @@ class Server:
             await system.servers.refresh(server)
         connection = call.connection
         origin = system.identity.relay(peer.pid, peer.uid, grant, connection.accepted, pidfd=connection.pidfd)
-        if origin.role is not Role.OPERATOR or claim is None:
+        if origin.role is not Role.OPERATOR or claim is None or connection.sandbox:
             raise self._admission.refused(call, origin)
         shown = self.openings.show(claim.opening, params, origin, connection.as_stream())
         system.spawn(self._show(shown, server, claim))

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from ..core import programs
 from ..core.hooks import HookCall, HookKind
-from ..core.model import Agent, AgentState, Event, Limit, Origin
+from ..core.model import Agent, AgentState, Event, Limit, Origin, Tier
 from .deaths import Deaths
 from .journal import Journal, utc_now
 
@@ -73,6 +73,8 @@ class Agents:
         self._deaths = Deaths(self._died)
         self.changed: Callable[[str], object] = lambda _: None  # what is kept of this session is another
         self.named: Callable[[str | None, str | None], str] = lambda _server, _pane: ""  # of whoever says no name
+
+        self.tier: Callable[[str | None, str | None], Tier] = lambda _server, _pane: "baseline"
 
     # --- looking ---
 
@@ -296,6 +298,7 @@ class Agents:
             pid=int(process.partition(":")[0]) if process else None,
             cwd=cwd or known.agent.cwd,
             branch=origin.branch or known.agent.branch,
+            tier="sandbox" if origin.sandbox else self.tier(origin.server, origin.pane),
         )
         self._deaths.watch(process)
         return known

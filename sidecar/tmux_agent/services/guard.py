@@ -18,6 +18,7 @@ import msgspec
 
 from ..core import errors
 from ..core.facts import HashKey, pin
+from ..core.judging_other import outside
 from ..core.model import (
     Action,
     Answer,
@@ -141,7 +142,8 @@ class Guard:
         if known is not None:
             return await self._go_on(known, wish)
         judged = await self._judged(wish.action, wish.origin)
-        decision = judged.decision
+        decision = outside(judged.decision) if wish.origin.sandbox else judged.decision
+        judged = msgspec.structs.replace(judged, decision=decision)
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)

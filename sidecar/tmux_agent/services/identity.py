@@ -133,10 +133,8 @@ class Identity:
         peer = self._table.read(origin.pid)
         if peer is None or peer.started != origin.started or not programs.wrapped(self._table.argv(origin.pid)):
             return origin
-        children = [one for pid in self._table.children(origin.pid) if (one := self._table.read(pid)) and not one.ended]
-        if not children:
-            return origin
-        return self.identify(min(children, key=lambda one: (one.started, one.pid)).pid, origin.uid, door=origin.door)
+        inner = terminals.innermost(self._table, peer, origin.agent or "")
+        return origin if inner == peer else self.identify(inner.pid, origin.uid, door=origin.door)
 
     def relay(
         self, pid: int, uid: int, grant: PopupGrant | None, accepted: float, *, pidfd: int | None = None

@@ -47,6 +47,11 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "tmux-agent.sock"
 
     @property
+    def agents(self) -> Path:
+        """The folder of the sandboxed agents' socket, which is bound into each sandbox: it stays over restarts."""
+        return self.state / "agents"
+
+    @property
     def on_unavailable(self) -> Path:
         """ask or deny: what a relay answers when the sidecar is away."""
         return self.state / "on_unavailable"

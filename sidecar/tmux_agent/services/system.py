@@ -190,7 +190,7 @@ class System:
         )
         self.wraps = Wraps(self.journal, self.spawn)
         self.pipelines.signs = self.wraps.signs
-        self.agents.named = self.wraps.project
+        self.agents.named, self.agents.tier = self.wraps.project, self.wraps.tier
         self.sentry = Sentry(
             self.journal, self.guard, self.pipelines, self.servers, self.wraps, self.spawn, self.approvals.pending
         )

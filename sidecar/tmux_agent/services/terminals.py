@@ -31,12 +31,13 @@ def agent_of(table: Processes, process: Process) -> str | None:
 def innermost(table: Processes, process: Process, agent: str) -> Process:
     """The process that an agent's work is known by: its child, where it is `tmux-agent wrap`, or starts itself again.
 
-    A wrapper adopts what its agent leaves behind; the agent is its oldest child, for all others come from that one.
+    A wrapper adopts what its agent leaves behind; the agent is its oldest child, for all others come from that one. So
+    it is with bubblewrap, which stands between them twice.
     """
     for _ in range(_STARTS):
         argv = table.argv(process.pid) if programs.is_interpreter(table.exe(process.pid) or process.name) else ()
         children = [one for pid in table.children(process.pid) if (one := table.read(pid)) and not one.ended]
-        if not programs.wrapped(argv):
+        if not programs.wrapped(argv) and not programs.is_sandbox(table.exe(process.pid) or process.name):
             children = [one for one in children if argv and agent_of(table, one) == agent]
         if not children:
             return process

@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..core import errors
-from ..core.model import Event, Origin
+from ..core.model import Event, Origin, Tier
 from ..core.pipeline_run import Place
 from . import store
 from .deaths import Deaths
@@ -41,6 +41,7 @@ class Wrap(Struct, frozen=True, kw_only=True):
     kind: str = ""
     server: str = ""
     pane: str = ""
+    tier: Tier = "baseline"
 
 
 class Wraps:
@@ -65,7 +66,7 @@ class Wraps:
         for timer in self._timers.values():
             timer.cancel()
 
-    async def register(self, origin: Origin, token_sha256: str, project: str) -> None:
+    async def register(self, origin: Origin, token_sha256: str, project: str, tier: Tier = "baseline") -> None:
         """What becomes an agent says how it signs. Raises Forbidden, InvalidParams, LimitExceeded, Unavailable."""
         process = f"{origin.pid}:{origin.started}"
         if origin.agent is None or origin.session != process:
@@ -80,10 +81,10 @@ class Wraps:
             raise errors.LimitExceeded(f"{KEEP} wrapped agents run already")
         one = Wrap(
             process=process, token_sha256=token_sha256, project=project, kind=origin.agent,
-            server=origin.server or "", pane=origin.pane or "",
+            server=origin.server or "", pane=origin.pane or "", tier=tier,
         )  # fmt: skip
         self._wraps[process] = one
-        event = Event(type="agent.wrapped", origin=origin, data={"kind": one.kind, "project": project})
+        event = Event(type="agent.wrapped", origin=origin, data={"kind": one.kind, "project": project, "tier": tier})
         try:
             await self._journal.commit(self._rows(), event)
         except errors.Unavailable:
@@ -118,8 +119,15 @@ class Wraps:
 
     def project(self, server: str | None, pane: str | None) -> str:
         """What the newest wrapped agent in a pane works on; "" for none."""
-        here = [one.project for one in self._wraps.values() if (one.server, one.pane) == (server, pane)]
-        return here[-1] if pane and here else ""
+        return one.project if (one := self._newest(server, pane)) else ""
+
+    def tier(self, server: str | None, pane: str | None) -> Tier:
+        """That of the newest wrapped agent in a pane, as it said itself: for people to read, and for nothing else."""
+        return one.tier if (one := self._newest(server, pane)) else "baseline"
+
+    def _newest(self, server: str | None, pane: str | None) -> Wrap | None:
+        here = [one for one in self._wraps.values() if (one.server, one.pane) == (server, pane)]
+        return here[-1] if pane and here else None
 
     # --- inside ---
 

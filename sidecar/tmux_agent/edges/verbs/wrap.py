@@ -10,8 +10,9 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 TOKEN_BYTES = 8
 PROJECT = 64  # characters
@@ -22,13 +23,15 @@ PATIENCE = 2.0  # seconds that the agent's start waits for the sidecar, at the m
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--project", default="", metavar="NAME", help="what people know the agent's work by")
     parser.add_argument("--plain", action="store_true", help="say nothing of markers to the agent")
+    parser.add_argument("--sandbox", action="store_true", help="in a sandbox that holds it, or not at all")
     parser.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- AGENT ARG", help="the agent and its arguments")
-    parser.usage = "tmux-agent wrap [-h] [--project NAME] [--plain] -- AGENT [ARG …]"
+    parser.usage = "tmux-agent wrap [-h] [--project NAME] [--plain] [--sandbox] -- AGENT [ARG …]"
 
 
 def main(args: argparse.Namespace) -> int:
     from ...core import programs
     from ...core.errors import InvalidParams, Unavailable
+    from ...core.sandbox import Refused
     from ..wrap import folder, instruction, parent
 
     argv = args.argv[1:] if args.argv[:1] == ["--"] else args.argv
@@ -39,20 +42,51 @@ def main(args: argparse.Namespace) -> int:
     token = os.urandom(TOKEN_BYTES).hex()
     environ = {**os.environ, "TMUX_AGENT_RUN": token}
     start = instruction.Start(tuple(argv))
+    agent = programs.agent_of("", argv[0]) or ""
     with contextlib.ExitStack() as stack:
-        if not args.plain:
-            try:
+        inside: Path | None = None
+        try:
+            if args.sandbox or not args.plain:
                 inside = stack.enter_context(folder.private(_state() / "wraps"))
+            if inside is not None and not args.plain:
                 text = instruction_text(token, args.project)
-                start = instruction.start(programs.agent_of("", argv[0]) or "", argv, environ, text, inside)
-            except OSError as why:
-                start = instruction.Start(tuple(argv), why=f"{why.filename or 'a file'}: {why.strerror}")
+                start = instruction.start(agent, argv, environ, text, inside)
+        except OSError as why:
+            start = instruction.Start(tuple(argv), why=f"{why.filename or 'a file'}: {why.strerror}")
         if start.why:
             _say(f"the agent is not told of markers: {start.why}; TMUX_AGENT_RUN is in its environment")
+        environ |= start.environ
+        tell = _Teller(token, args.project, sandbox=args.sandbox)
         try:
-            return parent.run(start.argv, {**environ, **start.environ}, _teller(token, args.project))
+            if args.sandbox:
+                return _walled(inside, start.argv, environ, agent, tell)
+            return parent.run(lambda: (start.argv, environ), tell)
+        except Refused as why:
+            raise Unavailable(f"no sandbox, so nothing was started: {why}") from None
         except OSError as why:
             raise Unavailable(f"no process can be started: {why.strerror}") from None
+
+
+def _walled(
+    inside: Path | None, argv: Sequence[str], environ: Mapping[str, str], agent: str, tell: _Teller
+) -> int:
+    """The agent in the sandbox. Raises Refused where there is none, OSError."""
+    from ...core.sandbox import Refused
+    from ..wrap import packed, parent, sandboxed
+
+    if inside is None:
+        raise Refused(f"no private folder can be made in {_state() / 'wraps'}")
+    ready = sandboxed.look(argv, inside)
+    if ready.git is not None and ready.git.private:
+        packed.follow(ready.git)
+    gate = sandboxed.Gate(ready)
+
+    def start() -> tuple[list[str], dict[str, str]]:
+        wanted = _wanted(tell.settings)
+        gate.inside()  # before anything else is opened under its numbers
+        return sandboxed.become(ready, wanted, argv, environ, agent, str(_state()), (str(inside),))
+
+    return parent.run(start, tell, gate.open)
 
 
 def instruction_text(token: str, project: str) -> str:
@@ -69,28 +103,50 @@ def _state() -> Path:
     return Path(os.environ.get("TMUX_AGENT_STATE_DIR") or f"{base}/tmux-agent")
 
 
-def _teller(token: str, project: str) -> Callable[[bool], bool]:
-    """What tells the sidecar that this token is the agent's: the agent's process before it is the agent, and the one
-    above it where no sidecar was there then. Gives whether it need not be told again; `aloud`, says why it was not."""
-    import hashlib
-    import json
+class _Teller:
+    """Tells the sidecar that this token is the agent's: in the agent's process before it is the agent, and in the one
+    above it where no sidecar was there then."""
 
-    params = {"token_sha256": hashlib.sha256(token.encode()).hexdigest(), "project": project}
-    request = {"jsonrpc": "2.0", "id": 1, "method": "sentry.register", "params": params}
-    line = json.dumps(request).encode() + b"\n"
+    def __init__(self, token: str, project: str, *, sandbox: bool) -> None:
+        import hashlib
+        import json
 
-    def tell(aloud: bool) -> bool:
+        params = {"token_sha256": hashlib.sha256(token.encode()).hexdigest(), "project": project, "sandbox": sandbox}
+        request = {"jsonrpc": "2.0", "id": 1, "method": "sentry.register", "params": params}
+        self._line = json.dumps(request).encode() + b"\n"
+        self._read = json.loads
+        self.settings: dict[str, Any] | None = None  # for the sandbox, as the sidecar has them
+
+    def __call__(self, aloud: bool) -> bool:
+        """Whether it need not be told again; `aloud`, says why it was not."""
         error: dict[str, object] = {"message": "no sidecar answers", "code": 0}
         try:
-            if reply := json.loads(_ask(line) or "{}"):
+            if reply := self._read(_ask(self._line) or "{}"):
                 error = reply.get("error", {})
+                self.settings = reply.get("result", {}).get("data", {}).get("sandbox")
         except (ValueError, AttributeError):  # no JSON, or no object
             error["message"] = "the sidecar's answer cannot be read"
         if error and aloud:
             _say(f"nothing vouches for the agent's markers: {error['message']}")
         return not error or error.get("code") not in LATER
 
-    return tell
+
+def _wanted(told: dict[str, Any] | None) -> Any:
+    """The settings as the sidecar tells them, which saves the time to read the file; else as the file does."""
+    from ...core.errors import Failed
+    from ...core.sandbox import Wanted
+
+    if told is not None:
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+        }
+        return Wanted(**values)
+    from ...services import config_file, places
+
+    settings, wrong = config_file.read_settings(places.find(os.environ).config / "config.yaml", os.environ)
+    if wrong:
+        raise Failed(wrong[0])
+    return settings.sandbox.wanted()
 
 
 def _ask(line: bytes) -> bytes:

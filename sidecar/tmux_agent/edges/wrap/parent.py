@@ -19,6 +19,8 @@ import termios
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...core.sandbox import Refused
+
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 # Sent to us alone (kill PID): handed on. What the terminal makes of keys goes to the foreground, which the agent is.
 HANDED_ON = (
@@ -36,11 +38,16 @@ AGAIN_SECONDS = 5.0  # until a sidecar that was not there is looked for again
 NOT_FOUND, NOT_RUN = 127, 126  # as shells say it
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str], tell: Callable[[bool], bool]) -> int:
+Start = Callable[[], tuple[Sequence[str], Mapping[str, str]]]
+
+
+def run(start: Start, tell: Callable[[bool], bool], begun: Callable[[int], None] | None = None) -> int:
     """Run a program until it ends; its exit code, or 128 and the number of the signal that ended it.
 
-    `tell` runs in the child before it becomes the agent, with True. Where it gives False it is called here with False,
-    now and then, until it gives True. Raises OSError where the system has no processes left.
+    `tell` runs in the child before it becomes the agent, with True; then `start`, which gives its command and
+    environment. Where `tell` gives False it is called here with False, now and then, until it gives True. `begun` runs
+    here and is given the child's number.
+    Raises OSError where the system has no processes left, Refused as `begun` does.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
@@ -50,25 +57,36 @@ def run(argv: Sequence[str], environ: Mapping[str, str], tell: Callable[[bool], 
         heard, told = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _become(argv, environ, terminal, before, above, lambda: _note(told, tell(True)))
+            _become(start, terminal, before, above, lambda: _note(told, tell(True)))
         os.close(told)
+        if begun is not None:
+            _begin(pid, begun)
         return _Parent(pid, terminal, _Telling(heard, tell)).wait()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _become(
-    argv: Sequence[str], environ: Mapping[str, str], terminal: _Terminal, mask: set[Any], above: int,
-    tell: Callable[[], None],
-) -> None:  # fmt: skip
+def _begin(pid: int, begun: Callable[[int], None]) -> None:
+    """Where it is refused, nothing of the child stays."""
+    try:
+        begun(pid)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def _become(start: Start, terminal: _Terminal, mask: set[Any], above: int, tell: Callable[[], None]) -> None:
     """In the child: become the agent. Never returns."""
     code = NOT_RUN
+    argv: Sequence[str] = ("the agent",)
     try:
         os.setpgid(0, 0)
         _prctl(_SET_PDEATHSIG, signal.SIGTERM)  # where we are killed the agent would have lost its terminal
         if os.getppid() != above:
             os._exit(128 + signal.SIGTERM)
         tell()
+        argv, environ = start()
         terminal.give(os.getpid())
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -79,6 +97,8 @@ def _become(
     except FileNotFoundError:
         code = NOT_FOUND
         os.write(2, f"tmux-agent wrap: there is no program {argv[0]!r} on your PATH\n".encode())
+    except Refused as why:
+        os.write(2, f"tmux-agent wrap: no sandbox, so nothing was started: {why}\n".encode(errors="replace"))
     except OSError as why:
         os.write(2, f"tmux-agent wrap: {argv[0]!r} cannot be started: {why.strerror}\n".encode())
     finally:

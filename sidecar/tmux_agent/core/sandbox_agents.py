@@ -1,0 +1,76 @@
+"""What each agent needs of its person's home inside the sandbox.
+
+Owns the lists. An agent's folder is empty and private inside, but for what is named here: what says how it works (with
+our hooks in it) can be read, credentials are the person's own files, what it keeps beside that is a copy or new, and
+gone with the sandbox. So nothing that an agent outside would take for an instruction, or run, is written from inside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    """Absolute paths."""
+
+    private: tuple[str, ...] = ()  # folders, new and empty
+    read_only: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()  # files: what is changed is thrown away
+    credentials: tuple[str, ...] = ()  # files, the person's own: agents write into them when they renew them
+    folders: tuple[str, ...] = ()  # the person's own, written: made where they are missing
+
+
+_CLAUDE = "settings.json settings.local.json CLAUDE.md commands agents skills plugins output-styles rules hooks"
+_CODEX = "config.toml hooks.json AGENTS.md AGENTS.override.md prompts skills rules requirements.toml"
+_GEMINI = "settings.json GEMINI.md commands extensions policies skills agents trustedFolders.json .env"
+_CURSOR = "hooks.json mcp.json cli-config.json rules commands agents"
+KINDS = ("claude", "codex", "gemini", "opencode", "cursor")
+
+
+def of(agent: str, home: str, environ: Mapping[str, str], cwd: str) -> Kept:
+    """What an agent needs; nothing for one that nobody knows."""
+
+    def place(variable: str, otherwise: str) -> str:
+        value = environ.get(variable, "")
+        return value.rstrip("/") if value.startswith("/") else f"{home}/{otherwise}"
+
+    config, data = place("XDG_CONFIG_HOME", ".config"), place("XDG_DATA_HOME", ".local/share")
+    cache, state = place("XDG_CACHE_HOME", ".cache"), place("XDG_STATE_HOME", ".local/state")
+    match agent:
+        case "claude":
+            return _claude(place("CLAUDE_CONFIG_DIR", ".claude"), home, cwd)
+        case "codex":
+            codex = place("CODEX_HOME", ".codex")
+            copied = _in(codex, "version.json internal_storage.json models_cache.json")
+            return Kept((codex,), _in(codex, _CODEX), copied, _in(codex, "auth.json"))
+        case "gemini":
+            gemini = f"{place('GEMINI_CLI_HOME', '')}/.gemini".replace("//", "/")
+            copied = _in(gemini, "projects.json state.json installation_id user_id")
+            credentials = _in(gemini, "oauth_creds.json google_accounts.json mcp-oauth-tokens.json")
+            return Kept((gemini,), _in(gemini, _GEMINI), copied, credentials)
+        case "opencode":
+            private = (f"{data}/opencode", f"{state}/opencode", f"{cache}/opencode")
+            shown = (f"{config}/opencode", *_in(f"{cache}/opencode", "node_modules package.json models.json version"))
+            return Kept(private, shown, (), _in(f"{data}/opencode", "auth.json mcp-auth.json"))
+        case "cursor":
+            cursor = f"{home}/.cursor"
+            return Kept((cursor,), _in(cursor, _CURSOR), (), (f"{config}/cursor/auth.json",))
+    return Kept()
+
+
+def _claude(claude: str, home: str, cwd: str) -> Kept:
+    """Its conversations of this folder are kept, by the name that it gives their folder."""
+    here = re.sub(r"[^A-Za-z0-9]", "-", cwd)
+    return Kept(
+        private=(claude,),
+        read_only=_in(claude, _CLAUDE),
+        copied=(f"{home}/.claude.json", f"{claude}/.claude.json"),
+        credentials=(f"{claude}/.credentials.json",),
+        folders=(f"{claude}/projects/{here}",),
+    )
+
+
+def _in(folder: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names.split())

@@ -1,0 +1,171 @@
+"""The wall as a list: what is there, what is hidden, what is refused; and the filter of system calls, by the kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from tmux_agent.core import sandbox, sandbox_agents, seccomp
+from tmux_agent.core.sandbox import Facts, Git, Mount, Refused, Wanted
+
+HOME, TOP, STATE = "/home/ann", "/home/ann/shop", "/home/ann/.local/state/tmux-agent"
+CONFIG = f"{HOME}/.config/tmux-agent"
+
+
+def facts(*there: str, **changes: object) -> Facts:
+    found = Facts(
+        home=HOME, cwd=f"{TOP}/src", top=TOP, uid=1000, agent="", environ={"HOME": HOME, "PATH": "/usr/bin"},
+        there=dict.fromkeys((TOP, "/usr", *there), "folder"), programs=(), secret=(STATE, CONFIG), state=STATE,
+        sockets=f"{STATE}/agents", told={"socket": "/run/user/1000/tmux-agent.sock\n"},
+    )  # fmt: skip
+    return found._replace(**changes)  # type: ignore[arg-type]
+
+
+def mounts(found: Facts, wanted: Wanted = Wanted()) -> dict[str, Mount]:  # noqa: B008 - a constant
+    listed = sandbox.mounts(wanted, found)
+    depths = [one.path.count("/") for one in listed]
+    assert depths == sorted(depths), "what lies above hides nothing that lies below"
+    return {one.path: one for one in listed}
+
+
+def test_the_worktree_is_written_and_the_home_is_empty() -> None:
+    there = mounts(facts(f"{HOME}/.gitconfig"))
+    assert there[TOP].how == "rw"
+    assert there[HOME].how == "tmpfs"
+    assert there[f"{HOME}/.gitconfig"].how == "ro"
+    assert there["/usr"].how == "ro"
+    assert f"{HOME}/.ssh" not in there
+    assert there["/run/user/1000"] == Mount("ro", "/run/user/1000", f"{STATE}/agents")
+    assert there[f"{STATE}/socket"].how == "text"
+
+
+@pytest.mark.parametrize("top", ["/", "/home", HOME, f"{HOME}/.config", CONFIG, f"{HOME}/.local/state"])
+def test_nothing_above_the_home_or_our_files_is_a_worktree(top: str) -> None:
+    with pytest.raises(Refused):
+        sandbox.mounts(Wanted(), facts(top, top=top))
+    with pytest.raises(Refused):
+        sandbox.mounts(Wanted(writable=(top,)), facts(top))
+
+
+def test_our_files_are_hidden_in_what_a_person_shows() -> None:
+    there = mounts(facts(f"{HOME}/.config", CONFIG), Wanted(read_only=("~/.config", "~/none")))
+    assert there[f"{HOME}/.config"].how == "ro"
+    assert there[CONFIG].how == "tmpfs"
+    assert f"{HOME}/none" not in there
+
+
+def test_what_is_to_be_hidden_is_hidden() -> None:
+    found = facts(f"{TOP}/.env", f"{TOP}/keys", f"{HOME}/elsewhere")
+    found = found._replace(there={**found.there, f"{TOP}/.env": "file"})
+    there = mounts(found, Wanted(hide=(f"{TOP}/.env", f"{TOP}/keys", "~/elsewhere")))
+    assert (there[f"{TOP}/.env"].how, there[f"{TOP}/keys"].how) == ("none", "tmpfs")
+    assert f"{HOME}/elsewhere" not in there  # it is not there in any case
+
+
+def test_of_a_linked_worktree_what_runs_programs_elsewhere_cannot_be_written() -> None:
+    git = Git("/src/shop/.git", "/src/shop/.git/worktrees/x", "/private/git")
+    there = mounts(facts(*sandbox.git_candidates(git, TOP), git=git))
+    assert there["/src/shop/.git"] == Mount("rw", "/src/shop/.git", "/private/git")
+    assert there["/src/shop/.git/packed-refs"] == Mount("ro", "/src/shop/.git/packed-refs", "/private/git.packed-refs")
+    ways = {path.removeprefix("/src/shop/.git/"): one.how for path, one in there.items() if path.startswith("/src")}
+    assert {name for name, how in ways.items() if how == "rw"} == {
+        "/src/shop/.git", "objects", "refs", "lfs", "worktrees/x",
+    }  # fmt: skip
+    for name in ("config", "hooks", "info", "modules", "worktrees/x/commondir", "worktrees/x/gitdir"):
+        assert ways[name] == "ro"
+    assert there[f"{TOP}/.git"].how == "ro"
+
+
+def test_of_a_main_checkout_gits_folder_is_read_only() -> None:
+    there = mounts(facts(f"{TOP}/.git", git=Git(f"{TOP}/.git")))
+    assert there[f"{TOP}/.git"].how == "ro"
+
+
+def test_our_own_code_in_the_worktree_is_not_the_agents_to_change() -> None:
+    ours = (f"{TOP}/sidecar/tmux_agent", f"{TOP}/.venv", "/opt/venv")
+    there = mounts(facts(*ours, programs=ours))
+    assert there[ours[0]].how == "ro"
+    assert there["/opt/venv"].how == "ro"
+    assert ours[1] not in there
+
+
+def test_an_agent_gets_its_own_and_nobody_elses() -> None:
+    claude, codex = f"{HOME}/.claude", f"{HOME}/.codex"
+    everything = [
+        path
+        for kind in sandbox_agents.KINDS
+        for kept in [sandbox_agents.of(kind, HOME, {}, f"{TOP}/src")]
+        for path in (*kept.read_only, *kept.copied, *kept.credentials, *kept.folders)
+    ]
+    there = mounts(facts(*everything, agent="claude"))
+    assert there[claude].how == "tmpfs"
+    assert there[f"{claude}/settings.json"].how == "ro"
+    assert there[f"{HOME}/.claude.json"].how == "copy"
+    assert there[f"{claude}/.credentials.json"].how == "rw"
+    assert there[f"{claude}/projects/-home-ann-shop-src"].how == "rw"
+    assert not [path for path in there if path.startswith(codex)]
+    without = mounts(facts(*everything, agent="claude"), Wanted(credentials=("codex",)))
+    assert f"{claude}/.credentials.json" not in without
+    assert not [path for path in mounts(facts(*everything)) if "claude" in path]
+
+
+def test_what_leads_out_is_not_in_the_environment() -> None:
+    outside = {
+        "HOME": HOME, "TMUX": "/tmp/tmux-1000/default,1,0", "SSH_AUTH_SOCK": "/tmp/x", "TMUX_AGENT_SOCKET": "/run/o",
+        "TMUX_AGENT_RUN": "ab", "TMUX_AGENT_SECRETS_KEY_FILE": "/k", "XDG_RUNTIME_DIR": "/run/user/1000/x", "LANG": "C",
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "ann",
+    }  # fmt: skip
+    inside = sandbox.environment(facts(environ=outside))
+    assert not {"TMUX", "SSH_AUTH_SOCK", "TMUX_AGENT_SECRETS_KEY_FILE"} & inside.keys()
+    assert inside["TMUX_AGENT_SOCKET"] == "/run/user/1000/tmux-agent.sock"
+    assert (inside["TMUX_AGENT_RUN"], inside["LANG"], inside["GIT_CONFIG_VALUE_0"]) == ("ab", "C", "ann")
+    assert (inside["GIT_CONFIG_COUNT"], inside["GIT_CONFIG_KEY_1"]) == ("5", "gc.auto")
+
+
+def test_the_command_line() -> None:
+    found = facts()
+    words = sandbox.argv(
+        "/usr/bin/bwrap", Wanted(), found, [Mount("rw", TOP), Mount("text", "/s", "x")], {"/s": 7}, 6, ["bot", "-x"]
+    )
+    assert words[:2] == ["/usr/bin/bwrap", "--unshare-user"]
+    assert "--disable-userns" in words
+    assert "--unshare-net" not in words
+    assert "--unshare-net" in sandbox.argv("b", Wanted(network=False), found, [], {}, 6, ["bot"])
+    assert "--disable-userns" not in sandbox.argv("b", Wanted(user_namespaces=True), found, [], {}, 6, ["bot"])
+    assert words[words.index("--bind") :][:3] == ["--bind", TOP, TOP]
+    assert words[-3:] == ["sh", "bot", "-x"]
+    assert words.index("--remount-ro") > words.index("--bind")
+
+
+def decide(program: bytes, arch: int, number: int, *arguments: int) -> int:
+    """What the kernel's machine for such filters would give (the instructions that we use)."""
+    steps = [program[at : at + 8] for at in range(0, len(program), 8)]
+    data = {0: number, 4: arch} | {16 + 8 * at: value & 0xFFFFFFFF for at, value in enumerate(arguments)}
+    at, loaded = 0, 0
+    while True:
+        code, yes, no, value = (int.from_bytes(steps[at][:2], "little"), steps[at][2], steps[at][3],
+                                int.from_bytes(steps[at][4:], "little"))  # fmt: skip
+        at += 1
+        if code == 0x20:
+            loaded = data.get(value, 0)
+        elif code == 0x06:
+            return value
+        else:
+            assert code in (0x15, 0x35)
+            at += yes if (loaded == value if code == 0x15 else loaded >= value) else no
+
+
+@pytest.mark.parametrize("machine", seccomp.MACHINES)
+def test_the_filter_fails_what_it_is_for_and_nothing_else(machine: str) -> None:
+    of, filter_ = seccomp.MACHINES[machine], seccomp.program(machine)
+    allow, eperm = 0x7FFF0000, 0x00050001
+    assert decide(filter_, of.arch, of.ioctl, 0, 0x5412) == eperm
+    assert decide(filter_, of.arch, of.ioctl, 0, 0x541C) == eperm
+    assert decide(filter_, of.arch, of.ioctl, 0, 0x5413) == allow  # TIOCGWINSZ
+    assert decide(filter_, of.arch, of.ioctl, 0, 0xFFFFFFFF_00005412) == eperm  # the kernel looks at 32 bits only
+    assert decide(filter_, of.arch, of.socket, 40) == 0x00050000 | 97
+    assert decide(filter_, of.arch, of.socket, 1) == allow
+    for number in of.never:
+        assert decide(filter_, of.arch, number) == eperm
+    assert decide(filter_, of.arch, 0) == allow
+    assert decide(filter_, of.arch, 0x40000000 | of.ioctl, 0, 0x5412) == 0x00050000 | 38
+    assert decide(filter_, 0x40000003, 54, 0, 0x5412) == 0x00050000 | 38  # i386
