@@ -27,6 +27,7 @@ HOMES = {
     "re2": {"core/patterns.py"},
     "cryptography": {"services/secret_store.py"},
     "platformdirs": {"services/places.py"},
+    "libtmux": {"services/tmux/layout.py"},
 }  # fmt: skip
 PREFIXES = {
     "tree_sitter": "core/shell",

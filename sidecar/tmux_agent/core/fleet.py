@@ -134,7 +134,7 @@ def worktree_folder(pattern: str, top: str, name: str, branch: str, home: str) -
     if text == "~" or text.startswith("~/"):
         text = home + text[1:]
     found = posixpath.normpath(posixpath.join(top, text))
-    if found == top or f"{top}/".startswith(f"{found}/"):
+    if f"{top}/".startswith(f"{found.rstrip('/')}/"):
         raise ValueError(f"means {found}, which is the repository or above it")
     if "/.git/" in f"{found}/":
         raise ValueError(f"means {found}, inside .git")

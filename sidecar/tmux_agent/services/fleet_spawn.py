@@ -22,6 +22,7 @@ from ..core.model import Tmux
 from . import fleet_commands, fleet_ignored, worktrees
 from .pausing import Pausing
 from .processes import Process
+from .tmux import layout
 from .tmux.control import TmuxServer
 from .tools import environment, panes, process
 
@@ -52,6 +53,7 @@ class Extras(Struct, frozen=True, kw_only=True):
 class Session(Struct, frozen=True):
     """A session as it was made."""
 
+    session: str  # "$3"
     pane: str
     pane_pid: int
 
@@ -83,14 +85,21 @@ async def fill_worktree(one: FleetAgent, extras: Extras, *, bare: bool) -> list[
 
 
 async def make_session(one: FleetAgent, server: TmuxServer, argv: tuple[str, ...]) -> Session:
-    """Its session, in which the agent starts. Raises Conflict, Failed, Unavailable."""
+    """Its session, in which the agent starts, with the windows beside it. Raises Conflict, Failed, Unavailable."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     made = Tmux(
         verb="create_session", name=one.session, server=server.socket, argv=wrapped(one, argv), cwd=one.worktree,
         options={"env": {**one.env, **fleet_commands.variables(one), **passed, MARK: one.fleet_id}},
     )  # fmt: skip
     found = (await panes.run(made, server)).data
-    return Session(found["pane_id"], found["pane_pid"])
+    session = Session(found["session_id"], found["pane_id"], found["pane_pid"])
+    if one.windows:
+        try:
+            await asyncio.to_thread(layout.build, server.socket, session.session, one.windows, one.worktree)
+        except errors.TmuxAgentError:
+            await server.command("kill-session", "-t", session.session)
+            raise
+    return session
 
 
 def wrapped(one: FleetAgent, argv: tuple[str, ...]) -> tuple[str, ...]:
