@@ -73,7 +73,7 @@ class Desk:
 
     async def until(self, holds: Callable[[], Any]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not holds():  # noqa: ASYNC110  files and rows tell of nothing
+            while not holds():  # noqa: ASYNC110  a commit shows by shared memory, which tells nobody
                 await asyncio.sleep(0.01)
 
     def later(self, **delta: float) -> None:

@@ -211,13 +211,25 @@ class Times:
         self.settings = State(backup_every=every, backups_keep=2)
         self.database = folder / "state.db"
         self.times = BackupTimes(journal, self.database, lambda: self.settings, self.changed.set)
+        self.made = asyncio.Event()  # a copy, or none as nothing was to be copied
+        self._real = self.times._made
+        self.times._made = self._made  # type: ignore[method-assign]
+
+    def _made(self, task: asyncio.Task[None]) -> None:
+        self._real(task)
+        self.made.set()
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """Look again after each try to make one."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                self.made.clear()
+                await self.made.wait()
 
     async def copies(self, count: int) -> list[Path]:
         """The copies, once there are so many."""
-        async with asyncio.timeout(PATIENCE):
-            while len(found := state_backups.listed(self.database)) < count or self.times._making:
-                await (self.times._making or asyncio.sleep(0.01))
-        return found
+        await self.until(lambda: len(state_backups.listed(self.database)) >= count and not self.times._making)
+        return state_backups.listed(self.database)
 
 
 @in_loop
@@ -227,16 +239,9 @@ async def test_one_is_made_when_it_is_due(tmp_path: Path) -> None:
     times = Times(journal, tmp_path, 0.05)
     times.times.start()
     (first,) = await times.copies(1)
-    skipped = asyncio.Event()
-    real = times.times._made
-
-    def made(task: asyncio.Task[None]) -> None:
-        real(task)
-        skipped.set()
-
-    times.times._made = made  # type: ignore[method-assign]
+    times.made.clear()
     async with asyncio.timeout(PATIENCE):
-        await skipped.wait()
+        await times.made.wait()
     assert state_backups.listed(times.database) == [first], "nothing was recorded since"
     await journal.publish(Event(type="refused"))
     assert len(await times.copies(2)) == 2
@@ -288,9 +293,7 @@ async def test_damage_that_a_copy_finds_stops_the_journal(tmp_path: Path) -> Non
         file.write(b"\xa5" * 40_000)
     times = Times(journal, tmp_path, 0.05)
     times.times.start()
-    async with asyncio.timeout(PATIENCE):
-        while not journal.damaged:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await times.until(lambda: journal.damaged)
     await times.times.close()
     with pytest.raises(Unavailable, match="is damaged"):
         await journal.publish(Event(type="refused"))
