@@ -114,6 +114,7 @@ class Sidecar:
             system.spawn(server.hooks.drop_orphans())
             system.spawn(system.screens.drop_orphans())
             system.spawn(system.pipelines.drop_orphans())
+            system.spawn(system.sentry.drop_orphans())
             system.spawn(self._attach(tmux))
             self._ready()
             await system.stop.wait()

@@ -7,11 +7,12 @@ Must not own: finding markers (tmux/watch.py), what they move (pipelines.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
 import re
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import msgspec
@@ -21,10 +22,11 @@ from ..core import errors, markers, redact
 from ..core.model import Approval, ApprovalState, Ask, Event, Origin, Role
 from ..core.pipeline_run import Place
 from . import watch_rows
+from .approvals import Approvals
 from .guard import Guard
 from .ids import new_id
 from .journal import Journal
-from .pipelines import Pipelines
+from .pipelines import ORPHANED, Pipelines
 from .tmux.servers import Servers
 from .tmux.watch import Heard, place_of
 from .wishes import Wish
@@ -57,10 +59,9 @@ class Sentry:
         servers: Servers,
         wraps: Wraps,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        waiting: Callable[[Origin], Iterable[Approval]],
+        approvals: Approvals,
     ) -> None:
-        """`waiting` gives the questions of an asker that still wait."""
-        self._waiting = waiting
+        self._approvals = approvals
         self._journal = journal
         self._guard = guard
         self._pipelines = pipelines
@@ -69,11 +70,33 @@ class Sentry:
         self._spawn = spawn
         self._asking: dict[Place, set[asyncio.Task[None]]] = {}  # questions that are still to be recorded
 
-    def recover(self, pending: Iterable[Approval]) -> None:
+    def recover(self) -> None:
         """Follow the questions of an earlier sidecar that still wait."""
-        for approval in pending:
+        for approval in self._approvals.pending():
             if _ABOUT in approval.facts:
                 self._spawn(self._answered(approval))
+
+    async def drop_orphans(self, seconds: float = ORPHANED) -> None:
+        """Take back what panes have asked whose tmux server has not come back `seconds` after this sidecar began."""
+        await asyncio.sleep(seconds)
+        known = {server.socket for server in self._servers.all()}
+        for asked in self._printed():
+            if asked.origin.server not in known:
+                await self._take_back(asked, "its tmux server is gone")
+
+    async def left(self, socket: str, places: Collection[Place]) -> None:
+        """A tmux server has these panes: what others of it have asked nobody needs answered any more."""
+        there = {_session(place) for place in places}
+        for asked in self._printed():
+            if asked.origin.server == socket and asked.origin.session not in there:
+                await self._take_back(asked, "its pane is gone")
+
+    def _printed(self) -> list[Approval]:
+        return [one for one in self._approvals.pending() if one.origin.door == "marker"]
+
+    async def _take_back(self, asked: Approval, why: str) -> None:
+        with contextlib.suppress(errors.Unavailable):  # it is tried again
+            await self._approvals.withdraw(asked.request_id, why)
 
     async def kept(self, place: Place) -> None:
         """Wait until what a pane has said so far is kept by the runs that it is about, and its questions are asked."""
@@ -166,7 +189,7 @@ class Sentry:
     async def _ask(self, wish: Wish, about: dict[str, Any]) -> None:
         """Until it is recorded: nobody else tells of it. One that the pane has asked already, and that still waits, is
         the same: a restart may have found it a second time."""
-        while wish.action not in [one.action for one in self._waiting(wish.origin)]:
+        while wish.action not in [one.action for one in self._approvals.pending(wish.origin)]:
             try:
                 self._spawn(self._answered(await self._guard.ask(wish, about=about)))
                 return
@@ -207,12 +230,17 @@ class Sentry:
             pane=place.pane,
             place=pane.place if pane else "",
             pane_title=pane.title if pane else "",
-            session=f"pane:{place.server_pid}:{place.pane}:{place.pane_pid}",
+            session=_session(place),
             door="marker",
         )
 
 
 FOREVER = math.inf  # until it is answered
+
+
+def _session(place: Place) -> str:
+    """Who asks, where something was printed in a pane."""
+    return f"pane:{place.server_pid}:{place.pane}:{place.pane_pid}"
 
 
 def _named(place: Place | None, marker: markers.Marker) -> str:

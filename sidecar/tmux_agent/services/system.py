@@ -73,7 +73,7 @@ from .tmux.popups import Opening, Popups, Wanted
 from .tmux.servers import Servers
 from .tmux.signals import Chosen, Covered, Pressed, Retitled
 from .tmux.snapshot import Pane
-from .tmux.watch import Watch
+from .tmux.watch import Watch, place_of
 from .toolbox import Toolbox
 from .trusted import Trusted
 from .typist import Typist
@@ -192,7 +192,7 @@ class System:
         self.pipelines.signs = self.wraps.signs
         self.agents.named, self.agents.tier = self.wraps.project, self.wraps.tier
         self.sentry = Sentry(
-            self.journal, self.guard, self.pipelines, self.servers, self.wraps, self.spawn, self.approvals.pending
+            self.journal, self.guard, self.pipelines, self.servers, self.wraps, self.spawn, self.approvals
         )
         self.watch = Watch(
             self.places.state / "fifos",
@@ -268,7 +268,7 @@ class System:
             await system.watching.recover()
             await system.pipelines.recover()
             await system.fleet.recover()
-            system.sentry.recover(system.approvals.pending())
+            system.sentry.recover()
             system.notify.use(system._notified())
             await system.notify.recover()
             system.answer_files.switch(system.settings.answers.files)
@@ -447,6 +447,7 @@ class System:
                 self.agents.pane_gone(server.socket)
                 self.screens.lost(server)
                 self.pipelines.lost(server.socket)
+                self.spawn(self.sentry.left(server.socket, ()))
                 self.spawn(self.fleet.lost(server.socket))
                 self.watch.set(server, ())
             case Compared(value=value):
@@ -471,6 +472,7 @@ class System:
         for agent in self.agents.list():
             if agent.server == server.socket and agent.pane and agent.pane not in alive:
                 self.agents.pane_gone(server.socket, agent.pane)
+        self.spawn(self.sentry.left(server.socket, [place_of(server, pane) for pane in server.panes]))
         self.show_badges()
 
     def _pressed(self, server: TmuxServer, client: str) -> None:
