@@ -111,6 +111,14 @@ GROUPS = {
             "replay", "show a recording, or judge what it holds by another policy",
             "tmux-agent replay today.jsonl --policy stricter.yaml",
         ),
+        "cast": (
+            "cast", "record what a pane shows: start, stop, list, export, remove",
+            "tmux-agent cast start %7 --mask\ntmux-agent cast stop %7\ntmux-agent cast export 01HX4 demo.cast",
+        ),
+        "play": (
+            "play", "play a recording here, in a popup or in a new pane",
+            "tmux-agent play 01HX4 --idle-limit 2\ntmux-agent play demo.cast --speed 4 --popup",
+        ),
         "restore": ("restore", "bring a file back from its backup", "tmux-agent restore --diff src/db.py"),
     },
     "Set-up and upkeep": {

@@ -23,6 +23,7 @@ _TYPES = frozenset(("send_keys", "send_text", "resume"))
 _ENDS = frozenset(("kill_session", "kill_pane"))
 _STARTS = frozenset(("create_session", "create_pane"))
 _MEDDLES = frozenset(("send", "resume", "kill", "finish"))  # with an agent that is not the asker
+_LIKE = {"record": "read"}  # a rule that speaks of the one speaks of the other: it tells no more
 
 
 class Judge(Protocol):
@@ -90,6 +91,10 @@ def _globbed(value: str, patterns: Words) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(value, pattern) for pattern in patterns)
 
 
+def _names(verb: str, patterns: Words) -> bool:
+    return _globbed(verb, patterns) or (verb in _LIKE and _globbed(_LIKE[verb], patterns))
+
+
 def _mcp(rule: Rule, action: Mcp) -> bool:
     when = rule.when.mcp
     return when is not None and _globbed(action.server, when.server) and _globbed(action.tool, when.tool)
@@ -143,10 +148,14 @@ def _tmux(judge: Judge, action: Tmux) -> Finding:
         "kill_pane": f"ends the pane {action.target} and what runs in it",
         "create_session": f"opens the session {action.name or action.target}",
         "create_pane": f"opens a pane beside {action.target}",
+        "record": f"records what {action.target} shows",
+        "record_stop": f"ends the recording {action.name} of {action.target}",
+        "record_remove": f"removes the recording {action.name} of {action.target}",
+        "record_play": f"plays {action.name} in a popup over what a person does",
     }
     says = what.get(verb, f"{verb.replace('_', ' ')} {action.target}".strip())
     risk = Risk.HIGH if verb in _TYPES | _ENDS else Risk.LOW
-    finding = _ruled(judge, "tmux", says, lambda rule: _globbed(verb, rule.when.tmux), says, risk)
+    finding = _ruled(judge, "tmux", says, lambda rule: _names(verb, rule.when.tmux), says, risk)
     # Ending things, and starting or typing something, is never without a person.
     if verb in _ENDS or verb in _TYPES or (verb in _STARTS and (action.argv or action.text)):
         asked = Match(rule="tmux by agents", verdict=Verdict.ASK, reason=says, where="guardrail", risk=risk)

@@ -129,6 +129,7 @@ _KNOWN = {
     "tmux": (
         *("send_text", "send_keys", "read", "switch", "panes", "windows", "sessions"),
         *("create_session", "create_pane", "kill_session", "kill_pane", "resume"),
+        *("record", "record_stop", "record_remove", "record_play"),
     ),
     "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline", "fleet"),
     "fleet": ("spawn", "send", "pause", "resume", "kill", "finish"),

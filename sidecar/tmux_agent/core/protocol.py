@@ -11,9 +11,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from . import protocol_fleet
+from . import protocol_casts, protocol_fleet
 from .model import Action
 from .params import Params as Params
+from .protocol_casts import CastList as CastList
+from .protocol_casts import CastPlay as CastPlay
+from .protocol_casts import CastRemove as CastRemove
+from .protocol_casts import CastStart as CastStart
+from .protocol_casts import CastStop as CastStop
 from .protocol_fleet import FleetFinish as FleetFinish
 from .protocol_fleet import FleetGet as FleetGet
 from .protocol_fleet import FleetKill as FleetKill
@@ -634,6 +639,7 @@ METHODS: dict[str, type[Params]] = {
     "pipeline.cancel": PipelineCancel,
     "pipeline.dry_run": PipelineDryRun,
     **protocol_fleet.METHODS,
+    **protocol_casts.METHODS,
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,
@@ -692,6 +698,7 @@ ONCE = frozenset(
         PipelineRetry,
         PipelineSkip,
         PipelineCancel,
+        *protocol_casts.ACTS,
         PopupAttach,
         PopupOpen,
         SidecarStop,

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from . import replies_fleet
+from . import replies_casts, replies_fleet
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 from .reply import Data as Data
@@ -568,6 +568,7 @@ REPLIES: dict[str, Any] = {
     "pipeline.cancel": RunData,
     "pipeline.dry_run": RunData,
     **replies_fleet.REPLIES,
+    **replies_casts.REPLIES,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

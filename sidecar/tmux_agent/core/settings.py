@@ -69,6 +69,15 @@ class Panes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read_lines: int = 2000  # the most that one tmux.read may ask for
 
 
+class Casts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Recordings of panes (docs/casts.md)."""
+
+    file_bytes: int = 16 << 20  # of one file of a recording; then it goes on in the next one; at least 64 KiB
+    files: int = 8  # of one recording that are kept; the oldest go
+    total_bytes: int = 512 << 20  # of all recordings; the oldest files go, never one that is written to
+    at_once: int = 20  # panes that are recorded at the same time
+
+
 class Http(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The listener for webhooks and signed links. Any program of this machine can reach it, so each asks for more."""
 
@@ -141,6 +150,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     files: Files = Files()
     commands: Commands = Commands()
     panes: Panes = Panes()
+    casts: Casts = Casts()
     notify: Notify = Notify()
     http: Http = Http()
     metrics: Metrics = Metrics()

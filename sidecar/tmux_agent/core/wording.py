@@ -50,7 +50,15 @@ def file_line(action: File, folder: str = "", home: str = "") -> str:
     return f"{action.verb} {path}"
 
 
+RECORDS = {
+    "record": "record", "record_stop": "end the recording of", "record_remove": "remove the recording of",
+    "record_play": "play the recording",
+}  # fmt: skip
+
+
 def tmux_line(action: Tmux) -> str:
+    if action.verb in RECORDS:
+        return " ".join(filter(None, [RECORDS[action.verb], action.target, action.name]))
     typed = " ".join(action.keys) or action.text or shlex.join(action.argv)
     return " ".join(filter(None, [f"tmux {action.verb.replace('_', ' ')}", action.target or action.name, typed]))
 
@@ -98,6 +106,8 @@ def verb(approval: Approval) -> str:
             return "wants to fetch"
         case Mcp() | Tool():
             return "wants to use"
+        case Tmux(verb=name) if name in RECORDS:
+            return "asks tmux-agent to"
         case Tmux():
             return "asks tmux-agent to tell tmux"
         case Stage(verb=verb):

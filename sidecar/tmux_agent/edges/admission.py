@@ -21,6 +21,7 @@ ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rat
 ACTS = (
     *(p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel),
     *(p.FleetSpawn, p.FleetSend, p.FleetKill, p.FleetPause, p.FleetResume, p.FleetFinish),
+    *(p.CastStart, p.CastStop, p.CastRemove, p.CastPlay),
 )
 ASKING = (  # whoever does one of these is an asker, and may not answer
     *ASKS,
@@ -47,7 +48,7 @@ ASKING = (  # whoever does one of these is an asker, and may not answer
     p.SentryEmit,
     *ACTS,
 )
-SEES_MORE = (p.HumanPending, p.EventsSubscribe)  # of which an operator is told all, an agent what is its own
+SEES_MORE = (p.HumanPending, p.EventsSubscribe, p.CastList)  # an operator is told all, an agent what is its own
 
 
 class Admission:

@@ -15,7 +15,7 @@ from ..core import display, errors, markers, programs, readings, redact
 from ..core import protocol as p
 from ..core import replies as r
 from ..core.chain import Record
-from ..core.model import ApprovalState, Command, Decision, Origin, Role, Shell, Stage, Tier, Verdict
+from ..core.model import Command, Origin, Role, Shell, Stage, Tier, Verdict
 from ..core.pipeline_begin import begin
 from ..core.pipeline_file import ActionFile, PipelineFile, Typing, argv
 from ..core.pipeline_look import stage_of, variables
@@ -29,7 +29,8 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.snapshot import Pane
 from ..services.tmux.watch import place_of
-from ..services.wishes import Wish, decided, not_approved
+from ..services.wishes import Wish
+from .allowed import allowed
 
 Acting = p.PipelineStart | p.PipelineRetry | p.PipelineSkip | p.PipelineCancel
 
@@ -267,19 +268,9 @@ async def act(system: System, params: Acting, wish: Wish) -> r.RunData:
 
 
 async def _allowed(system: System, wish: Wish, **more: Any) -> None:
-    """Nothing to ask of a person who calls, but it is recorded; anybody else is judged, and perhaps a person asked."""
+    """Raises as allowed() does."""
     wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
-    if wish.origin.role is Role.OPERATOR:
-        told = Decision(verdict=Verdict.ALLOW, rule="a person", reason="a person wants it of a pipeline")
-        await system.journal.publish(decided(wish, told))
-        return
-    decision = await system.guard.judge(wish)
-    if decision.verdict is Verdict.DENY:
-        raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
-    if decision.verdict is Verdict.ASK:
-        approval = await system.guard.settled(await system.guard.ask(wish))
-        if approval.state is not ApprovalState.APPROVED:
-            raise not_approved(approval)
+    await allowed(system, wish, "a person wants it of a pipeline")
 
 
 _Where = tuple[Place | None, dict[str, str], dict[str, tuple[Place, ...]]]

@@ -26,7 +26,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, fleet, metrics_page, people, pipelines, sight, webhooks
+from . import actions, casts, fleet, metrics_page, people, pipelines, sight, webhooks
 from .admission import ACTS, ASKS, NAMES, Admission
 from .connection import LATER, Call, Connection
 from .explain import explain
@@ -230,6 +230,8 @@ class Server:
                 return await pipelines.look(system, params, origin)
             case params if isinstance(params, fleet.CALLS):
                 return await fleet.call(system, params, self._wish(call, fleet.wanted(params)))
+            case p.CastStart() | p.CastStop() | p.CastList() | p.CastRemove() | p.CastPlay() as params:
+                return await casts.answer(system, params, self._wish(call, casts.wanted(params, origin)))
             case p.EventsSubscribe() as params:
                 return await sight.subscribe(system, params, call)
             case p.AuditQuery() | p.AuditVerify() as params:

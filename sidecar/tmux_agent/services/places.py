@@ -70,6 +70,11 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "backups"
 
     @property
+    def casts(self) -> Path:
+        """Recordings of panes: what they showed."""
+        return self.state / "casts"
+
+    @property
     def bus(self) -> Path:
         """Messages as lines that other programs follow."""
         return self.state / "bus"
@@ -87,9 +92,9 @@ class Places(Struct, frozen=True, kw_only=True):
     @property
     def hidden(self) -> tuple[str, ...]:
         """Files that no agent may read, with the folder of the key where that is ours alone. The state database holds
-        links on their way to a person and what signs markers."""
+        links on their way to a person and what signs markers; recordings, what other panes showed."""
         keys = self.secrets_key if self.secrets_key.parent != self.state / "secrets" else self.secrets_key.parent
-        state = (self.database, f"{self.database}-wal", self.database.with_name("state-backups"))
+        state = (self.database, f"{self.database}-wal", self.database.with_name("state-backups"), self.casts)
         return tuple(map(str, (self.secrets, keys, self.env_file, self.link_keys, *state)))
 
     @property

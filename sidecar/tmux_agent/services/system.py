@@ -33,6 +33,7 @@ from .answers import Answers
 from .approvals import Approvals
 from .attention import Attention
 from .backup_times import BackupTimes
+from .casts import Casts
 from .config_file import read_settings
 from .dialogs import Dialogs
 from .fleet import Fleet
@@ -207,6 +208,10 @@ class System:
         self.watching = Watching(
             self.journal, self.watch, self.pipelines, self.agents, self.servers, self.wraps, self.spawn
         )
+        self.casts = Casts(
+            self.places.casts, lambda: self.settings.casts, self.watch, self.watching, self.servers, self.journal,
+            self.spawn,
+        )  # fmt: skip
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
         self.pausing = Pausing()
@@ -266,6 +271,7 @@ class System:
             system._load_pipelines()
             await system.watch.start()
             await system.watching.recover()
+            await system.casts.recover()
             await system.pipelines.recover()
             await system.fleet.recover()
             system.sentry.recover()
@@ -304,6 +310,7 @@ class System:
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         self.pipelines.close()
         self.watching.close()
+        await self.casts.close()
         self.wraps.close()
         await self.watch.close()
         await self.servers.close()
@@ -432,6 +439,7 @@ class System:
                 self.limits.connected()
                 self.spawn(self._look_at_panes(server))
                 self.spawn(self.fleet.look(server))
+                self.spawn(self.casts.look(server))
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
@@ -449,6 +457,7 @@ class System:
                 self.pipelines.lost(server.socket)
                 self.spawn(self.sentry.left(server.socket, ()))
                 self.spawn(self.fleet.lost(server.socket))
+                self.spawn(self.casts.lost(server.socket))
                 self.watch.set(server, ())
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
@@ -462,6 +471,7 @@ class System:
                 self.attention.changed()
                 self.spawn(self.watching.look(server))
                 self.spawn(self.fleet.look(server))
+                self.spawn(self.casts.look(server))
 
     async def _look_at_panes(self, server: TmuxServer) -> None:
         await self.wraps.look_again(lambda pid: self.identity.identify(pid, os.getuid()))

@@ -41,6 +41,8 @@ class Toolbox:
                 facts: Any = await asyncio.to_thread(files.observe, action, ANYWHERE, self.settings.files)
             case Command():
                 facts = await asyncio.to_thread(commands.observe, action)
+            case Tmux(verb="record_stop" | "record_remove" | "record_play"):
+                return {}  # it is about a recording, whose pane may be gone
             case Tmux():
                 facts = await panes.observe(action, self._servers.choose(action.server, origin))
             case _:

@@ -59,6 +59,7 @@ class Watching:
         self._agents = agents
         self._named: set[Place] = set()
         self._expected: set[Place] = set()  # of runs that are about to begin
+        self.recorded: Callable[[], Collection[Place]] = frozenset  # those that are read besides: the recordings'
         self._table = processes_here()
         self._looking: dict[str, asyncio.Lock] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
@@ -89,7 +90,7 @@ class Watching:
         """The panes of a server may be others. Raises Unavailable."""
         async with self._looking.setdefault(server.socket, asyncio.Lock()):
             rules = self._rules()
-            about = self._named or self._expected or self._wraps.panes or self._watch.places
+            about = self._named or self._expected or self._wraps.panes or self._watch.reads or self.recorded()
             if not (rules or about or self._pipelines.runs()):
                 return  # nobody wants to know: nothing is looked up
             panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
@@ -110,7 +111,8 @@ class Watching:
         about = self._pipelines.places() | self._named | self._expected
         about |= {place for place in panes if (place.server, place.pane) in self._wraps.panes}
         wanted = [place for place in panes if place in about or any(matches(rule, facts[place]) for rule in rules)]
-        self._watch.set(server, tuple(panes[place] for place in wanted))
+        recorded = tuple(panes[place] for place in self.recorded() if place in panes)
+        self._watch.set(server, tuple(panes[place] for place in wanted), recorded)
         return wanted
 
     def _rules(self) -> list[Match]:

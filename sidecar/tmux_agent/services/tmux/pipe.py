@@ -20,6 +20,10 @@ from ...core import errors
 from ...core.pipeline_run import Place
 from .control import TmuxServer
 
+# Where we are killed, its `cat` dies of its next write. tmux would notice at the one after that, and until then nobody
+# could tell such a pipe from somebody else's. So another takes its place, which lets nothing pile up in tmux and holds
+# our FIFO open: by that the next sidecar knows it.
+COMMAND = "exec 3>{}; cat >&3; exec cat >/dev/null"
 CHUNK = 1 << 16  # bytes of one read; others have their turn between two
 
 
@@ -31,6 +35,7 @@ class Pipe:
         self._path = path
         self._data = data
         self._ended = ended
+        self.ended = asyncio.Event()  # no more comes
         asyncio.get_running_loop().add_reader(fd, self._read)
 
     @property
@@ -54,6 +59,7 @@ class Pipe:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
             self._fd = -1
+            self.ended.set()
             self._path.unlink(missing_ok=True)
 
 
@@ -72,7 +78,7 @@ async def open_pipe(
     path = folder / f"{name}-{secrets.token_hex(4)}"
     fd = _fifo(path)
     try:
-        command = f"exec cat >{shlex.quote(str(path))}".replace("#", "##").replace("%", "%%")
+        command = COMMAND.format(shlex.quote(str(path))).replace("#", "##").replace("%", "%%")
         cursor = ("display-message", "-p", "-t", place.pane, "#{cursor_x}")
         lines, said = await server.foreign_choice(
             ("capture-pane", "-p", "-J", "-S", f"-{above}", "-t", place.pane),

@@ -2,17 +2,19 @@
 
 Owns how each pane is read: the raw output of shells and scripts through a pipe (pipe.py), the screen of programs that
 draw one (agents; full-screen programs; panes whose pipe is somebody else's), captured a moment after they wrote. Owns
-what was seen of each, kept over a restart. Must not own: which panes (watching.py), what a marker moves (pipelines.py).
+what was seen of each, kept over a restart. Whoever records a pane is given its raw output by the same pipe (`tap`).
+Must not own: which panes (watching.py), what a marker moves (pipelines.py), recordings (casts.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -44,6 +46,7 @@ SEEN = 64  # markers of a pane that are remembered
 MARKERS, MARKERS_A_SECOND = 1000, 100.0  # of one pane at once, and in the long run: more are not told
 UNKEPT = 5000  # records of one pane that wait for a disk
 ASKS, ASKS_A_SECOND = 20, 0.1  # questions of one pane: people read slowly
+LAST_SECONDS = 1.0  # in which a pane's last output comes once the pane is gone
 PIPES_A_MINUTE = 6.0  # tries to pipe one pane again that somebody else's pipe ended
 
 
@@ -56,16 +59,31 @@ class Heard(Struct, frozen=True):
     asks: bool = True  # false: that pane has asked too much already
 
 
+class Tap(Protocol):
+    """Whoever is given a pane's raw output. Called in the loop; must not block."""
+
+    def came(self, data: bytes) -> None: ...
+
+    def cut(self) -> None:
+        """Some output went by unheard."""
+
+    def ended(self, why: str) -> None:
+        """No more comes."""
+
+
 class _Watched:
     """One pane that is watched."""
 
     __slots__ = (
         "asks", "begun", "busy", "changed", "drawn", "invalid", "keeping", "last", "lines", "noted", "notices", "pane",
-        "pipe", "place", "rate", "repipe", "screen", "seen", "server", "stream", "tail", "text", "timer", "unkept",
+        "pipe", "place", "rate", "repipe", "screen", "seen", "server", "silent", "stream", "tail", "tap", "text",
+        "timer", "unkept",
     )  # fmt: skip
 
-    def __init__(self, server: TmuxServer, pane: Pane, now: float) -> None:
+    def __init__(self, server: TmuxServer, pane: Pane, now: float, *, silent: bool) -> None:
         self.server, self.pane = server, pane
+        self.silent = silent  # it is recorded and nothing else: its markers and lines are nobody's
+        self.tap: Tap | None = None
         self.place = place_of(server, pane)
         self.pipe: Pipe | None = None
         self.begun = asyncio.Event()
@@ -130,7 +148,12 @@ class Watch:
     @property
     def places(self) -> frozenset[Place]:
         """The panes that are watched."""
-        return frozenset(self._panes)
+        return frozenset(place for place, one in self._panes.items() if not one.silent)
+
+    @property
+    def reads(self) -> bool:
+        """Whether any pane is read, watched or recorded."""
+        return bool(self._panes)
 
     def how(self, server: str, pane: str) -> str:
         """How a pane is read, in words; "" where it is not."""
@@ -157,19 +180,37 @@ class Watch:
 
     # --- which panes ---
 
-    def set(self, server: TmuxServer, wanted: tuple[Pane, ...]) -> None:
-        """Watch exactly these panes of a server from now on."""
-        places = {place_of(server, pane): pane for pane in wanted}
+    def set(self, server: TmuxServer, wanted: tuple[Pane, ...], recorded: tuple[Pane, ...] = ()) -> None:
+        """Watch exactly these panes of a server from now on, and read those besides that are only recorded."""
+        silent = {place_of(server, pane) for pane in recorded}
+        places = {place_of(server, pane): pane for pane in (*wanted, *recorded)}
+        silent -= {place_of(server, pane) for pane in wanted}
         for place in list(self._panes):
             if place.server == server.socket and place not in places:
                 self._spawn(self._leave(place))
         now = asyncio.get_running_loop().time()
         for place, pane in places.items():
             if place not in self._panes:
-                one = self._panes[place] = _Watched(server, pane, now)
+                one = self._panes[place] = _Watched(server, pane, now, silent=place in silent)
                 self._spawn(self._begin(one))
             else:
-                self._panes[place].pane = pane
+                one = self._panes[place]
+                was, one.pane, one.silent = one.silent, pane, place in silent
+                if was and not one.silent:
+                    self._hear(one)
+
+    def _hear(self, one: _Watched) -> None:
+        """A pane that was only recorded is watched from here on: what it showed until now is old."""
+        one.begun.clear()
+        one.noted.clear()
+        self._keep(one, [])
+        self._spawn(self._begun(one))
+        if one.screen:
+            self._soon(one)
+
+    async def _begun(self, one: _Watched) -> None:
+        await one.noted.wait()
+        one.begun.set()
 
     async def _leave(self, place: Place) -> None:
         one = self._panes.pop(place, None)
@@ -178,9 +219,40 @@ class Watch:
         if one.timer is not None:
             one.timer.cancel()
         self._tty.disarm(one.pane.tty)
+        if one.tap is not None:  # its pane is gone: what it printed last is on its way
+            await _drained(one.pipe)
+            one.tap.ended("its pane was closed")
         if one.pipe is not None and one.pipe.open:
             one.pipe.close()
             await release(one.server, place.pane)
+
+    # --- recording ---
+
+    async def tap(self, place: Place, tap: Tap) -> None:
+        """Give `tap` the raw output of a pane that is read, from now on. One at a time.
+
+        Raises NotFound, Conflict (the pane's pipe is somebody else's).
+        """
+        await self.ready(place)
+        one = self._panes.get(place)
+        if one is None:
+            raise errors.NotFound(f"pane {place.pane} is gone")
+        async with one.busy:
+            if one.pipe is None:
+                await self._pipe(one)
+                if self._draws(one):
+                    self._from_screen(one)
+        if one.pipe is None:
+            raise errors.Conflict(
+                f"the output of pane {place.pane} goes into a pipe already, and it has only one: "
+                f"end that first (tmux pipe-pane -t {place.pane})"
+            )
+        one.tap = tap
+
+    def untap(self, place: Place) -> None:
+        """Nobody records the pane any more."""
+        if one := self._panes.get(place):
+            one.tap = None
 
     # --- beginning ---
 
@@ -238,6 +310,8 @@ class Watch:
     # --- raw output ---
 
     def _came(self, one: _Watched, data: bytes) -> None:
+        if one.tap is not None:
+            one.tap.came(data)
         said = one.stream.feed(data)
         if one.screen:
             return
@@ -246,7 +320,7 @@ class Watch:
             self._keep(one, self._tell(one, said, "raw"))
             one.drawn = {markers.payload(found.marker) for found in said}
         one.tail = (one.tail + data)[-TAIL:]
-        if self._wants_lines(one.place):
+        if not one.silent and self._wants_lines(one.place):
             text, notices = one.lines.feed(data), one.notices.feed(data)
             if text or notices:
                 self._printed(one.place, text, tuple(notices))
@@ -266,8 +340,12 @@ class Watch:
                     new = marker_screen.new(tuple(one.seen), marker_screen.find(lines))
                     one.seen.extend(markers.payload(each.marker) for each in new)
                     self._keep(one, self._tell(one, new, "screen"))
+                if one.tap is not None and one.pipe is not None:
+                    one.tap.cut()
                 if one.pipe is None:
                     self._from_screen(one)
+                    if one.tap is not None and await self._capture(one, 0) is not None:
+                        one.tap.ended("its output was piped elsewhere (pipe-pane)")
 
     # --- the screen ---
 
@@ -282,7 +360,7 @@ class Watch:
                 self._soon(one)
 
     def _soon(self, one: _Watched) -> None:
-        if one.timer is None:
+        if one.timer is None and not one.silent:
             loop = asyncio.get_running_loop()
             one.timer = loop.call_later(max(SETTLE_SECONDS, one.last + LEAST_SECONDS - loop.time()), self._due, one)
 
@@ -304,7 +382,7 @@ class Watch:
                 one.seen.clear()
                 one.seen.extend(now)
                 self._keep(one, events)
-            if self._wants_lines(one.place) and (text := _added(one.text, lines)):
+            if not one.silent and self._wants_lines(one.place) and (text := _added(one.text, lines)):
                 self._printed(one.place, text, ())
             one.text = tuple(lines)
             if not self._draws(one) and one.pipe is not None and one.pipe.open:
@@ -343,8 +421,8 @@ class Watch:
 
     def _tell(self, one: _Watched, said: list[Found], by: str) -> list[Event]:
         """Tell of them; their records, which are still to be kept."""
-        events = []
-        for found in said:
+        events: list[Event] = []
+        for found in said if not one.silent else ():
             if not one.rate.take(asyncio.get_running_loop().time()):
                 continue
             if isinstance(found.marker, markers.Invalid):
@@ -357,6 +435,9 @@ class Watch:
 
     def _keep(self, one: _Watched, events: list[Event]) -> None:
         """What was seen and the records of it, together, so that a restart tells none of it again."""
+        if one.silent:
+            one.noted.set()
+            return
         one.unkept += events
         if (over := len(one.unkept) - UNKEPT) > 0:
             del one.unkept[-over:]
@@ -388,6 +469,13 @@ class Watch:
             log.warning("what was seen of pane %s waits to be kept: %s", one.place.pane, why.message)
             one.changed = True
             await asyncio.sleep(RETRY)
+
+
+async def _drained(pipe: Pipe | None) -> None:
+    if pipe is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await pipe.ended.wait()
 
 
 def place_of(server: TmuxServer, pane: Pane) -> Place:
