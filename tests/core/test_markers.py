@@ -53,7 +53,9 @@ def test_every_type_is_read() -> None:
 @pytest.mark.parametrize(
     "text",
     ["{", "{]", '{"stage":"x"}', '{"type":1}', '{"type":""}', '{"type":"STATUS","ok":"yes"}', "{}",
-     '{"type":"ASK","options":1}', '{"type":"X","a":' + "[" * 30 + "]" * 30 + "}",
+     '{"type":"ASK","options":1}', json.dumps({"type": "ASK", "options": ["x"] * 51}),
+     json.dumps({"type": "ASK", "options": ["x" * 257]}), json.dumps({"type": "ASK", "action_type": "x" * 257}),
+     '{"type":"X","a":' + "[" * 30 + "]" * 30 + "}",
      '{"type":"X","a":' + "[" * 9000 + "]" * 9000 + "}",
      '{"type":"X","a":"' + "x" * markers.TEXT + '"}', r'{"type":"X","a":"\ud800"}', r'{"type":"\ud800"}',
      r'{"type":"STATUS","stage":"\udfff"}', r'{"type":"X","\ud800":1}', '{"type":"PROGRESS","percent":1e999}',

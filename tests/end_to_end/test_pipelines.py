@@ -242,3 +242,21 @@ pipelines:
     note = world.runs(peer)[0]["note"]
     assert "another program" in note or "its pane is gone" in note
     assert "rm -r" not in world.tmux.run("capture-pane", "-p", "-t", "%0")
+
+
+def test_files_that_cannot_be_looked_at_are_not_there_and_hold_up_nothing(world: World) -> None:
+    """Names that are too long, links in a circle, what may not be entered, nobody's home: the others go on."""
+    root = world.sidecar.root
+    (root / "circle").symlink_to("circle")
+    paths = [f"{root}/{'x' * 300}/y", f"{root}/circle/x", "/proc/1/root/none/x", "~nobody-here/x", root / "flag"]
+    stages = [f"{{name: s{at}, timeout: 3s, success_when: [{{file: {path}}}]}}" for at, path in enumerate(paths)]
+    world.file(f"pipelines: [{{name: p, match: {{window: w}}, stages: [{', '.join(stages)}]}}]")
+    world.window("w")
+    world.sidecar.start()
+    peer = world.attach()
+    world.until(peer, s4="running")
+    (root / "flag").touch()
+    world.until(peer, s0="failed", s1="failed", s2="failed", s3="failed", s4="success")
+    until(lambda: world.runs(peer)[0]["state"] == "failed")
+    log = world.sidecar.log.read_text()
+    assert "Traceback" not in log, log[-3000:]

@@ -97,3 +97,27 @@ def test_what_is_due_survives_a_change_of_watches(tmp_path: Path) -> None:
         await told.next()
 
     run(work)
+
+
+def test_one_folder_by_two_names(tmp_path: Path) -> None:
+    """The kernel watches it once: both are told, and either may end before the other, or come back."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+
+    async def work(folders: Folders) -> None:
+        one, two = Told(), Told()
+        real, link = Watch(tmp_path / "real", None, one), Watch(tmp_path / "link", None, two)
+        folders.start([real, link])
+        (tmp_path / "real" / "a").touch()
+        await one.next()
+        await two.next()
+        folders.start([link])
+        (tmp_path / "real" / "b").touch()
+        await two.next()
+        folders.start([])
+        folders.start([real, link])
+        (tmp_path / "real" / "c").touch()
+        await one.next()
+        await two.next()
+
+    run(work)

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from .protocol import OPTIONS
+
 TEXT = 16 << 10  # bytes of one marker's JSON
 WORDS = 256  # characters of a name
 DEPTH = 16  # of nested values
@@ -162,6 +164,10 @@ def of(value: Any, text: str = "") -> Marker | Invalid:
         return Invalid(text[:TEXT], _short(why))
     if isinstance(marker, Progress) and marker.percent is not None and not math.isfinite(marker.percent):
         return Invalid(text[:TEXT], "its percent is no number")
+    if isinstance(marker, Ask) and (len(marker.options) > OPTIONS or max(map(len, marker.options), default=0) > WORDS):
+        return Invalid(text[:TEXT], f"it has over {OPTIONS} options, or one of over {WORDS} characters")
+    if isinstance(marker, Ask) and len(marker.action_type) > WORDS:
+        return Invalid(text[:TEXT], f"its action_type has over {WORDS} characters")
     return marker
 
 

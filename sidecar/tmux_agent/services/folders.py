@@ -7,6 +7,7 @@ Must not own: what a change means.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -69,7 +70,10 @@ class Folders:
         mask = Mask.CLOSE_WRITE | Mask.MOVE | Mask.CREATE | Mask.DELETE | Mask.DELETE_SELF | Mask.MOVE_SELF
         wanted = {watch.folder for watch in self._watches}
         for folder in self._known.keys() - wanted:
-            self._inotify.rm_watch(self._known.pop(folder))
+            watch = self._known.pop(folder)
+            if watch not in self._known.values():  # the same folder by another name shares it
+                with contextlib.suppress(OSError):  # the folder has just gone, and its watch with it
+                    self._inotify.rm_watch(watch)
         for folder in wanted - self._known.keys():
             try:
                 self._known[folder] = self._inotify.add_watch(folder, mask)
@@ -84,13 +88,14 @@ class Folders:
     def _heard(self, event: inotify.Event) -> None:
         from asyncinotify import Mask
 
-        folder = event.watch.path if event.watch is not None else None
-        if folder is not None and event.mask & (Mask.IGNORED | Mask.MOVE_SELF):
-            self._known.pop(folder, None)  # it is gone; one of the same name may come
+        folders = {folder for folder, watch in self._known.items() if watch is event.watch}
+        if event.mask & (Mask.IGNORED | Mask.MOVE_SELF):
+            for folder in folders:
+                del self._known[folder]  # it is gone; one of the same name may come
         for watch in self._watches:
-            lost = folder is None  # more happened than the kernel kept: anything may have
+            lost = event.watch is None  # more happened than the kernel kept: anything may have
             named = event.name is None or watch.names is None or str(event.name) in watch.names
-            if lost or (watch.folder == folder and named):
+            if lost or (watch.folder in folders and named):
                 self._tell(watch.tell)
 
     def _tell(self, tell: Callable[[], None]) -> None:

@@ -55,8 +55,8 @@ def _folders(paths: frozenset[str]) -> set[Path]:
     """The folder of each file, or the nearest one above it that is there: it tells when the next one comes."""
     found = set()
     for path in paths:
-        folder = Path(path).expanduser().parent
-        while not folder.is_dir() and folder != folder.parent:
+        folder = Path(os.path.expanduser(path)).parent  # Path's own raise: for no such user, too long, not allowed
+        while not os.path.isdir(folder) and folder != folder.parent:
             folder = folder.parent
         found.add(folder)
     return found
