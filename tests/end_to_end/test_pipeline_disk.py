@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterator
 
 import pytest
+import requests
 from tests.disk import Disk
 from tests.end_to_end.pipeline_world import MARK, STEP, World, approve, pending
+from tests.patience import PATIENCE
 from tests.sidecar import Peer, until
 
 THREE = """
@@ -107,3 +110,35 @@ echo once >> '{world.sidecar.bin}/typed'
     assert world.typed() == ["once"]
     assert world.sidecar.effects() == ["after"]
     assert world.runs(peer)[0]["stages"][0]["attempt"] == 1
+
+
+def test_a_delivery_that_cannot_be_kept_is_refused_and_counts_when_it_is_sent_again(world: World, disk: Disk) -> None:
+    """503 says so to whoever sends it, so that they send it again; then it moves the stage, once."""
+    (world.sidecar.config / "config.yaml").write_text("http: {listen: '127.0.0.1:0'}")
+    check = "external_check: {type: webhook, name: ci, secret: sign3d-by-this}"
+    peer = begun(world, f"""
+pipelines:
+  - name: p
+    match: {{window: w}}
+    stages:
+      - {{name: s0, actions_on_start: [{{{check}}}], success_when: [{{external_status: success}}]}}
+      - {{name: s1, needs: s0, actions_on_start: [{{send_keys: "step 1"}}]}}
+""", s0="running")  # fmt: skip
+    until(lambda: says(world, "waits for POST "))
+    url = world.sidecar.log.read_text().partition("waits for POST ")[2].split()[0]
+    body = b'{"ok": true, "build": 17}'
+    signature = hmac.new(b"sign3d-by-this", body, "sha256").hexdigest()
+    headers = {"X-Hub-Signature-256": f"sha256={signature}", "X-GitHub-Delivery": "d1"}
+
+    def delivered() -> int:
+        answer = requests.post(url, data=body, headers=headers, timeout=PATIENCE)
+        return answer.status_code
+
+    disk.fill(pid(world))
+    assert delivered() == 503
+    assert world.states(peer) == {"s0": "running", "s1": "waiting"}
+    disk.free(pid(world))
+    until(lambda: delivered() == 202)
+    world.until(peer, s0="success", s1="success")
+    assert world.typed() == ["1"]
+    assert [one["type"] for one in world.sidecar.records()].count("check.delivered") == 1
