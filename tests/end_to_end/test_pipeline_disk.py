@@ -92,23 +92,36 @@ def test_a_stage_does_not_act_before_its_record_is_written(world: World, disk: D
     assert world.person().call("audit.verify")["ok"]
 
 
-@pytest.mark.parametrize("how", ["run: fills", "send_keys: fills"])
-def test_what_fills_the_disk_itself_is_not_done_again(world: World, disk: Disk, how: str) -> None:
-    """It was begun, and its end cannot be recorded: it stays under way until it can be, and has not failed."""
-    rest = world.sidecar.state / "rest"
-    world.sidecar.program("fills", f"""#!/bin/sh
+FILLS = """#!/bin/sh
 cat /dev/zero > '{rest}' 2>/dev/null
-echo once >> '{world.sidecar.bin}/typed'
-""")
+echo once >> '{typed}'
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("how", ["run: fills", "send_keys: fills"])
+def test_what_fills_the_disk_itself_is_not_done_again(world: World, disk: Disk, how: str, killed: bool) -> None:
+    """It was begun, and its end cannot be recorded: it stays under way until it can be, and has not failed. Killed
+    meanwhile, tmux knows that it was typed, and of a command nobody knows, which is said."""
+    rest, typed = world.sidecar.state / "rest", world.sidecar.bin / "typed"
+    world.sidecar.program("fills", FILLS.format(rest=rest, typed=typed))
     stage = f"{{name: s0, retries: {{max: 3, backoff: 0s}}, actions_on_start: [{{{how}}}, {{run: allowed after}}]}}"
     peer = begun(world, f"pipelines: [{{name: p, match: {{window: w}}, stages: [{stage}]}}]", s0="running")
     until(lambda: world.typed() and says(world, "waits"))
     assert world.states(peer) == {"s0": "running"}
     assert world.sidecar.effects() == []
+    if killed:
+        world.sidecar.kill()
     disk.free(pid(world))
-    until(lambda: len(world.sidecar.effects()) == 1)
+    if killed:
+        world.sidecar.start()
+        peer = world.attach()
+    if killed and how.startswith("run"):
+        world.until(peer, s0="unknown")
+    else:
+        until(lambda: len(world.sidecar.effects()) == 1)
+        assert world.sidecar.effects() == ["after"]
     assert world.typed() == ["once"]
-    assert world.sidecar.effects() == ["after"]
     assert world.runs(peer)[0]["stages"][0]["attempt"] == 1
 
 
