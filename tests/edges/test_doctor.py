@@ -299,8 +299,8 @@ def test_what_the_sidecar_finds_unwell(
     warnings = ["http: cannot listen on 127.0.0.1:8722: Address already in use", "policy: p:3: what", "secrets: s"]
     health = HEALTH | {"warnings": warnings}
     monkeypatch.setattr(FakeClient, "replies", {"health": health, "agent.list": {"agents": []}})
-    monkeypatch.setattr(FakeClient, "panes", ({"pane": "%7", "invalid": ["### SENTRY {"]},))
+    monkeypatch.setattr(FakeClient, "panes", ({"pane": "%1"}, {"pane": "%7", "invalid": ["### SENTRY {"]}))
     areas = found(capsys)
     assert [(check.mark, check.what) for check in areas["http"]] == [("warning", warnings[0][6:])]
-    assert areas["watch"][0].mend == "tmux-agent watch"
+    assert [check.mend for check in areas["watch"]] == ["tmux-agent watch"]
     assert marks(areas["sidecar"]) == marks(areas["secrets"]) == ["ok"]

@@ -344,6 +344,11 @@ pipelines:
         argv = [sys.executable, "-m", "tmux_agent", *words]
         return subprocess.run(argv, env=world.sidecar.environ, capture_output=True, text=True, check=True).stdout
 
+    doctor = subprocess.run(
+        [sys.executable, "-m", "tmux_agent", "doctor"], env=world.sidecar.environ, capture_output=True, text=True
+    )
+    assert "1 panes are watched for markers" in doctor.stdout, doctor.stderr
+    assert "Traceback" not in doctor.stderr
     assert "%0" in run("watch")
     assert "success" in run("watch")
     assert "success (90%, build)\n" in run("explain", "%0")

@@ -85,7 +85,7 @@ def running(health: Mapping[str, Any], panes: list[dict[str, Any]], listen: str,
             yield Check(area if known else "sidecar", "warning", what if known else warning, MENDS.get(area, STATUS))
     if listen and "http" not in areas:
         yield Check("http", "ok", f"listens on {listen}")
-    broken = [one for one in panes if one["invalid"]]
+    broken = [one for one in panes if one.get("invalid")]
     for one in broken:
         what = f"{one['pane']} printed {len(one['invalid'])} lines that begin as markers and are none"
         yield Check("watch", "warning", what, "tmux-agent watch")

@@ -116,8 +116,8 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._thread and len(self.lines) < 5:
-            why = _reason(sys.exc_info()[1])  # it logs from where it has caught what is wrong, and says little of it
-            self.lines.append(" ".join(f"{record.getMessage()}{why and f': {why}'}".split()))
+            said, why = record.getMessage(), _reason(sys.exc_info()[1])  # it logs where it has caught what is wrong
+            self.lines.append(" ".join((said if why in said else f"{said}: {why}").split()))
 
 
 def _reason(error: BaseException | None) -> str:
