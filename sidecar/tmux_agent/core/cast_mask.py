@@ -21,7 +21,7 @@ from . import redact
 from .cast import Happened
 from .sequences import TOKEN
 
-WINDOW = 32 << 10  # characters; half of it stays behind, so that what is cut by one look is whole in the next
+WINDOW = 16 << 10  # characters; half of it stays behind, so that what is cut by one look is whole in the next
 PIECE = 2048  # characters of one event at the most
 WRAPPED = 8  # characters of a word that may go on in the next row
 _MOVES = frozenset("ABEFGHdf`")  # what stands behind one of these is elsewhere on the screen
@@ -42,10 +42,13 @@ class Mask:
         if one.code != "o":
             self._held.append(one)
             return []
+        given: list[Happened] = []
         for piece in _pieces(one.data):
             self._held.append(Happened(one.at, "o", piece))
             self._size += len(piece)
-        return self._release(WINDOW // 2) if self._size > WINDOW else []
+            if self._size > WINDOW:
+                given += self._release(WINDOW // 2)
+        return given
 
     def settle(self) -> list[Happened]:
         """Nothing has come for a while: all but the line that has no end yet."""
@@ -88,11 +91,13 @@ def _pieces(text: str) -> Iterator[str]:
 def masked(events: list[Happened]) -> list[Happened]:
     """The same events without the secrets in their output."""
     hits: dict[int, set[int]] = {}
+    texts: list[str] = []
     for parted in (True, False):  # what stands elsewhere on the screen is other text; or the same, wrapped
         shown = _shown(events, parted=parted)
         text = "".join(one.text for one in shown)
-        if spans := list(_secrets(text)):
+        if text not in texts and (spans := list(_secrets(text))):
             _mark(shown, spans, hits)
+        texts.append(text)
     out = list(events)
     for index, places in hits.items():
         letters = list(events[index].data)
@@ -123,10 +128,10 @@ def _shown(events: list[Happened], *, parted: bool) -> list[_Shown]:
             elif kind == "csi" and token["final"] in _MOVES:
                 if parted or not found or len(found[-1].text.rpartition(" ")[2]) < WRAPPED:
                     found.append(_Shown("\n", index))
-            elif piece == "\r" and parted:
-                found.append(_Shown("\n", index))
             elif piece == "\r" and not one.data.startswith("\n", token.end()):
-                if found and found[-1].text.endswith(" "):  # a line editor at the right margin
+                if parted:
+                    found.append(_Shown("\n", index))
+                elif found and found[-1].text.endswith(" "):  # a line editor at the right margin
                     found[-1].text = found[-1].text[:-1]
             elif kind == "csi" and token["final"] == "C":
                 found.append(_Shown(" ", index))

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 FLUSH = 0.5  # seconds that something waits
 FLUSH_CHARACTERS = 256 << 10  # for more it is not waited
 BUFFER = 4 << 20  # characters that wait at the most
+MASKED_BUFFER = 1 << 20  # the same where they have to be looked through: so many take some seconds
 SETTLE = 5.0  # seconds of silence after which whole lines are no longer held back by the mask
 LINE = 8 << 10  # characters of output in one line, so that bounds are kept closely
 LEAST = 64 << 10  # bytes of a part, whatever the settings say
@@ -88,7 +89,7 @@ class Writer:
         """Something happened now."""
         if self._closed:
             return
-        if self._size + len(data) > BUFFER:
+        if self._size + len(data) > (MASKED_BUFFER if self._mask else BUFFER):
             self._lost += len(data)
             return
         if self._lost:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import select
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from .control import TmuxServer
 # our FIFO open: by that the next sidecar knows it.
 COMMAND = "exec 3>{}; cat >&3; exec cat >/dev/null"
 CHUNK = 1 << 16  # bytes of one read; others have their turn between two
+WIDE = 1 << 18  # the same of a pane that is recorded: what we are slow to read piles up in tmux
 
 
 class Pipe:
@@ -36,6 +39,7 @@ class Pipe:
         self._data = data
         self._ended = ended
         self.ended = asyncio.Event()  # no more comes
+        self._chunk = CHUNK
         asyncio.get_running_loop().add_reader(fd, self._read)
 
     @property
@@ -44,7 +48,7 @@ class Pipe:
 
     def _read(self) -> None:
         try:
-            data = os.read(self._fd, CHUNK)
+            data = os.read(self._fd, self._chunk)
         except BlockingIOError:
             return
         if data:
@@ -52,6 +56,13 @@ class Pipe:
         else:
             self.close()
             self._ended()
+
+    def widen(self) -> None:
+        """Take more at once, as far as the system has room for it."""
+        with contextlib.suppress(OSError):
+            if sys.platform == "linux":
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, WIDE)
+            self._chunk = WIDE
 
     def close(self) -> None:
         """Stop reading. tmux's side ends by itself with the next output, or by `release`."""

@@ -247,6 +247,7 @@ class Watch:
                 f"the output of pane {place.pane} goes into a pipe already, and it has only one: "
                 f"end that first (tmux pipe-pane -t {place.pane})"
             )
+        one.pipe.widen()
         one.tap = tap
 
     def untap(self, place: Place) -> None:
@@ -341,6 +342,7 @@ class Watch:
                     one.seen.extend(markers.payload(each.marker) for each in new)
                     self._keep(one, self._tell(one, new, "screen"))
                 if one.tap is not None and one.pipe is not None:
+                    one.pipe.widen()
                     one.tap.cut()
                 if one.pipe is None:
                     self._from_screen(one)
