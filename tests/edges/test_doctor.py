@@ -151,7 +151,7 @@ def test_hooks(programs: Path, capsys: pytest.CaptureFixture[str], tmp_path: Pat
     cli.main(["setup", "claude", "--yes"])
     text = settings.read_text()
     assert marks(found(capsys)["hooks"]) == ["ok"]
-    settings.write_text(text.replace('"timeout": 60', '"timeout": 5'))
+    settings.write_text(text.replace('"timeout": 86400', '"timeout": 5'))
     assert marks(found(capsys)["hooks"]) == ["warning"]
     settings.write_text(text.replace("/tmux_agent/edges/hook_relay.py", "/gone/tmux_agent/edges/hook_relay.py"))
     assert "is gone" in found(capsys)["hooks"][0].what

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from tests.patience import PATIENCE
 from tests.services.sidecar_values import question
 
+from tmux_agent.core import errors
 from tmux_agent.core import protocol as p
 from tmux_agent.core.errors import InvalidParams, Unavailable
 from tmux_agent.core.model import (
@@ -483,5 +484,38 @@ def test_two_hooks_of_one_use_ask_once(tmp_path: Path) -> None:
         assert await asked(cursor("preToolUse", **shell), True) == "allow"
         sidecar.decision = Decision(verdict=Verdict.DENY, rule="never", reason="")
         assert await told(cursor("beforeShellExecution", command="npm ci")) == "deny"
+
+    run(tmp_path, test)
+
+
+def test_a_proof_is_asked_for_before_claudes_own_dialog_can_be(tmp_path: Path) -> None:
+    """Its dialog would take a yes without one: the hook before the tool waits; where nobody can be asked it is no."""
+
+    async def test(sidecar: Sidecar) -> None:
+        named = Decision(verdict=Verdict.ASK, rule="deploys", reason="", step_up=("grep", "-qx", "sesame"))
+        sidecar.decision = named
+        approval, task = await sidecar.opened("PreToolUse", **bash("deploy"))
+        assert approval.step_up == named.step_up
+        with pytest.raises(errors.Forbidden):
+            await sidecar.answer(approval, True)
+        await sidecar.answer(approval, True, secret="sesame")
+        assert (await task)["permissionDecision"] == "allow"
+        approval, task = await sidecar.opened("PreToolUse", **bash("deploy"))
+        edited = replace(approval.action, text="deploy --dry-run")
+        await sidecar.answer(approval, True, secret="sesame", edited=edited)
+        said = await task
+        assert (said["permissionDecision"], said["updatedInput"]) == ("allow", {"command": "deploy --dry-run"})
+        approval, task = await sidecar.opened("PreToolUse", **bash("deploy"))
+        await sidecar.answer(approval, False, comment="not on a Friday")
+        said = await task
+        assert said["permissionDecision"] == "deny"
+        assert "not on a Friday" in said["permissionDecisionReason"]
+        approval, task = await sidecar.opened("PreToolUse", **bash("deploy"))
+        await sidecar.approvals.withdraw(approval.request_id, "test")
+        assert (await task)["permissionDecision"] == "deny"
+        sidecar.approvals._limit = 0
+        assert (await sidecar.hook("PreToolUse", **bash("deploy")))["permissionDecision"] == "deny"
+        sidecar.decision = replace(named, step_up=())
+        assert (await sidecar.hook("PreToolUse", **bash("deploy")))["permissionDecision"] == "ask"
 
     run(tmp_path, test)

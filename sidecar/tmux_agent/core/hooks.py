@@ -52,8 +52,9 @@ class HookCall(Struct, frozen=True, kw_only=True):
     # Which open approvals the event makes pointless: of the uses in `over`, of this `prompt`, of those before it, all.
     withdraw: Literal["", "over", "turn", "before", "session"] = ""
     # Of an agent that cannot be told "ask": what the policy asks about is put to a person while its JUDGE hook waits;
-    # only what a rule or guardrail asks about by name, or also what nothing matched.
-    holds: Literal["", "named", "any"] = ""
+    # only what a rule or guardrail asks about by name, or also what nothing matched. "proof": it can be told "ask", but
+    # its own dialog takes a yes without the proof that a rule demands, so that is asked for while its JUDGE hook waits.
+    holds: Literal["", "proof", "named", "any"] = ""
     # A yes to this use when it was about to run, by name or by a person, answers the agent's own question, too.
     joins: bool = False
     # The agent has asked about this very use before, by another hook: a yes to that one answers where this one asks.

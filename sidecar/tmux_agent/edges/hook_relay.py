@@ -14,7 +14,7 @@ ENV, LIMIT, LONG = posix.environ, 32 << 20, (1.5, 86_390.0)  # bytes of input; P
 PATIENCE = {"PermissionRequest": (30.0, 86_390.0), "PreToolUse": (1.5, 30.0), "BeforeTool": LONG, "tool.before": LONG}
 PATIENCE |= {"codex PermissionRequest": (10.0, 30.0), "gemini Notification": (0.1, 1.0)}  # its dialog shows after it
 CURSOR = ("preToolUse", "beforeShellExecution", "beforeMCPExecution", "beforeReadFile")
-PATIENCE |= dict.fromkeys(("permission.asked", "question.asked", *CURSOR), LONG)
+PATIENCE |= dict.fromkeys(("claude PreToolUse", "permission.asked", "question.asked", *CURSOR), LONG)
 # What the hook before a tool is told where nobody judged. Some know no "ask": silence leaves it to their own rules
 CLAUDE = '"hookEventName":"PreToolUse","permissionDecision":"%s","permissionDecisionReason":"%s"'
 CLAUDE, PLAIN = f'{{"hookSpecificOutput":{{{CLAUDE}}}}}', '{"decision":"%s","reason":"%s"}'

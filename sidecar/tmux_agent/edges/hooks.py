@@ -96,7 +96,8 @@ class Hooks:
             earlier = _as_before(adapter, call, said) if call.again else HookReply()
             said = await self._judge(call, origin, request_id)
             asks = _holds(call, said) and not earlier.stdout
-            reply = earlier if _holds(call, said) and not asks else adapter.answer_judgement(call, said)
+            alone = _unasked(said) if asks else said
+            reply = earlier if _holds(call, said) and not asks else adapter.answer_judgement(call, alone)
         elif call.kind is HookKind.ASK:
             reply = _as_before(adapter, call, said)
             asks = call.action is not None and not reply.stdout
@@ -122,7 +123,7 @@ class Hooks:
             if call.action is not None:
                 return await self._system.guard.judge(Wish(action=call.action, origin=origin, request_id=request_id))
             if call.unreadable:
-                told = "deny" if call.holds else "ask"
+                told = "deny" if call.holds in ("named", "any") else "ask"
                 data = {"verdict": told, "rule": "unreadable", "reason": call.unreadable, "tool": call.tool[:256]}
                 event = Event(type="decision", request_id=request_id, origin=origin, data=data)
                 await self._system.journal.publish(event)
@@ -257,7 +258,16 @@ def _holds(call: HookCall, decision: Decision | None) -> bool:
     """Whether a person is asked while this hook waits, as the agent cannot be told to ask by itself."""
     if decision is None or call.action is None or decision.verdict is not Verdict.ASK:
         return False
+    if call.holds == "proof":
+        return bool(decision.step_up)
     return call.holds == "any" or (call.holds == "named" and decision.named)
+
+
+def _unasked(decision: Decision | None) -> Decision | None:
+    """What the agent is told where nobody can be asked: without its proof it is no, and not the agent's dialog."""
+    if decision is None or not decision.step_up:
+        return decision
+    return replace(decision, verdict=Verdict.DENY, reason="it demands a proof, and nobody can be asked for one now")
 
 
 def _is_yes(said: Decision | Approval | None) -> bool:

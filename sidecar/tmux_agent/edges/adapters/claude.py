@@ -111,6 +111,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         AGENT, event, told, raw, common,
         prompt=common.prompt_id,
         key=_key(common, common.tool_name, common.tool_input),
+        holds="proof" if told.kind is HookKind.JUDGE else "",
         over=_over(common, raw) if told.withdraw == "over" else (),
         state=_state(event, told, raw),
         limit=_limit(raw) if event == "StopFailure" else None,
@@ -210,7 +211,10 @@ def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
 
 
 def answer_approval(call: HookCall, approval: Approval) -> HookReply:
-    """What PermissionRequest is told once its approval has ended. Silence leaves Claude's own dialog as it is."""
+    """What PermissionRequest is told once its approval has ended: silence leaves Claude's own dialog as it is. What
+    PreToolUse is told, which has waited for a proof: without one, no."""
+    if call.kind is HookKind.JUDGE:
+        return _answer_held(call, approval)
     if approval.state is ApprovalState.DENIED:
         return _refused(reading.refusal(approval))
     if approval.state is not ApprovalState.APPROVED:
@@ -220,6 +224,18 @@ def answer_approval(call: HookCall, approval: Approval) -> HookReply:
     except ValueError as why:
         return _refused(f"a person said yes to an edit that cannot be handed over: {why}")
     return _permission({"behavior": "allow"} if changed is None else {"behavior": "allow", "updatedInput": changed})
+
+
+def _answer_held(call: HookCall, approval: Approval) -> HookReply:
+    if approval.state is ApprovalState.DENIED:
+        return _decided("deny", reading.refusal(approval))
+    if approval.state is not ApprovalState.APPROVED:
+        return _decided("deny", f"rule {approval.rule} demands a proof, and nobody gave one in time: ask again")
+    try:
+        changed = _changed_input(call, approval)
+    except ValueError as why:
+        return _decided("deny", f"a person said yes to an edit that cannot be handed over: {why}")
+    return _decided("allow", "a person said yes, and proved it", {} if changed is None else {"updatedInput": changed})
 
 
 def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
@@ -242,8 +258,9 @@ def _changed_input(call: HookCall, approval: Approval) -> dict[str, Any] | None:
     return given
 
 
-def _decided(word: str, reason: str) -> HookReply:
-    return _output("PreToolUse", {"permissionDecision": word, "permissionDecisionReason": said(reason)})
+def _decided(word: str, reason: str, more: dict[str, Any] | None = None) -> HookReply:
+    members = {"permissionDecision": word, "permissionDecisionReason": said(reason), **(more or {})}
+    return _output("PreToolUse", members)
 
 
 def _refused(message: str) -> HookReply:

@@ -18,7 +18,7 @@ from .setups import Change, Setup
 DAY = 86_400
 # Seconds. Claude goes on as if we had no opinion when they are over, so the relay is always the first to give up. All
 # other hooks only tell something: they run beside Claude (async) and never make it wait.
-TIMEOUTS = {"PreToolUse": 60, "PermissionRequest": DAY}
+TIMEOUTS = {"PreToolUse": DAY, "PermissionRequest": DAY}  # either may wait for a person
 ASYNC_TIMEOUT = 30
 
 
