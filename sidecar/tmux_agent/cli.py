@@ -77,6 +77,13 @@ GROUPS = {
         ),
         "mcp": ("mcp", "the guarded tools over MCP, for the agent that starts it", "tmux-agent mcp"),
     },
+    "Queue": {
+        "queue": (
+            "queue", "tasks for agents, each in its own worktree: add, load, list, …",
+            "tmux-agent queue add 'Make the login test pass' --check 'make test' --retries 1\n"
+            "tmux-agent queue load tasks.yaml --dry-run\ntmux-agent queue list --watch\ntmux-agent queue run --wait",
+        ),
+    },
     "Pipelines": {
         "pipeline": (
             "pipeline", "stages that follow each other: list, show, start, check, …",

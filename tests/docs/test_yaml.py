@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.docs.render import DOCS
 
-from tmux_agent.core import config, screen_rules
+from tmux_agent.core import config, queue_file, screen_rules
 from tmux_agent.core.policy_file import PolicyFile
+from tmux_agent.core.queue_file import TasksFile
 from tmux_agent.core.settings import Settings
 from tmux_agent.services import pipeline_files
 
@@ -38,6 +39,9 @@ def problems(text: str, folder: Path) -> list[str]:
         file = folder / "shown.yaml"
         file.write_text(text)
         return [str(one) for one in pipeline_files.read(file)[1]]
+    if first == "defaults":
+        tasks, wrong = config.load(text, "shown", TasksFile)
+        return [str(one) for one in (queue_file.problems(tasks.tasks, "shown") if tasks else wrong)]
     if first == "rules":
         return [str(one) for one in config.load(text, "shown", PolicyFile)[1]]
     wrong = screen_rules.load(text, "shown")[1] if first == "version" else config.load(text, "shown", Settings)[1]

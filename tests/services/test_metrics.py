@@ -28,7 +28,11 @@ LATER = "2026-11-20T10:30:07.000000Z"
 
 def now() -> Now:
     agents = Counter({("claude", "waiting"): 2})
-    return Now(version="1", pending=3, agents=agents, records=41, unwell=False, warnings=1, lost=0, backup=5.0)
+    tasks = Counter({("running",): 2, ("done",): 7})
+    return Now(
+        version="1", pending=3, agents=agents, tasks=tasks, paused=True, records=41, unwell=False, warnings=1, lost=0,
+        backup=5.0,
+    )  # fmt: skip
 
 
 def read(text: bytes) -> dict[str, float]:
@@ -63,6 +67,22 @@ async def test_a_question_from_begin_to_end() -> None:
     assert found["tmux_agent_approval_wait_seconds_count"] == 1
     assert found["tmux_agent_approval_wait_seconds_sum"] == 7
     assert not counts._since
+
+
+@in_loop
+async def test_tasks_of_the_queue() -> None:
+    """Those that end are counted, with how long their last try took."""
+    counts = Counts()
+    for state, seconds in (("starting", {}), ("done", {"seconds": 7.0}), ("skipped", {}), ("made-up", {"seconds": 1})):
+        counts.take(Event(type="queue.task", data={"state": state, **seconds}), AT)
+    found = await told(counts)
+    assert found["tmux_agent_queue_tasks{state=running}"] == 2
+    assert found["tmux_agent_queue_paused"] == 1
+    assert found["tmux_agent_queue_tasks_ended_total{outcome=done}"] == 1
+    assert found["tmux_agent_queue_tasks_ended_total{outcome=skipped}"] == 1
+    assert "tmux_agent_queue_tasks_ended_total{outcome=made-up}" not in found
+    assert found["tmux_agent_queue_task_seconds_sum"] == 7
+    assert found["tmux_agent_queue_task_seconds_count"] == 1
 
 
 @in_loop

@@ -92,7 +92,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
     sandbox: bool = False  # it came through the socket inside a sandbox
-    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | fleet | rule
+    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | fleet | queue | rule
     through: str = ""  # of the doors file and link: the file's path; the link's id and the peer's address
 
 
@@ -199,10 +199,10 @@ class Fleet(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fleet", 
     """Something done to an agent with a worktree and a session of its own. `name` is empty for one that is spawned.
 
     `does`: what else comes with it, a line each: set-up commands, what is copied, where it is merged. `text`: its task,
-    or what is typed at its prompt.
+    or what is typed at its prompt. `queue`: something done to the queue of tasks, which `does` says.
     """
 
-    verb: Literal["spawn", "send", "pause", "resume", "kill", "finish"]
+    verb: Literal["spawn", "send", "pause", "resume", "kill", "finish", "queue"]
     name: str = ""
     branch: str = ""
     repository: str = ""
@@ -435,7 +435,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
     action.started/finished/skipped/unknown · refused · step_up · grant.made/used/revoked · plan.changed ·
     agent.state/limited/wrapped · marker · marker.invalid · policy.loaded/error · notify.failed · check.delivered ·
-    fleet.spawning/spawned/changed/undone ·
+    fleet.spawning/spawned/changed/undone · queue.task/paused ·
     sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the
     audit log; all else is.
     """

@@ -53,7 +53,7 @@ class When(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mcp: Mcping | None = None
     ask: Asking | None = None
     tool: Words = ()
-    fleet: Words = ()  # verbs: spawn, send, pause, resume, kill, finish
+    fleet: Words = ()  # verbs: spawn, send, pause, resume, kill, finish, queue
     agent: str | Words = ()  # claude, codex, …; * and ? as in globs, here and in the next four
     kind: str | Words = ()  # command, shell, file, tmux, fetch, mcp, ask, tool, pipeline, fleet
     session: str | Words = ()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from . import protocol_casts, protocol_fleet
+from . import protocol_casts, protocol_fleet, protocol_queue
 from .model import Action
 from .params import Params as Params
 from .protocol_casts import CastList as CastList
@@ -28,6 +28,16 @@ from .protocol_fleet import FleetResume as FleetResume
 from .protocol_fleet import FleetSend as FleetSend
 from .protocol_fleet import FleetSpawn as FleetSpawn
 from .protocol_fleet import FleetTemplates as FleetTemplates
+from .protocol_queue import QueueAdd as QueueAdd
+from .protocol_queue import QueueCancel as QueueCancel
+from .protocol_queue import QueueEnded as QueueEnded
+from .protocol_queue import QueueList as QueueList
+from .protocol_queue import QueueLoad as QueueLoad
+from .protocol_queue import QueueLog as QueueLog
+from .protocol_queue import QueuePause as QueuePause
+from .protocol_queue import QueueRetry as QueueRetry
+from .protocol_queue import QueueRun as QueueRun
+from .protocol_queue import QueueShow as QueueShow
 
 PROTOCOL = 1
 LINE_BYTES = 1 << 20  # of an ordinary line
@@ -640,6 +650,7 @@ METHODS: dict[str, type[Params]] = {
     "pipeline.dry_run": PipelineDryRun,
     **protocol_fleet.METHODS,
     **protocol_casts.METHODS,
+    **protocol_queue.METHODS,
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,
@@ -659,6 +670,7 @@ OPERATOR_ONLY = frozenset(
         AuditQuery,
         AuditVerify,
         PopupAttach,
+        QueueLog,
         SidecarStop,
     }
 )
@@ -703,5 +715,6 @@ ONCE = frozenset(
         PopupOpen,
         SidecarStop,
         *protocol_fleet.ONCE,
+        *protocol_queue.ONCE,
     }
 )

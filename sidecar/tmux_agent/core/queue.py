@@ -123,7 +123,7 @@ class _Step:
                 self._closed(one, event)
 
     def _started(self, one: Task, event: Started) -> None:
-        one = self._note(one, agent=event.agent, branch=event.branch, worktree=event.worktree)
+        one = self._note(one, agent=event.agent, kind=event.kind, branch=event.branch, worktree=event.worktree)
         self._put(one, state=TaskState.RUNNING, place=event.place)
 
     def _said(self, one: Task, said: Said) -> None:
@@ -221,7 +221,9 @@ class _Step:
         self.wanted.append(Close(one.task_id, one.attempt))
 
     def _closed(self, one: Task, closed: Closed) -> None:
-        one = self._note(one, diff=closed.diff, kept=closed.kept, note=closed.note)
+        assert one.last is not None
+        branch = one.last.branch if closed.branch else ""
+        one = self._note(one, diff=closed.diff, kept=closed.kept, note=closed.note, branch=branch)
         assert one.ends is not None
         self._over(one, one.ends, one.reason)
 

@@ -8,6 +8,7 @@ circles, sizes. Pure. Must not own: how a task goes on (queue.py), where files a
 from __future__ import annotations
 
 import graphlib
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -23,6 +24,7 @@ TEXT = 32 << 10  # characters of a task
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RETRIES = 100
 WAITS = 30 * 86400.0  # seconds: longest time-out and back-off
+TEXT_WORD = "{task}"  # in a command: what the agent is told, which is typed at its prompt otherwise
 OF_TASK = "task:"  # begins a base that is the branch of another task
 
 
@@ -31,7 +33,7 @@ class Common(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
 
     agent: str = ""  # claude, codex, …; that of the template where there is one
     template: str = ""  # of the repository's fleet.toml
-    command: str | Words = ()  # what is started in place of the agent's own program
+    command: str | Words | None = None  # what is started in place of the agent's own program; {task} is the text
     repository: str = ""  # a folder, from the file's own on
     base: str = ""  # what the branch begins at; task:NAME is the branch of a task that it needs
     priority: int | None = None  # the highest begins first; 0
@@ -40,7 +42,7 @@ class Common(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unkno
     retries: int | Retries | None = None
     done: Literal["any", "hook", "marker", "exit", "check"] | None = None  # what says that it is done
     markers: Literal["any", "signed"] | None = None
-    check: str | Words = ()  # a program that ends with 0 where the work is good, run in the worktree; no shell
+    check: str | Words | None = None  # a program that ends with 0 where the work is good, run in the worktree; no shell
     check_timeout: float | None = None  # seconds
     sandbox: bool | None = None
     env: dict[str, str] = {}
@@ -67,7 +69,7 @@ def filled(task: TaskFile, defaults: Common) -> TaskFile:
     given = {
         field.name: getattr(defaults, field.name)
         for field in msgspec.structs.fields(Common)
-        if getattr(task, field.name) in (None, "", (), {})
+        if getattr(task, field.name) in (None, "")
     }
     return msgspec.structs.replace(task, **{**given, "env": {**defaults.env, **task.env}})
 
@@ -79,8 +81,9 @@ def retries(task: Common) -> Retries:
 
 
 def kind(task: Common) -> str:
-    """The kind of agent that a task counts for, where a limit is one of kinds."""
-    return task.agent or "claude"
+    """The kind of agent that a task counts for, where a limit is one of kinds: of a program of its own, that."""
+    own = argv(task.command or ())
+    return task.agent or (posixpath.basename(own[0]) if own else "claude")
 
 
 def problems(

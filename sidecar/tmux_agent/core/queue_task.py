@@ -46,6 +46,7 @@ class Try(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     message: str = ""
     agent: str = ""  # the fleet's name of it
+    kind: str = ""  # claude, codex, …
     branch: str = ""
     worktree: str = ""
     exit_code: int | None = None
@@ -134,6 +135,7 @@ class Started(Struct, frozen=True, kw_only=True):
     agent: str
     branch: str
     worktree: str
+    kind: str = ""
     place: Place | None = None
 
 
@@ -204,6 +206,7 @@ class Closed(Struct, frozen=True, kw_only=True):
     attempt: int
     diff: str = ""
     kept: bool = False
+    branch: bool = True  # it is still there
     note: str = ""
 
 

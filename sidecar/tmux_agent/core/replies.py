@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from . import replies_casts, replies_fleet
+from . import replies_casts, replies_fleet, replies_queue
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 from .reply import Data as Data
@@ -569,6 +569,7 @@ REPLIES: dict[str, Any] = {
     "pipeline.dry_run": RunData,
     **replies_fleet.REPLIES,
     **replies_casts.REPLIES,
+    **replies_queue.REPLIES,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

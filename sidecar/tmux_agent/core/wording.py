@@ -127,6 +127,8 @@ def fleet_line(action: Fleet) -> str:
     if action.verb == "spawn":
         where = action.repository.rstrip("/").rpartition("/")[2]
         return f"spawn {action.agent} on {action.branch} in {where}"
+    if action.verb == "queue":
+        return f"queue: {'; '.join(action.does)}"
     return f"{action.verb} {action.name}" + (f": {action.text}" if action.text else "")
 
 

@@ -11,6 +11,7 @@ import time
 from ..core import errors
 from ..core import protocol as p
 from ..core.model import Origin, Role
+from ..core.protocol_queue import ACTS as QUEUE_ACTS
 from ..core.rate import Bucket
 from ..core.settings import Limits
 from ..services.system import System
@@ -22,6 +23,7 @@ ACTS = (
     *(p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel),
     *(p.FleetSpawn, p.FleetSend, p.FleetKill, p.FleetPause, p.FleetResume, p.FleetFinish),
     *(p.CastStart, p.CastStop, p.CastRemove, p.CastPlay),
+    *QUEUE_ACTS,
 )
 ASKING = (  # whoever does one of these is an asker, and may not answer
     *ASKS,

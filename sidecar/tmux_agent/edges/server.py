@@ -26,7 +26,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, casts, fleet, metrics_page, people, pipelines, sight, webhooks
+from . import actions, casts, fleet, metrics_page, people, pipelines, queue, sight, webhooks
 from .admission import ACTS, ASKS, NAMES, Admission
 from .connection import LATER, Call, Connection
 from .explain import explain
@@ -232,6 +232,10 @@ class Server:
                 return await fleet.call(system, params, self._wish(call, fleet.wanted(params)))
             case p.CastStart() | p.CastStop() | p.CastList() | p.CastRemove() | p.CastPlay() as params:
                 return await casts.answer(system, params, self._wish(call, casts.wanted(params, origin)))
+            case params if isinstance(params, queue.LOOKS):
+                return await queue.look(system, params, origin)
+            case params if isinstance(params, queue.ACTS):
+                return await queue.act(system, params, self._wish(call, queue.NO_TASK))
             case p.EventsSubscribe() as params:
                 return await sight.subscribe(system, params, call)
             case p.AuditQuery() | p.AuditVerify() as params:

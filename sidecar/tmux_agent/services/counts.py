@@ -10,11 +10,12 @@ from datetime import datetime
 from ..core.model import Event
 from ..core.protocol import Params
 
-DOORS = frozenset(("socket", "hook", "screen", "popup", "cli", "link", "file", "mcp", "pipeline"))
+DOORS = frozenset(("socket", "hook", "screen", "popup", "cli", "link", "file", "mcp", "pipeline", "queue"))
 KINDS = frozenset(("hook", "run", "question"))
 RISKS = frozenset(("low", "medium", "high"))
 VERDICTS = frozenset(("allow", "ask", "deny"))
 AGENTS = frozenset(("claude", "codex", "gemini", "cursor", "opencode", "aider", "script"))
+TASK_ENDS = frozenset(("done", "failed", "cancelled", "skipped"))
 ENDS = ("denied", "expired", "withdrawn", "unknown")
 BUCKETS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)  # seconds
 KEEP = 10_000  # questions whose begin is remembered; more than may wait
@@ -28,7 +29,7 @@ def known(word: object, words: frozenset[str]) -> str:
 
 
 class Waits:
-    """How long questions waited for their answer."""
+    """How long something took: questions until their answer, tries of tasks."""
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BUCKETS) + 1)  # the last: longer than all
@@ -54,6 +55,8 @@ class Counts:
         self.requests: Counter[type[Params]] = Counter()  # by what each method takes: counted at every request
         self.errors: Counter[tuple[str]] = Counter()  # kind of core/errors.py
         self.waits = Waits()
+        self.tasks: Counter[tuple[str]] = Counter()  # of the queue, how they ended
+        self.tries = Waits()  # how long the last try of those took
         self._since: OrderedDict[str, datetime] = OrderedDict()
 
     def waiting(self, request_id: str, since: datetime) -> None:
@@ -79,6 +82,10 @@ class Counts:
                 self.runs[("done" if ok else "failed",)] += 1
             case "grant" if what in ("made", "used", "revoked"):
                 self.grants[(what,)] += 1
+            case "queue" if data.get("state") in TASK_ENDS:
+                self.tasks[(str(data["state"]),)] += 1
+                if isinstance(seconds := data.get("seconds"), int | float):
+                    self.tries.add(seconds)
             case "refused":
                 self.refusals += 1
             case "notify" if what == "failed":

@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..core.errors import Unavailable
+from ..core.queue_task import Queue
 from ..core.settings import Metrics as MetricsSettings
 from . import state_backups
 from .agents import Agents
@@ -40,6 +41,7 @@ class Measuring:
         self._file: MetricsFile | None = None
         self._missing = ""
         self.counts = Counts()
+        self.queue: Callable[[], Queue] = Queue  # the system's, which is built after it
         self.metrics: Metrics | None = None
 
     @property
@@ -75,11 +77,14 @@ class Measuring:
             self.counts.take(heard.event, heard.timestamp)
 
     def _now(self) -> Now:
+        queue = self.queue()
         copies = state_backups.listed(self._database)
         return Now(
             version=__version__,
             pending=len(self._approvals.pending()),
             agents=Counter((known(one.kind, AGENTS), one.state.value) for one in self._agents.list()),
+            tasks=Counter((one.state.value,) for one in queue.tasks.values()),
+            paused=queue.paused,
             records=self._journal.head.seq,
             unwell=bool(self._journal.unwell),
             warnings=len(self._warnings()),

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from ..core.errors import Unavailable
 from ..core.protocol import METHODS, Params
-from .counts import BUCKETS, Counts
+from .counts import BUCKETS, Counts, Waits
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ class Now(Struct, frozen=True, kw_only=True):
     version: str
     pending: int
     agents: Counter[tuple[str, str]]  # agent, state
+    tasks: Counter[tuple[str]]  # of the queue, by state
+    paused: bool  # the queue
     records: int  # in the audit log
     unwell: bool  # nothing can be recorded
     warnings: int
@@ -77,7 +79,7 @@ class Metrics:
         yield counter(
             "approvals_settled", "Questions that ended, and by which door.", counts.settled, "outcome", "door"
         )
-        yield self._waits()
+        yield self._waits("approval_wait", "How long questions waited for a person's answer.", counts.waits)
         yield gauge("approvals_pending", "Questions that wait.", {(): now.pending})
         yield counter("decisions", "Decisions of the policy, and what decided.", counts.decisions, "verdict", "source")
         yield counter("runs", "Actions that the sidecar ran, and how they ended.", counts.runs, "outcome")
@@ -85,6 +87,10 @@ class Metrics:
         yield counter("refusals", "Tries to act as the operator by somebody who may not.", {(): counts.refusals})
         yield counter("notification_failures", "Messages given up after the last try.", {(): counts.notify_failures})
         yield gauge("agents", "Agents that are known.", now.agents, "agent", "state")
+        yield gauge("queue_tasks", "Tasks of the queue.", now.tasks, "state")
+        yield gauge("queue_paused", "1 while no task of the queue begins.", {(): int(now.paused)})
+        yield counter("queue_tasks_ended", "Tasks of the queue that ended.", counts.tasks, "outcome")
+        yield self._waits("queue_task", "How long the last try of a task took.", counts.tries)
         yield counter("requests", "Requests on the socket.", _by_method(counts.requests), "method")
         yield counter("request_errors", "Requests that were answered with an error.", counts.errors, "kind")
         yield counter("audit_records", "Records in the audit log, of all runs.", {(): now.records})
@@ -100,13 +106,13 @@ class Metrics:
     def _gauge(self, name: str, about: str, values: Any, *labels: str) -> Any:
         return _filled(self._families.GaugeMetricFamily(f"{PREFIX}_{name}", about, labels=labels), values)
 
-    def _waits(self) -> Any:
-        waits, total, buckets = self._counts.waits, 0, []
+    def _waits(self, name: str, about: str, waits: Waits) -> Any:
+        total, buckets = 0, []
         for most, count in zip((*map(str, BUCKETS), "+Inf"), waits.counts, strict=True):
             total += count
             buckets.append((most, total))
-        name, about = f"{PREFIX}_approval_wait_seconds", "How long questions waited for a person's answer."
-        return self._families.HistogramMetricFamily(name, about, buckets=buckets, sum_value=waits.sum)
+        full = f"{PREFIX}_{name}_seconds"
+        return self._families.HistogramMetricFamily(full, about, buckets=buckets, sum_value=waits.sum)
 
 
 def _by_method(requests: Counter[type[Params]]) -> dict[tuple[str], int]:

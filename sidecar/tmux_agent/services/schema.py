@@ -137,6 +137,12 @@ _MIGRATIONS = (
         state TEXT NOT NULL CHECK (state IN ('spawning','running','paused','ended','finished')), body BLOB NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE queue_tasks (
+        task_id TEXT PRIMARY KEY, name TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE queue_paused (yes INTEGER PRIMARY KEY CHECK (yes = 1)) STRICT;
+    """,
 )
 
 T = TypeVar("T")

@@ -68,6 +68,8 @@ class Sentry:
         self._servers = servers
         self._wraps = wraps
         self._spawn = spawn
+        self.also: Callable[[Place, markers.Marker], object] = lambda _place, _marker: None  # who hears of each, too
+        self.also_kept: Callable[[], Coroutine[Any, Any, None]] | None = None  # waits until they have kept it
         self._asking: dict[Place, set[asyncio.Task[None]]] = {}  # questions that are still to be recorded
 
     def recover(self) -> None:
@@ -101,6 +103,8 @@ class Sentry:
     async def kept(self, place: Place) -> None:
         """Wait until what a pane has said so far is kept by the runs that it is about, and its questions are asked."""
         await self._pipelines.kept(place)
+        if self.also_kept is not None:
+            await self.also_kept()
         if tasks := self._asking.get(place):
             await asyncio.wait(set(tasks))
 
@@ -114,6 +118,7 @@ class Sentry:
             data = {"why": found.marker.why, "text": text, "by": heard.by}
             return Event(type="marker.invalid", origin=origin, data=redact.redact(data))
         self._pipelines.heard(heard.place, found.marker)
+        self.also(heard.place, found.marker)
         if isinstance(found.marker, markers.Ask) and heard.asks:
             self._ask_soon(found.marker, origin, heard.place)
         return self._event(found.marker, heard.place, origin, text=text, by=heard.by, confidence=found.confidence)
@@ -134,7 +139,8 @@ class Sentry:
             return False, request_id
         if place is not None:
             self._pipelines.heard(place, marker)
-            await self._pipelines.kept(place)
+            self.also(place, marker)
+            await self.kept(place)
         event = self._event(marker, place, origin, by="socket", confidence=1.0)
         if not marker.id:
             await self._journal.publish(event)

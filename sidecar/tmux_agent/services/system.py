@@ -22,7 +22,9 @@ import msgspec
 from ..core import channels, config, display, errors, guardrails, notice_text, recording, redact
 from ..core.model import Agent, Approval, Event, Origin
 from ..core.pipeline_run import Place
+from ..core.queue_task import Clock
 from ..core.replies import ReloadData
+from ..core.settings import Queue as Room
 from ..core.wording import one_line
 from . import own_log, status_line
 from . import places as places_
@@ -58,6 +60,11 @@ from .pipeline_watch import Followers
 from .pipelines import Pipelines
 from .plans import Plans
 from .proofs import Proofs
+from .queue import TaskQueue
+from .queue_acts import QueueActs
+from .queue_logs import QueueLogs
+from .queue_panes import QueuePanes
+from .queue_sessions import QueueSessions
 from .refusals import Refusals
 from .resuming import Resuming
 from .screen_answers import ScreenAnswers
@@ -200,7 +207,7 @@ class System:
             self.journal,
             self.sentry.heard,
             self._printed,
-            lambda place: self.pipelines.wants_lines(place) or self.journal.output_wanted,
+            self._wants_lines,
             self.sentry.kept,
             self.spawn,
             self.identity.now(),
@@ -215,17 +222,45 @@ class System:
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
         self.pausing = Pausing()
-        files = FleetFiles(self.places.config, Trusted(self.places.state))
+        self.trusted = Trusted(self.places.state)
+        files = FleetFiles(self.places.config, self.trusted)
         self.fleet = Fleet(
             self.journal, self.servers, self.identity, self.typist, self.pausing, files, self.judgement.home, self.spawn
         )
+        self._build_queue()
+
+    def _build_queue(self) -> None:
+        """Tasks, whose agents are the fleet's, and who hears what those tell."""
+        logs = QueueLogs(self.places.state / "queue")
+        sessions = QueueSessions(self.servers)
+        self.task_acts = QueueActs(
+            self.guard, self.fleet, self.servers, sessions, logs, lambda: self.queue.state, self._room
+        )
+        self.queue = TaskQueue(self.journal, self.task_acts, self._room, self.spawn)
+        self.task_panes = QueuePanes(
+            self.queue, self.task_acts, logs, self.agents, self.approvals, self.servers, sessions, self.watch,
+            self.watching, self.pipelines.signed, self.spawn,
+        )  # fmt: skip
+        self.queue.started = self.task_panes.catch_up
+        self.watching.tasks = self.task_panes.places
+        self.sentry.also, self.sentry.also_kept = self.task_panes.said, self.queue.kept
+        self.measuring.queue = lambda: self.queue.state
+
+    def _room(self) -> Room:
+        room = self.settings.queue
+        folders = {os.path.expanduser(name): most for name, most in room.per_repository.items()}
+        return msgspec.structs.replace(room, per_repository=folders)
 
     def _printed(self, place: Place, text: str, notices: tuple[str, ...]) -> None:
         """A watched pane has printed these lines, and its program has sent these notifications."""
         self.pipelines.printed(place, text, notices)
+        self.task_panes.printed(place, text)
         if text and self.journal.output_wanted:
             data = {"server": place.server, "pane": place.pane, "text": redact.redact_text(text)}
             self.journal.note(Event(type=recording.PRINTED, data=data))
+
+    def _wants_lines(self, place: Place) -> bool:
+        return self.pipelines.wants_lines(place) or self.journal.output_wanted or self.task_panes.wants_lines(place)
 
     def _join_limits(self) -> None:
         self.limits.rule = self.settings.resume
@@ -275,6 +310,7 @@ class System:
             await system.pipelines.recover()
             await system.fleet.recover()
             system.sentry.recover()
+            await system.queue.recover()
             system.notify.use(system._notified())
             await system.notify.recover()
             system.answer_files.switch(system.settings.answers.files)
@@ -285,6 +321,8 @@ class System:
         system.spawn(system._follow(heard))
         system.backups.start()
         system.measuring.start(heard, system.spawn, system.show_badges)
+        system.queue.begin()
+        system.spawn(system.task_panes.drop_orphans())
         return system
 
     def listening(self, socket: Path, opening: Callable[[Opening], None]) -> None:
@@ -309,6 +347,7 @@ class System:
         self.attention.close()
         await asyncio.gather(*(one.close() for one in self._badges.values()))
         self.pipelines.close()
+        self.queue.close()
         self.watching.close()
         await self.casts.close()
         self.wraps.close()
@@ -391,6 +430,7 @@ class System:
         self.backups.start()
         self.judgement.roots = settings.root_dir
         self.limits.changed(settings.resume)
+        self.queue.tell(Clock())  # there may be more room
         problems = self.judgement.load()
         self.notify.use(self._notified())
         self.answer_files.switch(settings.answers.files)
@@ -440,6 +480,7 @@ class System:
                 self.spawn(self._look_at_panes(server))
                 self.spawn(self.fleet.look(server))
                 self.spawn(self.casts.look(server))
+                self.spawn(self.task_panes.look(server))
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
@@ -548,6 +589,7 @@ class System:
         event = heard.event
         log.debug("%s, record %d, request %s", event.type, heard.seq, event.request_id or "–")
         self.measuring.take(heard)
+        self.task_panes.heard(event)
         if event.type in ENDINGS or (event.type == "decision" and event.data["verdict"] != "ask"):
             self.recent.append(heard)
         if event.type in ENDINGS:

@@ -1,5 +1,5 @@
-"""Which panes are watched: those that a file's rules mean, those that pipelines are about, those with an agent that
-`tmux-agent wrap` started, and those somebody named.
+"""Which panes are watched: those that a file's rules mean, those that pipelines and tasks of the queue are about,
+those with an agent that `tmux-agent wrap` started, and those somebody named.
 
 Owns what is known of a pane for such rules, and when it is looked at anew: whenever tmux tells of a change, and where a
 rule speaks of titles or programs, soon after those may have changed. Must not own: how panes are read (tmux/watch.py),
@@ -60,6 +60,7 @@ class Watching:
         self._named: set[Place] = set()
         self._expected: set[Place] = set()  # of runs that are about to begin
         self.recorded: Callable[[], Collection[Place]] = frozenset  # those that are read besides: the recordings'
+        self.tasks: Callable[[], frozenset[Place]] = frozenset  # panes in which tasks of the queue are worked on
         self._table = processes_here()
         self._looking: dict[str, asyncio.Lock] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
@@ -90,7 +91,8 @@ class Watching:
         """The panes of a server may be others. Raises Unavailable."""
         async with self._looking.setdefault(server.socket, asyncio.Lock()):
             rules = self._rules()
-            about = self._named or self._expected or self._wraps.panes or self._watch.reads or self.recorded()
+            named = self._named or self._expected or self._wraps.panes or self._watch.reads
+            about = named or self.recorded() or self.tasks()
             if not (rules or about or self._pipelines.runs()):
                 return  # nobody wants to know: nothing is looked up
             panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
@@ -108,7 +110,7 @@ class Watching:
         self, server: TmuxServer, panes: dict[Place, Pane], facts: dict[Place, PaneFacts], rules: list[Match]
     ) -> list[Place]:
         """Watch those that somebody wants watched; which they are."""
-        about = self._pipelines.places() | self._named | self._expected
+        about = self._pipelines.places() | self._named | self._expected | self.tasks()
         about |= {place for place in panes if (place.server, place.pane) in self._wraps.panes}
         wanted = [place for place in panes if place in about or any(matches(rule, facts[place]) for rule in rules)]
         recorded = tuple(panes[place] for place in self.recorded() if place in panes)

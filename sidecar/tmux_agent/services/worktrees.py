@@ -22,6 +22,7 @@ SECONDS = 120.0  # a checkout of a large repository
 OUTPUT = 256 << 10  # bytes
 GRACE = 2.0
 _SHORTSTAT = re.compile(r"(\d+) (file|insertion|deletion)")
+LOOKS, LOOK_SECONDS = 5, 0.05
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
 
 
@@ -88,7 +89,7 @@ async def repository(folder: str) -> Repository:
 async def worktrees(folder: str) -> list[Worktree]:
     """All of the repository, the main one (or the bare repository) first."""
     found: list[Worktree] = []
-    for block in (await _ok(folder, "worktree", "list", "--porcelain", "-z")).split("\0\0"):
+    for block in (await _listed(folder)).split("\0\0"):
         fields = dict(line.partition(" ")[::2] for line in block.split("\0") if line)
         if "worktree" in fields:
             branch = fields.get("branch", "").removeprefix("refs/heads/")
@@ -96,6 +97,17 @@ async def worktrees(folder: str) -> list[Worktree]:
                 Worktree(path=fields["worktree"], head=fields.get("HEAD", ""), branch=branch, bare="bare" in fields)
             )
     return found
+
+
+async def _listed(folder: str) -> str:
+    """Asked again where git stumbles over what another git, which is adding a worktree, has only half written."""
+    listing = ("worktree", "list", "--porcelain", "-z")
+    for _ in range(LOOKS):
+        try:
+            return await _ok(folder, *listing)
+        except errors.Failed:
+            await asyncio.sleep(LOOK_SECONDS)
+    return await _ok(folder, *listing)
 
 
 async def check_branch(folder: str, branch: str) -> None:

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from ...core import config, fleet_file, operands, policy_build
+from ...core import config, fleet_file, operands, policy_build, queue_file
 from ...core.config import ConfigError
 from ...core.model import Action, Command, Decision, Risk, Shell, Verdict
 from ...core.policy_build import Layer
 from ...core.policy_file import PolicyFile
-from ...services import places
+from ...services import places, queue_files
 from ...services.fleet_files import FleetFiles
 from ...services.judgement import Judgement, worktree_of
 from ...services.policy_files import PROJECT_FILE, not_for_repositories, shipped_text
@@ -67,9 +67,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("--audit", metavar="FILE", help="another audit log")
     replay.add_argument("--json", action="store_true")
     trust = under.add_parser(
-        "trust", help="let a repository's .tmuxagent/ (policy, fleet.toml, templates) count, as it is now"
+        "trust", help="let a repository's .tmuxagent/ (policy, fleet.toml, templates) or a tasks.yaml count, as it is"
     )
-    trust.add_argument("folder", nargs="?", default=".", help="the repository (default: this folder's)")
+    trust.add_argument("folder", nargs="?", default=".", help="the repository (this folder's), or tasks.yaml")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -273,18 +273,20 @@ def _trust(args: argparse.Namespace) -> int:
     if any(os.environ.get(mark) for mark in ("CLAUDECODE", "AI_AGENT", "CODEX_SANDBOX", "GEMINI_CLI", "OPENCODE")):
         print("an agent cannot trust a policy; run this in a terminal of your own", file=sys.stderr)
         return 1
-    top = worktree_of(os.path.abspath(args.folder))
+    named = Path(os.path.abspath(args.folder))
+    top = worktree_of(str(named.parent if named.is_file() else named))
     judgement = judgement_of(None)
     if judgement is None:
         return 1
     policy = Path(top) / PROJECT_FILE
     trusted = Trusted(places.find(os.environ).state)
     fleet = FleetFiles(places.find(os.environ).config, trusted)
-    files = [*([policy] if policy.is_file() else []), *fleet.of(top)]
+    files = [named] if named.is_file() else [*([policy] if policy.is_file() else []), *fleet.of(top)]
     if not files:
         print(f"there is no {policy}, and no {policy.parent}/fleet.toml", file=sys.stderr)
         return 1
-    errors = [wrong for path in files for wrong in _wrong_with(path, judgement.home)]
+    others = (policy, *fleet.of(top))
+    errors = [wrong for path in files for wrong in _wrong_with(path, judgement.home, tasks=path not in others)]
     for error in errors:
         print(error, file=sys.stderr)
     if errors:
@@ -295,8 +297,11 @@ def _trust(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wrong_with(path: Path, home: str) -> Sequence[ConfigError]:
-    """What is wrong with a file of a repository that is to be trusted."""
+def _wrong_with(path: Path, home: str, *, tasks: bool) -> Sequence[ConfigError]:
+    """What is wrong with a file of a repository that is to be trusted; `tasks`: one for the queue."""
+    if tasks:
+        found, wrong = queue_files.read(path)
+        return wrong or queue_file.problems(found, str(path))
     text = path.read_bytes().decode("utf-8", "replace")
     if path.suffix == ".toml":
         return fleet_file.load(text, str(path))[1]

@@ -59,8 +59,8 @@ def main(args: argparse.Namespace) -> int:
         tell = _Teller(token, args.project, sandbox=args.sandbox)
         try:
             if args.sandbox:
-                return _walled(inside, start.argv, environ, agent, tell)
-            return parent.run(lambda: (start.argv, environ), tell)
+                return _ended(_walled(inside, start.argv, environ, agent, tell))
+            return _ended(parent.run(lambda: (start.argv, environ), tell))
         except Refused as why:
             raise Unavailable(f"no sandbox, so nothing was started: {why}") from None
         except OSError as why:
@@ -170,6 +170,13 @@ def _ask(line: bytes) -> bytes:
         finally:
             link.close()
     return b""
+
+
+def _ended(code: int) -> int:
+    """Tell the queue how the agent ended, if it worked on a task; gives the exit code."""
+    if os.environ.get("TMUX_AGENT_TASK"):
+        _ask(b'{"jsonrpc":"2.0","id":1,"method":"queue.ended","params":{"exit_code":%d}}\n' % code)
+    return code
 
 
 def _say(text: str) -> None:
