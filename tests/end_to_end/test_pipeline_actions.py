@@ -357,6 +357,12 @@ pipelines:
     assert "oops" not in run("watch")  # who runs this is no person, and in no pane
     assert run("pipeline", "list").splitlines() == ["p  one → two"]
     assert run("pipeline", "history") == ""
+    assert [one["name"] for one in json.loads(run("pipeline", "list", "--json"))["pipelines"]] == ["p"]
+    assert json.loads(run("pipeline", "--json", "history")) == {"runs": []}
+    assert "Expected `float | null`" in subprocess.run(
+        [sys.executable, "-m", "tmux_agent", "emit", "PROGRESS", "percent=NaN"],
+        env=world.sidecar.environ, capture_output=True, text=True,
+    ).stderr  # fmt: skip
     dry = run("pipeline", "dry-run", "p", "--pane", "%0")
     assert "type: ls    done" in dry
     assert "denied by 'no netcat'" in dry

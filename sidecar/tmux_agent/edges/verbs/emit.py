@@ -54,6 +54,6 @@ def _field(text: str) -> tuple[str, object]:
     if not equals or not name:
         raise InvalidParams(f"{text!r} is no NAME=VALUE: stage=build, for example")
     try:
-        return name, json.loads(value)
+        return name, value if value in ("NaN", "Infinity", "-Infinity") else json.loads(value)  # these are no JSON
     except ValueError:
         return name, value

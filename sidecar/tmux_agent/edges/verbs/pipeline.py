@@ -35,6 +35,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     retry.add_argument("stage", nargs="?", default="", help="only this one")
     skip.add_argument("stage")
     cancel.add_argument("--why", default="")
+    for sub in under.choices.values():
+        if sub is not check:
+            sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print the answer as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
