@@ -1,0 +1,83 @@
+"""From a shell in a pane to a real Claude Code in a worktree of its own, and to its end: asked in the popup."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.end_to_end.real_claude import PROGRAM, SKIP
+from tests.end_to_end.whole import ROOT, Whole
+
+pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(600)]
+
+SCRIPT: dict[str, Any] = {
+    "tidy-up": [{"shell": "touch made"}, {"text": "Tidied."}],
+    "and-more": [{"text": "More."}],
+    "*": [{"text": "Hello."}],
+}
+GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b.example")
+
+
+@pytest.fixture
+def whole() -> Iterator[Whole]:
+    one = Whole(SCRIPT)
+    try:
+        (one.folder / "config" / "fleet.toml").write_text(f"[agents.claude]\ncommand = {json.dumps([PROGRAM])}\n")
+        for argv in (("add", "-A"), ("commit", "-q", "-m", "first")):
+            subprocess.run([*GIT, *argv], cwd=one.project, check=True)
+        one.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(one.project), "sh")
+        one.person = one.server.attach(columns=120, rows=40)
+        one.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
+        one.until(lambda: one.sidecar_pid() > 0, "the sidecar")
+        assert one.run("setup", "claude", "--yes").returncode == 0
+        yield one
+    finally:
+        one.close()
+
+
+def fleet(whole: Whole) -> dict[str, Any]:
+    agents = json.loads(whole.run("sessions", "--json").stdout)
+    return agents[0] if agents else {}
+
+
+def at_the_pane(whole: Whole, words: str, shows: str) -> None:
+    """A command that the person types; the popup comes by itself, at its question, and they say yes."""
+    whole.person.press(f"clear; {whole.command} {words}\r")
+    whole.shows("1 waiting")
+    whole.shows(shows)
+    whole.answer("a", "Nothing waits")
+    whole.leave_popup()
+
+
+def test_a_person_at_a_pane_has_claude_work_in_a_worktree(whole: Whole) -> None:
+    at_the_pane(whole, "spawn feature/x --task 'Please tidy-up.'", "spawn claude on feature/x in shop")
+    whole.until(lambda: fleet(whole).get("state") == "running", "the agent")
+    whole.pane = fleet(whole)["pane"]
+    whole.until(lambda: fleet(whole)["task_state"] == "given", "the task")
+    whole.popup("touch made")
+    whole.answer("a", "Nothing waits")
+    whole.leave_popup()
+    whole.draws("Tidied.")
+    made = whole.home / "shop-worktrees" / "feature-x" / "made"
+    assert made.exists()
+    assert not (whole.project / "made").exists()
+    # It ends, and goes on with what was said.
+    at_the_pane(whole, "kill feature-x", "kill feature-x")
+    whole.until(lambda: fleet(whole)["state"] == "ended", "its end")
+    at_the_pane(whole, "resume feature-x", "resume feature-x")
+    whole.until(lambda: fleet(whole)["state"] == "running", "it goes on")
+    whole.pane = fleet(whole)["pane"]
+    whole.draws("Tidied.")
+    at_the_pane(whole, "send feature-x 'Please and-more.'", "Please and-more.")
+    whole.draws("More.")
+    # What it made is not committed, so it is not thrown away unasked.
+    whole.person.press(f"clear; {whole.command} finish feature-x\r")
+    whole.shows("not committed: ?? made")
+    at_the_pane(whole, "finish feature-x --discard", "throw away what is not committed")
+    whole.until(lambda: not fleet(whole), "its end")
+    assert not made.parent.exists()
+    heads = subprocess.run([*GIT, "branch"], cwd=whole.project, check=True, capture_output=True, text=True).stdout
+    assert "feature/x" not in heads
