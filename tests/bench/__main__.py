@@ -9,7 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
-from tests.bench import audit, badge, check, hook, idle, kills, pipelines, popup, scan, state, watching
+from tests.bench import audit, badge, check, fleet, hook, idle, kills, pipelines, popup, scan, state, watching
 from tests.bench.world import Row
 
 PARTS: dict[str, Callable[[bool], list[Row]]] = {
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[bool], list[Row]]] = {
     "scan": scan.rows,
     "watching": watching.rows,
     "pipelines": pipelines.rows,
+    "fleet": fleet.rows,
     "kills": kills.rows,
 }
 HEADINGS = ("what", "floor", "ours", "ratio", "bound", "")

@@ -38,12 +38,13 @@ class World:
         tmux.run("new-session", "-d", "-s", "work", "-x", "120", "-y", "40")
         self._person: Peer | None = None
 
-    def start(self) -> None:
+    def start(self, *, attach: bool = True) -> None:
         self.sidecar.start()
-        self.attach()
+        self._person = None
+        if attach:
+            self.attach()
 
     def attach(self) -> None:
-        self._person = None
         peer = self.sidecar.agent()
         peer.call("tmux.attach", {"socket": self.tmux.socket})
         until(lambda: peer.request("tmux.panes").get("result", {}).get("data", {}).get("panes"))

@@ -66,3 +66,33 @@ def test_an_agents_spawn_is_asked_and_a_no_does_nothing(world: World) -> None:
     assert agent.reply_to(number)["error"]["data"]["kind"] == "denied"
     assert world.branches() == ["main"]
     assert world.agents() == []
+
+
+def test_a_branch_that_somebody_made_meanwhile_is_theirs(world: World) -> None:
+    """While a person was asked: what they saw is not what would be done now, so nothing is."""
+    world.start()
+    agent = world.sidecar.agent()
+    number = agent.start("fleet.spawn", {"branch": "mine", "repository": str(world.repository), "agent": "goose"})
+    until(lambda: world.person().call("human.pending")["approvals"])
+    (question,) = world.person().call("human.pending")["approvals"]
+    assert question["action"]["does"][0].startswith("make the branch mine at main")
+    world.git("branch", "mine")
+    answer = {"request_id": question["request_id"], "digest": question["digest"], "approved": True}
+    world.person().call("human.respond", answer)
+    said = agent.reply_to(number)["error"]["message"]
+    assert "has changed since it was shown" in said or "could not be made" in said
+    assert world.branches() == ["main", "mine"]
+
+
+def test_agents_of_the_same_branch_at_the_same_time(world: World) -> None:
+    """One gets it; the others are told, and what they had begun is undone."""
+    world.start()
+    peers = [world.sidecar.operator() for _ in range(4)]
+    params = {"branch": "feature/x", "repository": str(world.repository), "agent": "goose"}
+    numbers = [peer.start("fleet.spawn", params) for peer in peers]
+    replies = [peer.reply_to(number) for peer, number in zip(peers, numbers, strict=True)]
+    assert sum("result" in reply for reply in replies) == 1, replies
+    assert len(world.agents()) == 1
+    assert world.branches() == ["feature/x", "main"]
+    assert len(world.worktrees()) == 2
+    assert len(world.sessions()) == 2

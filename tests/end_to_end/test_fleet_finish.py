@@ -137,3 +137,15 @@ def test_a_worktree_that_somebody_removed_is_finished_all_the_same(world: World)
     finish(world)
     assert world.branches() == ["main"]
     assert world.agents() == []
+
+
+def test_commits_of_a_worktree_that_somebody_removed_are_kept(world: World) -> None:
+    folder = spawned(world)
+    world.commit("raise prices", "prices.txt", "apples 4\n", cwd=folder)
+    world.person().call("fleet.kill", {"name": "feature-x"})
+    world.git("worktree", "remove", "--force", str(folder))
+    said = world.person().error("fleet.finish", {"name": "feature-x"})["message"]
+    assert "neither merged nor pushed: " in said
+    finish(world, merge=True)
+    assert (world.repository / "prices.txt").read_text() == "apples 4\n"
+    assert world.branches() == ["main"]

@@ -114,6 +114,21 @@ def test_a_sidecar_that_is_killed_half_way_leaves_nothing_behind(world: World) -
     assert undone["data"]["why"] == "the sidecar ended while it was spawned"
 
 
+def test_a_sidecar_that_is_killed_beside_a_half_built_session_leaves_nothing_behind(world: World) -> None:
+    """Its agent runs already; windows beside it are still being opened. Undone before tmux has attached again."""
+    window = '[[windows]]\nname = "w"\npanes = ["", "", "", ""]\n'
+    (world.sidecar.config / "fleet.toml").write_text(window * 12)
+    world.person().start("fleet.spawn", {"branch": "x", "repository": str(world.repository), "agent": "goose"})
+    until(lambda: "x" in world.sessions())
+    world.sidecar.kill()
+    assert "x" in world.sessions()
+    assert world.processes()
+    world.start(attach=False)
+    until(lambda: world.sessions() == ["work"])
+    until(lambda: world.agents() == [])
+    world.nothing_left()
+
+
 def test_whoever_goes_away_while_it_is_spawned_has_it_undone(world: World) -> None:
     (world.sidecar.config / "fleet.toml").write_text('setup = ["touch begun; sleep 300"]\n')
     peer = world.sidecar.operator()

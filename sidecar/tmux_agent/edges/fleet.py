@@ -74,7 +74,7 @@ async def _spawn(system: System, params: p.FleetSpawn, wish: Wish) -> Any:
     if params.dry_run:
         return fleet_look.would(planned, await system.guard.checked(planned.action, wish.origin))
     await allowed(system, msgspec.structs.replace(wish, action=planned.action))
-    return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned.action))
+    return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned))
 
 
 async def _one(system: System, params: Any, wish: Wish) -> Any:

@@ -43,15 +43,16 @@ async def check(one: FleetAgent, how: How) -> None:
     """Raises InvalidParams, Conflict with a list of what would be lost."""
     if how.discard and (how.merge or how.keep_branch):
         raise errors.InvalidParams("params.discard: throws the work away, so nothing can be merged or kept beside it")
-    if how.discard or not os.path.isdir(one.worktree):
+    if how.discard:
         return
     found: list[str] = []
-    for folder, lines in (await worktrees.all_changes(one.worktree)).items():
+    there = os.path.isdir(one.worktree)
+    for folder, lines in (await worktrees.all_changes(one.worktree)).items() if there else ():
         where = "" if folder == one.worktree else f" in the submodule {os.path.relpath(folder, one.worktree)}"
         found += [f"not committed{where}: {line}" for line in _few(lines)]
     if not (how.merge or how.keep_branch) and one.made_branch:
         found += [f"neither merged nor pushed: {line}" for line in _few(await worktrees.unpushed(one))]
-    for folder, lines in (await worktrees.unpushed_submodules(one.worktree)).items():
+    for folder, lines in (await worktrees.unpushed_submodules(one.worktree)).items() if there else ():
         where = os.path.relpath(folder, one.worktree)
         found += [f"not pushed in the submodule {where}: {line}" for line in _few(lines)]
     if found:
@@ -72,10 +73,10 @@ async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) 
     await merging.can(one, how.into or one.base) if how.merge else None
     await end()
     did: list[str] = []
+    await check(one, how)  # it may have written something to its end
+    if how.merge:
+        did.append(await merging.merge(one, how.into or one.base))
     if os.path.isdir(one.worktree):
-        await check(one, how)  # it may have written something to its end
-        if how.merge:
-            did.append(await merging.merge(one, how.into or one.base))
         if one.teardown:
             await _torn_down(one, how, did)
         await worktrees.remove(one.repository, one.worktree, force=True)

@@ -53,7 +53,7 @@ async def plan(spec: SpawnSpec, server: TmuxServer, files: FleetFiles, taken: Co
     top = repository.top
     file = files.read(top, plain=spec.plain)
     await worktrees.check_branch(top, spec.branch)
-    in_use = next((tree for tree in await worktrees.worktrees(top) if tree.branch == spec.branch), None)
+    in_use = next((tree for tree in repository.worktrees if tree.branch == spec.branch), None)
     if in_use is not None:
         raise errors.Conflict(f"the branch {spec.branch} is checked out in {in_use.path}: choose another branch")
     base, commit, made = await _base(top, spec.base or file.base or "", spec.branch)
@@ -85,7 +85,8 @@ def _does(one: FleetAgent, extras: Extras) -> tuple[str, ...]:
     later = (f"run {fleet_commands.shown(line)} before it is removed" for line in one.teardown)
     with_env = (f"set {name}={value}" for name, value in one.env.items())
     opens = (f"open {window.name}: {pane or 'a shell'}" for window in one.windows for pane in window.panes)
-    return (*with_env, *extras.lines(), *starts, *opens, *later)
+    makes = (f"make the branch {one.branch} at {one.base} ({one.base_commit[:12]})",) if one.made_branch else ()
+    return (*makes, *with_env, *extras.lines(), *starts, *opens, *later)
 
 
 async def _base(top: str, wanted: str, branch: str) -> tuple[str, str, bool]:

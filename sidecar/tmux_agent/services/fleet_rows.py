@@ -6,7 +6,7 @@ import sqlite3
 
 import msgspec
 
-from ..core.fleet import FleetAgent, FleetState
+from ..core.fleet import FleetAgent
 
 KEEP = 500  # that are finished; the oldest go
 
@@ -32,8 +32,3 @@ def put(db: sqlite3.Connection, one: FleetAgent) -> None:
 
 def drop(db: sqlite3.Connection, one: FleetAgent) -> None:
     db.execute("DELETE FROM fleet_agents WHERE name = ? AND fleet_id = ?", (one.name, one.fleet_id))
-
-
-def finished(db: sqlite3.Connection) -> list[FleetAgent]:
-    """Those whose worktree is gone, oldest first."""
-    return [one for one in every(db) if one.state is FleetState.FINISHED]

@@ -58,6 +58,12 @@ class Session(Struct, frozen=True):
     pane_pid: int
 
 
+async def make_branch(one: FleetAgent) -> None:
+    """Where there was none. Raises Conflict where there is one by now: that is not ours."""
+    if one.made_branch:
+        await worktrees.make_branch(one.repository, one.branch, one.base_commit, one.base)
+
+
 async def make_worktree(one: FleetAgent) -> None:
     """Raises Failed, TimedOut, Unavailable."""
     above = os.path.dirname(one.worktree)
@@ -65,9 +71,7 @@ async def make_worktree(one: FleetAgent) -> None:
         os.makedirs(above, exist_ok=True)
     except OSError as why:
         raise errors.Failed(f"the folder {above} cannot be made: {why.strerror}") from None
-    await worktrees.add(
-        one.repository, one.worktree, one.branch, new_at=one.base_commit if one.made_branch else ""
-    )
+    await worktrees.add(one.repository, one.worktree, one.branch)
 
 
 async def fill_worktree(one: FleetAgent, extras: Extras, *, bare: bool) -> list[str]:
@@ -121,6 +125,8 @@ async def undo(one: FleetAgent, server: TmuxServer | None) -> list[str]:
         await asyncio.to_thread(process.end_marked, marker)
     if server is not None:
         left += await _tried(end_session(one, server))
+    else:  # it is not attached yet: this is a restart
+        await asyncio.to_thread(layout.end, one.server, MARK, one.fleet_id)
     if one.teardown and os.path.isdir(one.worktree):
         left += await _tried(fleet_commands.run(one, one.teardown, one.teardown_timeout, "the tear-down command"))
     left += await _tried(_remove_worktree(one))
@@ -140,31 +146,27 @@ async def _tried(step: Coroutine[Any, Any, None]) -> list[str]:
 
 
 async def end_session(one: FleetAgent, server: TmuxServer) -> None:
-    """End its session, if that is ours still. Raises Unavailable, Failed."""
+    """End the sessions that are its, whatever they are called by now. Raises Unavailable, Failed."""
     await server.refresh()
-    for session in server.sessions:
-        if session.name == one.session and await marked(server, session.id) == one.fleet_id:
-            await server.command("kill-session", "-t", session.id)
+    for session in await _sessions(one, server):
+        await server.command("kill-session", "-t", session)
 
 
 async def other_panes(one: FleetAgent, server: TmuxServer, pausing: Pausing) -> list[Process]:
-    """What runs in the other panes of its session, if that is ours still."""
+    """What runs in the other panes of its session."""
     found: list[Process] = []
+    ours = await _sessions(one, server)
     for pane in server.panes:
-        if pane.session_name != one.session or pane.id == one.pane or pane.dead:
-            continue
-        if await marked(server, pane.session) == one.fleet_id and (top := pausing.read(pane.pid)):
+        if pane.session in ours and pane.id != one.pane and not pane.dead and (top := pausing.read(pane.pid)):
             found += await pausing.tree(top.pid, top.started)
     return found
 
 
-async def marked(server: TmuxServer, session: str) -> str:
-    """Whose a session is; "" where it is none of ours."""
-    try:
-        said = await server.command("show-environment", "-t", session, MARK)
-    except errors.Failed:
-        return ""
-    return said[0].partition("=")[2] if said else ""
+async def _sessions(one: FleetAgent, server: TmuxServer) -> list[str]:
+    """Ids of the sessions that are its, by their mark."""
+    known = [session.id for session in server.sessions]
+    said = await server.each([("show-environment", "-t", session, MARK) for session in known])
+    return [session for session, lines in zip(known, said, strict=True) if lines == [f"{MARK}={one.fleet_id}"]]
 
 
 async def _remove_worktree(one: FleetAgent) -> None:

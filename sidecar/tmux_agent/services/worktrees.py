@@ -23,6 +23,8 @@ OUTPUT = 256 << 10  # bytes
 GRACE = 2.0
 _SHORTSTAT = re.compile(r"(\d+) (file|insertion|deletion)")
 LOOKS, LOOK_SECONDS = 5, 0.05
+# These read names and refs, and run no program that a configuration names: it is not read first.
+_LOOKS = frozenset(("rev-parse", "symbolic-ref", "check-ref-format", "update-ref", "merge-base", "rev-list"))
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
 
 
@@ -32,6 +34,7 @@ class Repository(Struct, frozen=True, kw_only=True):
     top: str
     common: str
     bare: bool
+    worktrees: tuple[Worktree, ...]
 
 
 class Worktree(Struct, frozen=True, kw_only=True):
@@ -46,11 +49,12 @@ async def git(folder: str, *argv: str, timeout: float = SECONDS) -> process.Ende
     Denied (the configuration names a program that cannot be switched off)."""
     mark = f"fleet-{os.urandom(8).hex()}"
     env = environment.clean(os.environ, {}, (), mark)
-    program = await asyncio.to_thread(shutil.which, "git", path=env["PATH"])
+    program = shutil.which("git", path=env["PATH"])
     if program is None:
         raise errors.Unavailable("there is no git on the PATH: install it")
     words = ("git", *NO_HOOKS, *argv)
-    words, env = await asyncio.to_thread(environment.git, words, env, program, folder)
+    if argv[0] not in _LOOKS and argv[:2] != ("worktree", "list"):
+        words, env = await asyncio.to_thread(environment.git, words, env, program, folder)
     plan = process.Plan(
         program=program, argv=words, env=env, cwd=folder, stdin=None, timeout=timeout, grace=GRACE,
         output_bytes=OUTPUT, mark=f"{environment.MARKER}={mark}",
@@ -82,8 +86,8 @@ async def repository(folder: str) -> Repository:
         raise errors.InvalidParams(f"params.repository: {folder} is in no git repository that can be used: "
                                    f"{' '.join(ended.stderr.text().split())[:500]}")  # fmt: skip
     common = ended.stdout.text().removesuffix("\n")
-    main = (await worktrees(folder))[0]
-    return Repository(top=main.path, common=common, bare=main.bare)
+    trees = tuple(await worktrees(folder))
+    return Repository(top=trees[0].path, common=common, bare=trees[0].bare, worktrees=trees)
 
 
 async def worktrees(folder: str) -> list[Worktree]:
@@ -136,10 +140,18 @@ async def current_branch(folder: str) -> str:
     return ended.stdout.text().strip() if ended.returncode == 0 else ""
 
 
-async def add(folder: str, path: str, branch: str, *, new_at: str = "") -> None:
-    """A worktree with that branch, which is made at the commit `new_at` where one is given. Raises Failed."""
-    made = ("-b", branch, "--no-track") if new_at else ()
-    await _ok(folder, "worktree", "add", *made, "--", path, new_at or branch)
+async def make_branch(folder: str, branch: str, commit: str, base: str) -> None:
+    """Raises Conflict where there is one of that name, or git makes none for another reason."""
+    none = "0" * len(commit)
+    told = f"branch: Created from {base}"
+    ended = await git(folder, "update-ref", "--create-reflog", "-m", told, f"refs/heads/{branch}", commit, none)
+    if ended.returncode != 0:
+        raise errors.Conflict(f"the branch {branch} could not be made: {' '.join(ended.stderr.text().split())[:500]}")
+
+
+async def add(folder: str, path: str, branch: str) -> None:
+    """A worktree with that branch. Raises Failed."""
+    await _ok(folder, "worktree", "add", "--", path, branch)
 
 
 async def fetch_submodules(worktree: str) -> None:
@@ -213,13 +225,15 @@ async def submodules(folder: str, depth: int = 4) -> list[str]:
 async def unpushed(one: FleetAgent) -> tuple[str, ...]:
     """Commits of its branch that no other branch and no remote has."""
     others = ("--not", f"--exclude={_literal(one.branch)}", "--branches", "--remotes", "--tags")
+    if not await branch_commit(one.repository, one.branch):
+        return ()
     return tuple((await _ok(one.repository, "log", "--format=%h %s", f"refs/heads/{one.branch}", *others)).splitlines())
 
 
 async def unpushed_submodules(folder: str) -> dict[str, tuple[str, ...]]:
     """Commits of submodules that no remote of theirs has: they go with the worktree."""
     found: dict[str, tuple[str, ...]] = {}
-    for one in await submodules(folder) if os.path.isdir(folder) else []:
+    for one in await submodules(folder):
         said = await _ok(one, "log", "--format=%h %s", "HEAD", "--branches", "--not", "--remotes")
         if said:
             found[one] = tuple(said.splitlines())

@@ -27,7 +27,7 @@ def go(one: dict[str, Any], *, read_only: bool = False) -> int:
     if one["state"] not in ("running", "paused"):
         raise Conflict(f"{one['name']} has no session ({one['state']}): `tmux-agent resume {one['name']}` starts one")
     inside = os.environ.get("TMUX", "").partition(",")[0]
-    target = ("-t", f"={one['session']}")
+    target = ("-t", one["pane"])  # its session may have another name by now
     if inside and os.path.realpath(inside) == os.path.realpath(one["server"]):
         words = ["switch-client", *(["-r"] if read_only else []), *target]
     else:

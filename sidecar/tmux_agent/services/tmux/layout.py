@@ -33,6 +33,19 @@ def build(socket: str, session: str, windows: Iterable[WindowFile], folder: str)
         raise errors.Failed(f"the windows beside the agent could not be opened: {why}") from None
 
 
+def end(socket: str, name: str, value: str) -> None:
+    """End the sessions of a tmux server whose variable `name` has this value; none where no server is there."""
+    import libtmux
+    from libtmux.exc import LibTmuxException
+
+    try:
+        for session in libtmux.Server(socket_path=socket).sessions:
+            if session.getenv(name) == value:
+                session.kill()
+    except LibTmuxException:
+        return  # it is gone, and its sessions with it
+
+
 def _window(session: libtmux.Session, window: WindowFile, folder: str) -> None:
     here = _literal(folder)
     made = session.new_window(window_name=_literal(window.name), start_directory=here, attach=False)
