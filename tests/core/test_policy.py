@@ -29,7 +29,7 @@ from tmux_agent.core.model import (
     Verdict,
     digest,
 )
-from tmux_agent.core.policy import decide, examine
+from tmux_agent.core.policy import decide
 from tmux_agent.core.policy_build import Layer
 from tmux_agent.core.policy_file import PolicyFile, RuleFile, as_data
 from tmux_agent.core.rules import Asker
@@ -154,12 +154,13 @@ def test_what_cannot_be_read_never_allows(cats: Policy, text: str) -> None:
 
 
 def test_missing_facts_count_against(cats: Policy) -> None:
-    """Without any fact nothing is allowed, and the questions come back so that somebody can answer them."""
+    """Without any fact nothing is allowed, nor with some of them."""
     situation = Situation(roots=(TREE,), worktree=TREE, home=HOME)
-    decision, wanted = examine(Shell(text="cat a", cwd=TREE), {}, cats, situation=situation)
-    assert decision.verdict is Verdict.ASK
-    assert facts.PathKey(f"{TREE}/a") in wanted
-    assert facts.ProgramKey("cat") in wanted
+    cat, file = facts.ProgramKey("cat"), facts.PathKey(f"{TREE}/a")
+    known: dict[facts.Key, facts.Fact] = {key: World().get(key) for key in (cat, file)}
+    given: list[dict[facts.Key, facts.Fact]] = [{}, {cat: known[cat]}, {file: known[file]}, known]
+    found = [decide(Shell(text="cat a", cwd=TREE), some, cats, situation=situation).verdict for some in given]
+    assert found == [Verdict.ASK, Verdict.ASK, Verdict.ASK, Verdict.ALLOW]
 
 
 @pytest.mark.parametrize(

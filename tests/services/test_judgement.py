@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tmux_agent.core.channels import Notify
-from tmux_agent.core.facts import pin
+from tmux_agent.core.facts import HashKey, PathKey, pin
 from tmux_agent.core.model import Decision, File, Origin, Patch, Role, Shell, Stage, Verdict
 from tmux_agent.services import judgement, project_policies
 from tmux_agent.services.grants import Grants
@@ -309,3 +309,15 @@ def test_what_repositories_make_us_keep_is_bounded(place: Place, monkeypatch: py
             checks(f"r{number}", f"secrets: [s{again}]\n")
     assert place.judgement.errors == ()
     assert len(place.judgement._observers) <= 4
+
+
+def test_a_decision_rests_on_what_it_came_to(place: Place) -> None:
+    """Of what a rule allows, only what is there and where; what is in a file counts where a person says yes to it."""
+    (place.tree / "x.sh").write_text("true")
+    place.policy(shipped_text())
+    assert place.judgement.load() == ()
+    judged = place.judgement.judge(Shell(text="sed -n 5p a; sh x.sh", cwd=str(place.tree)), place.origin)
+    assert judged.decision.verdict is Verdict.ASK
+    assert {key for key in judged.facts if isinstance(key, HashKey)} == {HashKey(f"{place.tree}/x.sh")}
+    assert PathKey(f"{place.tree}/a") in judged.facts
+    assert type(judged.facts) is dict  # so that nothing more is looked at afterwards

@@ -74,6 +74,22 @@ def test_what_cannot_be_told_is_magic(tmp_path: Path) -> None:
     assert follow(f"{tmp_path}/nowhere/x").real == f"{tmp_path}/nowhere/x"
 
 
+def test_a_moment_remembers_the_way(tmp_path: Path) -> None:
+    """What has been walked already is not walked again, and leads to the same: through links, .., /proc and files."""
+    (tmp_path / "real" / "in").mkdir(parents=True)
+    (tmp_path / "real" / "file").write_text("x")
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "self").symlink_to("/proc/self")
+    places = (tmp_path, tmp_path / "real", tmp_path / "link", tmp_path / "real/file", tmp_path / "self", Path("/proc"))
+    names = ("", ".", "..", "in", "file", "file/x", "no", "no/x", "in/..", "./in", "../link/file", "/in/", "a\0", "fd")
+    ways = [f"{place}/{name}" for place in places for name in names]
+    moment = Moment()
+    ways += reversed(ways)
+    assert [follow(way, moment) for way in ways] == [follow(way) for way in ways]
+    assert str(tmp_path / "real") in moment.folders
+    assert not any(folder.startswith(("/proc", str(tmp_path / "link"))) for folder in moment.folders)
+
+
 @settings(max_examples=150)
 @given(st.lists(st.sampled_from(["a", "b", "l", "up", "abs", "..", ".", "x", ""]), max_size=8))
 def test_same_as_realpath(tmp_path: Path, parts: list[str]) -> None:

@@ -16,7 +16,7 @@ from .argv.options import Arg, Fed
 from .reach import Reach
 
 
-class Invocation(Struct, frozen=True):
+class Invocation(Struct, frozen=True, gc=False):
     """One program run: `program` its name, `word` as written, `args` behind it (for git: from the sub-command on)."""
 
     program: str

@@ -180,17 +180,22 @@ def _copied(program: str, plain: Sequence[str], words: list[str]) -> tuple[tuple
     return (("write", target), *(("write", word) for word in into), *((verb, word) for word in sources))
 
 
+_OUTPUT_OPTIONS: dict[str, tuple[str, ...]] = {
+    "sort": ("-o", "--output"),
+    "curl": ("-o", "--output"),
+    "wget": ("-O", "--output-document"),
+    "tree": ("-o",),
+    "git": ("--output", "-o"),
+    "openssl": ("-out",),
+    "gcc": ("-o",),
+    "cc": ("-o",),
+}
+
+
 def _written_by_option(program: str, plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    names = {
-        "sort": ("-o", "--output"),
-        "curl": ("-o", "--output"),
-        "wget": ("-O", "--output-document"),
-        "tree": ("-o",),
-        "git": ("--output", "-o"),
-        "openssl": ("-out",),
-        "gcc": ("-o",),
-        "cc": ("-o",),
-    }.get(program, ())
+    names = _OUTPUT_OPTIONS.get(program)
+    if names is None:
+        return ()
     found = [("write", plain[i + 1]) for i, w in enumerate(plain[:-1]) if w in names]
     for word in plain:
         name, equals, value = word.partition("=")

@@ -2,9 +2,10 @@
 
 Owns these types and the rule that an unknown fact is never a good one. Must not own how an answer is found
 (services/observe.py) or what it is worth (policy.py).
-A decision is made in rounds: it looks facts up in a `Lookup`, which notes the keys that nobody gathered yet; these are
-gathered, and the decision is made again. So the policy stays pure, and the facts that were used are exactly the ones
-that must still hold when an approved action is run: `pin` keeps them as far as they say what is run.
+A decision is made by a mapping of facts, each of which is looked up when it comes to that (`Lookup`). Where they come
+from is the mapping's: the world is looked at then and there (services/observe.py), tests and examples of rules make
+theirs up. So the policy stays pure, and the facts that were used are exactly the ones that must still hold when an
+approved action is run: `pin` keeps them as far as they say what is run.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import msgspec
 from msgspec import Struct
 
 
-class PathKey(Struct, frozen=True, tag="path"):
+class PathKey(Struct, frozen=True, gc=False, tag="path"):
     """Where does this path lead? `path` is absolute and as the kernel would be asked: `..` and links are
     still in it."""
 
     path: str
 
 
-class PathFact(Struct, frozen=True):
+class PathFact(Struct, frozen=True, gc=False):
     """`real` is the path with every link followed; what is missing at its end stays as written.
 
     `parent` is the real folder that holds the entry itself and `link` says that the entry is a symbolic link. `kind`
@@ -43,7 +44,7 @@ class PathFact(Struct, frozen=True):
     tells: bool = False
 
 
-class GlobKey(Struct, frozen=True, tag="glob"):
+class GlobKey(Struct, frozen=True, gc=False, tag="glob"):
     """Which names does this pattern match? Shell rules: `*` does not match a leading dot; `**` is taken as
     any depth."""
 
@@ -51,18 +52,18 @@ class GlobKey(Struct, frozen=True, tag="glob"):
     pattern: str
 
 
-class GlobFact(Struct, frozen=True):
+class GlobFact(Struct, frozen=True, gc=False):
     matches: tuple[str, ...] = ()  # as the shell would put them into the command
     complete: bool = True  # False: more than the limit, or a folder could not be read
 
 
-class ProgramKey(Struct, frozen=True, tag="program"):
+class ProgramKey(Struct, frozen=True, gc=False, tag="program"):
     """Which file runs for a bare name (no slash)?"""
 
     name: str
 
 
-class ProgramFact(Struct, frozen=True):
+class ProgramFact(Struct, frozen=True, gc=False):
     """`path` is where PATH finds it ("" for nowhere), `real` with links followed. `why`: the reason not to
     trust the way."""
 
@@ -71,13 +72,13 @@ class ProgramFact(Struct, frozen=True):
     why: str = ""
 
 
-class RepoKey(Struct, frozen=True, tag="repo"):
+class RepoKey(Struct, frozen=True, gc=False, tag="repo"):
     """Which repository would git use in this folder, and can its own configuration run something?"""
 
     folder: str
 
 
-class RepoFact(Struct, frozen=True):
+class RepoFact(Struct, frozen=True, gc=False):
     """`top` is "" outside any repository. `hostile`: phrases, each a way in which the repository makes git
     run or reach something."""
 
@@ -92,13 +93,13 @@ class RepoFact(Struct, frozen=True):
     odd: tuple[str, ...] = ()  # names that fall apart on the way through xargs
 
 
-class TreeKey(Struct, frozen=True, tag="tree"):
+class TreeKey(Struct, frozen=True, gc=False, tag="tree"):
     """What lies beneath this folder that a recursive reader must not get?"""
 
     path: str
 
 
-class Danger(Struct, frozen=True):
+class Danger(Struct, frozen=True, gc=False):
     """One entry beneath a folder. `path` is relative to it (an odd folder ends in /); `target` is where a
     link leads."""
 
@@ -109,48 +110,48 @@ class Danger(Struct, frozen=True):
     ignored: bool = False  # .gitignore names it, and nothing un-ignores it
 
 
-class TreeFact(Struct, frozen=True):
+class TreeFact(Struct, frozen=True, gc=False):
     dangers: tuple[Danger, ...] = ()
     complete: bool = True
     files: int = 0
     bytes: int = 0
 
 
-class HashKey(Struct, frozen=True, tag="hash"):
+class HashKey(Struct, frozen=True, gc=False, tag="hash"):
     """What is in a file that would be run, or read for what to do."""
 
     path: str
 
 
-class HashFact(Struct, frozen=True):
+class HashFact(Struct, frozen=True, gc=False):
     sha256: str = ""  # "": missing, no regular file, or too large
     stamp: tuple[int, ...] = ()  # of what is too large: changes with whatever is done to it
 
 
-class PackageKey(Struct, frozen=True, tag="package"):
+class PackageKey(Struct, frozen=True, gc=False, tag="package"):
     """The script of this name in the package.json that npm and its kin would use in this folder."""
 
     folder: str
     script: str
 
 
-class PackageFact(Struct, frozen=True):
+class PackageFact(Struct, frozen=True, gc=False):
     path: str = ""  # of the package.json; "" for none
     sha256: str = ""  # of the script with its pre and post scripts; "" where there is no such script
 
 
-class AboveKey(Struct, frozen=True, tag="above"):
+class AboveKey(Struct, frozen=True, gc=False, tag="above"):
     """Is there a file of one of these names in this folder or in one above it?"""
 
     folder: str
     names: tuple[str, ...]
 
 
-class AboveFact(Struct, frozen=True):
+class AboveFact(Struct, frozen=True, gc=False):
     found: tuple[str, ...] = ()
 
 
-class HistoryKey(Struct, frozen=True, tag="history"):
+class HistoryKey(Struct, frozen=True, gc=False, tag="history"):
     """What lies in the history of the repository with this top level: all that references and reflogs lead to?"""
 
     top: str
@@ -159,7 +160,7 @@ class HistoryKey(Struct, frozen=True, tag="history"):
 WHOLE = 1 << 30  # more commits than there are
 
 
-class HistoryFact(Struct, frozen=True):
+class HistoryFact(Struct, frozen=True, gc=False):
     """`secrets`: paths relative to the top that some commit holds under a secret name, ("*",) for too many. `clean`: so
     many commits back from HEAD, one parent each, none of these is held or changed; WHOLE where no commit that HEAD
     leads to holds one."""
@@ -170,58 +171,58 @@ class HistoryFact(Struct, frozen=True):
     clean: int = 0
 
 
-class ObjectKey(Struct, frozen=True, tag="object"):
+class ObjectKey(Struct, frozen=True, gc=False, tag="object"):
     """Which objects of the repository with this top level does a hexadecimal name, or its beginning, mean?"""
 
     top: str
     name: str
 
 
-class ObjectFact(Struct, frozen=True):
+class ObjectFact(Struct, frozen=True, gc=False):
     """`commit`: a commit of the history; `reached`: something else in it; `loose`: something that no reference leads
     to, or it cannot be told."""
 
     kind: Literal["missing", "commit", "reached", "loose"] = "loose"
 
 
-class DetourKey(Struct, frozen=True, tag="detour"):
+class DetourKey(Struct, frozen=True, gc=False, tag="detour"):
     """Which folders of tracked files are symbolic links by now?"""
 
     top: str
 
 
-class DetourFact(Struct, frozen=True):
+class DetourFact(Struct, frozen=True, gc=False):
     folders: tuple[str, ...] = ()  # relative to the top; ("*",) where it cannot be told
 
 
-class TrackedKey(Struct, frozen=True, tag="tracked"):
+class TrackedKey(Struct, frozen=True, gc=False, tag="tracked"):
     """Does git track a file of this name, or files in a folder of it? `path` is relative to the top level."""
 
     top: str
     path: str
 
 
-class TrackedFact(Struct, frozen=True):
+class TrackedFact(Struct, frozen=True, gc=False):
     tracked: bool = True  # also where it cannot be told
 
 
-class SwapKey(Struct, frozen=True, tag="swap"):
+class SwapKey(Struct, frozen=True, gc=False, tag="swap"):
     """Does the repository give commits or files other contents than their names say (git-replace(1), grafts)?"""
 
     top: str
 
 
-class SwapFact(Struct, frozen=True):
+class SwapFact(Struct, frozen=True, gc=False):
     swapped: bool = True
 
 
-class RefsKey(Struct, frozen=True, tag="refs"):
+class RefsKey(Struct, frozen=True, gc=False, tag="refs"):
     """Which references of the repository with this top level could be taken for something else than a name?"""
 
     top: str
 
 
-class RefsFact(Struct, frozen=True):
+class RefsFact(Struct, frozen=True, gc=False):
     """`odd`: such as begin with a dash, or have quotes, blanks and the like; ("*",) where it cannot be told."""
 
     odd: tuple[str, ...] = ("*",)
@@ -298,31 +299,31 @@ def _text(value: Key | Fact) -> str:
 
 
 class Lookup:
-    """The facts at hand during one round of a decision, and the keys that were asked for in vain."""
+    """The facts that one decision rests on, by what they are about."""
 
-    __slots__ = ("_known", "wanted")
+    __slots__ = ("_get", "_paths", "_programs")
 
     def __init__(self, known: Facts) -> None:
-        self._known = known
-        self.wanted: dict[Key, None] = {}
-
-    def _get(self, key: Key) -> Fact | None:
-        fact = self._known.get(key)
-        if fact is None:
-            self.wanted[key] = None
-        return fact
+        self._get = known.get
+        # Asked for again and again, so by their names alone.
+        self._paths: dict[str, PathFact | None] = {}
+        self._programs: dict[str, ProgramFact | None] = {}
 
     def path(self, path: str) -> PathFact | None:
-        fact = self._get(PathKey(path))
-        return fact if isinstance(fact, PathFact) else None
+        if path not in self._paths:
+            fact = self._get(PathKey(path))
+            self._paths[path] = fact if isinstance(fact, PathFact) else None
+        return self._paths[path]
 
     def glob(self, folder: str, pattern: str) -> GlobFact | None:
         fact = self._get(GlobKey(folder, pattern))
         return fact if isinstance(fact, GlobFact) else None
 
     def program(self, name: str) -> ProgramFact | None:
-        fact = self._get(ProgramKey(name))
-        return fact if isinstance(fact, ProgramFact) else None
+        if name not in self._programs:
+            fact = self._get(ProgramKey(name))
+            self._programs[name] = fact if isinstance(fact, ProgramFact) else None
+        return self._programs[name]
 
     def repo(self, folder: str) -> RepoFact | None:
         fact = self._get(RepoKey(folder))

@@ -21,6 +21,8 @@ Folders = tuple[str | None, ...]
 
 def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], home: str, look: Lookup) -> list[Folders]:
     """For each part the folders it may run in. `start`: those in which the text itself may run."""
+    if not any(_moves(part) for part in parts[:-1]):
+        return [tuple(start)] * len(parts)
     found: list[Folders] = []
     moves: list[int] = []
     straight = _is_straight(parts, text)
@@ -43,9 +45,13 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
             if len(folders) > _LIMIT:
                 folders = (None,)
         found.append(folders)
-        if _target(part) is not None or isinstance(part, Opaque):
+        if _moves(part):
             moves.append(index)
     return found
+
+
+def _moves(part: Part) -> bool:
+    return isinstance(part, Opaque) or _target(part) is not None
 
 
 def _is_known(part: Part) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ from .model import Action, Command, Fetch, Match, Mcp, Risk, Shell, Tmux, Tool, 
 from .rules import Touch
 
 DENY, ASK = Verdict.DENY, Verdict.ASK
+_PACKAGES = re.compile("|".join(map(re.escape, lists.AGENT_PACKAGES)))
 ANSWERING = "answering for a person"  # the rule whose denial is a warning to people, too
 
 
@@ -77,10 +79,14 @@ def beneath(done: Touch, protected: Protected) -> Iterable[Match]:
         yield _match("our secrets", ASK, f"may read {kept}, where tmux-agent keeps secrets or their key", Risk.HIGH)
 
 
+@lru_cache(maxsize=16)
+def _folded(places: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((place, place.casefold()) for place in places)
+
+
 def _near(name: str, places: Sequence[str], *, whole: bool) -> str:
     folded = name.casefold()
-    for place in places:
-        lower = place.casefold()
+    for place, lower in _folded(tuple(places)):
         if paths.inside(folded, (lower,)) or (whole and paths.inside(lower, (folded,))):
             return place
     return ""
@@ -100,7 +106,7 @@ def command(call: Invocation, *, body: bool = False) -> Iterable[Match]:
         yield from _tmux(args)
     if program in lists.OURS or "tmux_agent" in plain[:2] or "tmux_agent.cli" in plain[:2]:
         yield from _ours(plain)
-    if program in lists.AGENTS or any(package in word for word in plain for package in lists.AGENT_PACKAGES):
+    if program in lists.AGENTS or _PACKAGES.search("\0".join(plain)):
         yield _match("another agent", ASK, f"starts {program}, an agent of its own, perhaps without hooks", Risk.HIGH)
     if program in lists.PRIVILEGE or (
         program in ("chmod",) and any(re.fullmatch(r"[0-7]?[2-7][0-7]{3}|[ugo]*\+[rwx]*s[rwx]*", w) for w in plain)

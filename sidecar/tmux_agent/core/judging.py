@@ -2,7 +2,7 @@
 
 Owns the walk: shell text to parts, words to arguments (globs become what they match), wrappers to what is inside them,
 redirections to touches. Must not own the rules or guardrails it calls, nor the verdict (policy.py). One instance is one
-round of one decision.
+decision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .judging_other import other
 from .model import Action, Command, File, Match, Patch, Risk, Shell, Tmux, Verdict
 from .reach import Miss, Reach
 from .rules import Rule, Touch
-from .rules_command import match_command, program_miss
+from .rules_command import could_match, match_command, program_miss
 from .shell_names import is_local
 from .shell_parts import Given, Opaque, Part, Redirect, Run, Simple, Word
 from .situation import Finding, Policy, Situation, strictest
@@ -37,7 +37,7 @@ _OUTPUTS = frozenset((">", ">>", ">|", "&>", "&>>", "<>"))
 
 
 class Judging:
-    """Built for one round; `granted` are rules of grants, which count as further allow rules."""
+    """Built for one decision; `granted` are rules of grants, which count as further allow rules."""
 
     def __init__(self, policy: Policy, situation: Situation, look: Lookup, granted: Sequence[Rule] = ()) -> None:
         self.policy = policy
@@ -299,27 +299,30 @@ class Judging:
     def _ruled(self, call: Invocation, guarded: Sequence[Match]) -> list[Match]:
         """The rules that match one run; the default with the best reason where none does. `guarded`: what the
         guardrails say of it."""
-        matches: list[Match] = []
-        best: Miss | None = None
         named = self.policy.about(call.program, call.args[0] if call.args else "")
-        own = [rule for rule in named if not rule.when.risk]
-        for rule in (*own, *(granted for granted in self.granted if call.program in granted.programs)):
-            if not rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM):
-                continue
-            miss = match_command(rule, call, self.reach)
-            if miss is None:
-                matches.append(self.by_rule(rule))
-            elif not miss.pending and (best is None or miss.weight > best.weight):
-                best = miss
+        own = [rule for rule in named if rule.anyone or self._is_about_asker(rule)]
+        own += [rule for rule in self.granted if call.program in rule.programs and self._is_about_asker(rule)]
+        likely = (rule for rule in own if could_match(rule, call))
+        matches = [self.by_rule(rule) for rule in likely if match_command(rule, call, self.reach) is None]
         general = self.policy.by_kind.get("any", ())
-        graded = [rule for rule in named if rule.when.risk]
+        graded = [rule for rule in named if not rule.anyone and rule.when.risk]
         risk = self._risk(call, (*guarded, *matches)) if graded or any(r.when.risk for r in general) else Risk.MEDIUM
         fitting = (rule for rule in graded if rules.fits_asker(rule, self.situation.asker, risk))
         matches += [self.by_rule(rule) for rule in fitting if match_command(rule, call, self.reach) is None]
         matches += self.general(risk)
         if not matches:
-            matches.append(self._asked_about(best, call))
+            matches.append(self._asked_about(self._best_miss(own, call), call))
         return matches
+
+    def _is_about_asker(self, rule: Rule) -> bool:
+        """Whether a rule that does not speak of risks speaks of whoever asks."""
+        return not rule.when.risk and rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM)
+
+    def _best_miss(self, tried: Iterable[Rule], call: Invocation) -> Miss | None:
+        """Of the rules that do not match one run, the reason that a person would want to know most."""
+        misses = (match_command(rule, call, self.reach) for rule in tried)
+        told = (miss for miss in misses if miss is not None and not miss.pending)
+        return max(told, key=lambda miss: miss.weight, default=None)
 
     def _risk(self, call: Invocation, matches: Sequence[Match]) -> Risk:
         """How bad one run is, for rules that speak of risk: low where a rule allows it and no other says more."""

@@ -26,15 +26,13 @@ class Verdict(enum.Enum):
     ASK = "ask"
     DENY = "deny"
 
-    @property
-    def rank(self) -> int:
-        return _VERDICT_RANK[self]
+    def __init__(self, word: str) -> None:
+        self.rank = ("allow", "ask", "deny").index(word)
+
+    __hash__ = object.__hash__  # Enum's own takes three calls, and there is one of each
 
     def __lt__(self, other: Verdict) -> bool:
         return self.rank < other.rank
-
-
-_VERDICT_RANK = {Verdict.ALLOW: 0, Verdict.ASK: 1, Verdict.DENY: 2}
 
 
 class Risk(enum.Enum):
@@ -44,15 +42,13 @@ class Risk(enum.Enum):
     MEDIUM = "medium"
     HIGH = "high"
 
-    @property
-    def rank(self) -> int:
-        return _RISK_RANK[self]
+    def __init__(self, word: str) -> None:
+        self.rank = ("low", "medium", "high").index(word)
+
+    __hash__ = object.__hash__
 
     def __lt__(self, other: Risk) -> bool:
         return self.rank < other.rank
-
-
-_RISK_RANK = {Risk.LOW: 0, Risk.MEDIUM: 1, Risk.HIGH: 2}
 
 
 class Role(enum.Enum):
@@ -240,7 +236,7 @@ def digest(action: Action) -> str:
 # --- what was decided ------------------------------------------------------------------------------
 
 
-class Match(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Match(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One rule, guardrail or grant that applied."""
 
     rule: str
@@ -250,7 +246,7 @@ class Match(Struct, frozen=True, kw_only=True, omit_defaults=True):
     risk: Risk = Risk.LOW
 
 
-class JudgedPart(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JudgedPart(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One part of an action (a simple command of shell text, a file of a patch) with its own verdict."""
 
     source: str  # the text of the part, as written

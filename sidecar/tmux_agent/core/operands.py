@@ -343,8 +343,13 @@ def settled(parsed: Parsed) -> Parsed:
     return msgspec.structs.replace(parsed, operands=operands)
 
 
+_ALL = Narrow()
+
+
 def narrowed(parsed: Parsed) -> Narrow:
     """What the options say about which files beneath a folder are read."""
+    if not parsed.options:
+        return _ALL
     found: dict[str, list[str]] = {"include": [], "exclude": [], "exclude_folder": []}
     for spec, values in parsed.options:
         for kind, value in zip(spec.kinds, values, strict=False):

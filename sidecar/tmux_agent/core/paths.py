@@ -227,7 +227,10 @@ def _fixed(pattern: str) -> str | None:
 
 def inside(path: str, roots: Iterable[str]) -> bool:
     """True where `path` is one of `roots` or beneath one. Both real paths; whole components are compared."""
-    return any(path == root or path.startswith(root if root.endswith("/") else root + "/") for root in roots)
+    for root in roots:  # many times for each decision: no generator
+        if path.startswith(root) and (path == root or root.endswith("/") or path[len(root)] == "/"):
+            return True
+    return False
 
 
 def absolute(folder: str, path: str) -> str:
@@ -237,6 +240,8 @@ def absolute(folder: str, path: str) -> str:
 
 def normal(path: str) -> str:
     """The path without `.`, doubled slashes and `..`, by text alone: only for shells' own `cd` and for messages."""
+    if path.startswith("/") and "//" not in path and "/." not in path and not path.endswith("/"):
+        return path  # most are
     return posixpath.normpath(path)
 
 

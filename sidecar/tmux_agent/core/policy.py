@@ -3,8 +3,7 @@
 Owns the rule that the strictest of all that applies wins, and how grants count. Must not own taking an action apart
 (judging.py), matching (rules.py), guardrails (guardrails.py), or gathering facts (services/observe.py).
 
-Rounds: `examine` gives a decision and the facts it asked for in vain. While there are such facts the decision is not
-final: gather them and examine again (services/judgement.py does). What is still unknown at the end never allows.
+What is unknown never allows.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from . import guardrails, proposals, rules
-from .facts import Facts, Key, Lookup
+from .facts import Facts, Lookup
 from .judging import Judging
 from .model import Action, Command, Decision, Grant, JudgedPart, Match, Risk, Shell, Verdict, digest
 from .policy_file import RuleFile, as_rule
@@ -27,13 +26,6 @@ def decide(
     action: Action, facts: Facts, policy: Policy, grants: Sequence[Grant] = (), *, situation: Situation
 ) -> Decision:
     """What is done about `action`, with every reason. Facts that are missing count against it."""
-    return examine(action, facts, policy, grants, situation=situation)[0]
-
-
-def examine(
-    action: Action, facts: Facts, policy: Policy, grants: Sequence[Grant] = (), *, situation: Situation
-) -> tuple[Decision, tuple[Key, ...]]:
-    """The decision so far, and the facts that were asked for and are not there."""
     look = Lookup(facts)
     granted = tuple(rule for grant in grants if (rule := _shape(grant, situation.home)) is not None)
     findings = Judging(policy, situation, look, granted).action(action)
@@ -44,7 +36,7 @@ def examine(
     decision = _conclude(action, findings, policy)
     if decision.verdict is Verdict.ASK:
         decision = msgspec.structs.replace(decision, grants=proposals.scopes(action, decision, look))
-    return decision, tuple(look.wanted)
+    return decision
 
 
 # --- grants ------------------------------------------------------------------------------------------
@@ -150,4 +142,4 @@ def _part(finding: Finding) -> JudgedPart:
     )
 
 
-__all__ = ["Policy", "Situation", "decide", "examine"]
+__all__ = ["Policy", "Situation", "decide"]

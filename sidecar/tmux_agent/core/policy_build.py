@@ -307,7 +307,7 @@ def does_match(rule: Rule, alone: Policy, example: str | dict[str, Any]) -> tupl
     if rule.verdict is not Verdict.ALLOW:
         held = any(match.rule == rule.name for finding in findings for match in finding.matches)
         return held, "the rule does not apply" if not held else "the rule applies"
-    chosen = strictest(match for finding in findings for match in finding.matches)
+    chosen = strictest([match for finding in findings for match in finding.matches])
     return chosen.verdict is Verdict.ALLOW, chosen.reason or "everything in it is allowed"
 
 

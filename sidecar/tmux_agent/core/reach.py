@@ -22,18 +22,18 @@ _GLOBS = re.compile(r"[*?\[]")
 _PLAIN_PIECES = re.compile(r"[^\s'\"\\]+( [A-Za-z0-9_][^\s'\"\\]*)*")
 
 
-class Miss(Struct, frozen=True):
+class Miss(Struct, frozen=True, gc=False):
     """Why a rule does not apply. `weight`: how much a person would want to know (3 secret, 2 place, 1 form)."""
 
     text: str
     weight: int = 1
-    pending: bool = False  # only a fact that nobody gathered yet
+    pending: bool = False  # only a fact that is not there
 
 
 PENDING = Miss("not looked at yet", 0, True)
 
 
-class Narrow(Struct, frozen=True):
+class Narrow(Struct, frozen=True, gc=False):
     """To which of the files beneath a folder a reader was limited. Globs, as its options give them."""
 
     include: tuple[str, ...] = ()
@@ -64,7 +64,7 @@ def first(*misses: Miss | None) -> Miss | None:
 
 
 class Reach:
-    """Built for one round of one decision."""
+    """Built for one decision."""
 
     __slots__ = ("home", "look", "roots", "secrets")
 

@@ -21,7 +21,7 @@ from .reach import Miss, Reach
 from .spans import in_time
 
 
-class Touch(Struct, frozen=True):
+class Touch(Struct, frozen=True, gc=False):
     """Something done to one file. `real`: with links followed, as far as known."""
 
     verb: str

@@ -6,11 +6,11 @@ run, the repository, the folder. Must not own the kinds of operands (operands.py
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from . import operands, paths, rules_git
 from .argv import conditions, find
-from .argv.options import Arg, Fed, Parsed, mentions, parse
+from .argv.options import Arg, Fed, Parsed, Spec, mentions, parse
 from .calls import Invocation
 from .model import Verdict
 from .operands import Place
@@ -84,6 +84,40 @@ _BUILTINS = frozenset(
 )
 
 
+def could_match(rule: Rule, call: Invocation) -> bool:
+    """False only where `match_command` gives a Miss whatever the facts are, as far as a glance at the words tells."""
+    if rule.verdict is not Verdict.ALLOW:
+        return True
+    args = call.args
+    for index, choice in enumerate(rule.words):
+        if index >= len(args) or args[index] not in choice:
+            return False
+    if rule.open_end or call.program in _NO_OPTIONS or rule.operands == ("find",):
+        return True
+    first = args[len(rule.words)] if len(args) > len(rule.words) else ""
+    if isinstance(first, str) and first[:1] == "-" and len(first) > 1 and not _begins(first, rule.options):
+        return False
+    if not rule.any_option:
+        return True
+    return any(isinstance(word, Fed) or _holds(word, rule.any_option) for word in args)
+
+
+def _begins(word: str, known: Mapping[str, Spec]) -> bool:
+    """Whether a word that is no option's value may be one of these options, or several."""
+    bundled = word[1] != "-" and (word[:2] in known or "-NUM" in known)
+    return word == "--" or bundled or word.partition("=")[0] in known
+
+
+def _holds(word: str, options: Iterable[str]) -> bool:
+    """Whether one of these may be in a word."""
+    if not word.startswith(("-", "+")):
+        return False
+    for option in options:
+        if word.startswith(option) or (len(option) == 2 and option[1] in word) or option == "-NUM":
+            return True
+    return False
+
+
 def match_command(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     """None where the rule matches this run."""
     if rule.verdict is not Verdict.ALLOW:
@@ -131,9 +165,9 @@ def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | N
     place = Place(reach, call.folder, Narrow(follow=True, contents=False))
     if search.follows and not all(isinstance(word, str) for word in search.starts):
         return Miss("find through links from where only running will tell", 2)
-    followed = [reach.tree(str(word), call.folder, place.narrow) for word in search.starts or (".",)]
+    followed = search.starts or (".",) if search.follows else ()
     return first(
-        *(followed if search.follows else ()),
+        *(reach.tree(str(word), call.folder, place.narrow) for word in followed),
         *(operands.check("name", word, place) for word in (*(search.starts or (".",)), *search.references)),
     )
 

@@ -7,16 +7,16 @@ shell_tree). Must not own what any command means (policy).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence, Set
 
 from . import shell_tree
+from .remembered import Remembered
 from .shell_grammar import Grammar, Turns
 from .shell_lex import Lexer, Token
-from .shell_parts import Assignment, Given, Opaque, Part, Redirect, Run, Simple, Word
+from .shell_parts import Assignment, Given, Opaque, Part, Redirect, Run, Simple, Source, Word
 from .shell_word import WordDraft
 
-__all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse", "runs_of"]
+__all__ = ["Assignment", "Opaque", "Part", "Redirect", "Simple", "Word", "parse", "read_ahead", "runs_of"]
 
 MAX_BYTES = 256 * 1024
 _OWN_NAMES = frozenset({"zsh", "fish"})  # shells in which also lower-case names mean something
@@ -41,6 +41,7 @@ _NO_NUMBERS = re.compile(r"(?:[^%]|%%|%-?[0-9]*s)*", re.DOTALL)
 _MOVES = frozenset({"cd", "chdir", "pushd", "popd"})
 _SUBSTITUTIONS = 4  # within one
 TOO_LONG = "too long to read (over 256 KiB)"  # why an Opaque is, of whose source the beginning is kept
+_CACHED = 4096  # texts: 7 MB of such as agents run
 _CACHED_LENGTH = 4096  # characters; longer texts are rare, and a cache of them would be an agent's to fill
 
 
@@ -54,7 +55,19 @@ def parse(text: str, dialect: str = "bash", given: Given = (), turns: Turns | No
     """
     if turns or len(text) > _CACHED_LENGTH:
         return _read(text, dialect, given, turns)
-    return _remembered(text, dialect, given)
+    name = (text, dialect, given)
+    parts = _remembered.get(name)
+    if parts is None:
+        parts = _read(text, dialect, given)
+        told = sum(len(value.text if isinstance(value, Source) else value) for _, value in given if value is not None)
+        _remembered.keep(name, parts, len(text) + told)
+    return parts
+
+
+def read_ahead(text: str, dialect: str) -> None:
+    """Read what is to be parsed soon, where it is remembered until then."""
+    if len(text) <= _CACHED_LENGTH:
+        parse(text, dialect)
 
 
 def _read(text: str, dialect: str, given: Given = (), turns: Turns | None = None) -> tuple[Part, ...]:
@@ -70,55 +83,55 @@ def _read(text: str, dialect: str, given: Given = (), turns: Turns | None = None
     parts = grammar.run()
     if not all(_is_plain(part) for part in parts):
         return parts
+    runs = [run for part in parts if isinstance(part, Simple) for run in runs_of(part)]
     why = (
         _foreign(text, tokens, parts, dialect)
-        or _unread(parts, dialect)
-        or _unseen_patterns(tokens, parts)
+        or _unread(runs, dialect)
+        or _unseen_patterns(grammar.plain, runs)
         or shell_tree.disagreement(text, tokens, lexer.heredocs, grammar.command_starts)
     )
     return (*parts, Opaque(why, text, 0, len(text))) if why else parts
 
 
-_remembered = lru_cache(maxsize=2048)(_read)
+_remembered: Remembered[tuple[Part, ...]] = Remembered(_CACHED)
 
 
 def _is_plain(part: Part) -> bool:
     if isinstance(part, Opaque):
         return False
-    if any(word.kind == "opaque" for word in part.words):
-        return False
-    return all(a.value.kind != "opaque" for a in part.assignments) and all(
-        r.target is None or r.target.kind != "opaque" for r in part.redirects
-    )
+    return not any(word.kind == "opaque" for word in _words_of(part))
+
+
+def _words_of(part: Simple) -> Sequence[Word]:
+    if not part.assignments and not part.redirects:
+        return part.words
+    targets = (redirect.target for redirect in part.redirects if redirect.target is not None)
+    return (*part.words, *targets, *(assignment.value for assignment in part.assignments))
 
 
 def runs_of(part: Simple) -> Iterable[Run]:
     """The texts that run in shells of their own before one command does."""
-    targets = (redirect.target for redirect in part.redirects if redirect.target is not None)
-    values = (assignment.value for assignment in part.assignments)
-    return (run for word in (*part.words, *targets, *values) for run in word.runs)
+    return [run for word in _words_of(part) for run in word.runs]
 
 
-def _unread(parts: Iterable[Part], dialect: str) -> str:
+def _unread(runs: Iterable[Run], dialect: str) -> str:
     """Why a substitution may be something else than was taken for it, or "". One that is read whole, without comments
     and here-documents, ends where its bracket is closed."""
-    for part in parts:
-        for run in runs_of(part) if isinstance(part, Simple) else ():
-            text = run.text
-            if text.count("$(") + text.count("`") + text.count("<(") > _SUBSTITUTIONS:
-                return "substitutions nested too deeply"
-            inner = () if _has_comments(text, dialect) else parse(text, dialect, run.given)
-            if not inner or not all(_is_plain(part) for part in inner):
-                return "a substitution that cannot be read before it runs"
+    for run in runs:
+        text = run.text
+        if text.count("$(") + text.count("`") + text.count("<(") > _SUBSTITUTIONS:
+            return "substitutions nested too deeply"
+        inner = () if _has_comments(text, dialect) else parse(text, dialect, run.given)
+        if not inner or not all(_is_plain(part) for part in inner):
+            return "a substitution that cannot be read before it runs"
     return ""
 
 
-def _unseen_patterns(tokens: Iterable[Token], parts: Iterable[Part]) -> str:
+def _unseen_patterns(plain: Set[str], runs: Iterable[Run]) -> str:
     """Why patterns may mean something else, or "": what shopt sets holds in substitutions, too, and these are read by
     themselves."""
-    if not any(token.draft is not None and token.draft.plain == "shopt" for token in tokens):
+    if "shopt" not in plain:
         return ""
-    runs = (run for part in parts if isinstance(part, Simple) for run in runs_of(part))
     return "patterns in a substitution, and a shopt" if any(re.search(r"[*?\[]", run.text) for run in runs) else ""
 
 

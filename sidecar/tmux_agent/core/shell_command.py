@@ -74,16 +74,17 @@ def takes_input(redirects: Iterable[Redirect]) -> bool:
 
 
 class CommandReader:
-    """A place in a list of tokens, and how to read one command there. `command_starts`: offsets of those read."""
+    """A place in a list of tokens, and how to read one command there. `command_starts`: offsets of those read; `plain`:
+    all words of the text, without their quotes."""
 
     def __init__(self, text: str, tokens: list[Token]) -> None:
         self._text = text
         self._tokens = [token for token in tokens if token.kind != "comment"]
         self._index = 0
         self._known: dict[str, Value] = {}  # values of variables, where they are certain
-        self._names = followed(tokens)
-        # Perhaps shopt -s nullglob: of a pattern that matches nothing, nothing is left.
-        self._vanishing = any(token.draft is not None and token.draft.plain == "shopt" for token in tokens)
+        self._names = followed(text, tokens)
+        self.plain = {token.draft.plain for token in tokens if token.draft is not None}
+        self._vanishing = "shopt" in self.plain  # -s nullglob: of a pattern that matches nothing, nothing is left
         self._made = 0  # words that braces have added
         self.command_starts: set[int] = set()
 
@@ -98,17 +99,17 @@ class CommandReader:
         raise Lost(token.text if token.kind == "lost" else why, token.start if at is None else min(at, token.start))
 
     def _take(self) -> Token:
-        token = self._token
+        token = self._tokens[self._index]
         self._index += 1
         return token
 
     def _keyword(self) -> str:
         """The reserved word that stands here, if this is where a command begins."""
-        token = self._token
+        token = self._tokens[self._index]
         return token.draft.keyword() if token.kind == "word" and token.draft is not None else ""
 
     def _operator(self, texts: Set[str]) -> bool:
-        token = self._token
+        token = self._tokens[self._index]
         return token.kind == "op" and token.text in texts
 
     def _expect(self, keyword: str) -> None:
@@ -167,16 +168,16 @@ class CommandReader:
         assignments: list[Assignment] = []
         redirects: list[Redirect] = []
         while True:
-            token = self._token
-            if self._operator(REDIRECTS):
-                redirects.append(self._redirect())
-            elif token.kind == "word":
+            token = self._tokens[self._index]
+            if token.kind == "word":
                 assignment = None if words else self._assignment(token)
                 if assignment is not None:
                     assignments.append(assignment)
                 else:
                     words += self._further(token) if words else [self._first_word(token)]
-                self._take()
+                self._index += 1
+            elif self._operator(REDIRECTS):
+                redirects.append(self._redirect())
             elif token.kind == "lost" or self._operator({"("}):
                 self._stop("a function or a pattern group", draft.start)
             else:

@@ -34,6 +34,7 @@ _READS_NO_LINE = frozenset(
 )
 _BRANCH_ENDS = frozenset({";;", ";&", ";;&"})
 _INPUTS = frozenset({"<", "<<", "<<-", "<<<", "<>", "<&"})
+_OPENS = LOOPS | UNMODELLED.keys() | {"{", "if", "case", "[["}
 _COUNTED = re.compile(r" *seq +(?:(0|[1-9][0-9]{0,5}) +)?(0|[1-9][0-9]{0,5}) *")
 Turns = Mapping[tuple[int, tuple[str, ...]], tuple[str, ...]]  # (where a for loop begins, its words) → its values
 
@@ -64,8 +65,8 @@ class Grammar(CommandReader):
         super().__init__(text, tokens)
         self._drafts: list[Draft] = []
         self._turns: Turns = turns or {}
-        self._moves = any(token.draft is not None and token.draft.plain in _FOLDERS for token in tokens)
-        mentioned = {token.draft.plain for token in tokens if token.draft is not None} | self._names.set
+        self._moves = not self.plain.isdisjoint(_FOLDERS)
+        mentioned = self.plain | self._names.set
         self._known = {
             name: None if self._moves and isinstance(value, Source) else value
             for name, value in given
@@ -212,7 +213,9 @@ class Grammar(CommandReader):
     def _command(self, joined: str) -> None:
         keyword, token = self._keyword(), self._token
         feeder, self._feeder = self._feeder, None
-        if self._operator({"("}):
+        if keyword not in _OPENS and token.kind == "word" and (token.draft is None or token.draft.arith is None):
+            self._drafts.append(self._simple(joined))
+        elif self._operator({"("}):
             if self._text.startswith("((", token.start):
                 self._stop("arithmetic ((…))")  # or two subshells, one in another
             self._group(joined, ")")

@@ -18,6 +18,8 @@ from .shell_parts import Run, Value, Word
 from .shell_word import WordDraft
 
 _PLAIN = re.compile(r"[^\s'\"\\$`|&;()<>]+|[^\S \t\n]+")
+# What most words are, with the blanks in front: nothing in it ends a word, quotes or expands.
+_SIMPLE = re.compile(r"[ \t]*(?!#)([A-Za-z0-9_./:@%+,=^~{}*?!#\[\]-]+)(?=[ \t\n|&;)]|\Z)")
 _BLANK = re.compile(r"(?:[ \t]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _OPERATOR = re.compile(r"&&|&>>|&>|&|\|\||\|&|\||;;&|;;|;&|;|<<<|<<-|<<|<&|<>|<|>>|>\||>&|>|\(|\)")
@@ -129,7 +131,13 @@ class Lexer:
             while self.at < len(self.text):
                 if len(self.tokens) > MAX_TOKENS or self._ends > MAX_ENDS:
                     raise Lost("more words or commands than are read of one text", self.at)
-                self._next()
+                if simple := _SIMPLE.match(self.text, self.at):
+                    draft = WordDraft(simple.start(1))
+                    draft.add(simple[1])
+                    self.at = simple.end()
+                    self.tokens.append(Token("word", draft.start, self.at, draft=draft))
+                else:
+                    self._next()
             if self._waiting:
                 raise Lost("a here-document without its end", self.at)
             self.tokens.append(Token("end", self.at, self.at))

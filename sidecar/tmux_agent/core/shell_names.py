@@ -21,6 +21,8 @@ _LOCAL = re.compile(
     r"|[A-Z]|FILE|DIR|NAME|SRC|WORD|BRANCH|VERSION|COUNT|BASE|COMMIT|SHA|TAG|TOTAL|LINE|RESULT|FILES|CURRENT|LATEST|PKG"
     r"|NUM|LAST|CHANGED|MERGE_BASE|REPO_ROOT"
 )
+# Without any of these no name is set, in no way that is followed.
+_SET = re.compile(r"=|for|read|\(\(|\\\n")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Behind these stands a command of its own.
 _BEFORE_COMMANDS = frozenset({"if", "then", "elif", "else", "while", "until", "do", "{", "!", "time"})
@@ -66,9 +68,11 @@ def is_local(name: str) -> bool:
     return _LOCAL.fullmatch(name) is not None
 
 
-def followed(tokens: Sequence[Token]) -> Names:
-    """Who sets which name. One that stands as a word of its own behind a command that may set it in another way
-    (`unset f`, `export f`) is in none."""
+def followed(text: str, tokens: Sequence[Token]) -> Names:
+    """Who sets which name in `text`. One that stands as a word of its own behind a command that may set it in another
+    way (`unset f`, `export f`) is in none."""
+    if not _SET.search(text):
+        return _NONE
     assigned: dict[str, int] = {}
     values: dict[str, list[WordDraft]] = {}
     counted: set[str] = set()

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 
-class Source(Struct, frozen=True):
+class Source(Struct, frozen=True, gc=False):
     """What a shell text prints, as the value of a variable or a substitution. `given`: variables that it sees.
 
     `globbed`: the shell takes each of its words for a pattern once more, and puts what matches in its place. `number`:
@@ -27,7 +27,7 @@ class Source(Struct, frozen=True):
     zero: bool = False
 
 
-class Run(Struct, frozen=True):
+class Run(Struct, frozen=True, gc=False):
     """A text that runs in a shell of its own before the command. `given`: variables that it sees."""
 
     text: str
@@ -43,7 +43,7 @@ Given = tuple[tuple[str, Value], ...]
 Piece = str | Source | None
 
 
-class Word(Struct, frozen=True):
+class Word(Struct, frozen=True, gc=False):
     """One word of a command.
 
     `literal`: `text` is exactly what the program gets. `glob`: `text` is the pattern; glob characters that were quoted
@@ -79,7 +79,7 @@ class Word(Struct, frozen=True):
         return str(before), str(behind)
 
 
-class Redirect(Struct, frozen=True):
+class Redirect(Struct, frozen=True, gc=False):
     """One redirection. `fd` is the number as written (None: the operator's own default).
 
     `body` is the data of a here-document or here-string. A here-document that the shell expands has no body and an
@@ -92,7 +92,7 @@ class Redirect(Struct, frozen=True):
     body: str | None = None
 
 
-class Assignment(Struct, frozen=True):
+class Assignment(Struct, frozen=True, gc=False):
     """NAME=value or NAME+=value in front of (or instead of) a command."""
 
     name: str
@@ -100,7 +100,7 @@ class Assignment(Struct, frozen=True):
     append: bool = False
 
 
-class Simple(Struct, frozen=True):
+class Simple(Struct, frozen=True, gc=False):
     """One simple command. Without words it only assigns or redirects (a redirect of a whole group is one of these).
 
     `piped_from`: index of the one part whose output it reads; None where it inherits, redirects its own input, or is
@@ -121,7 +121,7 @@ class Simple(Struct, frozen=True):
     negated: bool = False
 
 
-class Opaque(Struct, frozen=True):
+class Opaque(Struct, frozen=True, gc=False):
     """Text whose effect is not modelled. `why` is a phrase for people.
 
     `turns`: it is a for loop over these words, with patterns among them. Once it is known what they become, `parse`

@@ -72,7 +72,10 @@ def _masked(text: str, tokens: Iterable[Token], heredocs: Sequence[Heredoc]) -> 
 
     tree-sitter-bash hangs what follows `<<E` on its line below the redirection, so those are the lexer's alone.
     """
-    pieces = list(_NON_ASCII.sub("x", text))
+    text = text if text.isascii() else _NON_ASCII.sub("x", text)
+    if not heredocs and not any(token.draft is not None and token.draft.arith is not None for token in tokens):
+        return text
+    pieces = list(text)
     for token in tokens:
         if token.draft is not None and token.draft.arith is not None:
             pieces[token.start : token.end] = "x" * (token.end - token.start)

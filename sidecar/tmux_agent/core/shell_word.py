@@ -59,19 +59,18 @@ class Hole:
 class WordDraft:
     """Collects a word's characters. `bare` is the text with every quoted character as NUL, so both stay aligned."""
 
-    __slots__ = ("_bare", "_text", "arith", "continued", "holes", "length", "pipe", "quotes", "start", "why")
+    length = 0
+    why = ""
+    pipe: Run | None = None  # the text of a process substitution that the word is
+    continued = False  # a backslash-newline was inside
+    arith: Sum | None = None  # it is a `((…))`
 
     def __init__(self, start: int) -> None:
         self.start = start
         self._text: list[str] = []
         self._bare: list[str] = []
-        self.length = 0
         self.quotes: list[int] = []  # positions in the text at which something was quoted, if only nothing
-        self.why = ""
         self.holes: list[Hole] = []
-        self.pipe: Run | None = None  # the text of a process substitution that the word is
-        self.continued = False  # a backslash-newline was inside
-        self.arith: Sum | None = None  # it is a `((…))`
 
     def add(self, text: str) -> None:
         """Characters that stand unquoted."""
@@ -185,6 +184,8 @@ class WordDraft:
     def words(self, source: str) -> list[Word]:
         """What the word becomes among those of a command: several where it has braces that are certain."""
         text, bare = "".join(self._text), self.bare
+        if not (self.why or self.holes or self.pipe or _SPECIAL.search(bare)):
+            return [Word(text, source)]
         if self.why or self.holes or "{" not in bare or "}" not in bare or not self._expansion(text, bare, 0):
             return [self.finish(source)]
         if _NAMED.match(bare) and "=" in bare.partition("{")[0]:

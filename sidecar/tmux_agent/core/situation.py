@@ -6,7 +6,7 @@ Owns these values and the order of matches. Must not own how any of them is made
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -57,7 +57,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()  # of these, files that no agent may read either: secrets and their key
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, gc=False):
     """One part of an action and all that applies to it."""
 
     source: str
@@ -65,9 +65,9 @@ class Finding(Struct, frozen=True):
     says: str = ""  # for people: what the part does
 
 
-def strictest(matches: Iterable[Match]) -> Match:
+def strictest(matches: Sequence[Match]) -> Match:
     """The match that decides. Among equals a guardrail, then a rule, then the default; then the higher risk."""
-    return max(matches, key=_strictness)
+    return matches[0] if len(matches) == 1 else max(matches, key=_strictness)
 
 
 def _strictness(match: Match) -> tuple[int, int, int]:

@@ -33,6 +33,9 @@ def arguments(words: Sequence[Word], folder: str | None, reach: Reach, names: Na
     doubts: Doubts = []
     printed_from = _printed_from(words)
     for index, word in enumerate(words):
+        if word.kind == "literal" and not word.tilde:
+            args.append(word.text)
+            continue
         if word.kind == "varying" and index >= printed_from and not word.splits:
             args.append(_UNKNOWN if printed_from == 1 else "varying")
             continue

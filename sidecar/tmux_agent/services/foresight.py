@@ -9,9 +9,9 @@ judging. Nothing is run on what is recalled here: before that the world itself i
 from __future__ import annotations
 
 from ..core.model import Decision
+from ..core.remembered import Name, Remembered
 from .changes import Changes
 from .moment import Marks, Moment, same
-from .remembered import Name, Remembered
 
 _PLACES = 100  # that a kept decision may rest on
 _ASKED_AGAIN = 2  # so often with the same answer, it is worth watching what it rests on

@@ -1,7 +1,7 @@
-"""The policy in force, and judging by it: finds and loads the layers, gathers facts in rounds, keeps the
-last good policy.
+"""The policy in force, and judging by it: finds and loads the layers, keeps the last good
+policy.
 
-Owns whose policy counts, and asking the world until a decision rests on facts. Must not own the
+Owns whose policy counts, and that a decision rests on the world as of one moment. Must not own the
 files (policy_files.py), roots (roots.py), what a decision is (core/policy.py) or what follows from it (guard.py).
 """
 
@@ -14,18 +14,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from ..core import config, policy_build
 from ..core.config import ConfigError
 from ..core.facts import Fact, HistoryFact, Key, Pins, key_of, seal
 from ..core.in_words import in_words
-from ..core.model import Action, Command, Decision, Grant, Match, Origin, Patch, Shell, Verdict
-from ..core.policy import examine
+from ..core.model import Action, Command, Decision, Grant, Origin, Patch, Shell, Verdict
+from ..core.policy import decide
 from ..core.policy_build import Layer
 from ..core.policy_file import PolicyFile
 from ..core.proposals import GrantProposal, propose
+from ..core.remembered import Name, Remembered
 from ..core.rules import Asker
 from ..core.situation import Policy, Situation
 from . import worktree as worktrees
@@ -34,11 +34,10 @@ from .moment import Moment
 from .observe import Observer, follow
 from .policy_files import PolicyFiles, shipped_text
 from .project_policies import ProjectPolicies
-from .remembered import Name, Remembered
 from .roots import real_roots, whose_worktree
 from .rule_uses import RuleUses
+from .seen import Seen
 
-_ROUNDS = 12
 _SPARE = 4000  # entries of folders that are looked through while everybody waits: 10 to 20 ms
 _REMEMBERED_KEYS = 50
 Left = Callable[[], tuple[str, Any]]
@@ -90,7 +89,7 @@ class Judgement:
     and folders of ours that nobody may change, `hidden` files that no agent may read. `policy_file` stands in place of
     the person's policy.yaml; without `own_files` neither that nor policy.d nor any repository's file counts (both for
     the command line). `background`: what takes long is read by threads, so that a decision may come too early
-    (`reading` tells), and the shipped policy's examples are taken as tried.
+    (`reading` tells). `tried`: the shipped policy's examples are taken as tried.
     """
 
     def __init__(
@@ -106,8 +105,9 @@ class Judgement:
         roots: Sequence[str] = (),
         own_files: bool = True,
         background: bool = False,
+        tried: bool = False,
     ) -> None:
-        self._files = PolicyFiles(folder, state, policy_file, own_files=own_files, quick=background)
+        self._files = PolicyFiles(folder, state, policy_file, own_files=own_files, quick=tried)
         self.home = follow(home).real
         self._environ = environ
         self.roots = tuple(roots)  # instead of the policy's; may be replaced at any time
@@ -281,15 +281,12 @@ class Judgement:
         facts = observer.gather(last.facts, moment) if last is not None else {}
         if last is not None and last.still(policy, situation, grants, facts):
             return Judged(decision=last.decision, facts=facts), True
-        for _ in range(_ROUNDS):
-            decision, wanted = examine(action, facts, policy, grants, situation=situation)
-            if moment.left:
-                return Judged(decision=decision, facts=facts, left=tuple(moment.left)), False
-            if not wanted:
-                self._remember(name, _Last(policy, situation, tuple(grants), facts, decision))
-                return Judged(decision=decision, facts=facts), False
-            facts.update(observer.gather(wanted, moment))
-        return Judged(decision=_unsettled(decision), facts=facts), False
+        seen = Seen(observer, moment, facts)
+        decision = decide(action, seen, policy, grants, situation=situation)
+        facts = dict(seen)  # nothing is looked at any more
+        if not moment.left:
+            self._remember(name, _Last(policy, situation, tuple(grants), facts, decision))
+        return Judged(decision=decision, facts=facts, left=tuple(moment.left)), False
 
     def _remember(self, name: Name | None, last: _Last) -> None:
         if name is not None and len(last.facts) <= _REMEMBERED_KEYS:
@@ -355,17 +352,6 @@ def _by_every_name(given: Sequence[str]) -> tuple[str, ...]:
 
 
 _UNREAD = Decision(verdict=Verdict.ASK, rule="unmatched", reason="the repository's own policy has to be read first")
-
-
-def _unsettled(decision: Decision) -> Decision:
-    match = Match(
-        rule="unmatched",
-        verdict=Verdict.ASK,
-        reason="it needs more looking at than is done for one action",
-        where="default",
-    )
-    verdict = max(decision.verdict, Verdict.ASK, key=lambda v: v.rank)
-    return msgspec.structs.replace(decision, verdict=verdict, reason=match.reason, matched=(*decision.matched, match))
 
 
 def _kind(action: Action) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _Seen = os.stat_result | OSError | ValueError
@@ -19,10 +19,11 @@ _SETTLED_NS = 50_000_000
 class Moment:
     """`looks`: every path that was looked at → whether its contents counted too, by its times. `blind`: something was
     looked at that is not in there. `spare`: so many entries of large folders may be looked at, None for any number;
-    what is `left` then is to be called elsewhere, and what comes of it is `walked` the next time.
+    what is `left` then is to be called elsewhere, and what comes of it is `walked` the next time. `folders`: real paths
+    of folders that are known to be there.
     """
 
-    __slots__ = ("_seen", "blind", "left", "looks", "spare", "walked")
+    __slots__ = ("_seen", "blind", "folders", "left", "looks", "spare", "walked")
 
     def __init__(self, spare: int | None = None, walked: Mapping[str, Any] | None = None) -> None:
         self.looks: dict[str, bool] = {}
@@ -30,54 +31,53 @@ class Moment:
         self.spare = spare
         self.walked = walked or {}
         self.left: list[Callable[[], tuple[str, Any]]] = []
+        self.folders: set[str] = set()
         self._seen: dict[str, _Seen] = {}
 
-    def lstat(self, path: str) -> os.stat_result:
-        """os.lstat. Raises OSError, or ValueError for what is no path."""
+    def look(self, path: str) -> os.stat_result | OSError | ValueError:
+        """What os.lstat gives or raises (ValueError for what is no path)."""
         seen = self._seen.get(path)
         if seen is None:
             self.looks.setdefault(path, False)
-            try:
-                seen = os.lstat(path)
-            except (OSError, ValueError) as why:
-                seen = why
-            self._seen[path] = seen
-        if isinstance(seen, os.stat_result):
-            return seen
-        raise seen
+            seen = self._seen[path] = _look(path)
+        return seen
 
     def exists(self, path: str) -> bool:
         """os.path.lexists."""
-        try:
-            self.lstat(path)
-        except (OSError, ValueError):
-            return False
-        return True
+        return isinstance(self.look(path), os.stat_result)
 
     def stat(self, path: str) -> os.stat_result | None:
         """os.stat; None where it leads to nothing."""
-        self.looks.setdefault(path, False)
-        try:
-            return os.stat(path) if os.access(path, os.F_OK) else None  # half of what an exception takes
-        except (OSError, ValueError):
-            return None
+        seen = self.look(path)
+        if isinstance(seen, os.stat_result) and stat.S_ISLNK(seen.st_mode):
+            try:
+                return os.stat(path)
+            except OSError:
+                return None
+        return seen if isinstance(seen, os.stat_result) else None
 
     def stamp(self, path: str) -> Stamp:
         """What changes whenever the entry or its contents do; empty where there is none."""
         self.looks[path] = True
         seen = self._seen.get(path)
         if seen is None:
-            try:
-                seen = os.lstat(path)
-            except (OSError, ValueError) as why:
-                seen = why
-            self._seen[path] = seen
+            seen = self._seen[path] = _look(path)
         return _stamp(seen) if isinstance(seen, os.stat_result) else ()
 
-    def spend(self) -> bool:
-        """One entry of a large folder; False where there may be no more."""
+    def still(self, stamps: Iterable[tuple[str, Stamp]]) -> bool:
+        """Whether all of these are as they were, by their stamps of then."""
+        looks, known = self.looks, self._seen
+        for path, before in stamps:
+            looks[path] = True
+            seen = known.get(path) or known.setdefault(path, _look(path))
+            if (_stamp(seen) if isinstance(seen, os.stat_result) else ()) != before:
+                return False
+        return True
+
+    def spend(self, entries: int = 1) -> bool:
+        """Entries of a large folder; False where there may be no more."""
         if self.spare is not None:
-            self.spare -= 1
+            self.spare -= entries
         return self.spare is None or self.spare >= 0
 
     def marks(self) -> Marks:
@@ -96,6 +96,13 @@ def same(marks: Marks) -> bool:
         return all(_stamp(os.lstat(path)) == mark for path, mark in marks)
     except OSError:
         return False
+
+
+def _look(path: str) -> _Seen:
+    try:
+        return os.lstat(path)
+    except (OSError, ValueError) as why:
+        return why.with_traceback(None)  # which would hold on to all that goes on here
 
 
 def _stamp(info: os.stat_result) -> Stamp:

@@ -16,6 +16,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -38,9 +39,13 @@ _PACKAGE_LIMIT = 4 << 20
 _MAGIC = ("/proc", "/dev")
 
 
-def follow(path: str, lstat: Callable[[str], os.stat_result] = os.lstat) -> f.PathFact:
+def follow(path: str, moment: Moment | None = None) -> f.PathFact:
     """Where an absolute path leads, one component at a time, as the kernel would go. Never raises."""
-    real, rest, links = "", _components(path), 0
+    moment = moment or Moment()
+    real, _, name = path.rpartition("/")
+    rest, links = [name], 0
+    if real not in moment.folders or name in ("", ".", ".."):
+        real, rest = "", _components(path)
     info: os.stat_result | None = None
     parent, is_link, magic = "/", False, False
     while rest:
@@ -50,14 +55,13 @@ def follow(path: str, lstat: Callable[[str], os.stat_result] = os.lstat) -> f.Pa
             info = None
             continue
         here = f"{real}/{part}"
-        try:
-            info = lstat(here)
-        except OSError as why:
-            if not isinstance(why, (FileNotFoundError, NotADirectoryError)):
-                magic = True
+        seen = moment.look(here)
+        if isinstance(seen, OSError):
+            magic = magic or not isinstance(seen, (FileNotFoundError, NotADirectoryError))
             return _missing(here, rest, parent if rest else real or "/", magic)
-        except ValueError:
+        if isinstance(seen, ValueError):
             return f.PathFact(path, "missing", "", magic=True)
+        info = seen
         if not rest and not links:
             parent = real or "/"
         if stat.S_ISLNK(info.st_mode):
@@ -77,17 +81,19 @@ def follow(path: str, lstat: Callable[[str], os.stat_result] = os.lstat) -> f.Pa
         real = here
         if real in _MAGIC:
             magic = True
+        if not magic and stat.S_ISDIR(info.st_mode):
+            moment.folders.add(real)
     if info is None:
-        try:
-            info = lstat(real or "/")
-        except OSError:
+        seen = moment.look(real or "/")
+        if not isinstance(seen, os.stat_result):
             return f.PathFact(real or "/", "missing", parent, is_link, magic=magic)
+        info = seen
     kind = _kind(info.st_mode)
     return f.PathFact(real or "/", kind, parent, is_link, info.st_nlink if kind == "file" else 1, magic)
 
 
 def _path(path: str, moment: Moment) -> f.PathFact:
-    fact = follow(path, moment.lstat)
+    fact = follow(path, moment)
     if fact.kind != "file" or not may_tell(fact.real):
         return fact
     moment.stamp(fact.real)
@@ -117,7 +123,9 @@ class Observer:
     git configuration files. `background`: histories are read by a thread, which nobody here waits for."""
 
     def __init__(self, secrets: Secrets, home: str, path: str = os.defpath, *, background: bool = False) -> None:
-        self._path = tuple(path.split(":"))
+        folders = [*takewhile(lambda folder: folder.startswith("/"), dict.fromkeys(path.split(":")))]
+        self._path = tuple((folder, f"{folder.rstrip('/')}/") for folder in folders)
+        self._relative = len(folders) < len(set(path.split(":")))  # the next one is
         self._trees = Trees(secrets)
         self._repositories = Repositories(secrets, home)
         self._detours = Detours()
@@ -125,7 +133,7 @@ class Observer:
         self._look: dict[type, Callable[[Any, Moment], f.Fact]] = {
             f.PathKey: lambda key, moment: _path(key.path, moment),
             f.ProgramKey: lambda key, moment: self.program(key.name, moment),
-            f.RepoKey: lambda key, moment: self._repositories.look(follow(key.folder, moment.lstat).real, moment),
+            f.RepoKey: lambda key, moment: self._repositories.look(follow(key.folder, moment).real, moment),
             f.TreeKey: lambda key, moment: self._trees.look(key.path, moment),
             f.GlobKey: lambda key, moment: glob(key.folder, key.pattern, moment),
             f.HashKey: lambda key, moment: _hash(key.path, moment),
@@ -143,7 +151,11 @@ class Observer:
         """One fact for each key, all as of one moment. Never raises: what cannot be found out comes back as the
         worst it may be."""
         moment = moment or Moment()
-        return {key: self._look[type(key)](key, moment) for key in keys}
+        return {key: self.look(key, moment) for key in keys}
+
+    def look(self, key: f.Key, moment: Moment) -> f.Fact:
+        """The same for one."""
+        return self._look[type(key)](key, moment)
 
     def _git(self) -> str:
         """The git to look through histories with; "" where it is not to be trusted."""
@@ -154,15 +166,19 @@ class Observer:
         """The file that a bare name runs."""
         if not name or "/" in name:
             return f.ProgramFact(why="a path")
-        for folder in self._path:
-            if not folder.startswith("/"):
-                return f.ProgramFact(name, "", "found through a relative folder in PATH")
-            file = f"{folder.rstrip('/')}/{name}"
+        if "\0" in name:
+            return f.ProgramFact()
+        looks, access = moment.looks, os.access  # most folders are asked in vain
+        for folder, front in self._path:
+            file = front + name
+            looks.setdefault(file, False)
+            if not access(file, os.F_OK):
+                continue
             info = moment.stat(file)
             if info is None or not stat.S_ISREG(info.st_mode) or not info.st_mode & 0o111:
                 continue
-            return f.ProgramFact(file, follow(file, moment.lstat).real, _distrust(moment.stat(folder), info))
-        return f.ProgramFact()
+            return f.ProgramFact(file, follow(file, moment).real, _distrust(moment.stat(folder), info))
+        return f.ProgramFact(name, "", "found through a relative folder in PATH") if self._relative else f.ProgramFact()
 
 
 def _distrust(folder: os.stat_result | None, info: os.stat_result) -> str:
@@ -275,7 +291,7 @@ def read_regular(path: str, limit: int) -> bytes | None:
 
 
 def _hash(path: str, moment: Moment) -> f.HashFact:
-    real = follow(path, moment.lstat)
+    real = follow(path, moment)
     if real.kind != "file":
         return f.HashFact()
     stamp = moment.stamp(real.real)

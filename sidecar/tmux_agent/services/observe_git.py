@@ -88,11 +88,7 @@ def _find(folder: str, moment: Moment) -> tuple[str, str] | None:
     place = folder
     while True:
         git = f"{place.rstrip('/')}/.git"
-        try:
-            mode = moment.lstat(git).st_mode
-        except (OSError, ValueError):
-            mode = 0
-        if mode:
+        if moment.exists(git):
             return place, git
         if _is_bare(place, moment):
             return place, place
@@ -126,8 +122,8 @@ class _Reading:
         """Whether all that it rests on is as it was."""
         from .observe import follow
 
-        return all(moment.stamp(path) == seen for path, seen in self._stamps.items()) and all(
-            follow(path, moment.lstat).real == real for path, real in self._led.items()
+        return moment.still(self._stamps.items()) and all(
+            follow(path, moment).real == real for path, real in self._led.items()
         )
 
     def settled(self) -> bool:

@@ -70,12 +70,7 @@ class Trees:
 def _still(signature: _Signature, moment: Moment) -> bool | None:
     """Whether every folder is as it was: a new, renamed or relinked entry changes its times. None: there
     are too many for this moment."""
-    for folder, seen in signature:
-        if not moment.spend():
-            return None
-        if moment.stamp(folder) != seen:
-            return False
-    return True
+    return moment.still(signature) if moment.spend(len(signature)) else None
 
 
 class _Walk:

@@ -47,7 +47,7 @@ class ProjectPolicies:
         None: its file has to be read first, which takes longer than everybody can wait: it is `moment.left`.
         """
         path = f"{worktree}/{PROJECT_FILE}"
-        stamp = moment.stamp(follow(path, moment.lstat).real)
+        stamp = moment.stamp(follow(path, moment).real)
         if not stamp:
             return base
         made = self._as_of(worktree, stamp, base)

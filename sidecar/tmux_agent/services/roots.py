@@ -44,7 +44,7 @@ def whose_worktree(folder: str, home: str, moment: Moment) -> str:
     """The real path of an asker's folder; "" where it is none or too broad."""
     if not folder.startswith("/"):
         return ""
-    real = follow(folder, moment.lstat).real
+    real = follow(folder, moment).real
     return "" if real in _TOO_BROAD or inside(home, (real,)) else real
 
 
@@ -55,7 +55,7 @@ def real_roots(texts: Iterable[str], worktree: str, home: str, moment: Moment) -
         if text == "{worktree}":
             roots += [worktree] if worktree else []
         elif text.startswith(("/", "~/")):
-            fact = follow(home + text[1:] if text.startswith("~/") else text, moment.lstat)
+            fact = follow(home + text[1:] if text.startswith("~/") else text, moment)
             if fact.kind == "folder" and fact.real not in _TOO_BROAD:
                 roots.append(fact.real)
     return tuple(dict.fromkeys(roots))

@@ -150,6 +150,7 @@ class System:
             hidden=places.hidden,
             roots=self.settings.root_dir,
             background=True,
+            tried=True,
         )
         self.identity = Identity()
         self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux)

@@ -23,13 +23,13 @@ def locate(cwd: str) -> tuple[str, str]:
     for _ in range(_DEPTH):
         if not folder.startswith("/"):
             break
-        git = os.path.join(folder, ".git")
+        git = f"{folder.rstrip('/')}/.git"
         try:
             mode = os.lstat(git).st_mode
         except OSError:
             mode = 0
         if stat.S_ISDIR(mode):
-            return folder, _branch(os.path.join(git, "HEAD"))
+            return folder, _branch(f"{git}/HEAD")
         if stat.S_ISREG(mode) and (text := _read(git)).startswith("gitdir: "):
             target = os.path.join(folder, text[len("gitdir: ") :].strip())
             return folder, _branch(os.path.join(target, "HEAD"))

@@ -88,7 +88,7 @@ _RUNS = frozenset(["-exec", "-execdir", "-ok", "-okdir"])
 _NAMES = frozenset(("-name", "-iname"))
 
 
-class Search(Struct, frozen=True):
+class Search(Struct, frozen=True, gc=False):
     """A find command that was understood. `starts` as written. `names`: globs of which each listed name fits one; None:
     all. `runs`: inner argument lists, with {} in them. `zero`: it prints with NUL. `files`: only -type f.
     """

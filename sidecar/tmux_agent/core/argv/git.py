@@ -45,7 +45,7 @@ _PAGER_COMMAND = re.compile(r"pager\.[a-z-]+=(?!(false|cat|0|)\Z)", re.IGNORECAS
 _SIGNATURE = re.compile(r"log\.showsignature=(?!false\Z)", re.IGNORECASE)
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     """A git command line: `folders` are its -C in order, `command` the sub-command ("" for none), `rest` what follows.
 
     `why` is not empty where a global option does more than look.

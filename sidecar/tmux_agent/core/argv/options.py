@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 
-class Fed(Struct, frozen=True):
+class Fed(Struct, frozen=True, gc=False):
     """Operands that are not in the text: the names that another program prints, appended by xargs or find.
 
     `starts` are absolute folders (or files) beneath which all of them lie; `names` are globs of which each
@@ -73,14 +73,14 @@ _NUMBERS = frozenset(("number", "digits", "range"))
 _FORMATS = frozenset(("git_format",))  # names of revisions have no % in them
 
 
-class Spec(Struct, frozen=True):
+class Spec(Struct, frozen=True, gc=False):
     name: str
     kinds: tuple[str, ...] = ()
     attached: bool = False  # the value is optional and counts only if attached
     alone: bool = False  # never one of several letters behind one dash
 
 
-class Parsed(Struct, frozen=True):
+class Parsed(Struct, frozen=True, gc=False):
     """`options` in order with their values; `operands` with the index at which `--` stood (or their number)."""
 
     options: tuple[tuple[Spec, tuple[Arg, ...]], ...]
@@ -123,12 +123,14 @@ def parse(args: Sequence[Arg], known: dict[str, Spec], *, stop: bool = False, to
     while index < count:
         word = args[index]
         index += 1
-        if isinstance(word, Fed) and word.single and word.before.startswith("-"):
+        if isinstance(word, str) and not word.startswith(("-", "+")):
+            operands.append(word)
+        elif isinstance(word, Fed) and word.single and word.before.startswith("-"):
             given = _fed_option(word, known) if told else f"{word.before} with a value that only running will tell"
             if isinstance(given, str):
                 return given
             options.append(given)
-        elif isinstance(word, Fed) or word == "-" or not word.startswith(("-", "+")):
+        elif isinstance(word, Fed) or word == "-":
             operands.append(word)
         elif word == "--":
             return Parsed(tuple(options), (*operands, *args[index:]), len(operands))

@@ -18,7 +18,7 @@ from . import find
 from .options import Arg, Fed, Spec, parse, specs
 
 
-class Peeled(Struct, frozen=True):
+class Peeled(Struct, frozen=True, gc=False):
     """What is inside a wrapper. One of `argv` and `text` (shell text) is given, else nothing can be told.
 
     `names`: xargs appends what it reads, at this place of the argv (-1: at the end, or wherever `mark` stands).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 COUNT = 1000
@@ -14,18 +15,22 @@ Name = tuple[str, ...]
 class Remembered(Generic[T]):
     """For one thread."""
 
-    def __init__(self) -> None:
-        self._kept: dict[Name, T] = {}
+    def __init__(self, count: int = COUNT) -> None:
+        self._kept: dict[Hashable, T] = {}
+        self._count = count
         self._letters = 0
 
-    def get(self, name: Name) -> T | None:
+    def get(self, name: Hashable) -> T | None:
         return self._kept.get(name)
 
     def put(self, name: Name, value: T) -> None:
         """Keep `value`, in place of what was kept by that name."""
+        self.keep(name, value, sum(map(len, name)))
+
+    def keep(self, name: Hashable, value: T, letters: int) -> None:
+        """The same for a name that consists of other things, too, of so many letters."""
         if name not in self._kept:
-            letters = sum(map(len, name))
-            if len(self._kept) >= COUNT or self._letters + letters > LETTERS:
+            if len(self._kept) >= self._count or self._letters + letters > LETTERS:
                 self.clear()
             self._letters += letters
         self._kept[name] = value
