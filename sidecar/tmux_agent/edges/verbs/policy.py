@@ -8,6 +8,7 @@ own worktree would be: {worktree} is the top of the repository around the case's
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -89,8 +90,8 @@ def main(args: argparse.Namespace) -> int:
 # --- judging -----------------------------------------------------------------------------------------
 
 
-def judgement_of(policy: str | None, *, shipped: bool = False) -> Judgement | None:
-    """The policy to use; None with its errors on stderr where it has any."""
+def judgement_of(policy: str | None, *, shipped: bool = False, tried: bool = False) -> Judgement | None:
+    """The policy to use; None with its errors on stderr where it has any. `tried`: as for Judgement."""
     where = places.find(os.environ)
     home = os.environ.get("HOME") or str(Path.home())
     judgement = Judgement(
@@ -102,6 +103,7 @@ def judgement_of(policy: str | None, *, shipped: bool = False) -> Judgement | No
         hidden=where.hidden,
         policy_file=Path(policy) if policy else None,
         own_files=not shipped and policy is None,
+        tried=tried,
     )
     errors = judgement.load()
     for error in errors:
@@ -123,9 +125,10 @@ def _decide(judgement: Judgement, action: Action) -> Decision:
 
 
 def _stream(args: argparse.Namespace) -> int:
-    judgement = judgement_of(args.policy, shipped=args.policy is None)
+    judgement = judgement_of(args.policy, shipped=args.policy is None, tried=True)
     if judgement is None:
         return 2
+    gc.freeze()  # the policy stays: collections need not walk it
     source = sys.stdin.buffer if args.jsonl == "-" else open(args.jsonl, "rb")  # noqa: SIM115  closed at exit
     answer_all(source, sys.stdout.buffer, judgement, os.path.abspath(args.cwd or "."))
     return 0
@@ -135,7 +138,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.jsonl:
         return _stream(args)
     action = _action(args)
-    judgement = judgement_of(args.policy) if action is not None else None
+    judgement = judgement_of(args.policy, tried=True) if action is not None else None
     if action is None or judgement is None:
         return 2
     decision = _decide(judgement, action)
@@ -151,7 +154,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _explain(args: argparse.Namespace) -> int:
     action = _action(args)
-    judgement = judgement_of(args.policy) if action is not None else None
+    judgement = judgement_of(args.policy, tried=True) if action is not None else None
     if action is None or judgement is None:
         return 2
     decision = _decide(judgement, action)

@@ -7,23 +7,24 @@ own judging (services/judgement.py).
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
+from ...core import shell
 from ...core.errors import Failed
 from ...core.model import Action, Command, Shell
 from ...services.judgement import Judgement, worktree_of
 
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
 _LINE = 4 << 20  # characters of one case
 _BLOCK = 1 << 20
 _MANY = 64  # lines at once from which on other processes are worth their start
-_SHARE = 16
+_SHARE = 32
 
 
 class Case(msgspec.Struct, forbid_unknown_fields=False):
@@ -44,9 +45,7 @@ def answer_all(source: BinaryIO, out: BinaryIO, judgement: Judgement, folder: st
     try:
         for lines in _blocks(source):
             if pool is None and len(lines) >= _MANY and (cores := _cores()) > 1:
-                # Forked, so that each has the policy that was read here.
-                fork = multiprocessing.get_context("fork")
-                pool = ProcessPoolExecutor(cores, fork, _keep, (judgement, folder))
+                pool = _pool(cores, judgement, folder)
             for answer in _answers(pool, lines, judgement, folder):
                 out.write(answer)
                 out.flush()  # whoever asks one by one waits for this line
@@ -64,15 +63,25 @@ def _answers(
     pool: ProcessPoolExecutor | None, lines: list[bytes], judgement: Judgement, folder: str
 ) -> Iterator[bytes]:
     """The answers in order. Where a process of the pool was killed, what it owed is judged here."""
+    shares = [lines[at : at + _SHARE] for at in range(0, len(lines), _SHARE)]
     done = 0
-    if pool is not None and len(lines) > _SHARE:
-        shares = [lines[at : at + _SHARE] for at in range(0, len(lines), _SHARE)]
+    if pool is not None and len(shares) > 1:
+        from concurrent.futures.process import BrokenProcessPool
+
         with contextlib.suppress(BrokenProcessPool):
             for answer in pool.map(_share, shares):
-                done += _SHARE
+                done += 1
                 yield answer
-    for line in lines[done:]:
-        yield _encoded(judgement, line, folder)
+    for share in shares[done:]:
+        yield from _judged(share, judgement, folder)
+
+
+def _pool(cores: int, judgement: Judgement, folder: str) -> ProcessPoolExecutor:
+    """Forked, so that each has the policy that was read here. Imported here: most streams are short."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(cores, multiprocessing.get_context("fork"), _keep, (judgement, folder))
 
 
 def _cores() -> int:
@@ -104,25 +113,37 @@ def _keep(judgement: Judgement, folder: str) -> None:
 def _share(lines: list[bytes]) -> bytes:
     """The answers to these lines, in a process of the pool."""
     judgement, folder = _kept[-1]
-    return b"".join(_encoded(judgement, line, folder) for line in lines)
+    return b"".join(_judged(lines, judgement, folder))
 
 
-def _encoded(judgement: Judgement, line: bytes, folder: str) -> bytes:
-    return msgspec.json.encode(_answer(judgement, line, folder)) + b"\n"
+def _judged(lines: list[bytes], judgement: Judgement, folder: str) -> Iterator[bytes]:
+    """The answers to these lines, one by one."""
+    cases = [_read(line, folder) for line in lines]
+    for _, action in cases:
+        if isinstance(action, Shell):  # one after the other, while the grammar's tables are in the processor's caches
+            shell.read_ahead(action.text, action.dialect)
+    for number, action in cases:
+        yield msgspec.json.encode(_answer(judgement, number, action)) + b"\n"
 
 
 _decoder = msgspec.json.Decoder(Case)
 
 
-def _answer(judgement: Judgement, line: bytes, folder: str) -> dict[str, Any]:
-    """The reply to one line; for a malformed one an error, and the verdict that is never wrong."""
+def _read(line: bytes, folder: str) -> tuple[Any, Action | str]:
+    """A case's id and what it is about, or what is wrong with it."""
     try:
         case = _decoder.decode(line[:_LINE])
-        action = case_action(case, folder)
+        return case.id, case_action(case, folder)
     except (msgspec.DecodeError, ValueError) as why:
-        return {"id": _id_of(line), "verdict": "ask", "rule": "error", "reason": str(why), "error": str(why)}
+        return _id_of(line), str(why)
+
+
+def _answer(judgement: Judgement, number: Any, action: Action | str) -> dict[str, Any]:
+    """The reply to one case; to a malformed one an error, and the verdict that is never wrong."""
+    if isinstance(action, str):
+        return {"id": number, "verdict": "ask", "rule": "error", "reason": action, "error": action}
     decision = judgement.judge_at(action, worktree_of(str(getattr(action, "cwd", "/")))).decision
-    return {"id": case.id, "verdict": decision.verdict.value, "rule": decision.rule, "reason": decision.reason}
+    return {"id": number, "verdict": decision.verdict.value, "rule": decision.rule, "reason": decision.reason}
 
 
 def _id_of(line: bytes) -> Any:
