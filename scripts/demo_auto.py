@@ -1,4 +1,4 @@
-"""The person of `demo --auto`: a real tmux client on a pty, read as a person reads it, and keys pressed as one does.
+"""The person of `demo --auto` and `record_demo`: a real tmux client on a pty, read and typed at as a person does it.
 
 Owns which keys are pressed and what must come of them; each expectation has a name and is printed as it is met or not.
 Must not own: what is started and ended (demo_stage.py), the asking (demo-agent).
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from demo_stage import Stage
 from tests.plugin.terminal import Terminal
 
 COLUMNS, ROWS = 110, 34
+LETTERS = 30  # that are typed while something is looked at
 PATIENCE = 60.0  # seconds for one thing to come; all of it takes a few
 PREFIX, END, CLEAR_LINE, SUBMIT, PAGE_UP = "\x02", "\x05", "\x15", "\x13", "\x1b[5~"
 PAINTED, QUIET = "? more", 0.1  # the popup's last words; seconds without anything new on the screen
@@ -29,16 +31,19 @@ class Missing(Exception):
 
 
 class Auto:
-    """One run."""
+    """One run. `seat` gives what the person's terminal runs once the stage is open, where that is not a client of its
+    tmux; `pace`: seconds that the person looks before they press something."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, seat: Callable[[], Sequence[str]] | None = None, *, pace: float = 0.0) -> None:
         self._stage = stage
+        self._seat = seat
+        self._pace = pace
         self._held: list[bool] = []
 
     def run(self) -> int:
         """0 where every expectation was met."""
         self._stage.open(COLUMNS, ROWS)
-        argv = self._stage.tmux_argv("attach-session")
+        argv = self._seat() if self._seat else self._stage.tmux_argv("attach-session")
         with Terminal(argv, columns=COLUMNS, rows=ROWS, env=self._stage.environ) as terminal:
             self._terminal = terminal
             try:
@@ -52,10 +57,20 @@ class Auto:
 
     # --- pressing keys, reading the screen ---
 
+    def _press(self, *keys: str) -> None:
+        """As a person does: some time after they saw it, and text letter by letter."""
+        if self._pace:
+            time.sleep(self._pace)
+            for key in keys:
+                time.sleep(self._pace / LETTERS)
+                self._terminal.press(key)
+        else:
+            self._terminal.press(*keys)
+
     def _answer_all(self) -> None:
         text = self._wait("⏸4", "the status line says that four wait")
         self._expect("a read-only command was allowed without asking", "look" in text)
-        self._terminal.press(PREFIX, "A")
+        self._press(PREFIX, "A")
         self._wait("4 waiting", "prefix + A opens the popup")
         text = self._see(lambda screen: PAINTED in screen, "the popup is painted to its end")
         while self._terminal.read(QUIET):
@@ -67,8 +82,9 @@ class Auto:
         self._choose_the_region()
         text = self._wait("Nothing", "nothing waits any more")
         show("afterwards", text)
-        self._terminal.press("q")
+        self._press("q")
         text = self._wait("all five are answered", "the agent went on")
+        time.sleep(2 * self._pace)
         show("the agent's pane", text)
 
     def _approve_the_edit(self) -> None:
@@ -81,20 +97,20 @@ class Auto:
         self._expect("and called high risk", "high" in text)
         show("the dangerous one", text)
         self._answer("d", "The reason goes to the agent", "d asks for a reason")
-        self._terminal.press(*REASON)
+        self._press(*REASON)
         self._wait(REASON, "the reason stands there")
-        self._terminal.press("\r")
+        self._press("\r")
         self._wait("denied", "it is denied")
 
     def _change_the_commit(self) -> None:
         self._wait("git commit -am wip", "the commit is shown")
         self._answer("e", "Ctrl-S", "e opens an editor")
-        self._terminal.press(END, CLEAR_LINE, *json.dumps(EDITED))
+        self._press(END, CLEAR_LINE, *json.dumps(EDITED))
         self._wait(EDITED[-1], "the new words stand there")
-        self._terminal.press(SUBMIT)
+        self._press(SUBMIT)
         text = self._wait("approve this", "the changed command is judged and shown")
         show("edited", text)
-        self._terminal.press("a")
+        self._press("a")
         self._wait("approved as edited", "it is approved as edited")
 
     def _choose_the_region(self) -> None:
@@ -105,12 +121,12 @@ class Auto:
     def _answer(self, key: str, then: str, name: str) -> None:
         """Presses `key` until the popup takes it: what has just moved under the finger is not answered."""
         while True:
-            self._terminal.press(key)
+            self._press(key)
             text = self._see(lambda screen: then in screen or TOO_SOON in screen, name)
             if then in text:
                 self._expect(name, True)
                 return
-            self._terminal.press(PAGE_UP)  # any key takes the message away; this one moves nothing else
+            self._press(PAGE_UP)  # any key takes the message away; this one moves nothing else
             self._see(lambda screen: TOO_SOON not in screen, name)
 
     def _wait(self, text: str, name: str) -> str:

@@ -11,8 +11,12 @@ import sys
 from pathlib import Path
 
 import psutil
+import pyte
 from tests.patience import PATIENCE
 from tests.plugin.terminal import Terminal
+
+from tmux_agent.core.cast_safe import Safe
+from tmux_agent.services.cast_files import read_file
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo"
 HELD = (
@@ -47,10 +51,11 @@ def carries(process: psutil.Process, folder: str) -> bool:
 
 def assert_nothing_is_left(printed: str) -> None:
     """The folder that the popup named is gone, and so is every process of it."""
-    folder = re.search(r"/tmp/ta-demo-\w+", printed)
-    assert folder
-    assert not Path(folder[0]).exists()
-    assert not [one for one in psutil.process_iter() if carries(one, folder[0])]
+    folders = set(re.findall(r"/tmp/ta-demo-\w+", printed))
+    assert folders
+    for folder in folders:
+        assert not Path(folder).exists()
+        assert not [one for one in psutil.process_iter() if carries(one, folder)]
 
 
 def test_everything_holds() -> None:
@@ -62,6 +67,35 @@ def test_everything_holds() -> None:
         assert f"✓ {name}" in printed
     assert not re.search("^✗", printed, re.MULTILINE)
     assert_nothing_is_left(printed)
+
+
+def test_recorded_by_itself(tmp_path: Path) -> None:
+    """scripts/record_demo: the popup and all that was typed at it are in the recording; nothing of it stays."""
+    script = [sys.executable, str(DEMO.with_name("record_demo")), "--pace", "0", "--no-picture", str(tmp_path)]
+    done = subprocess.run(script, env=environ(), capture_output=True, text=True, timeout=4 * PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_shows_the_demo(tmp_path / "demo.cast")
+    assert_nothing_is_left(done.stdout)
+
+
+def test_the_recording_of_the_readme() -> None:
+    """docs/demo.cast is one that scripts/record_demo made: it plays, is small, and shows the demo."""
+    assert_shows_the_demo(DEMO.parents[1] / "docs" / "demo.cast")
+
+
+def assert_shows_the_demo(file: Path) -> None:
+    assert file.stat().st_size < 300_000
+    found = read_file(file)
+    assert (found.header.width, found.header.height) == (110, 34)
+    assert found.header.tmux_agent is not None
+    screen = pyte.Screen(110, 34)
+    stream, safe, shown = pyte.Stream(screen), Safe(34), ""
+    for one in found.events:
+        stream.feed(safe.feed(one.data) if one.code == "o" else "")
+        shown += "\n".join(screen.display)
+    for words in ("4 waiting", "round(total, 2)", "never pipe the network into a shell", "Virginia", "Nothing waits"):
+        assert words in shown, words
+    assert "all five are answered" in "\n".join(screen.display)
 
 
 def test_interrupted() -> None:
