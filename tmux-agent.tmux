@@ -67,6 +67,8 @@ about_key() {
 	next) printf 'the next agent that waits' ;;
 	menu) printf 'menu' ;;
 	pipelines) printf 'pipelines' ;;
+	fleet) printf 'the fleet' ;;
+	spawn) printf 'spawn an agent' ;;
 	agent) printf 'menu of the agent in this pane' ;;
 	*) printf 'what waits, as a menu' ;;
 	esac

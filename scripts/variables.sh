@@ -2,7 +2,7 @@
 # Every option of the plugin with its default, and the names that the plugin takes in tmux. Sourced, never run.
 # Set an option before the plugin is loaded: set -g @tmux-agent-key-popup 'a'
 
-our_keys="popup next menu pipelines agent pending" # each with option_key_… and default_key_…
+our_keys="popup next menu pipelines fleet spawn agent pending" # each with option_key_… and default_key_…
 
 option_key_popup="@tmux-agent-key-popup" # key after the prefix that opens the popup; empty: none
 default_key_popup="A"
@@ -15,6 +15,12 @@ default_key_menu="G"
 
 option_key_pipelines="@tmux-agent-key-pipelines" # key after the prefix that opens the pipelines; empty: none
 default_key_pipelines="P"
+
+option_key_fleet="@tmux-agent-key-fleet" # key after the prefix that opens the fleet; empty: none
+default_key_fleet="F"
+
+option_key_spawn="@tmux-agent-key-spawn" # key after the prefix that spawns an agent into a worktree; empty: none
+default_key_spawn="S"
 
 option_key_agent="@tmux-agent-key-agent" # key after the prefix that opens the menu of the agent in this pane; empty: none
 default_key_agent=""

@@ -24,7 +24,7 @@ ENTRY = PLUGIN / "tmux-agent.tmux"
 FAKE = '#!/bin/sh\necho "$*" >>"$HOME/calls"\n[ ! -e "$HOME/broken" ] || { echo "no luck"; exit 1; }\n'
 FAKE += '[ "$1" != setup ] || exit 0\n'
 
-NAMES = ("popup", "next", "menu", "agent", "pending", "pipelines")
+NAMES = ("popup", "next", "menu", "agent", "pending", "pipelines", "fleet", "spawn")
 
 
 class World:

@@ -27,12 +27,15 @@ FEW = 16  # bytes over what fits, for which a line is rather cut than marked as 
 LOOKED_AT = 2000  # characters of an action
 
 
+About = Literal["read", "log", "resume", "pause", "unpause", "interrupt", "kill"]  # one agent
+
+
 class Page(Struct, frozen=True, kw_only=True):
-    """What a popup shows instead of what waits: one thing about one pane (`who`: the agent in it, for people), or the
-    pipelines (the pane is where one may be started).
+    """What a popup shows instead of what waits: one thing about one pane (`who`: the agent in it, for people); the
+    pipelines (the pane is where one may be started); the fleet, or a new agent for it (the pane's folder is where).
     """
 
-    what: Literal["read", "log", "resume", "interrupt", "kill", "pipelines"]
+    what: About | Literal["pipelines", "fleet", "spawn"]
     server: str  # socket
     pane: str  # "%7"
     who: str = ""
@@ -40,9 +43,9 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """Where an item leads: the popup (at `request_id`), a pane, a page of it, the pipelines, or a further menu."""
+    """Where an item leads: the popup (at `request_id`), a pane, a page of it, a page by its name, or a further menu."""
 
-    to: Literal["popup", "pane", "page", "agent", "pending", "next", "pipelines"]
+    to: Literal["popup", "pane", "page", "agent", "pending", "next", "pipelines", "fleet", "spawn"]
     request_id: str = ""
     pane: str = ""
     page: Page | None = None
@@ -74,7 +77,7 @@ LINE = Item()
 
 
 def main(pending: Sequence[Approval], agents: Sequence[Agent], here: Agent | None) -> Menu:
-    """What waits, where it waits, the pipelines, and every agent that has a pane on this server."""
+    """What waits, where it waits, the pages, and every agent that has a pane on this server."""
     count = f" ({len(pending)})" if pending else ""
     items = [Item(text=f"what waits{count}", key="a", choice=Choice(to="popup"))]
     if pending:
@@ -84,6 +87,8 @@ def main(pending: Sequence[Approval], agents: Sequence[Agent], here: Agent | Non
         text = f"this pane: {_name(here)}"
         items.append(Item(text=text, key="t", choice=Choice(to="agent", pane=here.pane or "")))
     items.append(Item(text="pipelines", key="p", choice=Choice(to="pipelines")))
+    items.append(Item(text="the fleet", key="f", choice=Choice(to="fleet")))
+    items.append(Item(text="spawn an agent …", key="s", choice=Choice(to="spawn")))
     rows = [_agent_item(agent, key) for agent, key in zip(agents, _digits(), strict=False)]
     return Menu(title="tmux-agent", items=(*items, *([LINE, *rows] if rows else [])))
 
@@ -94,29 +99,33 @@ def pending(approvals: Sequence[Approval]) -> Menu:
     return Menu(title=f"{len(approvals)} waiting", items=tuple(rows))
 
 
-def agent(one: Agent, approvals: Sequence[Approval]) -> Menu:
-    """What can be done about the agent of a pane; `approvals`: what it waits for."""
+def agent(one: Agent, approvals: Sequence[Approval], *, paused: bool = False) -> Menu:
+    """What can be done about the agent of a pane; `approvals`: what it waits for; `paused`: it stands still."""
     pane = one.pane or ""
     keys = ("a", *DIGITS[1:ANSWERS])
     answers = [_request_item(approval, key, "answer") for approval, key in zip(approvals, keys, strict=False)]
 
-    def page(what: Literal["read", "log", "resume", "interrupt", "kill"]) -> Choice:
+    def page(what: About) -> Choice:
         return Choice(to="page", page=page_of(one, what))
 
     goes_on = Item(text="have it go on …", key="g", choice=page("resume"))
+    stands = Item(text="let it go on …", key="z", choice=page("unpause"))
     rest = (
         Item(text="go to its pane", key="o", choice=Choice(to="pane", pane=pane)),
         Item(text="its last lines", key="p", choice=page("read")),
         Item(text="its log", key="l", choice=page("log")),
         LINE,
         *([goes_on] if one.limit and not one.limit.alone else []),
+        stands if paused else Item(text="pause it …", key="z", choice=page("pause")),
         Item(text="interrupt it …", key="i", choice=page("interrupt")),
         Item(text="kill its pane …", key="x", choice=page("kill")),
+        LINE,
+        Item(text="spawn another …", key="s", choice=Choice(to="spawn", pane=pane)),
     )
     return Menu(title=f"{_name(one)}  {_place(one)}", items=(*answers, *([LINE] if answers else []), *rest))
 
 
-def page_of(one: Agent, what: Literal["read", "log", "resume", "interrupt", "kill"]) -> Page:
+def page_of(one: Agent, what: About) -> Page:
     """A page about the agent of a pane."""
     who = f"{_name(one)}  {one.place}"
     return Page(what=what, server=one.server or "", pane=one.pane or "", who=who, kind=one.kind)

@@ -17,6 +17,7 @@ import msgspec
 from ..core import config, display, errors, limits, proposals
 from ..core.menus import Page
 from ..core.model import Action, Agent, Approval, Decision, Event, Origin, Plan, Role, Tmux
+from ..core.protocol_fleet import FleetPause, FleetResume
 from ..core.screen_question import DOOR
 from ..services import local_time
 from ..services.audit_log import AuditLog, Filter
@@ -26,6 +27,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.wishes import Wish
 from . import audit_lines
+from .fleet_desk import FleetDesk
 from .pipeline_desk import PipelineDesk
 from .ui.desk import Finished, GrantProposal
 
@@ -38,6 +40,7 @@ class ServiceDesk:
         self._nonce = ""
         self._bound: Origin | None = None
         self.pipelines = PipelineDesk(system, self._still_persons, lambda: self._origin)
+        self.fleet = FleetDesk(system, self._still_persons, lambda: self._origin)
 
     def bind(self, origin: Origin, nonce: str) -> None:
         """Once: whose answers come through here. `origin` is the checked relay's, an operator; `nonce` is its claim."""
@@ -211,6 +214,10 @@ class ServiceDesk:
         if page.what == "resume":
             resuming = self._system.resuming
             await resuming.asked(resuming.limited(page.pane, page.server), origin, request_id)
+            return
+        if page.what in ("pause", "unpause"):
+            stop = FleetPause if page.what == "pause" else FleetResume
+            await self.fleet.act(stop(name=page.pane, server=page.server))
             return
         server, pane = self._placed(page)
         keys = self.interrupts_with(page) if page.what == "interrupt" else ()

@@ -179,7 +179,8 @@ class System:
         )  # fmt: skip
         self.links.switch(self.settings.answers)
         self.popups: Popups | None = None  # once it is known where we listen
-        self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup)
+        self.pausing = Pausing()
+        self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup, self.pausing.is_paused)
         self.attention = Attention(self.servers, self.approvals, self.identity, self.open_popup, self._shows_popup)
         self.notify.looks_at = self.attention.looks_at
         self._build_pipelines()
@@ -222,7 +223,6 @@ class System:
         )  # fmt: skip
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
 
-        self.pausing = Pausing()
         self.trusted = Trusted(self.places.state)
         files = FleetFiles(self.places.config, self.trusted)
         self.fleet = Fleet(

@@ -29,16 +29,20 @@ log = logging.getLogger(__name__)
 
 LEADING = {  # keys that lead where a choice of a menu does
     "next": Choice(to="next"), "pending": Choice(to="pending"), "agent": Choice(to="agent"),
-    "pipelines": Choice(to="pipelines"),
+    "pipelines": Choice(to="pipelines"), "fleet": Choice(to="fleet"), "spawn": Choice(to="spawn"),
 }  # fmt: skip
 Open = Callable[[TmuxServer, str, Wanted], Any]
 
 
 class Wayfinder:
-    """Built by the daemon; used in the event loop only. `open_popup` may raise NotFound, Unavailable."""
+    """Built by the daemon; used in the event loop only. `open_popup` may raise NotFound, Unavailable; `is_paused` says
+    of a pane's pid whether what runs there stands still."""
 
-    def __init__(self, agents: Agents, approvals: Approvals, open_popup: Open) -> None:
+    def __init__(
+        self, agents: Agents, approvals: Approvals, open_popup: Open, is_paused: Callable[[int], bool]
+    ) -> None:
         self._agents = agents
+        self._is_paused = is_paused
         self._approvals = approvals
         self._open_popup = open_popup
         self._menus = Menus()
@@ -90,9 +94,9 @@ class Wayfinder:
                 await self._agent_menu(server, client, choice.pane)
             case "pending":
                 await self._pending_menu(server, client)
-            case "pipelines":
-                here = (await seats.seat(server, client)).pane
-                page = Page(what="pipelines", server=server.socket, pane=here)
+            case "pipelines" | "fleet" | "spawn":
+                here = choice.pane or (await seats.seat(server, client)).pane
+                page = Page(what=choice.to, server=server.socket, pane=here)
                 self._open_popup(server, client, Wanted(page=page))
 
     async def _go(self, server: TmuxServer, client: str, pane: str) -> None:
@@ -119,7 +123,8 @@ class Wayfinder:
         one = next((one for one in self._placed(server) if one.pane == pane), None)
         if one is None:
             raise errors.NotFound("no agent is known in this pane")
-        self._menus.open(server, client, menus.agent(one, self._waiting_in(server, pane)))
+        paused = self._is_paused(server.pane(pane).pid)
+        self._menus.open(server, client, menus.agent(one, self._waiting_in(server, pane), paused=paused))
 
     def _placed(self, server: TmuxServer) -> list[Agent]:
         """Who is in the panes of a server, one a pane, who waits first: known agents, and others that ask."""

@@ -134,6 +134,12 @@ async def branch_commit(folder: str, branch: str) -> str:
     return await commit_of(folder, f"refs/heads/{branch}")
 
 
+async def branches(folder: str, count: int = 500) -> list[str]:
+    """Local branches, those that were committed to last first. Raises Failed."""
+    words = ("--sort=-committerdate", f"--count={count}", "--format=%(refname:lstrip=2)", "refs/heads")
+    return (await _ok(folder, "for-each-ref", *words)).splitlines()
+
+
 async def current_branch(folder: str) -> str:
     """What HEAD is on; "" where it is detached."""
     ended = await git(folder, "symbolic-ref", "--quiet", "--short", "HEAD")

@@ -1,7 +1,7 @@
-"""A popup about one pane, opened from a menu: its last lines, its log, whether to interrupt or kill what runs there.
+"""A popup about one pane, opened from a menu: its last lines, its log, whether to pause, interrupt or kill what runs.
 
-Owns: what these pages say and their keys. Must not own: requests, whether it may be done (the Desk decides), pipelines
-(pipelines.py). Leaving a page closes its popup, and leaving one does nothing.
+Owns: what these pages say and their keys. Must not own: requests, whether it may be done (the Desk decides), the pages
+of pipelines and of the fleet. Leaving a page closes its popup, and leaving one does nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tmux_agent.core import display
 from tmux_agent.core.menus import Page
-from tmux_agent.edges.ui import pipelines
+from tmux_agent.edges.ui import fleet, pipelines, spawning
 from tmux_agent.edges.ui.dialogs import Sure, Text
 from tmux_agent.edges.ui.text import Line, literal
 
@@ -22,6 +22,8 @@ LINES = 500
 
 _ASKED = {
     "resume": ("have it go on", ""),
+    "pause": ("pause", "All that it runs stands still, at once, until you let it go on. What it has asked waits."),
+    "unpause": ("let it go on", "All that stands still there goes on where it stood."),
     "interrupt": ("interrupt", "It gets {keys}, as if you pressed that in its pane. What it has begun stays as it is."),
     "kill": ("kill", "Its pane is closed, and what runs in it ends at once."),
 }
@@ -29,8 +31,8 @@ _ASKED = {
 
 def begin(popup: Popup, page: Page) -> None:
     """Shows the page before the first paint; what has to be read comes after it."""
-    if page.what == "pipelines":
-        pipelines.begin(popup, page)
+    if page.what in PAGES:
+        PAGES[page.what](popup, page)
         return
     where = display.safe(f"{page.who} ({page.pane})")
     if page.what in _ASKED:
@@ -46,7 +48,7 @@ def begin(popup: Popup, page: Page) -> None:
 
 async def fill(popup: Popup, page: Page) -> None:
     """Reads what the page shows. Raises what the Desk raises."""
-    if isinstance(popup.dialog, pipelines.Overview):
+    if isinstance(popup.dialog, pipelines.Overview | fleet.Overview | spawning.Form):
         await popup.dialog.fill()
         return
     reads: dict[str, Callable[[Page, int], Awaitable[list[str]]]] = {"read": popup.desk.read, "log": popup.desk.log}
@@ -54,6 +56,9 @@ async def fill(popup: Popup, page: Page) -> None:
         return
     content = [literal(line[:2000]) for line in await reads[page.what](page, LINES)]
     popup.open(Text(popup.dialog.heading, content or [[("class:faint", "There is nothing.")]], at_end=True))
+
+
+PAGES = {"pipelines": pipelines.begin, "fleet": fleet.begin, "spawn": spawning.begin}
 
 
 async def _do(popup: Popup, page: Page) -> None:

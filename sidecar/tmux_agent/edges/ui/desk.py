@@ -16,7 +16,9 @@ from msgspec import Struct
 from tmux_agent.core.menus import Page
 from tmux_agent.core.model import Action, Agent, Approval, Decision, Event, Plan
 from tmux_agent.core.protocol import PipelineCancel, PipelineRetry, PipelineSkip, PipelineStart
+from tmux_agent.core.protocol_fleet import FleetFinish, FleetKill, FleetPause, FleetResume, FleetSend, FleetSpawn
 from tmux_agent.core.replies import PipelineData, RunData
+from tmux_agent.core.replies_fleet import FleetData, FleetWould
 
 
 class GrantProposal(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,12 +102,74 @@ class Pipelines(Protocol):
 Acting = PipelineStart | PipelineRetry | PipelineSkip | PipelineCancel
 
 
+class Choices(Struct, frozen=True, kw_only=True):
+    """What a new agent may be made of. `wrong`: why the repository's own fleet.toml does not count."""
+
+    repository: str
+    branches: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    here: str = ""  # the branch that is checked out there
+    wrong: str = ""
+
+
+class Look(Struct, frozen=True, kw_only=True):
+    """What had to be read of an agent of the fleet. `last`: the last line of its pane; `usage`: what its screen says of
+    cost and context."""
+
+    ahead: int = 0
+    files: int = 0
+    added: int = 0
+    removed: int = 0
+    uncommitted: int = 0
+    last: str = ""
+    usage: str = ""
+
+
+FleetActing = FleetSend | FleetPause | FleetResume | FleetKill | FleetFinish
+
+
+class Fleet(Protocol):
+    """What the pages of the fleet may ask."""
+
+    def agents(self) -> list[FleetData]:
+        """Those whose worktree is there, oldest first."""
+
+    def requests(self) -> dict[str, str]:
+        """The oldest request that an agent waits for, by the agent's name."""
+
+    async def look(self, one: FleetData) -> Look:
+        """Raises errors.NotFound, Failed, TimedOut, Unavailable."""
+
+    async def lines(self, one: FleetData, count: int) -> list[str]:
+        """The last lines of its pane. Raises errors.NotFound, Unavailable."""
+
+    async def choices(self, page: Page) -> Choices:
+        """For a new agent in the repository of the page's pane. Raises errors.NotFound, InvalidParams, Failed."""
+
+    async def would(self, wanted: FleetSpawn) -> FleetWould:
+        """What would be done; nothing is. Raises errors.InvalidParams, NotFound, Conflict, Failed, Unavailable."""
+
+    async def spawn(self, wanted: FleetSpawn) -> FleetData:
+        """Raises the same, and Forbidden, LimitExceeded."""
+
+    async def act(self, wanted: FleetActing) -> None:
+        """Raises errors.Forbidden, NotFound, InvalidParams, Conflict, Failed, Unavailable."""
+
+    async def go(self, one: FleetData) -> None:
+        """Shows its pane on the popup's client. Raises errors.NotFound where it is gone."""
+
+
 class Desk(Protocol):
     """Everything that a popup may ask of the sidecar."""
 
     @property
     def pipelines(self) -> Pipelines:
         """What the page of pipelines may ask."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """What the pages of the fleet may ask."""
 
     def pending(self) -> list[Approval]:
         """Every approval that waits, oldest first."""

@@ -185,6 +185,32 @@ class Grant(Dialog):
             self._save(self.proposals[self.chosen])
 
 
+class Pick(Dialog):
+    """One of several lines."""
+
+    def __init__(
+        self, heading: Line, rows: Sequence[Line], lines: Lines, label: str, take: Callable[[int], None]
+    ) -> None:
+        self.heading = heading
+        self.keys = [("j k", "choose"), ("Enter", label), ("Esc", "back")]
+        self._rows, self._lines, self._take = rows, lines, take
+        self._at = self._top = 0
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        self._top = min(max(self._top, self._at - height + 1), self._at)
+        return [self._line(at, width) for at in range(self._top, min(len(self._rows), self._top + height))]
+
+    def _line(self, at: int, width: int) -> Line:
+        bar = ("class:cursor", self._lines.bar) if at == self._at else ("", " ")
+        return cut([bar, *self._rows[at]], width)
+
+    def press(self, key: str) -> None:
+        if key == "enter" and self.seen:
+            self._take(self._at)
+        elif key in SCROLL:
+            self._at = min(max(self._at + SCROLL[key], 0), len(self._rows) - 1)
+
+
 class Text(Dialog):
     """Lines to read: a pane's end, the help."""
 

@@ -36,7 +36,7 @@ def bindings(popup: Popup) -> KeyBindings:
         def _(_event: KeyPressEvent, name: str = name) -> None:
             send(name)
 
-    for char in "adegopqrsxjkyS? 123456789":
+    for char in "adefgopqrsxjkyzS? 123456789":
 
         @keys.add(char, filter=~editing, eager=True)
         def _(_event: KeyPressEvent, char: str = char) -> None:
@@ -49,6 +49,12 @@ def bindings(popup: Popup) -> KeyBindings:
     @keys.add(Keys.Enter, filter=editing & one_line, eager=True)
     def _(_event: KeyPressEvent) -> None:
         send("enter")
+
+    for name, key in (("up", Keys.Up), ("down", Keys.Down), ("tab", Keys.Tab), ("s-tab", Keys.BackTab)):
+
+        @keys.add(key, filter=editing & one_line, eager=True)
+        def _(_event: KeyPressEvent, name: str = name) -> None:
+            send(name)
 
     for name in ("c-s", "f10"):
 

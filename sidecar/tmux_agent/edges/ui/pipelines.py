@@ -16,8 +16,8 @@ from tmux_agent.core.replies import RunData
 from tmux_agent.edges.ui import run_lines
 from tmux_agent.edges.ui.compose import Keys
 from tmux_agent.edges.ui.desk import Acting, Start
-from tmux_agent.edges.ui.dialogs import SCROLL, Dialog, Sure, Text
-from tmux_agent.edges.ui.run_dialogs import Choose, Whole, help_lines
+from tmux_agent.edges.ui.dialogs import SCROLL, Dialog, Pick, Sure, Text
+from tmux_agent.edges.ui.run_dialogs import Whole, choose, help_lines
 from tmux_agent.edges.ui.run_rows import Row, Rows
 from tmux_agent.edges.ui.text import Line, literal, wrap_words
 
@@ -215,13 +215,13 @@ class Overview(Dialog):
         if not found:
             self._popup.say("no pipeline is declared that could be started", "class:medium")
             return
-        self._show(Choose(self._popup, found, self._would))
+        self._show(choose(self._popup, found, self._would))
 
     def _would(self, start: Start) -> None:
         async def ask() -> None:
             run = await self._desk.would(start)
             chosen = self._popup.dialog
-            if isinstance(chosen, Choose):
+            if isinstance(chosen, Pick):
                 wanted = PipelineStart(pipeline=start.pipeline, pane_id=start.pane, server=start.server)
                 more = run_lines.would(run, self._popup.canvas.inner)
                 self._confirm("start", run, "", "It would do this:", more, wanted)

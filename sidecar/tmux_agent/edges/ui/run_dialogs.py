@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from tmux_agent.core.replies import RunData
 from tmux_agent.edges.ui import run_lines
 from tmux_agent.edges.ui.desk import Start
-from tmux_agent.edges.ui.dialogs import SCROLL, Dialog, Text
+from tmux_agent.edges.ui.dialogs import Pick, Text
 from tmux_agent.edges.ui.run_rows import Rows
-from tmux_agent.edges.ui.text import Line, cut, literal
+from tmux_agent.edges.ui.text import Line, literal
 
 if TYPE_CHECKING:
     from tmux_agent.edges.ui.popup import Popup
@@ -33,33 +33,16 @@ HELP = (
 MARKED = ("running", "approval", "retrying", "success", "failed", "skipped", "unknown")
 
 
-class Choose(Dialog):
+def choose(popup: Popup, found: list[Start], take: Callable[[Start], None]) -> Pick:
     """Which pipeline is to be started, and in which pane."""
+    heading: Line = [("class:title", "start"), ("class:faint", "  a pipeline; what it would do is shown first")]
+    rows = [_start_line(one) for one in found]
+    return Pick(heading, rows, popup.lines, "what it would do", lambda at: take(found[at]))
 
-    heading = [("class:title", "start"), ("class:faint", "  a pipeline; what it would do is shown first")]  # noqa: RUF012
-    keys = [("j k", "choose"), ("Enter", "what it would do"), ("Esc", "back")]  # noqa: RUF012
 
-    def __init__(self, popup: Popup, found: list[Start], take: Callable[[Start], None]) -> None:
-        self._popup, self._found, self._take = popup, found, take
-        self._at = self._top = 0
-
-    def lines(self, width: int, height: int) -> list[Line]:
-        self._top = min(max(self._top, self._at - height + 1), self._at)
-        return [self._line(at, width) for at in range(self._top, min(len(self._found), self._top + height))]
-
-    def _line(self, at: int, width: int) -> Line:
-        one, chosen = self._found[at], at == self._at
-        bar = ("class:cursor", self._popup.lines.bar) if chosen else ("", " ")
-        why = "" if one.matches else "  no pane matches: in the one you came from"
-        name = literal(one.pipeline[:200], "class:chosen" if chosen else "")
-        where = literal(f"  {one.place} {one.pane}{why}", "class:faint")
-        return cut([bar, *name, *where], width)
-
-    def press(self, key: str) -> None:
-        if key == "enter":
-            self._take(self._found[self._at])
-        elif key in SCROLL:
-            self._at = min(max(self._at + SCROLL[key], 0), len(self._found) - 1)
+def _start_line(one: Start) -> Line:
+    why = "" if one.matches else "  no pane matches: in the one you came from"
+    return [*literal(one.pipeline[:200]), *literal(f"  {one.place} {one.pane}{why}", "class:faint")]
 
 
 class Whole(Text):
