@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tmux_agent.edges.ui.popup import Popup
 
 PREVIEW = 200  # lines
-DETAIL = 4
+DETAIL = 4  # lines; more where they are short
 KEYS: Keys = [
     ("Enter", "preview"), ("o", "go there"), ("a", "answer"), ("s", "send"), ("z", "pause"), ("f", "finish"),
     ("x", "kill"), ("S", "spawn"), ("?", "more"),
@@ -107,14 +107,14 @@ class Overview(Dialog):
         if not self._agents:
             return [[], *fleet_lines.none_yet(width)][:height]
         now, signs = self._popup.clock(), self._popup.lines
+        columns = fleet_lines.Columns(self._agents, width)
         one, foot = self._agents[self._at()], list[Line]()
         if height >= 8:
             look, asked = self._looks.get(one.name), one.name in self._requests
-            foot = [[], *fleet_lines.detail(one, look, width, asked=asked)[:DETAIL]]
+            foot = [[], *fleet_lines.detail(one, look, width, asked=asked)[: DETAIL if columns.wide else 2 * DETAIL]]
         self._height = max(1, height - len(foot))
         at = self._at()
         self._top = max(0, min(max(self._top, at - self._height + 1), at, len(self._agents) - self._height))
-        columns = fleet_lines.Columns(self._agents, width)
         shown: list[Line] = []
         for each in self._agents[self._top : self._top + self._height]:
             chosen = each is one

@@ -6,7 +6,6 @@ Every name in here was written by somebody else, and enters through `literal`.
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ from tmux_agent.edges.ui.compose import WIDE
 from tmux_agent.edges.ui.desk import Look
 from tmux_agent.edges.ui.styles import Lines
 from tmux_agent.edges.ui.text import Line, cells, cut, fit, literal, wrap, wrap_words
+from tmux_agent.edges.ui.words import tilde
 
 NAME, TEXT = 200, 500  # characters of a name, and of what stands beside it, that are looked at
 STATE = 8  # cells
@@ -89,15 +89,14 @@ def about(one: FleetData, look: Look | None, *, asked: bool) -> Line:
 
 def detail(one: FleetData, look: Look | None, width: int, *, asked: bool) -> list[Line]:
     """What the line of the selected row may have cut, and where it works."""
-    home = os.path.expanduser("~")
-    where = f"~{one.worktree.removeprefix(home)}" if one.worktree.startswith(f"{home}/") else one.worktree
-    parts = [f"{one.branch[:NAME]} from {one.base[:NAME]}", f"in {where}"]
+    parts = [f"{one.branch[:NAME]} from {one.base[:NAME]}"]
     parts += ["in a sandbox"] if one.tier == "sandbox" else []
     if look is not None:
+        parts += [look.usage] if look.usage else []
         parts += [f"{look.ahead} commit{'s' * (look.ahead != 1)} ahead"] if look.ahead else []
         parts += [f"{look.uncommitted} not committed"] if look.uncommitted else []
         parts += [f"{look.files} file{'s' * (look.files != 1)} changed"] if look.files else []
-        parts += [look.usage] if look.usage else []
+    parts += [f"in {tilde(one.worktree)}"]
     out = wrap_words(", ".join(parts)[: 4 * TEXT], width, "class:faint")
     told = about(one, look, asked=asked)
     if one.task_state == "waiting":
@@ -112,7 +111,7 @@ def would(found: FleetWould, width: int) -> list[Line]:
     kind = "new, " if found.new_branch else ""
     rows: list[tuple[str, str]] = [
         ("branch", f"{found.branch} ({kind}from {found.base})"),
-        ("worktree", found.worktree),
+        ("worktree", tilde(found.worktree)),
         ("session", found.session),
         ("agent", shlex.join(found.argv)),
         ("tier", "in a sandbox" if found.tier == "sandbox" else "no sandbox"),

@@ -15,6 +15,7 @@ from tmux_agent.edges.ui.desk import Choices
 from tmux_agent.edges.ui.dialogs import Dialog, Sure, Text
 from tmux_agent.edges.ui.edit import Editor
 from tmux_agent.edges.ui.text import Line, cells, cut, literal, wrap_words
+from tmux_agent.edges.ui.words import tilde
 
 if TYPE_CHECKING:
     from tmux_agent.edges.ui.popup import Popup
@@ -69,7 +70,7 @@ class Form(Dialog):
 
     @property
     def heading(self) -> Line:  # type: ignore[override]  # it says where, once that is known
-        where = self._choices.repository if self._choices else "…"
+        where = tilde(self._choices.repository) if self._choices else "…"
         return [("class:title", "spawn an agent"), ("class:faint", "  in "), *literal(where, "class:faint")]
 
     # --- lines ---
