@@ -78,7 +78,7 @@ def test_no_choice_answers() -> None:
     pending = [request(Ask(prompt="yes?"), number=n) for n in range(3)]
     for menu in (menus.main(pending, [agent()], agent()), menus.pending(pending), menus.agent(agent(), pending)):
         assert {choice.to for choice in menu.choices} <= {
-            "popup", "pane", "page", "pipelines", "agent", "pending", "next",
+            "popup", "pane", "page", "pipelines", "fleet", "spawn", "agent", "pending", "next",
         }  # fmt: skip
 
 
