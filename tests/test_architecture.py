@@ -19,7 +19,7 @@ HOMES = {
                 "services/recovery.py", "services/restoring.py", "services/state_backups.py", "services/approvals.py",
                 "services/grants.py", "services/plans.py", "services/notice_rows.py",
                 "services/watch_rows.py", "services/pipeline_rows.py", "services/fleet_rows.py",
-                "services/queue_rows.py"},
+                "services/queue_rows.py", "services/execution_rows.py"},
     "apprise": {"services/apprise_channels.py"},
     "requests": {"services/apprise_channels.py"},
     "prometheus_client": {"services/metrics.py"},

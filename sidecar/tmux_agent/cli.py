@@ -63,6 +63,11 @@ GROUPS = {
             "tmux-agent ask 'Deploy 1.4?' && ./deploy\ntmux-agent ask 'Which region?' --option eu --option us",
         ),
         "run": ("run", "run one program, judged first", "tmux-agent run -- make deploy"),
+        "exec": (
+            "exec", "run shell text in a shell that lives on: folder and variables stay",
+            "tmux-agent exec --session dev -- 'cd ~/shop && npm ci'\n"
+            "tmux-agent exec --session dev --wait 10m -- npm test\ntmux-agent exec --id 01HX4",
+        ),
         "wrap": (
             "wrap", "start an agent that tells by markers what it does",
             "tmux-agent wrap --project shop -- claude --continue",

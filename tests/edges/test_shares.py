@@ -8,11 +8,12 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
+from tmux_agent.core.callers import family
 from tmux_agent.core.errors import LimitExceeded
 from tmux_agent.core.model import Origin, Role
 from tmux_agent.core.settings import Limits
 from tmux_agent.edges import shares
-from tmux_agent.edges.shares import RESERVED, SERVERS, Attached, Connections, family
+from tmux_agent.edges.shares import RESERVED, SERVERS, Attached, Connections
 
 PEER = Origin(
     role=Role.AGENT, why="", uid=1, pid=9, session="9:1", tty="/dev/pts/3",

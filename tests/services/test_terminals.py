@@ -67,6 +67,12 @@ class Table:
     def typed(self, tty: str) -> float | None:
         return None
 
+    def exit_code(self, pid: int) -> int | None:
+        return None
+
+    def image(self, pid: int) -> str:
+        return ""
+
     def connected(self, pid: int, other: int) -> bool | None:
         return None
 

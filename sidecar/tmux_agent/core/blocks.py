@@ -44,7 +44,8 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
     """The texts that are the action, in order; each is to be shown whole. Raw: whoever shows them makes them safe."""
     match action:
         case Shell(text=text):
-            return [(text, "code:bash")]
+            where = wording.typed_into(action)
+            return [(text, "code:bash"), *([("", "plain"), (where, "plain")] if where else [])]
         case Command(argv=argv, env=env, stdin=stdin):
             given = [(shlex.join(argv), "code:bash")]
             given += [(_SIGNS.sub("…", f"with {name}={value}"), "plain") for name, value in env.items()]

@@ -20,7 +20,7 @@ from .facts import Lookup
 from .feeds import feed_of, names_in
 from .folders import Folders, folders_of
 from .guardrails import Protected
-from .judging_other import other
+from .judging_other import other, typed_into
 from .model import Action, Command, File, Match, Patch, Risk, Shell, Tmux, Verdict
 from .reach import Miss, Reach
 from .rules import Rule, Touch
@@ -55,7 +55,7 @@ class Judging:
     def action(self, action: Action) -> list[Finding]:
         """One finding per part; at least one, each with at least one match."""
         if isinstance(action, Shell):
-            findings = self._text(action.text, (action.cwd or None,), action.dialect)
+            findings = [*self._text(action.text, (action.cwd or None,), action.dialect), *typed_into(self, action)]
             set_ = self._environment(action.env.items())
             return [*findings, Finding("environment", tuple(set_))] if set_ else findings
         if isinstance(action, Command):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from . import rules
-from .model import Action, Ask, Decision, Fetch, Fleet, Match, Mcp, Risk, Stage, Tmux, Tool, Verdict
+from .model import Action, Ask, Decision, Fetch, Fleet, Match, Mcp, Risk, Shell, Stage, Tmux, Tool, Verdict
 from .policy_file import Words
 from .rules import Rule
 from .situation import Finding, Policy, Situation
@@ -136,6 +136,22 @@ def _ask(judge: Judge, action: Ask) -> Finding:
     finding = _ruled(judge, "ask", action.prompt, fits, "asks a person")
     kept = tuple(match for match in finding.matches if match.where != "default")
     return Finding(action.prompt, (*kept, question), "asks a person")
+
+
+def typed_into(judge: Judge, action: Shell) -> list[Finding]:
+    """What rules say of text in a persistent terminal because it is typed there; what it does is judged by itself."""
+    verbs = [("execute", action.pane, "types it into")] if action.pane else []
+    verbs += [("create_session", action.session, "opens the session")] if action.session else []
+    verbs += [("execute", action.session, "types it into the session")] if action.session else []
+    findings = []
+    for verb, target, does in verbs:
+        rules_ = (*judge.policy.by_kind.get("tmux", ()), *(one for one in judge.granted if one.when.tmux))
+        fit = [one for one in rules_ if one.when.tmux and _globbed(verb, one.when.tmux)]
+        matches = [judge.by_rule(one) for one in fit if rules.fits_asker(one, judge.situation.asker, Risk.LOW)]
+        if matches:
+            says = f"{does} {target}"
+            findings.append(Finding(says, tuple(matches), says))
+    return findings
 
 
 def _tmux(judge: Judge, action: Tmux) -> Finding:

@@ -106,12 +106,16 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="comman
 
 
 class Shell(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shell", tag_field="type"):
-    """Shell text that an agent is about to run (or, later, that we type into a persistent terminal)."""
+    """Shell text that an agent is about to run, or that we type into a persistent terminal: into the shell of `pane`,
+    or of a session that is made for it under the name `session`."""
 
     text: str
     cwd: str
     dialect: str = "bash"
     env: dict[str, str] = {}  # variables that the asker sets for it, besides its own environment
+    pane: str = ""
+    session: str = ""
+    server: str | None = None
 
 
 class File(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", tag_field="type"):
@@ -431,7 +435,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
     action.started/finished/skipped/unknown · refused · step_up · grant.made/used/revoked · plan.changed ·
     agent.state/limited/wrapped · marker · marker.invalid · policy.loaded/error · notify.failed · check.delivered ·
-    fleet.spawning/spawned/changed/undone · queue.task/paused ·
+    fleet.spawning/spawned/changed/undone · queue.task/paused · execution.ended ·
     sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the
     audit log; all else is.
     """

@@ -128,7 +128,7 @@ def _rules(layer: Layer, sets: dict[str, tuple[str, ...]], home: str, errors: li
 _KNOWN = {
     "tmux": (
         *("send_text", "send_keys", "read", "switch", "panes", "windows", "sessions"),
-        *("create_session", "create_pane", "kill_session", "kill_pane", "resume"),
+        *("create_session", "create_pane", "kill_session", "kill_pane", "resume", "execute"),
         *("record", "record_stop", "record_remove", "record_play"),
     ),
     "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline", "fleet"),

@@ -38,6 +38,10 @@ from .protocol_queue import QueuePause as QueuePause
 from .protocol_queue import QueueRetry as QueueRetry
 from .protocol_queue import QueueRun as QueueRun
 from .protocol_queue import QueueShow as QueueShow
+from .protocol_terminals import TmuxExecute as TmuxExecute
+from .protocol_terminals import TmuxExecution as TmuxExecution
+from .protocol_terminals import TmuxExecutions as TmuxExecutions
+from .protocol_terminals import TmuxInterrupt as TmuxInterrupt
 
 PROTOCOL = 1
 LINE_BYTES = 1 << 20  # of an ordinary line
@@ -601,6 +605,10 @@ METHODS: dict[str, type[Params]] = {
     "tmux.create_pane": TmuxCreatePane,
     "tmux.send_keys": TmuxSendKeys,
     "tmux.send_text": TmuxSendText,
+    "tmux.execute": TmuxExecute,
+    "tmux.execution": TmuxExecution,
+    "tmux.executions": TmuxExecutions,
+    "tmux.interrupt": TmuxInterrupt,
     "tmux.kill_session": TmuxKillSession,
     "tmux.kill_pane": TmuxKillPane,
     "tmux.attach": TmuxAttach,
@@ -695,6 +703,8 @@ KEYED = frozenset(
         TmuxSendText,
         TmuxKillSession,
         TmuxKillPane,
+        TmuxExecute,
+        TmuxInterrupt,
     }
 )
 # Nobody can tell by the request whether it was done: a client does not send these again by itself.

@@ -17,6 +17,8 @@ import msgspec
 from . import replies_casts, replies_fleet, replies_queue
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
+from .replies_terminals import ExecutionData as ExecutionData
+from .replies_terminals import ExecutionsData as ExecutionsData
 from .reply import Data as Data
 from .reply import Nothing as Nothing
 from .settings import Sandbox
@@ -66,7 +68,8 @@ class HealthData(Data, frozen=True):
 
 
 class TmuxSession(Data, frozen=True):
-    """A session. `created` and `activity` are seconds since the epoch, `attached` counts clients."""
+    """A session. `created` and `activity` are seconds since the epoch, `attached` counts clients. `commands`: how many
+    executions were typed there (tmux.execute), and when the last one."""
 
     id: str
     name: str
@@ -74,6 +77,8 @@ class TmuxSession(Data, frozen=True):
     attached: int
     windows: int
     activity: int
+    commands: int = 0
+    last_command: float | None = None
 
 
 class TmuxWindow(Data, frozen=True):
@@ -520,6 +525,10 @@ REPLIES: dict[str, Any] = {
     "tmux.create_pane": TmuxMade,
     "tmux.send_keys": Nothing,
     "tmux.send_text": Nothing,
+    "tmux.execute": ExecutionData,
+    "tmux.execution": ExecutionData,
+    "tmux.executions": ExecutionsData,
+    "tmux.interrupt": ExecutionData,
     "tmux.kill_session": Nothing,
     "tmux.kill_pane": Nothing,
     "tmux.attach": Nothing,

@@ -34,6 +34,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asks_per_minute: float = 60  # … and in the long run
     requests_per_second: float = 20_000  # of one asker, whatever they are
     subscriptions: int = 16  # of one connection
+    executions_per_caller: int = 16  # that run or wait for their turn in persistent terminals, of one caller
+    output_bytes: int = 256 << 10  # of one execution that are kept: the beginning and the end
 
 
 class Audit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -85,7 +85,8 @@ def _of_action(action: Action, home: str) -> Shape:
             found = words and ("command", cwd, tuple(sorted(env.items())), timeout, words)
         case Shell(text=text, cwd=cwd, env=env, dialect=dialect) if len(text) <= _LONGEST:
             parts = _text(text, dialect, cwd, home)
-            found = parts and ("shell", cwd, tuple(sorted(env.items())), dialect, parts)
+            where = (action.server, action.pane, action.session)
+            found = parts and ("shell", cwd, where, tuple(sorted(env.items())), dialect, parts)
         case File():
             found = _file(action, home)
         case Patch(changes=changes, cwd=cwd):

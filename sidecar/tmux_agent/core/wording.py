@@ -56,6 +56,13 @@ RECORDS = {
 }  # fmt: skip
 
 
+def typed_into(action: Shell) -> str:
+    """Where shell text is typed, in words; "" where it is not typed by us."""
+    if action.session:
+        return f"typed into a new tmux session, {action.session}, in {action.cwd}"
+    return f"typed into the {action.dialect} in pane {action.pane}, in {action.cwd}" if action.pane else ""
+
+
 def tmux_line(action: Tmux) -> str:
     if action.verb in RECORDS:
         return " ".join(filter(None, [RECORDS[action.verb], action.target, action.name]))

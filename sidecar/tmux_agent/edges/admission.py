@@ -10,13 +10,13 @@ import time
 
 from ..core import errors
 from ..core import protocol as p
+from ..core.callers import family
 from ..core.model import Origin, Role
 from ..core.protocol_queue import ACTS as QUEUE_ACTS
 from ..core.rate import Bucket
 from ..core.settings import Limits
 from ..services.system import System
 from .connection import Call
-from .shares import family
 
 ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rate
 ACTS = (
@@ -44,6 +44,8 @@ ASKING = (  # whoever does one of these is an asker, and may not answer
     p.TmuxSendText,
     p.TmuxKillSession,
     p.TmuxKillPane,
+    p.TmuxExecute,
+    p.TmuxInterrupt,
     p.AgentRegister,
     p.AgentSetState,
     p.PlanCreate,

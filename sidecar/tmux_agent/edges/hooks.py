@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from ..core import display, errors
 from ..core import protocol as p
 from ..core import replies as r
+from ..core.callers import family
 from ..core.hooks import HookCall, HookKind, HookReply, scope
 from ..core.model import (
     AgentState,
@@ -36,7 +37,6 @@ from ..core.wording import one_line
 from ..services.system import System
 from ..services.wishes import Wish
 from .adapters import ADAPTERS, Adapter
-from .shares import family
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")

@@ -26,7 +26,7 @@ from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
-from . import actions, casts, fleet, metrics_page, people, pipelines, queue, sight, webhooks
+from . import actions, casts, executions, fleet, metrics_page, people, pipelines, queue, sight, webhooks
 from .admission import ACTS, ASKS, NAMES, Admission
 from .connection import LATER, Call, Connection
 from .explain import explain
@@ -200,6 +200,8 @@ class Server:
                 | p.TmuxKillPane() as params
             ):
                 return await self._perform(call, actions.tmux(params))
+            case p.TmuxExecute() | p.TmuxExecution() | p.TmuxExecutions() | p.TmuxInterrupt() as params:
+                return await executions.answer(system, params, call)
             case (
                 p.PlanCreate() | p.PlanList() | p.PlanGet() | p.PlanUpdate() | p.PlanAdvance() | p.PlanAbort() as params
             ):

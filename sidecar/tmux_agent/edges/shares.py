@@ -12,24 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from ..core import errors
+from ..core.callers import family
 from ..core.model import Origin, Role
 from ..core.settings import Limits
 
 RESERVED = 32  # connections beyond `limits.connections`: so many for people, and for what may become a popup's relay
 RELAY_SECONDS = 5.0  # in which such a one has to have become it
 SERVERS = 8  # tmux servers that one family may have attached
-
-
-def family(origin: Origin) -> str:
-    """Which of its kin count as one with a peer, without blanks: its agent's, its pane's, or else its topmost
-    ancestor's at that terminal. What has left all of them stands for itself."""
-    if origin.agent:
-        return f"agent:{origin.session}".replace(" ", "_")
-    if origin.pane:
-        return f"pane:{origin.server}:{origin.pane}".replace(" ", "_")
-    pids = [word.rpartition("(")[2].removesuffix(")") for word in origin.ancestry]
-    above = [pid for pid in pids if pid != "1"]
-    return f"below:{above[-1] if above else origin.pid}:{origin.tty or ''}".replace(" ", "_")
 
 
 class Held(Protocol):

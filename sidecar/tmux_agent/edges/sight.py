@@ -109,15 +109,20 @@ async def tmux(system: System, params: p.Params, origin: Origin) -> r.Data:
     """Sessions, windows or panes of one tmux server: the named one, the caller's own, or the only one."""
     match params:
         case p.TmuxSessions(server=server):
-            sessions = system.servers.choose(server, origin).sessions
-            return msgspec.convert({"sessions": msgspec.to_builtins(sessions)}, r.SessionsData)
+            chosen = system.servers.choose(server, origin)
+            found = [(one, system.executions.uses(chosen, one.id)) for one in chosen.sessions]
+            used = [
+                msgspec.to_builtins(one) | ({"commands": use.commands, "last_command": use.last} if use else {})
+                for one, use in found
+            ]
+            return msgspec.convert({"sessions": used}, r.SessionsData)
         case p.TmuxWindows(server=server):
             windows = await system.servers.choose(server, origin).windows()
             return msgspec.convert({"windows": msgspec.to_builtins(windows)}, r.WindowsData)
         case p.TmuxPanes(server=server):
             panes = await system.panes(system.servers.choose(server, origin))
-            found = [pane | {"pane_pid": pane["pid"]} for pane in panes]
-            return msgspec.convert({"panes": found}, r.PanesData)
+            named = [pane | {"pane_pid": pane["pid"]} for pane in panes]
+            return msgspec.convert({"panes": named}, r.PanesData)
     raise errors.Internal(f"{type(params).__name__} is no list of tmux")
 
 

@@ -103,7 +103,7 @@ class Casts:
         active = list(self._active.values())
         self._active.clear()
         for one in active:
-            self._watch.untap(one.note.place)
+            self._watch.untap(one.note.place, one)
         await asyncio.gather(*(one.writer.close() for one in active if one.writer is not None))
 
     # --- what people and agents want ---
@@ -226,7 +226,7 @@ class Casts:
                 frame = self._seen(await self._frame(one), note)
             except BaseException:
                 self._active.pop(note.place, None)
-                self._watch.untap(note.place)
+                self._watch.untap(note.place, one)
                 if writer is not None:
                     await writer.close()
                 await self._let_go(server)
@@ -257,7 +257,7 @@ class Casts:
             if self._active.get(one.note.place) is not one:
                 return None
             del self._active[one.note.place]
-            self._watch.untap(one.note.place)
+            self._watch.untap(one.note.place, one)
             one.rest()
             if one.writer is not None:
                 await one.writer.close()

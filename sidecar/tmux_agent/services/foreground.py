@@ -37,8 +37,7 @@ class Program(Struct, frozen=True):
 
 def foreground(table: Processes, pane_pid: int) -> Program | None:
     """The program in the foreground of a pane; None where the system does not tell."""
-    number = table.foreground(pane_pid)
-    leader = table.read(number) if number > 0 else None
+    leader = in_front(table, pane_pid)
     if leader is None:
         return None
     group = [leader, *_others(table, leader)]
@@ -56,6 +55,22 @@ def foreground(table: Processes, pane_pid: int) -> Program | None:
     names = (programs.base(programs.script(argv)) if script else "", process.name, programs.base(exe))
     reads = bool(readers) or not any(sleeps)
     return Program(process, None, tuple(filter(None, dict.fromkeys(names))), script, reads)
+
+
+def in_front(table: Processes, pane_pid: int) -> Process | None:
+    """The leader of the group in the foreground; where that has ended (the first of a pipeline), one of the others."""
+    number = table.foreground(pane_pid)
+    leader = table.read(number) if number > 0 else None
+    if leader is not None or number <= 0:
+        return leader
+    left = list(table.children(pane_pid))
+    for _ in range(_GROUP):
+        process = table.read(left.pop(0)) if left else None
+        if process is not None:
+            if process.group == number and not process.ended:
+                return process
+            left += table.children(process.pid)
+    return None
 
 
 def _others(table: Processes, leader: Process) -> Iterator[Process]:

@@ -335,7 +335,8 @@ class Judgement:
 def _name(action: Action, worktree: str) -> Name | None:
     """All of an action that a decision may depend on; None for one that is judged from the start each time."""
     if isinstance(action, Shell) and not action.env:
-        return ("shell", worktree, action.cwd, action.dialect, action.text)
+        into = "session" if action.session else "pane" if action.pane else ""
+        return ("shell", worktree, action.cwd, action.dialect, into, action.text)
     if isinstance(action, Command) and not action.env and action.stdin is None:
         return ("command", worktree, action.cwd, *action.argv)
     return None

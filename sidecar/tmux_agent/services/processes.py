@@ -67,6 +67,8 @@ class Processes(Protocol):
     def children(self, pid: int) -> tuple[int, ...]: ...
     def sleeps_in(self, pid: int) -> str: ...  # function of the kernel, "running", or "": cannot be known
     def typed(self, tty: str) -> float | None: ...  # time.time() of the last key, to 8 s; None: cannot be known
+    def image(self, pid: int) -> str: ...  # another one after each exec, without blanks; "": cannot be known
+    def exit_code(self, pid: int) -> int | None: ...  # of one that has ended and is not reaped yet; None: not known
     def now(self) -> int: ...  # in the unit of Process.started
 
 
@@ -171,6 +173,19 @@ class LinuxProcesses:
         except OSError:
             return None
 
+    def image(self, pid: int) -> str:
+        """Each exec lays the stack elsewhere (proc_pid_stat(5), startstack)."""
+        data = _bytes(f"/proc/{pid}/stat", 4096) or b""
+        fields = data[data.rfind(b")") + 2 :].split()
+        return str(int(fields[25])) if len(fields) > 25 else ""
+
+    def exit_code(self, pid: int) -> int | None:
+        data = _bytes(f"/proc/{pid}/stat", 4096) or b""
+        fields = data[data.rfind(b")") + 2 :].split()
+        if len(fields) < 50 or fields[0] != b"Z" or int(fields[49]) & 0x7F:
+            return None
+        return int(fields[49]) >> 8
+
     def now(self) -> int:
         # The clock of stat's start times.
         return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS)
@@ -256,6 +271,12 @@ class PsutilProcesses:
 
     def typed(self, tty: str) -> float | None:  # noqa: ARG002 (not known to hold here)
         return None
+
+    def exit_code(self, pid: int) -> int | None:  # noqa: ARG002 (only its parent can ask here)
+        return None
+
+    def image(self, pid: int) -> str:
+        return self.exe(pid).replace(" ", "_")  # the same where a program starts itself anew
 
     def now(self) -> int:
         return int(time.time() * TICKS)

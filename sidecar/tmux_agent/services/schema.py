@@ -143,6 +143,17 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE TABLE queue_paused (yes INTEGER PRIMARY KEY CHECK (yes = 1)) STRICT;
     """,
+    """
+    CREATE TABLE executions (
+        id TEXT PRIMARY KEY, server TEXT NOT NULL, server_pid INTEGER NOT NULL, pane TEXT NOT NULL,
+        pane_pid INTEGER NOT NULL, session TEXT NOT NULL, command TEXT NOT NULL, asked TEXT NOT NULL,
+        started REAL NOT NULL, ended REAL, status TEXT NOT NULL, exit_code INTEGER, note TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE terminal_uses (
+        server TEXT NOT NULL, server_pid INTEGER NOT NULL, session TEXT NOT NULL, commands INTEGER NOT NULL,
+        last REAL NOT NULL, PRIMARY KEY (server, server_pid, session)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 T = TypeVar("T")

@@ -38,6 +38,7 @@ from .backup_times import BackupTimes
 from .casts import Casts
 from .config_file import read_settings
 from .dialogs import Dialogs
+from .executions import Executions
 from .fleet import Fleet
 from .fleet_files import FleetFiles
 from .grants import Grants
@@ -222,6 +223,9 @@ class System:
             self.spawn,
         )  # fmt: skip
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
+        self.executions = self.toolbox.executions = Executions(
+            self.journal, self.servers, self.watch, self.watching, lambda: self.settings, self.spawn
+        )
 
         self.trusted = Trusted(self.places.state)
         files = FleetFiles(self.places.config, self.trusted)
@@ -308,6 +312,7 @@ class System:
             await system.watch.start()
             await system.watching.recover()
             await system.casts.recover()
+            await system.executions.recover()
             await system.pipelines.recover()
             await system.fleet.recover()
             system.sentry.recover()
@@ -352,6 +357,7 @@ class System:
         self.watching.close()
         await self.casts.close()
         self.wraps.close()
+        self.executions.close()
         await self.watch.close()
         await self.servers.close()
         await self.notify.close()
@@ -482,6 +488,7 @@ class System:
                 self.spawn(self.fleet.look(server))
                 self.spawn(self.casts.look(server))
                 self.spawn(self.task_panes.look(server))
+                self.spawn(self.executions.connected(server))
             case Pressed(key="popup", client=client):
                 self._pressed(server, client)
             case Pressed(key=key, client=client):
@@ -501,6 +508,7 @@ class System:
                 self.spawn(self.fleet.lost(server.socket))
                 self.spawn(self.casts.lost(server.socket))
                 self.watch.set(server, ())
+                self.executions.lost(server.socket)
             case Compared(value=value):
                 self.spawn(self.dialogs.titles(server, value))
             case Retitled():
@@ -511,6 +519,7 @@ class System:
                 self._drop_closed_panes(server)
                 self.screens.changed(server)
                 self.attention.changed()
+                self.executions.changed(server)
                 self.spawn(self.watching.look(server))
                 self.spawn(self.fleet.look(server))
                 self.spawn(self.casts.look(server))

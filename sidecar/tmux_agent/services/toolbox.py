@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..core import errors
-from ..core.model import Action, Command, File, Origin, Outcome, Tmux
+from ..core.model import Action, Command, File, Origin, Outcome, Shell, Tmux
 from ..core.settings import Settings
+from . import execution_facts
 from .judgement import Judgement
 from .tmux.servers import Servers
 from .tools import commands, files, panes
 from .tools.backups import Backups
+
+if TYPE_CHECKING:
+    from .executions import Executions
 
 ANYWHERE = ("/",)  # for what a person has approved: the facts they saw bind the place
 
@@ -31,7 +35,8 @@ class Toolbox:
         self._judgement = judgement
         self._servers = servers
         self.settings = settings
-        self.resume: Callable[[Tmux], Awaitable[Outcome]]  # the system's, which is built after it
+        self.executions: Executions  # the system's, which are built after it, as the next
+        self.resume: Callable[[Tmux], Awaitable[Outcome]]
         self._backups = Backups(backups, count=settings.files.backups_keep, age=settings.files.backups_days * 86400)
 
     async def observe(self, action: Action, origin: Origin) -> dict[str, Any]:
@@ -45,6 +50,8 @@ class Toolbox:
                 return {}  # it is about a recording, whose pane may be gone
             case Tmux():
                 facts = await panes.observe(action, self._servers.choose(action.server, origin))
+            case Shell() if action.pane or action.session:
+                facts = await self.executions.observe(action, self._servers.choose(action.server, origin))
             case _:
                 return {}
         return dict(msgspec.to_builtins(facts))
@@ -72,6 +79,10 @@ class Toolbox:
                 )
             case Tmux():
                 return panes.changed(msgspec.convert(before, panes.PaneFacts), msgspec.convert(now, panes.PaneFacts))
+            case Shell() if before:
+                return execution_facts.changed(
+                    msgspec.convert(before, execution_facts.Facts), msgspec.convert(now, execution_facts.Facts)
+                )
         return None
 
     async def preview(self, action: Action, origin: Origin) -> str:  # noqa: ARG002 - later tools need who asks
@@ -102,6 +113,9 @@ class Toolbox:
                 return await panes.run(
                     action, server, msgspec.convert(facts, panes.PaneFacts), self.settings.panes.read_lines, request_id
                 )
+            case Shell() if facts:
+                rests_on = msgspec.convert(facts, execution_facts.Facts)
+                return await self.executions.start(action, rests_on, origin, request_id)
         raise errors.Internal(f"no tool runs a {type(action).__name__}")
 
     async def became(self, action: Action, origin: Origin, facts: dict[str, Any], request_id: str) -> Outcome | None:

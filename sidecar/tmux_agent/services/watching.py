@@ -59,6 +59,7 @@ class Watching:
         self._agents = agents
         self._named: set[Place] = set()
         self._expected: set[Place] = set()  # of runs that are about to begin
+        self._needed: set[Place] = set()  # persistent terminals
         self.recorded: Callable[[], Collection[Place]] = frozenset  # those that are read besides: the recordings'
         self.tasks: Callable[[], frozenset[Place]] = frozenset  # panes in which tasks of the queue are worked on
         self._table = processes_here()
@@ -92,12 +93,13 @@ class Watching:
         async with self._looking.setdefault(server.socket, asyncio.Lock()):
             rules = self._rules()
             named = self._named or self._expected or self._wraps.panes or self._watch.reads
-            about = named or self.recorded() or self.tasks()
+            about = named or self._only_read() or self.tasks()
             if not (rules or about or self._pipelines.runs()):
                 return  # nobody wants to know: nothing is looked up
             panes = {place_of(server, pane): pane for pane in server.panes if not pane.dead}
             facts = {place: self._facts(pane, place) for place, pane in panes.items()}
             self._named &= {place for place in self._named if place.server != server.socket} | set(panes)
+            self._needed &= {place for place in self._needed if place.server != server.socket} | set(panes)
             watched = self._set(server, panes, facts, rules)
             await asyncio.gather(*map(self._watch.ready, watched))  # before anything is typed: its output counts
             await self._pipelines.panes(
@@ -113,9 +115,13 @@ class Watching:
         about = self._pipelines.places() | self._named | self._expected | self.tasks()
         about |= {place for place in panes if (place.server, place.pane) in self._wraps.panes}
         wanted = [place for place in panes if place in about or any(matches(rule, facts[place]) for rule in rules)]
-        recorded = tuple(panes[place] for place in self.recorded() if place in panes)
+        recorded = tuple(panes[place] for place in self._only_read() if place in panes)
         self._watch.set(server, tuple(panes[place] for place in wanted), recorded)
         return wanted
+
+    def _only_read(self) -> frozenset[Place]:
+        """Panes whose output somebody has as it is, while their markers are nobody's."""
+        return frozenset(self._needed) | frozenset(self.recorded())
 
     def _rules(self) -> list[Match]:
         files = self._pipelines.files
@@ -133,6 +139,12 @@ class Watching:
             yield
         finally:
             self._expected -= set(places)
+
+    async def need(self, server: TmuxServer, place: Place) -> None:
+        """Read a pane for as long as it lives, from now on: commands are typed there. Raises Unavailable."""
+        if place not in self._needed:
+            self._needed.add(place)
+            await self.look(server)
 
     def of(self, spec: PipelineFile, server: TmuxServer) -> dict[str, tuple[Place, ...]]:
         """For the stages that run over panes, which panes those are now."""

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from tests.patience import PATIENCE
 
 from tmux_agent.core import errors
+from tmux_agent.core.bounded import Bounded
 from tmux_agent.core.model import Command, Outcome
 from tmux_agent.core.settings import Commands
 from tmux_agent.services.tools import commands
-from tmux_agent.services.tools.process import Bounded
 
 LIMITS = Commands(timeout=PATIENCE, timeout_max=PATIENCE, output_bytes=10_000, grace=0.3)
 

@@ -76,14 +76,15 @@ class _Watched:
 
     __slots__ = (
         "asks", "begun", "busy", "changed", "drawn", "invalid", "keeping", "last", "lines", "noted", "notices", "pane",
-        "pipe", "place", "rate", "repipe", "screen", "seen", "server", "silent", "stream", "tail", "tap", "text",
-        "timer", "unkept",
+        "pipe", "place", "rate", "repipe", "screen", "screens", "seen", "server", "silent", "stream", "tail", "taps",
+        "text", "timer", "unkept",
     )  # fmt: skip
 
     def __init__(self, server: TmuxServer, pane: Pane, now: float, *, silent: bool) -> None:
         self.server, self.pane = server, pane
         self.silent = silent  # it is recorded and nothing else: its markers and lines are nobody's
-        self.tap: Tap | None = None
+        self.taps: list[Tap] = []
+        self.screens: Callable[[list[str]], None] | None = None  # told of each capture of its screen
         self.place = place_of(server, pane)
         self.pipe: Pipe | None = None
         self.begun = asyncio.Event()
@@ -219,9 +220,10 @@ class Watch:
         if one.timer is not None:
             one.timer.cancel()
         self._tty.disarm(one.pane.tty)
-        if one.tap is not None:  # its pane is gone: what it printed last is on its way
+        if one.taps:  # its pane is gone: what it printed last is on its way
             await _drained(one.pipe)
-            one.tap.ended("its pane was closed")
+            for tap in list(one.taps):
+                tap.ended("its pane was closed")
         if one.pipe is not None and one.pipe.open:
             one.pipe.close()
             await release(one.server, place.pane)
@@ -229,7 +231,7 @@ class Watch:
     # --- recording ---
 
     async def tap(self, place: Place, tap: Tap) -> None:
-        """Give `tap` the raw output of a pane that is read, from now on. One at a time.
+        """Give `tap` the raw output of a pane that is read, from now on.
 
         Raises NotFound, Conflict (the pane's pipe is somebody else's).
         """
@@ -248,12 +250,20 @@ class Watch:
                 f"end that first (tmux pipe-pane -t {place.pane})"
             )
         one.pipe.widen()
-        one.tap = tap
+        if tap not in one.taps:
+            one.taps.append(tap)
 
-    def untap(self, place: Place) -> None:
-        """Nobody records the pane any more."""
+    def untap(self, place: Place, tap: Tap) -> None:
+        """`tap` wants no more of it."""
+        if (one := self._panes.get(place)) and tap in one.taps:
+            one.taps.remove(tap)
+
+    def screens(self, place: Place, drew: Callable[[list[str]], None]) -> None:
+        """Have `drew` told of all that a watched pane shows, whenever that is looked at: where nothing raw is had."""
         if one := self._panes.get(place):
-            one.tap = None
+            one.screens = drew
+            self._from_screen(one)
+            self._soon(one)
 
     # --- beginning ---
 
@@ -311,8 +321,8 @@ class Watch:
     # --- raw output ---
 
     def _came(self, one: _Watched, data: bytes) -> None:
-        if one.tap is not None:
-            one.tap.came(data)
+        for tap in one.taps:
+            tap.came(data)
         said = one.stream.feed(data)
         if one.screen:
             return
@@ -341,13 +351,16 @@ class Watch:
                     new = marker_screen.new(tuple(one.seen), marker_screen.find(lines))
                     one.seen.extend(markers.payload(each.marker) for each in new)
                     self._keep(one, self._tell(one, new, "screen"))
-                if one.tap is not None and one.pipe is not None:
-                    one.pipe.widen()
-                    one.tap.cut()
-                if one.pipe is None:
+                if one.pipe is not None:
+                    for tap in one.taps:
+                        one.pipe.widen()
+                        tap.cut()
+                else:
                     self._from_screen(one)
-                    if one.tap is not None and await self._capture(one, 0) is not None:
-                        one.tap.ended("its output was piped elsewhere (pipe-pane)")
+                    taps = list(one.taps)
+                    if taps and await self._capture(one, 0) is not None:
+                        for tap in taps:
+                            tap.ended("its output was piped elsewhere (pipe-pane)")
 
     # --- the screen ---
 
@@ -362,7 +375,7 @@ class Watch:
                 self._soon(one)
 
     def _soon(self, one: _Watched) -> None:
-        if one.timer is None and not one.silent:
+        if one.timer is None and (not one.silent or one.screens is not None):
             loop = asyncio.get_running_loop()
             one.timer = loop.call_later(max(SETTLE_SECONDS, one.last + LEAST_SECONDS - loop.time()), self._due, one)
 
@@ -377,6 +390,8 @@ class Watch:
             lines = await self._capture(one, HISTORY)
             if lines is None or one.place not in self._panes:
                 return
+            if one.screens is not None:
+                one.screens(lines)
             found = marker_screen.find(lines)
             events = self._tell(one, self._undrawn(one, marker_screen.new(tuple(one.seen), found)), "screen")
             now = [markers.payload(each.marker) for each in found]

@@ -81,7 +81,7 @@ async def observe(action: Tmux, server: TmuxServer) -> PaneFacts:
         return PaneFacts(server=server.socket, server_pid=server.pid, session=session.id, session_name=session.name)
     facts = await _pane_facts(server, _pane(server, action.target))
     if action.verb in ("send_keys", "send_text"):
-        _can_type(facts)
+        can_type(facts.pane, facts)
     return facts
 
 
@@ -130,7 +130,8 @@ def _check(action: Tmux) -> None:
         raise errors.InvalidParams("params.session_name: must not be empty, nor hold a colon, period, tab or line end")
 
 
-def _can_type(facts: PaneFacts) -> None:
+def can_type(pane: str, facts: PaneFacts | Pane) -> None:
+    """Raises errors.Conflict where a pane cannot take what is typed, and says why."""
     why = (
         "its program has ended" if facts.dead
         else "its input is switched off (select-pane -d)" if facts.input_off
@@ -138,7 +139,7 @@ def _can_type(facts: PaneFacts) -> None:
         else ""
     )  # fmt: skip
     if why:
-        raise errors.Conflict(f"pane {facts.pane} ({facts.place}) takes no typing: {why}")
+        raise errors.Conflict(f"pane {pane} ({facts.place}) takes no typing: {why}")
 
 
 def _session(server: TmuxServer, target: str) -> Session:

@@ -22,37 +22,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from ...core.bounded import Bounded
+
 _PIECE = 1 << 16
-
-
-class Bounded:
-    """Bytes of an output: the first and the last half of `limit` are kept, what is between is counted."""
-
-    def __init__(self, limit: int) -> None:
-        self._half = max(1, limit // 2)
-        self._head = bytearray()
-        self._tail = bytearray()
-        self.total = 0
-
-    def add(self, piece: bytes) -> None:
-        self.total += len(piece)
-        room = self._half - len(self._head)
-        self._head += piece[:room]
-        self._tail += piece[room:] if room < len(piece) else b""
-        if len(self._tail) > 2 * self._half:  # trimmed now and then: every time would copy for every piece
-            del self._tail[: -self._half]
-
-    @property
-    def left_out(self) -> int:
-        return max(0, self.total - 2 * self._half)
-
-    def text(self) -> str:
-        """Decoded as UTF-8, what is not replaced by U+FFFD; a gap is named with its size."""
-        tail = self._tail[-self._half :]
-        if not self.left_out:
-            return (bytes(self._head) + tail).decode("utf-8", "replace")
-        gap = f"\n… {self.left_out} bytes left out …\n"
-        return self._head.decode("utf-8", "replace") + gap + tail.decode("utf-8", "replace")
 
 
 class Ended(Struct, frozen=True):

@@ -1,0 +1,479 @@
+"""Persistent terminals: real shells in a real tmux, a real sidecar: what was typed, printed, and how it ended."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.terminal_world import PROGRAMS, Terminals, terminals
+from tests.sidecar import until
+
+SHELLS = [shell for shell in PROGRAMS if shutil.which(shell)]
+
+
+def prompting(world: Terminals, pane: str = "main") -> None:
+    until(lambda: world.tmux.run("display-message", "-p", "-t", pane, "#{cursor_x}") != "0")
+
+
+def waits(world: Terminals, text: str, pane: str = "main") -> None:
+    """Until the screen of a pane shows it."""
+    until(lambda: text in world.tmux.run("capture-pane", "-p", "-t", pane))
+
+
+# --- exact, on every shell -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_exit_code_and_output_are_exact_and_state_stays(shell: str) -> None:
+    with terminals(shell) as world:
+
+        def output(text: str, code: int = 0) -> str:
+            found = world.execute(text)
+            assert (found["status"], found["exit_code"], found.get("exact", True)) == ("done", code, True), found
+            return str(found.get("output", ""))
+
+        folder = world.home / "deep" / "folder with blanks"
+        folder.mkdir(parents=True)
+        assert output(f"cd '{folder}'") == ""
+        assert output("pwd") == f"{folder}\n"
+        assert output("set here 1" if shell == "fish" else "here=1") == ""
+        assert output("echo \"kept: $here\"; echo 'it'\"'\"'s'") == "kept: 1\nit's\n"
+        assert output("sh -c 'exit 7'", 7) == ""
+        assert output("printf 'no line end'") == "no line end"
+        assert output("printf 'a\\n\\n\\tb  \\n\\n'") == "a\n\n\tb  \n\n"
+        assert output("echo ünïcödé → 漢字 🙂") == "ünïcödé → 漢字 🙂\n"
+        assert output(f"echo {'x' * 300}") == "x" * 300 + "\n"
+        assert output(f"echo {'é' * 4500}") == "é" * 4500 + "\n"
+        assert output("seq 2000") == "".join(f"{number}\n" for number in range(1, 2001))
+        three = "if true\n\techo three; end" if shell == "fish" else "if true; then\techo three; fi"
+        assert output(f"echo one\n\necho two # a comment\n{three}") == "one\ntwo\nthree\n"
+        assert output("printf '%s\\n' '!! !x' \"a$(echo b)c\"") == "!! !x\nabc\n"
+        assert output("printf 'to stderr' >&2") == "to stderr"
+        assert output("sleep 30 &\necho at once").endswith("at once\n")
+        assert output("true") == ""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_output_that_is_no_text_comes_as_it_is(shell: str) -> None:
+    with terminals(shell) as world:
+        (world.home / "data").write_bytes(data := bytes(range(1, 256)) * 40)
+        found = world.execute("stty -onlcr; cat data; stty onlcr")
+        raw = base64.b64decode(found["output"])
+        assert found["encoding"] == "base64"
+        assert raw == data.replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_errors_of_syntax_have_an_exit_code_and_the_next_text_runs(shell: str) -> None:
+    with terminals(shell) as world:
+        found = world.execute("echo (" if shell == "fish" else "for in (")
+        assert found["status"] == "done"
+        assert found["exit_code"] not in (0, None)
+        assert world.execute("echo after")["output"] == "after\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_that_replaces_itself_is_told_and_goes_on(shell: str) -> None:
+    with terminals(shell) as world:
+        found = world.execute(f"exec {PROGRAMS[shell]}")
+        assert (found["status"], found.get("exit_code")) == ("done", None)
+        assert "replaced itself" in found["note"]
+        assert world.execute("echo after")["output"] == "after\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_exit_ends_the_pane_and_that_is_told(shell: str) -> None:
+    with terminals(shell) as world:
+        world.open("dash", "other")
+        found = world.execute("exit 3")
+        assert found["status"] == "done"
+        assert found.get("exit_code") in (None, 3)  # tmux reaps it: only sometimes the kernel can still be asked
+        assert "ended with it" in found["note"]
+        until(lambda: "main" not in [one["name"] for one in world.peer.call("tmux.sessions")["sessions"]])
+
+
+def test_the_exit_code_of_a_pane_that_stays_is_told() -> None:
+    with terminals() as world:
+        world.tmux.run("set", "-w", "-t", "main", "remain-on-exit", "on")
+        assert world.execute("exit 3")["exit_code"] == 3
+        error = world.peer.error("tmux.execute", {"session": "main", "command": "true"})
+        assert error["data"]["kind"] == "conflict"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_interrupt_ends_it_and_the_shell_goes_on(shell: str) -> None:
+    with terminals(shell) as world:
+        found = world.execute("sleep 600", wait_ms=0)
+        assert found["status"] == "running"
+        until(lambda: world.told(found["execution_id"], 0).get("in_front") == "sleep")
+        asked = len(world.approver.asked)
+        ended = world.peer.call("tmux.interrupt", {"execution_id": found["execution_id"], "wait_ms": 60_000})
+        assert (ended["status"], ended["exit_code"]) == ("done", 130)
+        assert len(world.approver.asked) == asked  # who began it needs no yes
+        assert world.execute("echo after")["output"] == "after\n"
+
+
+def test_a_program_that_takes_the_interrupt_tells_its_own_exit_code() -> None:
+    with terminals() as world:
+        found = world.execute("sh -c 'trap \"echo caught; exit 9\" INT; echo ready; sleep 600'", wait_ms=0)
+        waits(world, "ready")
+        until(lambda: "ready" in world.told(found["execution_id"], 0).get("output", ""))
+        ended = world.peer.call("tmux.interrupt", {"execution_id": found["execution_id"], "wait_ms": 60_000})
+        assert (ended["exit_code"], "caught" in ended["output"]) == (9, True) or ended["exit_code"] == 130
+
+
+def test_an_interrupt_of_another_caller_is_judged() -> None:
+    with terminals() as world:
+        found = world.execute("sleep 600", wait_ms=0)
+        asked = len(world.approver.asked)
+        environ = [f"{name}={value}" for name, value in world.sidecar.environ.items()]
+        interrupt = [sys.executable, "-m", "tmux_agent", "exec", "--interrupt", found["execution_id"]]
+        world.tmux.run("new-session", "-d", "-s", "other", "env", *environ, *interrupt)
+        assert world.told(found["execution_id"])["exit_code"] == 130
+        assert [one["action"]["keys"] for one in world.approver.asked[asked:]] == [["C-c"]]
+
+
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell in ("bash", "zsh")])
+def test_an_error_that_drops_the_line_does_not_hang(shell: str) -> None:
+    with terminals(shell) as world:
+        found = world.execute("echo ${nothing?is set}")
+        assert found["status"] == "done"
+        assert found.get("exit_code") != 0
+        assert world.execute("echo after")["output"] == "after\n"
+
+
+def test_still_running_is_told_and_asked_again() -> None:
+    with terminals() as world:
+        found = world.execute("echo begun; read line; echo got $line", wait_ms=300)
+        assert (found["status"], found["output"]) == ("running", "begun\n")
+        world.tmux.run("send-keys", "-t", "main", "it", "Enter")
+        ended = world.told(found["execution_id"])
+        assert (ended["exit_code"], ended["output"]) == (0, "begun\nit\ngot it\n")
+
+
+def test_what_clears_the_screen_or_draws_one_is_read_all_the_same() -> None:
+    with terminals() as world:
+        found = world.execute("printf '\\033[2J\\033[H'; printf '\\033[?1049hdrawn\\033[?1049l'; echo end; false")
+        assert (found["exit_code"], found["output"]) == (1, "\x1b[2J\x1b[H\x1b[?1049hdrawn\x1b[?1049lend\n")
+
+
+def test_of_very_much_the_ends_are_kept() -> None:
+    with terminals() as world:
+        found = world.execute("seq 100000")
+        assert found["truncated"]
+        assert found["output"].startswith("1\n2\n")
+        assert found["output"].endswith("99999\n100000\n")
+        assert len(found["output"]) < (256 << 10) + 100
+
+
+# --- who is in front --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("program", "shows", "named"),
+    [
+        ("python3 -i -c 'print(\"repl is up\")'", "repl is up", "python3"),
+        ("seq 500 | less", ":", "less"),
+        ("read -s -p 'Password: ' x", "Password: ", "password"),
+        ("read -p 'name? ' x", "name? ", "bash"),
+        ("cat", "", "cat"),
+        ("bash -c 'read -p \"script asks \" x'", "script asks", "bash"),
+    ],
+)
+def test_what_is_in_front_of_the_shell_is_not_typed_into(program: str, shows: str, named: str) -> None:
+    with terminals() as world:
+        prompting(world)
+        world.tmux.run("send-keys", "-t", "main", "-l", program)
+        world.tmux.run("send-keys", "-t", "main", "Enter")
+        waits(world, shows)
+        until(lambda: world.tmux.run("display-message", "-p", "-t", "main", "#{pane_current_command}") != "")
+        until(lambda: "main" in world.tmux.run("list-sessions"))
+        before = world.tmux.run("capture-pane", "-p", "-t", "main")
+        error = world.peer.error("tmux.execute", {"session": "main", "command": "echo typed"})
+        assert error["data"]["kind"] == "conflict", error
+        assert named in error["message"]
+        assert "echo typed" not in world.tmux.run("capture-pane", "-p", "-t", "main")
+        assert "echo typed" not in before
+
+
+def test_what_a_person_has_begun_to_type_does_not_become_part_of_it() -> None:
+    with terminals() as world:
+        prompting(world)
+        world.tmux.run("send-keys", "-t", "main", "-l", "echo spoiled; exit ")
+        waits(world, "spoiled")
+        assert world.execute("echo mine")["output"] == "mine\n"
+        world.tmux.run("send-keys", "-t", "main", "C-y")
+        waits(world, "$ echo spoiled; exit")  # and it can be had back
+
+
+def test_panes_that_take_no_typing_are_left_alone() -> None:
+    with terminals() as world:
+        world.tmux.run("set", "-w", "-t", "main", "synchronize-panes", "on")
+        error = world.peer.error("tmux.execute", {"session": "main", "command": "true"})
+        assert "synchronize-panes" in error["message"]
+        world.tmux.run("set", "-w", "-t", "main", "synchronize-panes", "off")
+        world.tmux.run("copy-mode", "-t", "main")
+        assert world.execute("echo mine")["output"] == "mine\n"
+
+
+def test_a_pipe_of_the_persons_own_is_left_alone_and_the_screen_is_read(tmp_path: Path) -> None:
+    with terminals() as world:
+        log = tmp_path / "log"
+        world.tmux.run("pipe-pane", "-t", "main", f"cat > {log}")
+        found = world.execute("echo one; echo two; sh -c 'exit 5'")
+        assert (found["exit_code"], found["exact"], found["output"]) == (5, False, "one\ntwo\n")
+        assert world.tmux.run("display-message", "-p", "-t", "main", "#{pane_pipe}") == "1"
+        until(lambda: "two" in log.read_text())
+        world.tmux.run("pipe-pane", "-t", "main")
+        found = world.execute("echo exact")
+        assert (found.get("exact", True), found["output"]) == (True, "exact\n")
+
+
+# --- turns -------------------------------------------------------------------------------------------------
+
+
+def test_several_callers_take_turns() -> None:
+    with terminals() as world:
+        outputs: list[tuple[int, str]] = []
+
+        def ask(number: int) -> None:
+            peer = world.sidecar.agent()
+            text = f"for i in 1 2 3; do echo {number}; done"
+            found = peer.call("tmux.execute", {"session": "main", "command": text, "wait_ms": 60_000})
+            outputs.append((number, found["output"]))
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(outputs) == [(number, f"{number}\n" * 3) for number in range(8)]
+
+
+def test_whose_turn_does_not_come_types_nothing_and_who_goes_away_leaves_the_line() -> None:
+    with terminals() as world:
+        first = world.execute("read line", wait_ms=0)
+        gone = world.sidecar.agent()
+        gone.start("tmux.execute", {"session": "main", "command": "echo from one who left", "wait_ms": 60_000})
+        error = world.peer.error("tmux.execute", {"session": "main", "command": "echo late", "wait_ms": 200})
+        assert error["data"]["kind"] == "conflict"
+        assert first["execution_id"] in error["message"]
+        gone.close()
+        until(lambda: "health" and world.peer.call("health")["status"])
+        world.tmux.run("send-keys", "-t", "main", "x", "Enter")
+        assert world.told(first["execution_id"])["exit_code"] == 0
+        assert world.execute("echo next")["output"] == "next\n"
+        assert "who left" not in world.tmux.run("capture-pane", "-p", "-S", "-", "-t", "main")
+
+
+def test_one_caller_may_not_have_too_many_that_run() -> None:
+    with terminals() as world:
+        (world.sidecar.config / "config.yaml").write_text("limits: {executions_per_caller: 1}\n")
+        world.sidecar.operator().call("policy.reload")
+        world.open("bash", "other")
+        running = world.execute("sleep 600", wait_ms=0)
+        error = world.peer.error("tmux.execute", {"session": "other", "command": "true"})
+        assert (error["code"], "interrupt" in error["message"]) == (-32007, True)
+        world.peer.call("tmux.interrupt", {"execution_id": running["execution_id"], "wait_ms": 60_000})
+        assert world.execute("true", session="other")["exit_code"] == 0
+
+
+# --- judged ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_judged_is_shown_approved_and_typed_in_the_folder_of_the_shell() -> None:
+    with terminals() as world:
+        world.execute(f"cd {world.sidecar.root}")
+        found = world.execute("rm -rf nothing-there; echo 'two  blanks'")
+        asked = world.approver.asked[-1]
+        assert asked["action"] == {
+            "type": "shell", "text": "rm -rf nothing-there; echo 'two  blanks'", "cwd": str(world.sidecar.root),
+            "dialect": "bash", "pane": found["pane_id"], "server": world.tmux.socket,
+        }  # fmt: skip
+        typed = world.tmux.run("capture-pane", "-p", "-J", "-S", "-", "-t", "main")
+        assert "builtin eval 'rm -rf nothing-there; echo '\\''two  blanks'\\'''" in typed
+        records = [one for one in world.sidecar.records() if one.get("request_id") == asked["request_id"]]
+        until(lambda: "execution.ended" in [one["type"] for one in world.sidecar.records()])
+        assert {"approval.opened", "approval.answered", "action.finished"} <= {one["type"] for one in records}
+
+
+def test_what_the_policy_denies_is_not_typed() -> None:
+    with terminals() as world:
+        error = world.peer.error("tmux.execute", {"session": "main", "command": "cd / && nc example.org 1"})
+        assert error["data"]["kind"] == "denied"
+        assert "nc" not in world.tmux.run("capture-pane", "-p", "-t", "main")
+
+
+def test_a_no_is_a_no_and_a_yes_counts_for_the_folder_that_was_shown() -> None:
+    with terminals(approved=False) as world:
+        person = world.sidecar.operator()
+
+        def pending() -> dict[str, str]:
+            until(lambda: person.call("human.pending")["approvals"])
+            found: dict[str, str] = person.call("human.pending")["approvals"][0]
+            return found
+
+        number = world.peer.start("tmux.execute", {"session": "main", "command": "touch no", "wait_ms": 60_000})
+        one = pending()
+        person.call("human.respond", {"request_id": one["request_id"], "digest": one["digest"], "approved": False})
+        assert world.peer.reply_to(number)["error"]["data"]["kind"] == "denied"
+        number = world.peer.start("tmux.execute", {"session": "main", "command": "touch moved", "wait_ms": 60_000})
+        one = pending()
+        prompting(world)
+        world.tmux.run("send-keys", "-t", "main", "-l", "cd /tmp; tmux wait-for -S moved")
+        world.tmux.run("send-keys", "-t", "main", "Enter")
+        world.tmux.run("wait-for", "moved")
+        person.call("human.respond", {"request_id": one["request_id"], "digest": one["digest"], "approved": True})
+        error = world.peer.reply_to(number)["error"]
+        assert error["data"]["kind"] == "conflict"
+        assert "touch" not in world.tmux.run("capture-pane", "-p", "-t", "main")
+
+
+def test_a_rule_about_typing_makes_it_stricter_and_never_looser() -> None:
+    with terminals(approved=False) as world:
+        policy = world.sidecar.config / "policy.yaml"
+        allow = "  - {name: types, when: {tmux: [execute]}, verdict: allow}\n"
+        policy.write_text(policy.read_text() + allow)
+        world.sidecar.operator().call("policy.reload")
+        checked = {"action": {"type": "shell", "text": "other x", "cwd": "/", "pane": "%0"}}
+        assert world.peer.call("policy.check", checked)["verdict"] == "ask"
+        policy.write_text(policy.read_text().replace(allow, allow.replace("allow", "deny")))
+        world.sidecar.operator().call("policy.reload")
+        error = world.peer.error("tmux.execute", {"session": "main", "command": "allowed x"})
+        assert error["data"]["kind"] == "denied"
+
+
+@pytest.mark.parametrize("text", ["", " \n", "a\x1b[201~b", "echo \x03"])
+def test_what_would_press_keys_is_refused(text: str) -> None:
+    with terminals() as world:
+        assert world.peer.error("tmux.execute", {"session": "main", "command": text})["code"] == -32602
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_made_when_it_is_first_named_and_counted() -> None:
+    with terminals(shell="bash") as world:
+        world.tmux.run("set", "-g", "default-shell", shutil.which("bash") or "")
+        found = world.execute("cd /; pwd", session="dev")
+        assert (found["output"], found["session"]) == ("/\n", "dev")
+        assert world.approver.asked[-1]["action"]["session"] == "dev" or not world.approver.asked
+        assert world.execute("pwd", session="dev")["output"] == "/\n"
+        (dev,) = [one for one in world.peer.call("tmux.sessions")["sessions"] if one["name"] == "dev"]
+        assert dev["commands"] == 2
+        assert dev["last_command"] > dev["created"]
+        named = world.peer.error("tmux.execute", {"session": "#(touch fired)", "command": "true"})
+        assert named["code"] == -32602
+
+
+def test_one_goes_on_in_the_pane_that_it_has_begun_in() -> None:
+    with terminals() as world:
+        first = world.execute("here=1")
+        world.tmux.run("split-window", "-t", "main", "bash --norc")
+        until(lambda: len(world.peer.call("tmux.panes")["panes"]) == 2)
+        again = world.execute("echo $here")
+        assert (again["pane_id"], again["output"]) == (first["pane_id"], "1\n")
+
+
+# --- restarts -------------------------------------------------------------------------------------------------------
+
+
+def test_what_runs_when_the_sidecar_is_killed_is_still_known_and_not_typed_again() -> None:
+    with terminals() as world:
+        params = {"session": "main", "command": "cd /; read line; echo got $line", "wait_ms": 0}
+        found = world.peer.call("tmux.execute", params, key="k1")
+        world.sidecar.kill()
+        world.sidecar.start()
+        peer = world.attach()
+        id_ = found["execution_id"]
+        until(lambda: "result" in peer.request("tmux.execution", {"execution_id": id_}))
+        assert world.told(id_, 0)["status"] == "running"
+        error = peer.error("tmux.execute", {"session": "main", "command": "echo typed", "wait_ms": 100})
+        assert id_ in error["message"]
+        world.tmux.run("send-keys", "-t", "main", "it", "Enter")
+        ended = world.told(id_)
+        assert (ended["status"], ended["exit_code"], ended["exact"]) == ("done", 0, False)
+        assert "got it" in ended["output"]
+        assert world.tmux.run("capture-pane", "-p", "-S", "-", "-t", "main").count("builtin eval") == 1
+
+
+def test_what_ended_while_no_sidecar_ran_is_told_honestly() -> None:
+    with terminals() as world:
+        found = world.execute("read line; echo got $line; false", wait_ms=0)
+        world.sidecar.kill()
+        world.tmux.run("send-keys", "-t", "main", "it", "Enter")
+        waits(world, "got it")
+        world.sidecar.start()
+        world.attach()
+        id_ = found["execution_id"]
+        until(lambda: world.told(id_, 0)["status"] == "done")
+        ended = world.told(id_)
+        assert (ended.get("exit_code"), ended["exact"]) == (None, False)
+        assert "no sidecar ran" in ended["note"]
+        assert "got it" in ended["output"]
+        world.approver = type(world.approver)(world.sidecar)
+        assert world.execute("echo after")["output"] == "after\n"
+
+
+def test_a_pane_that_ended_meanwhile_makes_it_unknown() -> None:
+    with terminals() as world:
+        world.open("dash", "other")
+        found = world.execute("sleep 600", wait_ms=0)
+        world.sidecar.kill()
+        world.tmux.run("kill-session", "-t", "main")
+        world.sidecar.start()
+        world.attach()
+        until(lambda: world.told(found["execution_id"], 0)["status"] == "unknown")
+
+
+def test_a_request_that_is_sent_again_is_typed_once_although_the_folder_is_another() -> None:
+    with terminals() as world:
+        params = {"session": "main", "command": "cd /; echo once >> \"$HOME/once\"", "wait_ms": 60_000}
+        first = world.peer.call("tmux.execute", params, key="same")
+        again = world.peer.call("tmux.execute", params, key="same")
+        assert again["execution_id"] == first["execution_id"]
+        assert (world.home / "once").read_text() == "once\n"
+
+
+def test_what_ended_is_known_after_a_restart_but_for_its_output() -> None:
+    with terminals() as world:
+        found = world.execute("echo x; sh -c 'exit 4'")
+        until(lambda: "execution.ended" in [one["type"] for one in world.sidecar.records()])
+        until(lambda: "TMUX_AGENT_RUNS_" not in world.tmux.run("show-environment", "-gh"))
+        world.sidecar.kill()
+        world.sidecar.start()
+        world.attach()
+        kept = world.told(found["execution_id"], 0)
+        assert (kept["status"], kept["exit_code"], kept.get("output", "")) == ("done", 4, "")
+        assert "not kept" in kept["note"]
+        (main,) = [one for one in world.peer.call("tmux.sessions")["sessions"] if one["name"] == "main"]
+        assert main["commands"] == 1
+        assert world.peer.error("tmux.execution", {"execution_id": "01NOSUCH"})["data"]["kind"] == "not_found"
+
+
+# --- the command line -----------------------------------------------------------------------------------
+
+
+def test_the_verb_gives_back_output_and_exit_code() -> None:
+    with terminals() as world:
+
+        def run(*argv: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "tmux_agent", "exec", *argv]
+            return subprocess.run(command, env=world.sidecar.environ, capture_output=True, text=True, timeout=60)
+
+        done = run("--session", "main", "--", "echo out; sh -c 'exit 6'")
+        assert (done.returncode, done.stdout, done.stderr) == (6, "out\n", "")
+        running = run("--session", "main", "--wait", "200ms", "--", "sleep 600")
+        assert running.returncode == 124
+        id_ = next(word for word in running.stderr.split() if len(word.strip(",")) == 26).strip(",")
+        assert run("--id", id_, "--wait", "0ms").returncode == 124
+        listed = run("--list").stdout
+        assert id_ in listed
+        assert "running" in listed
+        assert run("--interrupt", id_, "--wait", "60s").returncode == 130
+        assert run().returncode == 1
