@@ -157,6 +157,21 @@ def test_a_full_screen_program_is_recorded_from_its_raw_output(world: World) -> 
     until(lambda: world.shows(pane) == before)
 
 
+def test_an_agent_that_is_read_from_its_screen_is_recorded_as_it_draws(world: World) -> None:
+    """The watch goes on to read its screen; the recording has what it wrote."""
+    draws = "printf '\\033[2J\\033[3;5H\\033[32mthinking\\033[m'; read x; printf '\\033[3;5Hready   '; read x"
+    world.sidecar.program("claude", f"#!/bin/sh\n{draws}\n")
+    pane = world.window(f"{world.sidecar.bin}/claude")
+    world.person.call("sentry.watch", {"pane_id": pane, "on": True})
+    until(lambda: [one["how"] for one in world.person.call("sentry.panes")["panes"]] == ["from its screen"])
+    name = world.start(pane)
+    world.type("", pane)
+    world.written(name, "\\u001b[3;5Hready")
+    assert [one["how"] for one in world.person.call("sentry.panes")["panes"]] == ["from its screen"]
+    world.stop(name)
+    assert screen(world.events(name)) == world.shows(pane) == ["    ready"]
+
+
 def test_a_persons_pipe_is_left_alone_and_that_is_said(world: World, tmp_path: Path) -> None:
     """Before, and where it is taken later: then the recording has ended well."""
     world.tmux.run("pipe-pane", "-t", "%0", f"exec cat >{tmp_path}/theirs")
@@ -446,6 +461,8 @@ def test_keys_and_a_terminal_left_as_it_was(world: World, tmp_path: Path) -> Non
         terminal.wait(lambda text: "second 5" in text and "second 9" not in text)
         terminal.press("+", "+")
         terminal.wait_for("×4")
+        terminal.resize(60, 12)
+        terminal.wait(lambda text: "second 5" in text and "paused" in text and len(text.split("\n")) == 12)
         terminal.press(*["\x1b[C"] * 12)
         terminal.wait(lambda text: "the end" in text or "second 59" in text)
         terminal.press("q")
@@ -495,10 +512,10 @@ def test_a_hostile_recording_only_draws(world: World, tmp_path: Path) -> None:
 
 def test_in_a_popup_and_in_a_pane(world: World, tmp_path: Path) -> None:
     """The popup says that it shows a recording; in both q closes it."""
-    file = cast_file(tmp_path / "f.cast", [0.0, "o", "as recorded"], title="the demo")
+    file = cast_file(tmp_path / "f.cast", [0.0, "o", "as recorded"], title="the #{pid} #(x) demo")
     client = world.tmux.attach(columns=100, rows=30)
     world.person.call("cast.play", {"what": str(file)})
-    client.wait(lambda text: "as recorded" in text and "a recording of the demo" in text)
+    client.wait(lambda text: "as recorded" in text and "a recording of the #{pid} #(x) demo" in text)
     client.wait_for("the end")
     client.press("q")
     client.wait_gone("as recorded")

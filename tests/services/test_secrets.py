@@ -393,6 +393,12 @@ def test_no_rule_for_a_whole_program_reads_the_key(programs: Judgement, places: 
     for text in ("tmux-agent state restore", "tmux-agent notify bridge --channel x", "tmux-agent notify test x"):
         assert verdict(text) is Verdict.DENY, text
     assert verdict("tmux-agent state list") is Verdict.ALLOW
+    for text in ("tmux-agent cast export 01HX4 -", "tmux-agent play x.cast", "tmux-agent play --popup 01HX4"):
+        assert verdict(text) is Verdict.ASK, text  # what other panes showed
+    places.casts.mkdir()
+    (places.casts / "01HX4.0001.cast").write_text("")
+    assert verdict(f"cat {places.casts}/01HX4.0001.cast") is Verdict.DENY
+    assert verdict("tmux-agent cast list") is Verdict.ALLOW
     assert verdict("tmux-agent wrap --plain -- ./x") is Verdict.ASK  # it starts whatever it is told to
     assert verdict("split a b") is Verdict.ALLOW
     assert verdict(f"split a {places.config}/pipelines/x") is Verdict.ASK  # a program that nobody knows may make it

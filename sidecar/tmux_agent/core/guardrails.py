@@ -150,6 +150,8 @@ def _ours(plain: Sequence[str]) -> Iterable[Match]:
         yield _match(ANSWERING, DENY, "agents do not answer approvals or change tmux-agent", Risk.HIGH)
     elif verb == "wrap":
         yield _match("another agent", ASK, "starts an agent of its own, or any other program", Risk.HIGH)
+    elif verb == "play" or words[:2] == ["cast", "export"]:
+        yield _match("recordings", ASK, "shows what panes showed while they were recorded", Risk.MEDIUM)
 
 
 def _code(call: Invocation, plain: Sequence[str], body: bool) -> Iterable[Match]:

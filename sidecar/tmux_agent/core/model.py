@@ -435,7 +435,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     Types: request · decision · approval.opened/changed/answered/withdrawn/expired/unknown ·
     action.started/finished/skipped/unknown · refused · step_up · grant.made/used/revoked · plan.changed ·
     agent.state/limited/wrapped · marker · marker.invalid · policy.loaded/error · notify.failed · check.delivered ·
-    fleet.spawning/spawned/changed/undone · queue.task/paused · execution.ended ·
+    fleet.spawning/spawned/changed/undone · queue.task/paused · execution.ended · cast.started/ended ·
     sidecar.started/stopped/recovered · audit.rotated/damaged · tmux.attached/lost. `agent.state` is not kept in the
     audit log; all else is.
     """

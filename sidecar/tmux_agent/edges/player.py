@@ -50,6 +50,7 @@ class Player:
         self._since = 0.0
         self._paused = False
         self._rest = b""
+        self._wake = -1  # readable once the terminal has another size
         self._safe = Safe(self._rows(recording.header.height))
 
     def play(self) -> None:
@@ -131,7 +132,11 @@ class Player:
     # --- keys ---
 
     def _keys(self, seconds: float | None) -> Iterator[str]:
-        if not select.select([self._fd], [], [], seconds)[0]:
+        ready = select.select([self._fd, self._wake], [], [], seconds)[0]
+        if self._wake in ready:
+            os.read(self._wake, 512)
+            yield "draw"
+        if self._fd not in ready:
             return
         typed = os.read(self._fd, 1024)
         if not typed:
@@ -164,10 +169,10 @@ class Player:
                 self._again(0.0 if at_end else self._at)
             case "pause":
                 self._pause("paused")
-            case "ahead" | "back":
+            case "ahead" | "back" | "draw":
                 paused, self._at = self._paused, self._now()
                 self._paused = False
-                self._again(self._at + (STEP if key == "ahead" else -STEP))
+                self._again(self._at + {"ahead": STEP, "back": -STEP, "draw": 0.0}[key])
                 if paused and self._next < len(self._events):
                     self._pause("paused")
             case "faster" | "slower":
@@ -188,6 +193,10 @@ class Player:
         new[0] &= ~(termios.IXON | termios.ICRNL)
         new[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
         before = {number: signal.signal(number, _end) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+        before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, lambda *_: None)
+        self._wake, waker = os.pipe()
+        os.set_blocking(waker, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         termios.tcsetattr(self._fd, termios.TCSADRAIN, new)
         try:
             self._write(ENTERS)
@@ -199,6 +208,9 @@ class Player:
                 self._write(restore() + LEAVES)
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._fd, termios.TCSADRAIN, old)
+            signal.set_wakeup_fd(-1)
+            os.close(self._wake)
+            os.close(waker)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
