@@ -105,6 +105,10 @@ class FleetAgent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     teardown_timeout: float = 60.0  # seconds, of each command
     note: str = ""  # what went wrong, for people
 
+    @property
+    def has_session(self) -> bool:
+        return self.state in (FleetState.RUNNING, FleetState.PAUSED)
+
 
 def slug(branch: str) -> str:
     """A name that folders and tmux sessions may have, of letters, digits, - and _."""

@@ -24,6 +24,7 @@ from .protocol_fleet import FleetGet as FleetGet
 from .protocol_fleet import FleetKill as FleetKill
 from .protocol_fleet import FleetList as FleetList
 from .protocol_fleet import FleetPause as FleetPause
+from .protocol_fleet import FleetRead as FleetRead
 from .protocol_fleet import FleetResume as FleetResume
 from .protocol_fleet import FleetSend as FleetSend
 from .protocol_fleet import FleetSpawn as FleetSpawn

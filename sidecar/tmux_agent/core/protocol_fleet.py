@@ -38,6 +38,14 @@ class FleetGet(Params, frozen=True):
     name: str
 
 
+class FleetRead(Params, frozen=True):
+    """The last lines of an agent's pane. An agent's call is judged as tmux.read is."""
+
+    name: str
+    last_n_lines: int | None = None
+    from_history: bool = False
+
+
 class FleetSend(Params, frozen=True):
     """Type text at an agent's prompt, and press Enter: as soon as the prompt is free."""
 
@@ -91,6 +99,7 @@ METHODS: dict[str, type[Params]] = {
     "fleet.spawn": FleetSpawn,
     "fleet.list": FleetList,
     "fleet.get": FleetGet,
+    "fleet.read": FleetRead,
     "fleet.send": FleetSend,
     "fleet.kill": FleetKill,
     "fleet.pause": FleetPause,

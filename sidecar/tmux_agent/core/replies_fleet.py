@@ -54,6 +54,14 @@ class FleetShown(Data, frozen=True):
     uncommitted: tuple[str, ...] = ()
 
 
+class FleetText(Data, frozen=True):
+    """Lines as people see them: what tmux wrapped is joined."""
+
+    lines: tuple[str, ...]
+    truncated: bool
+    alternate_screen: bool
+
+
 class FleetWould(Data, frozen=True):
     """What fleet.spawn would do, and what the policy says of it for this caller."""
 
@@ -114,6 +122,7 @@ REPLIES: dict[str, Any] = {
     "fleet.spawn": FleetData,
     "fleet.list": FleetListed,
     "fleet.get": FleetShown,
+    "fleet.read": FleetText,
     "fleet.send": FleetData,
     "fleet.kill": FleetData,
     "fleet.pause": FleetMoved,

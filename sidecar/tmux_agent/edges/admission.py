@@ -21,7 +21,7 @@ from .connection import Call
 ASKS = (p.HumanAsk, p.HumanAskAsync)  # cost a person's attention: their own rate
 ACTS = (
     *(p.PipelineStart, p.PipelineRetry, p.PipelineSkip, p.PipelineCancel),
-    *(p.FleetSpawn, p.FleetSend, p.FleetKill, p.FleetPause, p.FleetResume, p.FleetFinish),
+    *(p.FleetSpawn, p.FleetRead, p.FleetSend, p.FleetKill, p.FleetPause, p.FleetResume, p.FleetFinish),
     *(p.CastStart, p.CastStop, p.CastRemove, p.CastPlay),
     *QUEUE_ACTS,
 )

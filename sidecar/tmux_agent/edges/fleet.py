@@ -14,10 +14,11 @@ from ..core import errors
 from ..core import protocol as p
 from ..core import replies_fleet as r
 from ..core.fleet import SpawnSpec
-from ..core.model import ApprovalState, Decision, Fleet, Role, Verdict
+from ..core.model import ApprovalState, Decision, Fleet, Role, Tmux, Verdict
 from ..core.protocol_fleet import METHODS
 from ..services.fleet_finish import How
 from ..services.system import System
+from ..services.tools import panes
 from ..services.wishes import Wish, decided, not_approved
 from . import fleet_look
 
@@ -52,6 +53,8 @@ async def call(system: System, params: Any, wish: Wish) -> Any:
             return await fleet_look.whole(system, fleet.get(name))
         case p.FleetTemplates():
             return await fleet_look.templates(system, _folder(params.repository, wish))
+        case p.FleetRead():
+            return await _read(system, params, wish)
         case p.FleetSpawn():
             return await _spawn(system, params, wish)
         case p.FleetPause(name=name) | p.FleetResume(name=name) if name.startswith("%"):
@@ -75,6 +78,21 @@ async def _spawn(system: System, params: p.FleetSpawn, wish: Wish) -> Any:
         return fleet_look.would(planned, await system.guard.checked(planned.action, wish.origin))
     await allowed(system, msgspec.structs.replace(wish, action=planned.action))
     return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned))
+
+
+async def _read(system: System, params: p.FleetRead, wish: Wish) -> r.FleetText:
+    """A person looks at what they may see anyhow; anybody else reads a pane, which is judged."""
+    one = system.fleet.get(params.name)
+    if not one.has_session:
+        raise errors.Conflict(f"{one.name} has no pane ({one.state.value}): `tmux-agent resume {one.name}` starts one")
+    options = {"last_n_lines": params.last_n_lines, "from_history": params.from_history}
+    action = Tmux(verb="read", target=one.pane, server=one.server, options=options)
+    if wish.origin.role is Role.OPERATOR:
+        server = system.servers.choose(one.server, wish.origin)
+        outcome = await panes.run(action, server, read_limit=system.settings.panes.read_lines)
+    else:
+        outcome = await system.guard.perform(msgspec.structs.replace(wish, action=action))
+    return msgspec.convert(outcome.data, r.FleetText)
 
 
 async def _one(system: System, params: Any, wish: Wish) -> Any:

@@ -33,7 +33,6 @@ from .typist import Typist
 
 AGENTS = 200  # at once
 FRESH_SECONDS = 2.0  # that a plan holds without another look
-HAS_SESSION = (FleetState.RUNNING, FleetState.PAUSED)
 
 
 class Fleet:
@@ -58,7 +57,7 @@ class Fleet:
         for one in self.list():
             if one.state is FleetState.SPAWNING:
                 self._spawn(self._take_back(one, "the sidecar ended while it was spawned"))
-            elif one.state in HAS_SESSION and not self._identity.lives(f"{one.pane_pid}:{one.pane_started}"):
+            elif one.has_session and not self._identity.lives(f"{one.pane_pid}:{one.pane_started}"):
                 await self._ended(one)
 
     def list(self, *, finished: bool = False) -> list[FleetAgent]:
@@ -193,7 +192,7 @@ class Fleet:
         return self.get(name)
 
     async def _kill(self, one: FleetAgent) -> None:
-        if one.state not in HAS_SESSION:
+        if not one.has_session:
             return
         self._tasks.stop(one.name)
         there = self._tasks.server(one)
@@ -245,7 +244,7 @@ class Fleet:
             await self._ended(one)
 
     def _on(self, socket: str) -> tuple[FleetAgent, ...]:
-        return tuple(one for one in self.list() if one.server == socket and one.state in HAS_SESSION)
+        return tuple(one for one in self.list() if one.server == socket and one.has_session)
 
     async def _ended(self, one: FleetAgent) -> None:
         self._tasks.stop(one.name)

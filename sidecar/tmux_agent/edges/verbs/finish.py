@@ -24,7 +24,7 @@ def main(args: argparse.Namespace) -> int:
         "name": args.name, "merge": args.merge or bool(args.into), "into": args.into, "keep_branch": args.keep_branch,
         "discard": args.discard,
     }  # fmt: skip
-    with Client(name="finish") as client:
+    with Client() as client:
         data = asked.call(client, "fleet.finish", params)
     if args.json:
         out.as_json(data)

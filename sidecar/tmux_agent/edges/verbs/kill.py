@@ -15,7 +15,7 @@ def main(args: argparse.Namespace) -> int:
     from .. import out
     from . import asked
 
-    with Client(name="kill") as client:
+    with Client() as client:
         data = asked.call(client, "fleet.kill", {"name": args.name})
     if args.json:
         out.as_json(data)

@@ -16,7 +16,7 @@ def main(args: argparse.Namespace) -> int:
     from .. import out
     from . import asked
 
-    with Client(name="pause") as client:
+    with Client() as client:
         data = asked.call(client, "fleet.pause", {"name": args.target, "server": args.server})
     if args.json:
         out.as_json(data)

@@ -15,18 +15,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from ...core import display
-    from ...core.errors import Conflict
     from .. import out
     from . import asked
 
-    with Client(name="read") as client:
-        one = client.call("fleet.get", {"name": args.name})["agent"]
-        if one["state"] not in ("running", "paused"):
-            raise Conflict(f"{args.name} has no pane ({one['state']}): `tmux-agent resume {args.name}` starts one")
-        params = {
-            "target": one["pane"], "server": one["server"], "last_n_lines": args.lines, "from_history": args.history,
-        }  # fmt: skip
-        data = asked.call(client, "tmux.read", params)
+    with Client() as client:
+        params = {"name": args.name, "last_n_lines": args.lines, "from_history": args.history}
+        data = asked.call(client, "fleet.read", params)
     if args.json:
         out.as_json(data)
     else:

@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
     from . import asked
 
     where = {"server": args.server} if args.server else {}
-    with Client(name="resume", patience=2) as client:
+    with Client(patience=2) as client:
         if _of_the_fleet(client, args.target, where):
             moved = asked.call(client, "fleet.resume", {"name": args.target, "fresh": args.fresh, **where})
             return _went_on(client, moved, args)

@@ -19,7 +19,7 @@ def main(args: argparse.Namespace) -> int:
     from . import asked
 
     text = sys.stdin.read().rstrip("\n") if args.text == "-" else args.text
-    with Client(name="send") as client:
+    with Client() as client:
         if args.no_enter:
             data = client.call("fleet.send", {"name": args.name, "text": text, "enter": False})
         else:

@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
         "repository": os.path.abspath(args.repository or "."), "project": args.project, "sandbox": args.sandbox,
         "plain": args.plain, "server": args.server, "dry_run": args.dry_run,
     }  # fmt: skip
-    with Client(name="spawn") as client:
+    with Client() as client:
         data = asked.call(client, "fleet.spawn", params)
     if args.attach and not args.dry_run:
         return go(data)
@@ -66,8 +66,8 @@ def _would(data: dict[str, Any]) -> None:
     for line in data["does"]:
         out.wrapped("does", line)
     out.wrapped("starts", f"{shlex.join(data['argv'])} ({data['tier']})")
-    if data["task"]:
-        out.wrapped("task", data["task"])
+    for number, line in enumerate(data.get("task", "").splitlines()):
+        out.wrapped("" if number else "task", line)
     decision = data["decision"]
     said = f"{decision['verdict']}, rule {decision['rule']!r}: {decision['reason']}"
     out.wrapped("policy", display.safe(said), decision["verdict"])
