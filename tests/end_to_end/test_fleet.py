@@ -68,6 +68,43 @@ def test_an_agents_spawn_is_asked_and_a_no_does_nothing(world: World) -> None:
     assert world.agents() == []
 
 
+RULES = """
+  - name: the fleet
+    when: {fleet: [spawn, send, kill]}
+    verdict: allow
+"""
+
+
+def test_a_rule_lets_agents_spawn_and_none_lets_them_meddle(world: World) -> None:
+    policy = world.sidecar.config / "policy.yaml"
+    policy.write_text(policy.read_text() + RULES)
+    world.start()
+    agent = world.sidecar.agent()
+    params = {"branch": "feature/z", "repository": str(world.repository), "agent": "goose", "task": "A secret."}
+    made = agent.call("fleet.spawn", params)
+    assert made["state"] == "running"
+    agent.start("fleet.kill", {"name": "feature-z"})
+    until(lambda: world.person().call("human.pending")["approvals"])
+    (question,) = world.person().call("human.pending")["approvals"]
+    assert (question["action"]["verb"], question["rule"]) == ("kill", "the fleet by agents")
+    assert world.agent("feature-z")["state"] == "running"
+    # What it was told is not for other agents.
+    other = world.sidecar.agent()
+    assert "task" not in other.call("fleet.list")["agents"][0]
+    assert "task" not in other.call("fleet.get", {"name": "feature-z"})["agent"]
+    assert world.agent("feature-z")["task"] == "A secret."
+
+
+def test_an_agent_that_is_not_there_is_told_and_undone(world: World) -> None:
+    (world.sidecar.config / "fleet.toml").write_text('[agents.ghost]\ncommand = ["no-such-program"]\n')
+    world.start()
+    said = world.error("feature/x", agent="ghost")
+    assert "no-such-program could not be started" in said
+    assert "there is no program" in said
+    world.nothing_left()
+    assert "no agent called 'claud' is known, did you mean claude?" in world.error("feature/x", agent="claud")
+
+
 def test_a_branch_that_somebody_made_meanwhile_is_theirs(world: World) -> None:
     """While a person was asked: what they saw is not what would be done now, so nothing is."""
     world.start()

@@ -47,10 +47,12 @@ async def call(system: System, params: Any, wish: Wish) -> Any:
     fleet = system.fleet
     match params:
         case p.FleetList(finished=finished):
-            agents = tuple(fleet_look.shown(system, one) for one in fleet.list(finished=finished))
-            return r.FleetListed(agents=agents)
+            agents = fleet.list(finished=finished)
+            told = (fleet_look.shown(system, one, task=fleet_look.sees(one, wish.origin)) for one in agents)
+            return r.FleetListed(agents=tuple(told))
         case p.FleetGet(name=name):
-            return await fleet_look.whole(system, fleet.get(name))
+            one = fleet.get(name)
+            return await fleet_look.whole(system, one, task=fleet_look.sees(one, wish.origin))
         case p.FleetTemplates():
             return await fleet_look.templates(system, _folder(params.repository, wish))
         case p.FleetRead():

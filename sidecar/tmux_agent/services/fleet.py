@@ -133,10 +133,16 @@ class Fleet:
 
     async def _in_session(self, one: FleetAgent, argv: tuple[str, ...]) -> FleetAgent:
         """Its session, in which it starts; the row with it. Raises Conflict, Failed, Unavailable."""
-        made = await fleet_spawn.make_session(one, self._tasks.server(one), argv)
+        server = self._tasks.server(one)
+        made = await fleet_spawn.make_session(one, server, argv)
         top = self._pausing.read(made.pane_pid)
-        if top is None:
-            raise errors.Failed(f"{argv[0]} ended as soon as it was started")
+        try:
+            await fleet_spawn.until_started(one, server, made, self._pausing.table)
+            if top is None:
+                raise errors.Failed(f"{argv[0]} ended as soon as it was started")
+        except errors.Failed:
+            await fleet_spawn.end_session(one, server)
+            raise
         where = {"pane": made.pane, "pane_pid": made.pane_pid, "pane_started": top.started}
         return msgspec.structs.replace(one, state=FleetState.RUNNING, **where)
 

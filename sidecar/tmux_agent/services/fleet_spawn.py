@@ -8,6 +8,7 @@ steps. Must not own: git's words (worktrees.py), rows and states (fleet.py), whe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Coroutine
@@ -15,17 +16,19 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..core import errors
+from ..core import errors, redact
 from ..core.fleet import FleetAgent
 from ..core.fleet_file import Line
 from ..core.model import Tmux
 from . import fleet_commands, fleet_ignored, worktrees
+from .foreground import started
 from .pausing import Pausing
-from .processes import Process
+from .processes import Process, Processes
 from .tmux import layout
 from .tmux.control import TmuxServer
 from .tools import environment, panes, process
 
+LOOK_SECONDS, START_LOOKS = 0.02, 500  # ten seconds: after that it is taken for slow
 MARK = "TMUX_AGENT_FLEET"  # variable of a session of ours: whose it is
 # Where the sidecar is to be found from inside, whatever the tmux server's own environment says.
 PASSED_ON = ("TMUX_AGENT_SOCKET", "TMUX_AGENT_STATE_DIR", "TMUX_AGENT_CONFIG_DIR", "PYTHONPATH")
@@ -104,6 +107,32 @@ async def make_session(one: FleetAgent, server: TmuxServer, argv: tuple[str, ...
             await server.command("kill-session", "-t", session.session)
             raise
     return session
+
+
+async def until_started(one: FleetAgent, server: TmuxServer, made: Session, table: Processes) -> None:
+    """Wait until the agent's own program is in front: what starts it has failed where it ends before that, of which no
+    event tells. Raises Failed, with what it said."""
+    with contextlib.suppress(errors.Failed):  # it has ended already
+        await server.command("set-option", "-p", "-t", made.pane, "remain-on-exit", "on")
+    for _ in range(START_LOOKS):
+        top = table.read(made.pane_pid)
+        if top is None or top.ended:
+            raise errors.Failed(f"{one.argv[0]} could not be started{await _last_words(server, made.pane)}")
+        if started(table, made.pane_pid):
+            break
+        await asyncio.sleep(LOOK_SECONDS)
+    with contextlib.suppress(errors.Failed):
+        await server.command("set-option", "-p", "-u", "-t", made.pane, "remain-on-exit")
+
+
+async def _last_words(server: TmuxServer, pane: str) -> str:
+    """What a pane shows whose program has ended, without what tmux says of that."""
+    try:
+        lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
+    except errors.Failed:
+        return ""
+    said = [line.strip() for line in lines if line.strip() and not line.startswith("Pane is dead")]
+    return f": {redact.redact_text(' '.join(said[-3:]))[:500]}" if said else ""
 
 
 def wrapped(one: FleetAgent, argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -73,6 +73,15 @@ def in_front(table: Processes, pane_pid: int) -> Process | None:
     return None
 
 
+def started(table: Processes, pane_pid: int) -> bool:
+    """Whether something else is in front of a pane than its own program and what starts an agent there; True as well
+    where the system does not tell."""
+    program = foreground(table, pane_pid)
+    if program is None:
+        return True
+    return program.process.pid != pane_pid and not programs.wrapped(table.argv(program.process.pid))
+
+
 def _others(table: Processes, leader: Process) -> Iterator[Process]:
     """The leader's descendants in its own group."""
     left = list(table.children(leader.pid))

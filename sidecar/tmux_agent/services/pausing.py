@@ -58,12 +58,12 @@ class Pausing:
     """For the event loop: what looks through all processes is done in a thread."""
 
     def __init__(self, table: Processes | None = None) -> None:
-        self._table = table or processes_here()
+        self.table = table or processes_here()
 
     def is_paused(self, pid: int) -> bool:
         """Whether what runs below a pane's own program is stopped: nobody but us does that there."""
-        top = self._table.read(pid) if pid else None
-        children = [self._table.read(child) for child in self._table.children(pid)] if top else []
+        top = self.table.read(pid) if pid else None
+        children = [self.table.read(child) for child in self.table.children(pid)] if top else []
         return any(one is not None and top is not None and one.stopped and one.group == top.group for one in children)
 
     async def pause(self, pid: int, started: int, spare: Sequence[int] = ()) -> int:
@@ -76,11 +76,11 @@ class Pausing:
         return await asyncio.to_thread(self._resume, pid, started)
 
     def read(self, pid: int) -> Process | None:
-        return self._table.read(pid)
+        return self.table.read(pid)
 
     async def tree(self, pid: int, started: int) -> list[Process]:
         """What there is below a pane, to be ended after its session."""
-        return await asyncio.to_thread(below, self._table, pid, started)
+        return await asyncio.to_thread(below, self.table, pid, started)
 
     async def end(self, processes: Sequence[Process]) -> int:
         """Wait for these to end; kill those that do not. How many were killed."""
@@ -91,7 +91,7 @@ class Pausing:
     def _pause(self, pid: int, started: int, spare: set[int]) -> int:
         seen: set[tuple[int, int]] = set()
         for _ in range(ROUNDS):
-            tree = below(self._table, pid, started)
+            tree = below(self.table, pid, started)
             if not tree:
                 raise errors.NotFound("what ran there has ended")
             if not seen:
@@ -108,7 +108,7 @@ class Pausing:
         return len(seen)
 
     def _resume(self, pid: int, started: int) -> int:
-        stopped = [one for one in below(self._table, pid, started) if one.stopped]
+        stopped = [one for one in below(self.table, pid, started) if one.stopped]
         return sum(self._signal(one, signal.SIGCONT) for one in reversed(stopped))
 
     def _end(self, processes: Sequence[Process]) -> int:
@@ -131,7 +131,7 @@ class Pausing:
             fd = os.pidfd_open(one.pid)
         except OSError:
             return None
-        now = self._table.read(one.pid)
+        now = self.table.read(one.pid)
         if now is not None and now.started == one.started:
             return fd
         os.close(fd)
@@ -149,7 +149,7 @@ class Pausing:
 
     def _signal_by_number(self, one: Process, number: signal.Signals) -> bool:
         """Where there are no pidfds (macOS): between the look and the signal the number could change hands."""
-        now = self._table.read(one.pid)
+        now = self.table.read(one.pid)
         if now is None or now.started != one.started:
             return False
         try:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 
-from ..core import errors, programs
+from ..core import errors
 from ..core.model import AgentState, Origin, Outcome, Shell, Tmux
 from ..core.pipeline_run import Place
 from .agents import Agents
-from .foreground import foreground
+from .foreground import foreground, started
 from .once import ONCE, Once
 from .processes import processes_here
 from .screens import Screens
@@ -54,7 +54,7 @@ class Typist:
         late, still = loop.time() + SHELL_SECONDS, 0
         while still < STILL:
             agent, runs = self._program(place)
-            if starts and not self._started(place):
+            if starts and not started(self._table, place.pane_pid):
                 still = 0
             elif not agent:
                 still = STILL if not runs or loop.time() > late else 0
@@ -69,13 +69,6 @@ class Typist:
             raise errors.Conflict("its tmux server is gone")
         path = await server.foreign("display-message", "-p", "-t", place.pane, "#{pane_current_path}")
         return "\n".join(path)
-
-    def _started(self, place: Place) -> bool:
-        """Whether something else is in front than the pane's own program and `tmux-agent wrap`."""
-        program = foreground(self._table, place.pane_pid)
-        if program is None:
-            return True
-        return program.process.pid != place.pane_pid and not programs.wrapped(self._table.argv(program.process.pid))
 
     def _program(self, place: Place) -> tuple[bool, bool]:
         """Whether an agent is in front, and whether something else is than the pane's own program."""
