@@ -72,6 +72,11 @@ GROUPS = {
             "wrap", "start an agent that tells by markers what it does",
             "tmux-agent wrap --project shop -- claude --continue",
         ),
+        "chat": (
+            "chat", "what people say in a chat: a line in, an answer out",
+            "tmux-agent chat --sender alice -- run npm test in session dev wait 5s\n"
+            "echo 'list sessions' | tmux-agent chat --sender alice --json",
+        ),
         "plan": (
             "plan", "say what is going to be done, step by step",
             "tmux-agent plan create release 'run the tests' 'tag it' 'publish'",

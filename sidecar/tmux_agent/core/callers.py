@@ -8,6 +8,8 @@ from .model import Origin
 def family(origin: Origin) -> str:
     """Which of its kin count as one with a peer, without blanks: its agent's, its pane's, or else its topmost
     ancestor's at that terminal. What has left all of them stands for itself."""
+    if origin.door == "chat":
+        return origin.session  # whoever spoke, whichever bot relayed it
     if origin.agent:
         return f"agent:{origin.session}".replace(" ", "_")
     if origin.pane:

@@ -307,7 +307,7 @@ CLOUD = frozenset(
 )
 OURS = frozenset(("tmux-agent",))
 OURS_REFUSED = frozenset(
-    ["approve", "deny", "popup", "sidecar", "grants", "setup", "restore", "secret", "links", "check"]
+    ["approve", "deny", "popup", "sidecar", "grants", "setup", "restore", "secret", "links", "check", "chat"]
 )
 OURS_REFUSED_WORDS = frozenset([("state", "restore"), ("notify", "bridge"), ("notify", "test")])
 OURS_READING = frozenset(["check", "explain", "test", "lint", "replay", "init"])

@@ -140,7 +140,7 @@ def _ours(plain: Sequence[str]) -> Iterable[Match]:
     refused = verb in lists.OURS_REFUSED or tuple(words[:2]) in lists.OURS_REFUSED_WORDS
     refused = refused or (verb == "policy" and (words[1:2] or [""])[0] not in lists.OURS_READING)
     if verb == "call":
-        told = ("respond", "reload", "revoke", "link", "stop", "audit", "hook")
+        told = ("respond", "reload", "revoke", "link", "stop", "audit", "hook", "chat")
         refused = any(word in (words[1:2] or [""])[0] for word in told)
     if verb == "sidecar" and words[1:2] == ["status"]:
         refused = False

@@ -88,8 +88,9 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     worktree: str = ""  # top level of the repository that cwd is in, else ""
     branch: str = ""
     sandbox: bool = False  # it came through the socket inside a sandbox
-    door: str = "socket"  # socket | hook | screen | popup | cli | link | file | mcp | pipeline | fleet | queue | rule
-    through: str = ""  # of the doors file and link: the file's path; the link's id and the peer's address
+    # socket | hook | screen | popup | cli | link | file | chat | mcp | pipeline | fleet | queue | rule
+    door: str = "socket"
+    through: str = ""  # of a file its path; of a link its id and the peer's address; of a chat who said it, where
 
 
 # --- what ------------------------------------------------------------------------------------------

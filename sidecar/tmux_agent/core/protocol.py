@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from . import protocol_casts, protocol_fleet, protocol_queue
+from . import protocol_casts, protocol_chat, protocol_fleet, protocol_queue
 from .model import Action
 from .params import Params as Params
 from .protocol_casts import CastList as CastList
@@ -19,6 +19,8 @@ from .protocol_casts import CastPlay as CastPlay
 from .protocol_casts import CastRemove as CastRemove
 from .protocol_casts import CastStart as CastStart
 from .protocol_casts import CastStop as CastStop
+from .protocol_chat import ChatFollow as ChatFollow
+from .protocol_chat import ChatSay as ChatSay
 from .protocol_fleet import FleetFinish as FleetFinish
 from .protocol_fleet import FleetGet as FleetGet
 from .protocol_fleet import FleetKill as FleetKill
@@ -660,6 +662,7 @@ METHODS: dict[str, type[Params]] = {
     **protocol_fleet.METHODS,
     **protocol_casts.METHODS,
     **protocol_queue.METHODS,
+    **protocol_chat.METHODS,
     "events.subscribe": EventsSubscribe,
     "audit.query": AuditQuery,
     "audit.verify": AuditVerify,
@@ -727,5 +730,6 @@ ONCE = frozenset(
         SidecarStop,
         *protocol_fleet.ONCE,
         *protocol_queue.ONCE,
+        *protocol_chat.ONCE,
     }
 )

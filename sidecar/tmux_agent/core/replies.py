@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from . import replies_casts, replies_fleet, replies_queue
+from . import replies_casts, replies_chat, replies_fleet, replies_queue
 from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 from .replies_terminals import ExecutionData as ExecutionData
@@ -579,6 +579,7 @@ REPLIES: dict[str, Any] = {
     **replies_fleet.REPLIES,
     **replies_casts.REPLIES,
     **replies_queue.REPLIES,
+    **replies_chat.REPLIES,
     "events.subscribe": Subscribed,
     "audit.query": RecordsData,
     "audit.verify": VerifiedData,

@@ -18,6 +18,7 @@ from msgspec import Struct
 from .channels import Notify
 from .sandbox import Wanted
 from .sandbox_agents import KINDS
+from .secret import Secret
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +106,16 @@ class Answers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     link_seconds: float = 3600  # that a link is good for; never longer than its request waits
 
 
+class Chat(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Words in a chat that a bot relays (docs/chat.md). Without `senders` nobody may say anything."""
+
+    senders: dict[str, Literal["viewer", "runner", "approver"]] = {}  # who, as the chat calls them → what they may
+    answers: bool = False  # approvers may answer requests; needs `token`
+    token: str | Secret = ""  # that the bot has to show
+    name: str = ""  # of the bot, with which a line may begin
+    session: str = "chat"  # where a command runs that names none
+
+
 class Resume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Has agents go on by themselves once their usage limit has ended. Without `agents` none is."""
 
@@ -157,12 +168,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: Http = Http()
     metrics: Metrics = Metrics()
     answers: Answers = Answers()
+    chat: Chat = Chat()
     resume: Resume = Resume()
     sandbox: Sandbox = Sandbox()
     queue: Queue = Queue()
 
 
-_ONLY_IN_THE_FILE = ("channels", "escalate", "per_agent", "per_repository")  # mappings, which no variable can say
+_ONLY_IN_THE_FILE = ("channels", "escalate", "per_agent", "per_repository", "senders", "token")  # mappings, secrets
 _SHORT = {
     "TMUX_AGENT_ROOT_DIR": ("root_dir",),
     "TMUX_AGENT_AUDIT_FILE": ("audit", "file"),

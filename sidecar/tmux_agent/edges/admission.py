@@ -50,6 +50,7 @@ ASKING = (  # whoever does one of these is an asker, and may not answer
     p.AgentSetState,
     p.PlanCreate,
     p.SentryEmit,
+    p.ChatSay,
     *ACTS,
 )
 SEES_MORE = (p.HumanPending, p.EventsSubscribe, p.CastList)  # an operator is told all, an agent what is its own

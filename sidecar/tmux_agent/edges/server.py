@@ -28,6 +28,7 @@ from ..services.tmux.popups import Claim, Wanted
 from ..services.wishes import Wish
 from . import actions, casts, executions, fleet, metrics_page, people, pipelines, queue, sight, webhooks
 from .admission import ACTS, ASKS, NAMES, Admission
+from .chat import Chat
 from .connection import LATER, Call, Connection
 from .explain import explain
 from .hooks import Hooks
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WAITING = (*ASKS, *ACTS, p.HumanStatus, p.Judge, p.HookEvent)  # may wait for a person, for hours
+WAITING = (*ASKS, *ACTS, p.ChatSay, p.ChatFollow, p.HumanStatus, p.Judge, p.HookEvent)  # perhaps for hours
 DRAIN_SECONDS = 5.0  # what else is in flight has this long to end when the sidecar stops
 
 
@@ -52,6 +53,7 @@ class Server:
     def __init__(self, system: System) -> None:
         self._system = system
         self.hooks = Hooks(system)
+        self.chat = Chat(system)
         self.turns = Turns()
         self._admission = Admission(system)
         self.count, self.admit = self._admission.count, self._admission.admit  # asked by connections
@@ -242,6 +244,8 @@ class Server:
                 return await sight.subscribe(system, params, call)
             case p.AuditQuery() | p.AuditVerify() as params:
                 return await sight.audit(system, params)
+            case p.ChatSay() | p.ChatFollow() as params:
+                return await self.chat.call(params, call)
             case p.PopupOpen() as params:
                 return await self._popup_open(params, origin)
             case p.PopupAttach() as params:

@@ -36,6 +36,7 @@ from .approvals import Approvals
 from .attention import Attention
 from .backup_times import BackupTimes
 from .casts import Casts
+from .chats import Chats
 from .config_file import read_settings
 from .dialogs import Dialogs
 from .executions import Executions
@@ -179,6 +180,8 @@ class System:
             self.identity, self.judgement.home,
         )  # fmt: skip
         self.links.switch(self.settings.answers)
+        self.chats = Chats(self.approvals, self.answers, self.refusals.no_answer, self.secrets, self.judgement.home)
+        self.chats.switch(self.settings.chat)
         self.popups: Popups | None = None  # once it is known where we listen
         self.pausing = Pausing()
         self.wayfinder = Wayfinder(self.agents, self.approvals, self.open_popup, self.pausing.is_paused)
@@ -402,6 +405,8 @@ class System:
             found.append(f"approval files: {self.answer_files.wrong}")
         if self.links.problem:
             found.append(f"links: {self.links.problem}")
+        if self.chats.problem:
+            found.append(f"chat: {self.chats.problem}")
         if self.http_wrong:
             found.append(f"http: {self.http_wrong}")
         if self.journal.unwell:
@@ -442,6 +447,7 @@ class System:
         self.notify.use(self._notified())
         self.answer_files.switch(settings.answers.files)
         self.links.switch(settings.answers)
+        self.chats.switch(settings.chat)
         self._told_of_policy(problems)
         places_.write_whole(self.places.on_unavailable, self.judgement.policy.defaults.on_unavailable + "\n")
         self.show_badges()
@@ -643,7 +649,7 @@ class System:
 
     def _agent_asks(self, approval: Approval) -> None:
         """Its agent waits, whoever waits for the answer: a hook (which has said so before) or a guarded call."""
-        if approval.origin.door in ("pipeline", "marker"):
+        if approval.origin.door in ("pipeline", "marker", "chat"):
             return  # no agent's, though it may be in an agent's pane
         session = approval.origin.session if approval.hook_key else self.agents.session_of(approval.origin)
         self.agents.asks(session, approval.request_id, display.safe(one_line(approval.action)[:200]))
