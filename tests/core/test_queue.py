@@ -39,7 +39,7 @@ from tmux_agent.core.queue_task import (
     Wanted,
     Works,
 )
-from tmux_agent.core.queue_words import plan, waits_for
+from tmux_agent.core.queue_words import plan, waits_for, would
 from tmux_agent.core.settings import Queue as Room
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -357,13 +357,13 @@ def test_the_plan_says_what_begins_when_and_why_the_rest_waits() -> None:
     world = World(text, machine=1)
     world.tell(Pause(True))
     steps = plan(world.queue, world.room, NOW)
-    assert [(one.turn, one.name, one.would, one.waits) for one in steps] == [
-        (0, "a", "", ""),
-        (1, "b", "spawn template fix on a branch of its own in /r, from the branch of a, then check: make test",
-         "needs a"),
-        (2, "c", "spawn claude on mine in /r, in the sandbox, then check: make test", "needs a, b"),
-        (3, "d", "spawn codex on a branch of its own in /r, then check: make test", "the queue is paused"),
-    ]  # fmt: skip
+    assert [(one.turn, one.name, one.program, one.how, one.waits) for one in steps] == [
+        (0, "a", "claude", "", ""),
+        (1, "b", "template fix", "on a branch of its own, from the branch of a, then check: make test", "needs a"),
+        (2, "c", "claude", "on mine, in the sandbox, then check: make test", "needs a, b"),
+        (3, "d", "codex", "on a branch of its own, then check: make test", "the queue is paused"),
+    ]
+    assert would(world.of("d")) == "spawn codex in /r on a branch of its own, then check: make test"
     world.tell(NotStarted("a", 1, "no"))
     assert plan(world.queue, world.room, NOW)[0].waits == "again in 5 min: it could not be started: no"
 

@@ -172,7 +172,7 @@ def test_an_agents_tasks_are_put_to_a_person_with_all_that_they_would_do(world: 
     action = question["action"]
     assert (action["verb"], action["text"], action["agent"]) == ("queue", "mine: ok", "goose")
     assert action["does"] == [
-        f"mine: spawn goose on a branch of its own in {world.repository}, then check: true"
+        f"mine: spawn goose in {world.repository} on a branch of its own, then check: true"
     ]  # fmt: skip
     answer = {"request_id": question["request_id"], "digest": question["digest"], "approved": True}
     world.person().call("human.respond", answer)

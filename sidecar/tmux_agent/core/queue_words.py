@@ -5,6 +5,7 @@ Pure. Must not own: what follows from what (queue.py), how it is drawn (edges).
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
 from msgspec import Struct
@@ -27,7 +28,9 @@ class Step(Struct, frozen=True, kw_only=True):
     task_id: str
     name: str
     turn: int
-    would: str = ""
+    program: str = ""
+    repository: str = ""
+    how: str = ""
     waits: str = ""
 
 
@@ -49,17 +52,32 @@ def waits_for(queue: Queue, one: Task, room: Room, now: datetime) -> str:
 
 def would(one: Task) -> str:
     """What the begin of a task would do, in words."""
+    return f"spawn {program(one)} in {one.spec.repository} {how(one)}"
+
+
+def program(one: Task) -> str:
+    """What starts."""
     spec = one.spec
-    program = f"template {spec.template}" if spec.template and not spec.agent else kind(spec)
-    words = [f"spawn {program} on {spec.branch or 'a branch of its own'} in {spec.repository}"]
-    if spec.base:
-        base = spec.base
+    return f"template {spec.template}" if spec.template and not spec.agent else kind(spec)
+
+
+def how(one: Task) -> str:
+    """What is made of it, and what decides, in words."""
+    spec, base = one.spec, one.spec.base
+    words = [f"on {spec.branch or 'a branch of its own'}"]
+    if base:
         words.append(f"from the branch of {base.removeprefix(OF_TASK)}" if base.startswith(OF_TASK) else f"from {base}")
     if spec.sandbox:
         words.append("in the sandbox")
+    if spec.command:
+        words.append(f"by {_line(spec.command)}")
     if spec.check:
-        words.append(f"then check: {spec.check if isinstance(spec.check, str) else ' '.join(spec.check)}")
+        words.append(f"then check: {_line(spec.check)}")
     return ", ".join(words)
+
+
+def _line(command: str | tuple[str, ...]) -> str:
+    return command if isinstance(command, str) else shlex.join(command)
 
 
 def plan(queue: Queue, room: Room, now: datetime) -> list[Step]:
@@ -85,7 +103,9 @@ def plan(queue: Queue, room: Room, now: datetime) -> list[Step]:
             task_id=key,
             name=queue.tasks[key].name,
             turn=turns.get(key, 0),
-            would=would(queue.tasks[key]) if turns.get(key) else "",
+            program=program(queue.tasks[key]),
+            repository=queue.tasks[key].spec.repository,
+            how=how(queue.tasks[key]) if turns.get(key) else "",
             waits=whys[key] or tasks[key].reason,
         )
         for key in (*turns, *(key for key in whys if key not in turns))

@@ -75,7 +75,9 @@ class StepData(Data, frozen=True):
     task_id: str
     name: str
     turn: int
-    would: str = ""
+    program: str = ""
+    repository: str = ""
+    how: str = ""
     waits: str = ""
 
 

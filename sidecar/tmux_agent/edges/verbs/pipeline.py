@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from .. import out
 
-    with Client(name="pipeline") as client:
+    with Client() as client:
         if getattr(args, "run_id", ""):
             args.run_id = _run_id(client, args.run_id)
         data = _call(client, args)

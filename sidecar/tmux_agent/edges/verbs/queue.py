@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     from .. import out
     from . import queue_lines
 
-    with Client(name="queue") as client:
+    with Client() as client:
         if getattr(args, "watch", False):
             return _watch(client, args)
         data = _call(client, args)

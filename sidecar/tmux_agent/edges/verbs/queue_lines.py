@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from ...core.replies_queue import AddedData, QueueData, QueueLogData, QueueRunDa
 from .. import out
 
 WIDE = 80  # columns; below, a task's name, its state and what it is about have room
+STATE = 13  # cells of a state, with what is between columns
 NAMES = {True: 28, False: 12}  # cells of a name
 ORDER = (
     "waiting", "running", "checking", "closing", "starting", "retrying", "queued", "failed", "skipped", "cancelled",
@@ -41,7 +42,8 @@ def listed(data: QueueData) -> None:
     """A table of tasks, those that need somebody first."""
     if data.counts:
         counted = [f"{data.counts[state]} {state}" for state in ORDER if state in data.counts]
-        print(out.paint(" · ".join((*counted, *(["paused"] if data.paused else []))), "bold"))
+        line = " · ".join((*counted, *(["paused"] if data.paused else [])))
+        print(out.paint("\n".join(textwrap.wrap(line, max(out.columns(), 20))), "bold"))
     if not data.tasks:
         print("no task is in the queue: `tmux-agent queue add TEXT`, or `tmux-agent queue load tasks.yaml`")
         return
@@ -54,8 +56,8 @@ def listed(data: QueueData) -> None:
 
 def _row(task: TaskData, now: datetime, *, wide: bool) -> list[str]:
     name = display.middle(task.name, NAMES[wide])
-    if not wide:
-        return [name, task.state, about(task)]
+    if not wide:  # the end can be done without
+        return [name, task.state, display.cut(about(task), max(out.columns() - NAMES[wide] - STATE, 12))]
     return [name, task.state, display.ago((now - task.since).total_seconds()), task.agent, about(task)]
 
 
@@ -70,16 +72,17 @@ def about(task: TaskData) -> str:
     words += filter(None, (task.waits_for, "" if task.waits_for else task.reason))
     if tried is not None and task.state == "done":
         words += filter(None, (tried.diff, tried.branch))
-    if tried is not None and tried.message and task.state in ("running", "done", "failed"):
-        words.append(f"“{tried.message}”")
+    said = tried.message if tried else ""
+    if said and said not in task.reason and task.state in ("running", "done", "failed"):
+        words.append(f"“{said}”")
     return ", ".join(dict.fromkeys(words))
 
 
 def one(task: TaskData) -> None:
     """A task with all of its tries."""
-    print(out.paint(f"{task.name}  {task.state}  {task.task_id}", STYLES.get(task.state, "bold")))
+    print(out.paint(f"{task.name}  {task.state}", STYLES.get(task.state, "bold")))
     spec = task.spec
-    rows: list[tuple[str, str]] = [("about", about(task))]
+    rows: list[tuple[str, str]] = [("id", task.task_id), ("about", "" if task.state == "done" else about(task))]
     if spec is not None:
         check = spec.check if isinstance(spec.check, str) else " ".join(spec.check or ())
         rows += [("task", " ".join(spec.task.split())), ("needs", ", ".join(task.needs)), ("check", check)]
@@ -123,20 +126,20 @@ def _added(data: AddedData, *, dry: bool) -> None:
 def _steps(steps: tuple[StepData, ...]) -> None:
     if not steps:
         print("no task waits")
-    narrow = out.columns() < WIDE
-    cut: Callable[[StepData], str] = lambda step: display.middle(step.name, NAMES[not narrow])  # noqa: E731
-    rows = [[_turn(step), cut(step), _what(step)] for step in steps]
-    if rows:
-        out.table(["TURN", "TASK", "WHAT"], rows)
+        return
+    wide = out.columns() >= WIDE
+    head = ["TURN", "TASK", "AGENT", "IN", "WHAT"] if wide else ["TURN", "TASK", "WHAT"]
+    out.table(head, [_step(one, wide=wide) for one in steps])
 
 
-def _turn(step: StepData) -> str:
-    return str(step.turn) if step.turn else "–" if step.waits else "now"
-
-
-def _what(step: StepData) -> str:
-    waits = f"waits now: {step.waits}" if step.waits and step.turn else step.waits
-    return "; ".join(filter(None, (step.would, waits))) or "is under way"
+def _step(one: StepData, *, wide: bool) -> list[str]:
+    turn = str(one.turn) if one.turn else "–" if one.waits else "now"
+    first = [turn, display.middle(one.name, NAMES[wide])]
+    goes = one.waits or ("begins" if one.turn else "is under way")
+    if not wide:
+        return [*first, goes]
+    what = "; ".join(filter(None, (goes, one.how)))
+    return [*first, one.program, one.repository.rstrip("/").rpartition("/")[2], what]
 
 
 def _log(data: QueueLogData) -> None:
