@@ -72,6 +72,9 @@ class World(Fleet):
         path = self.home / "began"
         return path.read_text().split() if path.exists() else []
 
+    def panes(self, what: str) -> list[str]:
+        return self.tmux.run("list-panes", "-a", "-F", what).splitlines()
+
     def tmux_agent(self, *argv: str) -> str:
         """The command line, outside of tmux, in the repository."""
         done = subprocess.run(

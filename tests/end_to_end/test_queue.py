@@ -141,7 +141,7 @@ def test_what_a_program_said_last_counts_and_its_end_where_it_may(world: World) 
 def test_a_command_of_its_own_is_done_where_it_ends_with_0(world: World) -> None:
     world.start()
     world.add("good", "write it", agent="", command=["sh", "-c", "echo I did; exit 0"])
-    world.add("bad", "write it", agent="", command=["sh", "-c", "exit 3"], retries=1)
+    world.add("bad", "write it", agent="", command=["sh", "-c", "sleep 3; exit 3"], retries=1)
     world.until(good="done", bad="failed")
     assert world.task("good")["agent"] == "sh"
     assert "I did" in world.log("good")
@@ -225,3 +225,22 @@ def test_what_is_wrong_with_a_file_is_said_by_line_and_nothing_is_added(world: W
     assert [one.partition(": ")[0] for one in wrong] == [f"{path}:3", f"{path}:4"]
     assert "there is no task 'b'" in wrong[0]
     assert world.states() == {}
+
+
+def test_what_ended_while_the_sidecar_was_dead_is_known_by_its_exit_code_and_its_last_words(world: World) -> None:
+    world.start()
+    go = world.home / "go"
+    waits = f"while ! test -e {go}; do sleep 0.1; done"
+    world.add("good", f"{waits}; keep it; exit 0")
+    world.add("bad", f"{waits}; exit 3")
+    world.add("said", f"{waits}; says '{{\"type\":\"DONE\",\"message\":\"here\"}}'; exit 1", done="marker")
+    world.until(good="running", bad="running", said="running")
+    until(lambda: [one["task_state"] for one in world.agents()] == ["given"] * 3)
+    world.sidecar.kill()
+    go.touch()
+    until(lambda: world.panes("#{pane_dead}").count("1") == 3)
+    world.start()
+    world.until(good="done", bad="failed", said="done")
+    assert world.task("bad")["reason"] == "its program ended with exit code 3"
+    assert world.task("said")["tries"][0]["message"] == "here"
+    assert world.sessions() == ["work"]

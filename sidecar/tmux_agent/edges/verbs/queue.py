@@ -35,6 +35,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("task", metavar="TASK", help="its id, or its name for the newest of that name")
     for sub in (load, run):
         sub.add_argument("--dry-run", action="store_true", help="say what would begin in which order, and do nothing")
+    for sub in under.choices.values():
+        if sub is not check:
+            sub.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print the answer as JSON")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,22 +82,24 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _call(client: Any, args: argparse.Namespace) -> Any:
+    from . import asked
+
     match args.what:
         case "add":
-            return client.call("queue.add", _added(args))
+            return asked.call(client, "queue.add", _added(args))
         case "load":
-            return client.call("queue.load", {"file": os.path.abspath(args.file), "dry_run": args.dry_run})
+            return asked.call(client, "queue.load", {"file": os.path.abspath(args.file), "dry_run": args.dry_run})
         case "list":
             return _all(client, whole=args.all)
         case "run":
-            return client.call("queue.run", {"dry_run": args.dry_run})
+            return asked.call(client, "queue.run", {"dry_run": args.dry_run})
         case "pause":
-            return client.call("queue.pause")
+            return asked.call(client, "queue.pause", {})
         case "cancel":
-            return client.call("queue.cancel", {"tasks": args.tasks, "all": args.all, "why": args.why})
+            return asked.call(client, "queue.cancel", {"tasks": args.tasks, "all": args.all, "why": args.why})
         case "log":
             return client.call("queue.log", {"task": args.task, "attempt": args.attempt})
-    return client.call(f"queue.{args.what}", {"task": args.task})
+    return asked.call(client, f"queue.{args.what}", {"task": args.task})
 
 
 def _all(client: Any, *, whole: bool) -> Any:
