@@ -33,6 +33,7 @@ def test_an_agent_gets_a_branch_a_worktree_and_a_session_and_is_told_its_task(wo
     world.shows(made["pane"], f"ready in {folder}")
     world.person().call("fleet.send", {"name": "feature-login", "text": "And its test."})
     until(lambda: world.told() == ["Write the login form.", "And its test."])
+    assert "`tmux-agent attach feature-login`" in world.error("feature/login")
     ended = world.person().call("fleet.kill", {"name": "feature-login"})
     assert ended["state"] == "ended"
     assert world.sessions() == ["work"]

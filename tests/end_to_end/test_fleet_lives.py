@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -186,3 +187,27 @@ def test_twenty_agents_in_a_row_leave_nothing_behind(world: World) -> None:
     assert list((world.sidecar.state / "wraps").glob("*-*")) == []
     assert world.sidecar.process
     assert len(os.listdir(f"/proc/{world.sidecar.process.pid}/fd")) <= descriptors + 8
+
+
+SANDBOXED = """#!/bin/sh
+ls "$HOME" > seen
+touch made && git add made && git -c user.name=a -c user.email=a@b.example commit -qm sandboxed && echo committed
+exec cat
+"""
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_a_sandboxed_agent_works_in_its_worktree_stands_still_and_is_merged(world: World) -> None:
+    world.sidecar.program("goose", SANDBOXED)
+    (world.home / "private").write_text("of the person\n")
+    made = world.spawn("feature/x", sandbox=True)
+    assert made["tier"] == "sandbox"
+    world.shows(made["pane"], "committed")
+    assert (Path(made["worktree"]) / "seen").read_text() == ""
+    (Path(made["worktree"]) / "seen").unlink()
+    assert world.person().call("fleet.pause", {"name": "feature-x"})["processes"] >= 2
+    until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in below(made["pane_pid"])))
+    world.person().call("fleet.resume", {"name": "feature-x"})
+    world.person().call("fleet.finish", {"name": "feature-x", "merge": True})
+    assert (world.repository / "made").exists()
+    world.nothing_left()

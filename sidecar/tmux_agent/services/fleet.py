@@ -76,7 +76,7 @@ class Fleet:
         if len([one for one in self.list() if one.state is not FleetState.ENDED]) >= AGENTS:
             raise errors.LimitExceeded(f"{AGENTS} agents of the fleet run already: finish some first")
         server = self._servers.choose(spec.server or None, origin)
-        return await plan(spec, server, self.files, [one.name for one in self.list()], self._home)
+        return await plan(spec, server, self.files, self.list(), self._home)
 
     async def spawn(self, spec: SpawnSpec, origin: Origin, shown: Planned | None = None) -> FleetAgent:
         """Do it all, or nothing. Whoever calls has asked before; `shown`: what a person has seen of it, so that nothing

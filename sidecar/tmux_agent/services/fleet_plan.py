@@ -5,6 +5,7 @@ Owns the defaults and what is refused before anything is begun. Must not own: do
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 from collections.abc import Collection
@@ -46,8 +47,10 @@ class Planned(Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-async def plan(spec: SpawnSpec, server: TmuxServer, files: FleetFiles, taken: Collection[str], home: str) -> Planned:
-    """`taken`: names of agents there are. Raises InvalidParams, NotFound, Conflict, LimitExceeded, Failed,
+async def plan(
+    spec: SpawnSpec, server: TmuxServer, files: FleetFiles, agents: Collection[FleetAgent], home: str
+) -> Planned:
+    """`agents`: those there are. Raises InvalidParams, NotFound, Conflict, LimitExceeded, Failed,
     Unavailable."""
     repository = await worktrees.repository(spec.repository)
     top = repository.top
@@ -55,10 +58,13 @@ async def plan(spec: SpawnSpec, server: TmuxServer, files: FleetFiles, taken: Co
     await worktrees.check_branch(top, spec.branch)
     in_use = next((tree for tree in repository.worktrees if tree.branch == spec.branch), None)
     if in_use is not None:
-        raise errors.Conflict(f"the branch {spec.branch} is checked out in {in_use.path}: choose another branch")
-    base, commit, made = await _base(top, spec.base or file.base or "", spec.branch)
+        there = next((one.name for one in agents if one.worktree == in_use.path), "")
+        do = f"`tmux-agent attach {there}` or `resume` goes there" if there else "choose another branch"
+        raise errors.Conflict(f"the branch {spec.branch} is checked out in {in_use.path}: {do}")
+    base, commit, made = await _base(repository, spec.base or file.base or "", spec.branch)
     kind, argv = _command(spec, file)
-    name = f.unique(f.slug(spec.branch), {*taken, *(session.name for session in server.sessions)})
+    taken = {one.name for one in agents} | {session.name for session in server.sessions}
+    name = f.unique(f.slug(spec.branch), taken)
     folder = _folder(file.worktree or f.WORKTREES, top, name, spec.branch, home)
     template = spec.template or file.template or ""
     sandbox = spec.sandbox if spec.sandbox is not None else bool(file.sandbox)
@@ -89,13 +95,13 @@ def _does(one: FleetAgent, extras: Extras) -> tuple[str, ...]:
     return (*makes, *with_env, *extras.lines(), *starts, *opens, *later)
 
 
-async def _base(top: str, wanted: str, branch: str) -> tuple[str, str, bool]:
+async def _base(repository: worktrees.Repository, wanted: str, branch: str) -> tuple[str, str, bool]:
     """What the branch begins at, its commit, and whether the branch has to be made. Raises InvalidParams."""
-    base = wanted or await worktrees.current_branch(top) or await worktrees.commit_of(top, "HEAD")
-    commit = await worktrees.commit_of(top, base)
+    top = repository.top
+    base = wanted or await worktrees.current_branch(repository)
+    there, commit = await asyncio.gather(worktrees.branch_commit(top, branch), worktrees.commit_of(top, base))
     if not commit:
         raise errors.InvalidParams(f"params.base: {base or 'HEAD'!r} names no commit of {top}")
-    there = await worktrees.branch_commit(top, branch)
     return base, there or commit, not there
 
 

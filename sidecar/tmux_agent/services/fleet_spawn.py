@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..core import errors, redact
+from ..core import errors, programs, redact
 from ..core.fleet import FleetAgent
 from ..core.fleet_file import Line
 from ..core.model import Tmux
@@ -29,6 +29,7 @@ from .tmux.control import TmuxServer
 from .tools import environment, panes, process
 
 LOOK_SECONDS, START_LOOKS = 0.02, 500  # ten seconds: after that it is taken for slow
+TOLD = ("claude", "codex", "gemini", "opencode")  # whom `wrap` knows how to tell of markers
 MARK = "TMUX_AGENT_FLEET"  # variable of a session of ours: whose it is
 # Where the sidecar is to be found from inside, whatever the tmux server's own environment says.
 PASSED_ON = ("TMUX_AGENT_SOCKET", "TMUX_AGENT_STATE_DIR", "TMUX_AGENT_CONFIG_DIR", "PYTHONPATH")
@@ -139,8 +140,10 @@ def wrapped(one: FleetAgent, argv: tuple[str, ...]) -> tuple[str, ...]:
     """The command of its pane: `tmux-agent wrap`, which is the one way an agent starts. Below a shell that only waits,
     since tmux lets no program of its own stand still (pausing.py)."""
     sandbox = ("--sandbox",) if one.tier == "sandbox" else ()
+    plain = () if programs.agent_of("", argv[0]) in TOLD else ("--plain",)
     waits = ("sh", "-c", '"$@"; exit $?', "sh")
-    return (*waits, sys.executable, "-P", "-m", "tmux_agent", "wrap", "--project", one.project, *sandbox, "--", *argv)
+    wrap = (sys.executable, "-P", "-m", "tmux_agent", "wrap", "--project", one.project, *plain, *sandbox)
+    return (*waits, *wrap, "--", *argv)
 
 
 # --- undoing ---

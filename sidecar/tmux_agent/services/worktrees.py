@@ -29,10 +29,9 @@ NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
 
 
 class Repository(Struct, frozen=True, kw_only=True):
-    """`top`: its main worktree, or the bare repository itself. `common`: where its objects and refs are."""
+    """`top`: its main worktree, or the bare repository itself."""
 
     top: str
-    common: str
     bare: bool
     worktrees: tuple[Worktree, ...]
 
@@ -81,13 +80,12 @@ async def repository(folder: str) -> Repository:
     """The repository around a folder. Raises InvalidParams where there is none."""
     if not os.path.isdir(folder):
         raise errors.InvalidParams(f"params.repository: {folder} is no folder")
-    ended = await git(folder, "rev-parse", "--path-format=absolute", "--git-common-dir")
-    if ended.returncode != 0:
+    try:
+        trees = tuple(await worktrees(folder))
+    except errors.Failed as why:
         raise errors.InvalidParams(f"params.repository: {folder} is in no git repository that can be used: "
-                                   f"{' '.join(ended.stderr.text().split())[:500]}")  # fmt: skip
-    common = ended.stdout.text().removesuffix("\n")
-    trees = tuple(await worktrees(folder))
-    return Repository(top=trees[0].path, common=common, bare=trees[0].bare, worktrees=trees)
+                                   f"{why.message}") from None  # fmt: skip
+    return Repository(top=trees[0].path, bare=trees[0].bare, worktrees=trees)
 
 
 async def worktrees(folder: str) -> list[Worktree]:
@@ -140,8 +138,12 @@ async def branches(folder: str, count: int = 500) -> list[str]:
     return (await _ok(folder, "for-each-ref", *words)).splitlines()
 
 
-async def current_branch(folder: str) -> str:
-    """What HEAD is on; "" where it is detached."""
+async def current_branch(repository: Repository) -> str:
+    """What HEAD of the main worktree is on; its commit where it is detached."""
+    main = repository.worktrees[0]
+    if not main.bare:
+        return main.branch or main.head
+    folder = repository.top
     ended = await git(folder, "symbolic-ref", "--quiet", "--short", "HEAD")
     return ended.stdout.text().strip() if ended.returncode == 0 else ""
 
