@@ -19,6 +19,7 @@ from tests.sidecar import Peer, Sidecar, sidecar, until
 
 from tmux_agent.core import protocol, replies
 from tmux_agent.core.model import Origin
+from tmux_agent.edges.admission import ACTS
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +73,12 @@ def test_every_method_has_params_and_a_reply() -> None:
 
 
 def test_every_method_that_hello_names_is_answered(running: Sidecar) -> None:
-    """Called without params, each gives its data or a named error; none is declared and not answered."""
+    """Called without params, each gives its data or a named error; none is declared and not answered. What an agent
+    would be asked about first is called by a person."""
     for method in running.agent().call("hello")["methods"]:
         if method == "cancel":
             continue
-        peer = running.agent()
+        peer = running.operator() if protocol.METHODS[method] in ACTS else running.agent()
         reply = peer.request(method)
         if "error" in reply:
             kind = reply["error"]["data"]["kind"]
@@ -177,6 +179,7 @@ OPERATORS = {
     "audit.query": {},
     "audit.verify": {},
     "popup.attach": {"nonce": "x", "columns": 80, "rows": 24},
+    "queue.log": {"task": "x"},
     "sidecar.stop": {},
 }
 
@@ -199,6 +202,20 @@ def test_who_asks_cannot_answer(running: Sidecar) -> None:
     operator.call("human.ask_async", {"prompt": "myself?"})
     (waits,) = pending(operator)
     assert answer(operator, waits)["error"]["data"]["kind"] == "forbidden"
+    assert "result" in answer(running.operator(), waits)
+
+
+def test_a_name_is_no_question(running: Sidecar) -> None:
+    """The command line gives its name, and goes on to be a person's at a person's terminal; an agent stays one."""
+    operator = running.operator()
+    operator.call("agent.register", {"name": "resume"})
+    assert "result" in operator.request("policy.reload")
+    operator.call("human.ask_async", {"prompt": "myself?"})
+    assert operator.error("policy.reload")["data"]["kind"] == "forbidden"
+    agent = running.agent()
+    agent.call("agent.register", {"name": "person"})
+    assert agent.error("policy.reload")["data"]["kind"] == "forbidden"
+    (waits,) = pending(running.operator())
     assert "result" in answer(running.operator(), waits)
 
 

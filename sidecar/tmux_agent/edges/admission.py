@@ -89,7 +89,7 @@ class Admission:
                 raise self.refused(call, call.origin)
         if kind in ACTS:
             call.origin = call.connection.identify()  # as above: an operator's word counts, any other is judged
-        asks = kind in ASKING and not (kind in ACTS and call.origin.role is Role.OPERATOR)
+        asks = kind in ASKING and not (kind in (*ACTS, p.AgentRegister) and call.origin.role is Role.OPERATOR)
         if asks and not call.connection.asked:
             call.connection.asked = True
             self._system.identity.note_asker(call.origin)

@@ -45,9 +45,10 @@ def main(args: argparse.Namespace) -> int:
         return _export(args)
     from ...client import Client
     from .. import out
+    from . import asked
 
-    with Client(patience=5) as client:
-        data = client.call(f"cast.{args.what}", _params(args))
+    with Client(name="cast") as client:
+        data = asked.call(client, f"cast.{args.what}", _params(args))
     if args.json:
         out.as_json(data)
     elif args.what == "list":

@@ -91,11 +91,12 @@ def _files() -> CastFiles:
 
 def _popup(args: argparse.Namespace) -> int:
     from ...client import Client
+    from . import asked
 
     path = _path(args.what)
     params = {"what": str(path or args.what), "speed": args.speed, "idle_limit": args.idle_limit}
-    with Client(patience=5) as client:
-        client.call("cast.play", params)
+    with Client(name="play") as client:
+        asked.call(client, "cast.play", params)
     return 0
 
 
@@ -104,14 +105,15 @@ def _pane(args: argparse.Namespace) -> int:
     from ...core.errors import InvalidParams
     from ...services import places
     from ..casts import player
+    from . import asked
 
     recording(args.what)  # what is wrong with it is said here, and not in a pane that closes
     command, *words = player(places.find(os.environ).state)
     idle = ["--idle-limit", f"{args.idle_limit:g}"] if args.idle_limit else []
     words += ["--hold", "--speed", f"{args.speed:g}", *idle, str(_path(args.what) or args.what)]
-    with Client(patience=5) as client:
+    with Client(name="play") as client:
         pane = os.environ.get("TMUX_PANE") or client.hello().origin.pane
         if not pane:
             raise InvalidParams("a pane is opened beside yours: run it in tmux, or without --pane")
-        client.call("tmux.create_pane", {"target": pane, "command": command, "args": words})
+        asked.call(client, "tmux.create_pane", {"target": pane, "command": command, "args": words})
     return 0
