@@ -30,6 +30,9 @@ GROUPS = {
         "grants": ("grants", "permissions given ahead; revoke them", "tmux-agent grants --revoke 01HX4"),
         "links": ("links", "a signed link to a request; a new key for them", "tmux-agent links show 01HX4"),
         "agents": ("agents", "agents that are known, and their state", "tmux-agent agents"),
+        "facts": (
+            "facts", "what is known of panes: program, processes, CPU, memory", "tmux-agent facts\ntmux-agent facts %7",
+        ),
         "explain": ("explain", "why a pane has the state that it has, or is no agent", "tmux-agent explain %7"),
         "resume": (
             "resume", "have an agent go on: paused, ended, or after its usage limit",

@@ -9,7 +9,21 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
-from tests.bench import audit, badge, check, fleet, hook, idle, kills, pipelines, popup, scan, state, watching
+from tests.bench import (
+    audit,
+    badge,
+    check,
+    fleet,
+    hook,
+    idle,
+    kills,
+    pipelines,
+    popup,
+    scan,
+    state,
+    terminals,
+    watching,
+)
 from tests.bench.world import Row
 
 PARTS: dict[str, Callable[[bool], list[Row]]] = {
@@ -24,6 +38,7 @@ PARTS: dict[str, Callable[[bool], list[Row]]] = {
     "watching": watching.rows,
     "pipelines": pipelines.rows,
     "fleet": fleet.rows,
+    "terminals": terminals.rows,
     "kills": kills.rows,
 }
 HEADINGS = ("what", "floor", "ours", "ratio", "bound", "")

@@ -44,6 +44,7 @@ from .protocol_queue import QueueShow as QueueShow
 from .protocol_terminals import TmuxExecute as TmuxExecute
 from .protocol_terminals import TmuxExecution as TmuxExecution
 from .protocol_terminals import TmuxExecutions as TmuxExecutions
+from .protocol_terminals import TmuxFacts as TmuxFacts
 from .protocol_terminals import TmuxInterrupt as TmuxInterrupt
 
 PROTOCOL = 1
@@ -99,13 +100,18 @@ class TmuxPanes(Params, frozen=True):
 
 
 class TmuxRead(Params, frozen=True):
-    """The text of a pane (or of a session's active pane)."""
+    """The text of a pane (or of a session's active pane): what it shows, `all` of its history, or what it printed since
+    a cursor. An empty `since` gives the first cursor beside what is shown; from then on each reply to a cursor holds
+    what came after it, nothing twice, and the next cursor.
+    """
 
     pane_id: str | None = None
     session: str | None = None
     last_n_lines: int | None = None
     from_history: bool = False
     ansi: bool = False
+    all: bool = False
+    since: str | None = None
     server: str | None = None
 
 
@@ -612,6 +618,7 @@ METHODS: dict[str, type[Params]] = {
     "tmux.execution": TmuxExecution,
     "tmux.executions": TmuxExecutions,
     "tmux.interrupt": TmuxInterrupt,
+    "tmux.facts": TmuxFacts,
     "tmux.kill_session": TmuxKillSession,
     "tmux.kill_pane": TmuxKillPane,
     "tmux.attach": TmuxAttach,

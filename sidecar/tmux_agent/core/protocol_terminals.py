@@ -39,6 +39,15 @@ class TmuxInterrupt(Params, frozen=True):
     wait_ms: int = 1000
 
 
+class TmuxFacts(Params, frozen=True):
+    """All that is known of a pane, of a session with its panes (`target`: an id or a session's name), or of every pane:
+    its program, whether that lives or how it ended, and the processes below it with their CPU time and memory.
+    """
+
+    target: str | None = None
+    server: str | None = None
+
+
 class TmuxExecutions(Params, frozen=True):
     """Executions, newest first: those that run, and the last that ended."""
 

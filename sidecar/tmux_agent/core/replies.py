@@ -19,6 +19,7 @@ from .chain import Record
 from .model import Agent, Approval, Decision, Grant, JudgedPart, Match, Origin, Plan, Verdict
 from .replies_terminals import ExecutionData as ExecutionData
 from .replies_terminals import ExecutionsData as ExecutionsData
+from .replies_terminals import FactsData as FactsData
 from .reply import Data as Data
 from .reply import Nothing as Nothing
 from .settings import Sandbox
@@ -137,11 +138,17 @@ class PanesData(Data, frozen=True):
 
 
 class PaneText(Data, frozen=True):
-    """Lines as people see them: what tmux wrapped is joined."""
+    """Lines as people see them: what tmux wrapped is joined. With a cursor: as they were printed, so that lines joined
+    by line ends are the text, and `lost` says how many bytes before them were no longer kept, `missed` whether any went
+    by unheard (the pane's pipe was somebody else's for a while), `note` why no more comes."""
 
     lines: tuple[str, ...]
     truncated: bool
     alternate_screen: bool
+    cursor: str = ""
+    lost: int = 0
+    missed: bool = False
+    note: str = ""
 
 
 class Switched(Data, frozen=True):
@@ -529,6 +536,7 @@ REPLIES: dict[str, Any] = {
     "tmux.execution": ExecutionData,
     "tmux.executions": ExecutionsData,
     "tmux.interrupt": ExecutionData,
+    "tmux.facts": FactsData,
     "tmux.kill_session": Nothing,
     "tmux.kill_pane": Nothing,
     "tmux.attach": Nothing,

@@ -36,7 +36,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     requests_per_second: float = 20_000  # of one asker, whatever they are
     subscriptions: int = 16  # of one connection
     executions_per_caller: int = 16  # that run or wait for their turn in persistent terminals, of one caller
-    output_bytes: int = 256 << 10  # of one execution that are kept: the beginning and the end
+    output_bytes: int = 256 << 10  # of an execution that are kept (the beginning and the end), of a pane (the end)
+    output_per_minute: int = 64 << 20  # bytes of panes' and executions' output that one caller is given
+    sessions_per_caller: int = 32  # of tmux, that one caller made and that live
+    panes_per_caller: int = 64  # the same, besides those of its sessions
 
 
 class Audit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

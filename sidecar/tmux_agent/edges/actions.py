@@ -85,6 +85,8 @@ def tmux(params: p.Params) -> Tmux:
                 "from_history": read.from_history,
                 "ansi": read.ansi,
             }
+            options |= {"all": True} if read.all else {}
+            options |= {"since": read.since} if read.since is not None else {}
             return Tmux(verb="read", target=read.pane_id or read.session or "", server=read.server, options=options)
         case p.TmuxSwitch() as switch:
             return Tmux(verb="switch", target=switch.pane_id, server=switch.server, options={"client": switch.client})

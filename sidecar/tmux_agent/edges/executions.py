@@ -38,8 +38,8 @@ async def answer(system: System, params: p.Params, call: Call) -> r.Data:
     match params:
         case p.TmuxExecute():
             return await _execute(system, params, call)
-        case p.TmuxExecution():
-            return await _told(system, params.execution_id, params.wait_ms, output=params.capture_output)
+        case p.TmuxExecution(execution_id=id_, wait_ms=wait, capture_output=output):
+            return await _told(system, id_, wait, output=output, caller=call.origin)
         case p.TmuxInterrupt():
             return await _interrupt(system, params, call)
         case p.TmuxExecutions():
@@ -65,7 +65,7 @@ async def _execute(system: System, params: p.TmuxExecute, call: Call) -> r.Execu
         id_ = await _started(system, params, call, asked, seconds)
     else:
         id_ = known.id
-    return await _told(system, id_, params.wait_ms, output=params.capture_output)
+    return await _told(system, id_, params.wait_ms, output=params.capture_output, caller=call.origin)
 
 
 async def _started(system: System, params: p.TmuxExecute, call: Call, asked: str, seconds: float) -> str:
@@ -109,7 +109,7 @@ async def _wish(system: System, params: p.TmuxExecute, call: Call, server: TmuxS
 # --- what came of it ---
 
 
-async def _told(system: System, id_: str, wait_ms: int, *, output: bool) -> r.ExecutionData:
+async def _told(system: System, id_: str, wait_ms: int, *, output: bool, caller: Origin) -> r.ExecutionData:
     seconds = _seconds(wait_ms)
     one = system.executions.get(id_)
     if one is None:
@@ -120,7 +120,7 @@ async def _told(system: System, id_: str, wait_ms: int, *, output: bool) -> r.Ex
                 await one.done.wait()
         except TimeoutError:
             pass  # it runs on, and the reply says so
-    return _data(system, one, output=output)
+    return _data(system, one, output=output, caller=caller)
 
 
 def _seconds(wait_ms: int) -> float:
@@ -129,9 +129,15 @@ def _seconds(wait_ms: int) -> float:
     return wait_ms / 1000
 
 
-def _data(system: System, one: Execution, *, output: bool) -> r.ExecutionData:
+def _data(system: System, one: Execution, *, output: bool, caller: Origin | None = None) -> r.ExecutionData:
     ended = one.done.is_set()
     found = one.output() if output else marks.Output(exact=one.exact)
+    note = one.note
+    try:
+        if caller is not None:
+            system.toolbox.made.reads(caller, len(found.text))
+    except errors.LimitExceeded as why:  # it was run all the same: only its output has to wait
+        found, note = marks.Output(exact=one.exact, truncated=True), f"no output: {why.message}"
     return r.ExecutionData(
         execution_id=one.id,
         status=one.status if ended else "running",
@@ -146,7 +152,7 @@ def _data(system: System, one: Execution, *, output: bool) -> r.ExecutionData:
         exact=found.exact and one.exact,
         duration_ms=round(one.took * 1000, 3) if ended else 0.0,
         started=one.started,
-        note=one.note,
+        note=note,
         in_front="" if ended else system.executions.in_front(one),
     )
 
@@ -193,7 +199,7 @@ async def _interrupt(system: System, params: p.TmuxInterrupt, call: Call) -> r.E
         else:
             await system.guard.perform(wish)
         system.executions.interrupted(one)
-    return await _told(system, params.execution_id, params.wait_ms, output=True)
+    return await _told(system, params.execution_id, params.wait_ms, output=True, caller=call.origin)
 
 
 def _may(system: System, one: Execution, origin: Origin) -> bool:

@@ -31,6 +31,7 @@ from .admission import ACTS, ASKS, NAMES, Admission
 from .chat import Chat
 from .connection import LATER, Call, Connection
 from .explain import explain
+from .facts import facts
 from .hooks import Hooks
 from .http import Http
 from .links import LinkPages
@@ -204,6 +205,8 @@ class Server:
                 return await self._perform(call, actions.tmux(params))
             case p.TmuxExecute() | p.TmuxExecution() | p.TmuxExecutions() | p.TmuxInterrupt() as params:
                 return await executions.answer(system, params, call)
+            case p.TmuxFacts() as params:
+                return await facts(system, params, origin)
             case (
                 p.PlanCreate() | p.PlanList() | p.PlanGet() | p.PlanUpdate() | p.PlanAdvance() | p.PlanAbort() as params
             ):

@@ -177,11 +177,14 @@ class Executions:
             raise errors.InvalidParams(f"command: {why}")
         place = await self._open(action, server) if action.session else _place(expected)
         terminal = self._terminal(server, place)
+        at_once = terminal.turns.holder == request_id  # what was just observed still holds
         try:
             await terminal.turns.take(request_id, TURN_SECONDS)
         except errors.TimedOut:
             raise errors.Conflict(f"nothing was typed: something else still runs in pane {place.pane}") from None
         try:
+            if not at_once:
+                await server.refresh()
             one = await self._ready(action, expected, terminal, family(origin), request_id)
         except BaseException:
             terminal.turns.leave(request_id)
@@ -202,9 +205,8 @@ class Executions:
         self, action: Shell, expected: Facts, terminal: Terminal, owner: str, request_id: str
     ) -> Execution:
         """The execution, once its shell prompts and its output is heard. Raises Conflict."""
-        server, place = terminal.server, terminal.place
+        place = terminal.place
         await self._listen(terminal)
-        await server.refresh()
         pane = terminal.pane()
         if pane is None:
             raise errors.Conflict(f"nothing was typed: pane {place.pane} runs another program than it did")
@@ -320,6 +322,11 @@ class Executions:
     def began(self, one: Execution, origin: Origin) -> bool:
         """Whether it is this caller's, or its kin's."""
         return one.owner == _hash(family(origin))
+
+    def running_in(self, server: TmuxServer, pane: Pane) -> str | None:
+        """The id of what runs in a pane."""
+        terminal = self._terminals.get(place_of(server, pane))
+        return terminal.running.id if terminal is not None and terminal.running is not None else None
 
     def in_front(self, one: Execution) -> str:
         """The program that the terminal of a running execution belongs to."""

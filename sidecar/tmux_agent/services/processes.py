@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -285,6 +285,79 @@ class PsutilProcesses:
 def processes_here() -> Processes:
     """The reader for this machine."""
     return LinuxProcesses() if os.path.exists("/proc/self/stat") else PsutilProcesses()
+
+
+class Usage(Struct, frozen=True):
+    """A process below another, with what it uses. `depth`: 0 is the root itself; times in seconds, memory in bytes."""
+
+    pid: int
+    parent: int
+    depth: int
+    name: str
+    command: str
+    state: str
+    started: float  # seconds since the epoch
+    cpu_percent: float  # of one core, over the moment that was measured
+    cpu_seconds: float
+    memory_bytes: int
+
+
+def trees(roots: Sequence[int], most: int, seconds: float) -> dict[int, tuple[list[Usage], int]]:
+    """The processes at and below each of `roots`, parents first, at most `most` of each, and how many more there are.
+
+    Blocks for `seconds`, in which CPU time is measured: for a thread.
+    """
+    import psutil
+
+    below: dict[int, list[int]] = {}
+    for process in psutil.process_iter(["ppid"]):
+        below.setdefault(process.info["ppid"], []).append(process.pid)
+    found = {root: _below(below, root) for root in roots}
+    wanted = {pid for members in found.values() for pid, _ in members[:most]}
+    before, began = {pid: _cpu(psutil, pid) for pid in wanted}, time.monotonic()
+    time.sleep(seconds)
+    used = {}
+    for root, members in found.items():
+        looked = [_usage(psutil, pid, depth, before[pid], time.monotonic() - began) for pid, depth in members[:most]]
+        used[root] = ([one for one in looked if one is not None], max(0, len(members) - most))
+    return used
+
+
+def _below(children: Mapping[int, list[int]], root: int) -> list[tuple[int, int]]:
+    """Process and depth, parents first."""
+    found, left, seen = [], [(root, 0)], {root}
+    while left:
+        pid, depth = left.pop()
+        found.append((pid, depth))
+        further = [one for one in sorted(children.get(pid, ()), reverse=True) if one not in seen]
+        seen.update(further)
+        left += [(one, depth + 1) for one in further]
+    return found
+
+
+def _cpu(psutil: Any, pid: int) -> float | None:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except (psutil.Error, OSError):
+        return None
+    return float(times.user + times.system)
+
+
+def _usage(psutil: Any, pid: int, depth: int, before: float | None, seconds: float) -> Usage | None:
+    """None where it has ended."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times, ended = process.cpu_times(), process.status() == psutil.STATUS_ZOMBIE
+            cpu = float(times.user + times.system)
+            return Usage(
+                pid, process.ppid(), depth, process.name(), "" if ended else " ".join(process.cmdline()),
+                process.status(), process.create_time(),
+                round(max(0.0, cpu - before) / seconds * 100, 1) if before is not None and seconds > 0 else 0.0,
+                round(cpu, 2), 0 if ended else int(process.memory_info().rss),
+            )  # fmt: skip
+    except (psutil.Error, OSError):
+        return None
 
 
 def ancestry(table: Processes, pid: int) -> Ancestry:

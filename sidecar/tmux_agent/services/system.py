@@ -42,6 +42,7 @@ from .dialogs import Dialogs
 from .executions import Executions
 from .fleet import Fleet
 from .fleet_files import FleetFiles
+from .following import Following
 from .grants import Grants
 from .guard import Guard
 from .identity import Identity
@@ -229,6 +230,7 @@ class System:
         self.executions = self.toolbox.executions = Executions(
             self.journal, self.servers, self.watch, self.watching, lambda: self.settings, self.spawn
         )
+        self.toolbox.following = Following(self.watch, self.watching, lambda: self.settings)
 
         self.trusted = Trusted(self.places.state)
         files = FleetFiles(self.places.config, self.trusted)

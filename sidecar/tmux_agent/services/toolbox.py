@@ -15,16 +15,20 @@ import msgspec
 
 from ..core import errors
 from ..core.model import Action, Command, File, Origin, Outcome, Shell, Tmux
+from ..core.pipeline_run import Place
 from ..core.settings import Settings
 from . import execution_facts
 from .judgement import Judgement
+from .made import Made, Name
 from .tmux.servers import Servers
 from .tools import commands, files, panes
 from .tools.backups import Backups
 
 if TYPE_CHECKING:
     from .executions import Executions
+    from .following import Following
 
+_MAKES = {"create_session": "sessions", "create_pane": "panes"}
 ANYWHERE = ("/",)  # for what a person has approved: the facts they saw bind the place
 
 
@@ -35,7 +39,9 @@ class Toolbox:
         self._judgement = judgement
         self._servers = servers
         self.settings = settings
-        self.executions: Executions  # the system's, which are built after it, as the next
+        self.made = Made(lambda: self.settings.limits)
+        self.following: Following  # the system's, as the next two
+        self.executions: Executions
         self.resume: Callable[[Tmux], Awaitable[Outcome]]
         self._backups = Backups(backups, count=settings.files.backups_keep, age=settings.files.backups_days * 86400)
 
@@ -109,14 +115,46 @@ class Toolbox:
                     raise errors.Conflict(f"not done: {why}")
                 return await self.resume(action)
             case Tmux():
-                server = self._servers.choose(action.server, origin)
-                return await panes.run(
-                    action, server, msgspec.convert(facts, panes.PaneFacts), self.settings.panes.read_lines, request_id
-                )
+                return await self._tmux(action, origin, msgspec.convert(facts, panes.PaneFacts), request_id)
             case Shell() if facts:
+                if action.session:
+                    self.made.check(origin, "sessions", self.lives)
                 rests_on = msgspec.convert(facts, execution_facts.Facts)
-                return await self.executions.start(action, rests_on, origin, request_id)
+                outcome = await self.executions.start(action, rests_on, origin, request_id)
+                if action.session:
+                    server = self._servers.choose(action.server, origin)
+                    made = [one.id for one in server.sessions if one.name == action.session]
+                    self.made.note(origin, "sessions", [(server.socket, server.pid, id_) for id_ in made])
+                return outcome
         raise errors.Internal(f"no tool runs a {type(action).__name__}")
+
+    async def _tmux(self, action: Tmux, origin: Origin, facts: panes.PaneFacts, request_id: str) -> Outcome:
+        server = self._servers.choose(action.server, origin)
+        kind = _MAKES.get(action.verb)
+        if kind:
+            self.made.check(origin, kind, self.lives)
+        outcome = await panes.run(action, server, facts, self.settings.panes.read_lines, request_id)
+        if kind:
+            made = outcome.data["session_id" if kind == "sessions" else "pane_id"]
+            self.made.note(origin, kind, [(server.socket, server.pid, made)])
+        since = action.options.get("since")
+        if action.verb == "read" and since is not None:
+            place = Place(
+                server=facts.server, server_pid=facts.server_pid, pane=facts.pane, pane_pid=facts.pane_pid
+            )
+            new = await self.following.read(server, place, since, ansi=bool(action.options.get("ansi")))
+            outcome = msgspec.structs.replace(outcome, data=outcome.data | new)
+        if action.verb == "read":
+            self.made.reads(origin, sum(map(len, outcome.data["lines"])))
+        return outcome
+
+    def lives(self, name: Name) -> bool:
+        """Whether a session or pane that was made is still there."""
+        socket, pid, id_ = name
+        server = self._servers.get(socket)
+        if server is None or server.pid != pid:
+            return False
+        return id_ in {one.id for one in server.sessions} | {one.id for one in server.panes}
 
     async def became(self, action: Action, origin: Origin, facts: dict[str, Any], request_id: str) -> Outcome | None:
         """What became of an action that was under way when the sidecar died; None where it was not begun.

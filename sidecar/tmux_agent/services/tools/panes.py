@@ -26,6 +26,7 @@ from tmux_agent.services.tmux.snapshot import Pane, Session, is_id
 READ_LINES = 50  # unless asked otherwise
 READ_LIMIT = 2000
 READ_BYTES = 256 * 1024
+HISTORY = 1_000_000  # lines: more than any history that is read whole; READ_BYTES of its end are given
 TEXT_LIMIT = 256 * 1024  # characters of one send_text
 ARGUMENT_LIMIT = 100 * 1024  # characters of a command's arguments together
 ENTER_SECONDS = 0.1  # programs that read a paste take an Enter in the same read as part of it
@@ -128,6 +129,8 @@ def _check(action: Tmux) -> None:
         raise errors.LimitExceeded(f"params.args: more than {ARGUMENT_LIMIT} characters")
     if action.verb == "create_session" and (not action.name or set(action.name) & set(":.\t\n")):
         raise errors.InvalidParams("params.session_name: must not be empty, nor hold a colon, period, tab or line end")
+    if action.verb == "create_session" and any(word in action.name for word in ("#(", "#{", "#[", "#,")):
+        raise errors.InvalidParams("params.session_name: must not hold a format of tmux: #(, #{, #[ or #,")
 
 
 def can_type(pane: str, facts: PaneFacts | Pane) -> None:
@@ -218,11 +221,12 @@ def _summary(action: Tmux, facts: PaneFacts) -> str:
 
 
 async def _read(action: Tmux, server: TmuxServer, facts: PaneFacts, limit: int) -> dict[str, Any]:
-    wanted = action.options.get("last_n_lines") or min(READ_LINES, limit)
-    if not 0 < wanted <= limit:
+    whole = bool(action.options.get("all"))
+    wanted = HISTORY if whole else action.options.get("last_n_lines") or min(READ_LINES, limit)
+    if not whole and not 0 < wanted <= limit:
         raise errors.InvalidParams(f"params.last_n_lines: 1 to {limit}")
     # -J joins what tmux wrapped, so more rows are fetched than lines are wanted only where lines are long.
-    above = ("-S", f"-{wanted}") if action.options.get("from_history") else ()
+    above = ("-S", "-") if whole else ("-S", f"-{wanted}") if action.options.get("from_history") else ()
     colours = ("-e",) if action.options.get("ansi") else ()
     got = await server.foreign("capture-pane", "-p", "-J", *colours, *above, "-t", facts.pane)
     lines = _trim([line.rstrip(" ") for line in got])
@@ -263,7 +267,8 @@ async def _switch(action: Tmux, server: TmuxServer, facts: PaneFacts) -> dict[st
 
 
 async def _create_session(action: Tmux, server: TmuxServer) -> dict[str, Any]:
-    made = ("new-session", "-d", "-P", "-F", _IDS, "-s", action.name, *_folder(action), *_variables(action))
+    name = action.name.replace("#", "##")  # tmux expands it as a format, which can run commands
+    made = ("new-session", "-d", "-P", "-F", _IDS, "-s", name, *_folder(action), *_variables(action))
     return _ids(await server.command(*made, *_program(action.argv)))
 
 
