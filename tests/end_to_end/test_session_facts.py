@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -104,12 +106,16 @@ def test_the_processes_of_a_pane_are_told_with_what_they_use() -> None:
         world.execute("python3 -c 'while 1: pass' & sleep 600 & true")
         (pane,) = world.peer.call("tmux.facts", {"target": "main"})["panes"]
         names = {one["name"]: one for one in pane["processes"]}
-        assert pane["processes"][0]["pid"] == pane["pane_pid"]
-        assert names["python3"]["depth"] > names["bash"]["depth"]
-        assert names["python3"]["memory_bytes"] > 1 << 20
-        busy = lambda: world.peer.call("tmux.facts", {"target": pane["id"]})["panes"][0].get("cpu_percent", 0)  # noqa: E731
-        until(lambda: busy() > 5)
-        assert (pane["alive"], pane["place"], pane["current_path"]) == (True, "main:0", str(world.home))
+        try:
+            assert pane["processes"][0]["pid"] == pane["pane_pid"]
+            assert names["python3"]["depth"] > names["bash"]["depth"]
+            assert names["python3"]["memory_bytes"] > 1 << 20
+            busy = lambda: world.peer.call("tmux.facts", {"target": pane["id"]})["panes"][0].get("cpu_percent", 0)  # noqa: E731
+            until(lambda: busy() > 5)
+            assert (pane["alive"], pane["place"], pane["current_path"]) == (True, "main:0", str(world.home))
+        finally:
+            for name in ("python3", "sleep"):  # jobs in the background do not end with their shell
+                os.kill(names[name]["pid"], signal.SIGKILL)
 
 
 def test_how_a_program_ended_is_told() -> None:
