@@ -206,4 +206,5 @@ def _place(one: Agent) -> str:
 
 
 def _name(one: Agent) -> str:
-    return one.kind or (f"“{one.name}”" if one.name else "agent")
+    name = one.kind or (f"“{one.name}”" if one.name else "agent")
+    return wording.walled(name, one.tier == "sandbox")

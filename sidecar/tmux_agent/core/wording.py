@@ -20,15 +20,24 @@ def tilde(path: str, home: str) -> str:
     return "~" + path[len(home) :] if inside else path
 
 
+SANDBOX = "▣"  # stands behind the name of an agent in the sandbox
+
+
 def who(origin: Origin) -> str:
     """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
     claimed = f"“{origin.name}”" if origin.name else ""
-    return origin.agent or claimed or origin.exe.rpartition("/")[2] or f"pid {origin.pid}"
+    return walled(origin.agent or claimed or origin.exe.rpartition("/")[2] or f"pid {origin.pid}", origin.sandbox)
 
 
 def person(origin: Origin) -> str:
     """The agent's name as its makers write it."""
-    return _PEOPLE.get(origin.agent or "", who(origin))
+    known = _PEOPLE.get(origin.agent or "")
+    return walled(known, origin.sandbox) if known else who(origin)
+
+
+def walled(name: str, sandbox: bool) -> str:
+    """A name with the mark of those that are in the sandbox."""
+    return f"{name} {SANDBOX}" if sandbox else name
 
 
 def json_text(value: object) -> str:

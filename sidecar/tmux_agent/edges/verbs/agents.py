@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
 
 def table(agents: list[Agent], now: datetime, *, wide: bool) -> tuple[list[str], list[list[str]]]:
     """Head and rows."""
-    from ...core import display, limits
+    from ...core import display, limits, wording
     from ...services import local_time
 
     def about(one: Agent) -> str:
@@ -54,10 +54,11 @@ def table(agents: list[Agent], now: datetime, *, wide: bool) -> tuple[list[str],
 
     def row(one: Agent) -> list[str]:
         age = display.ago((now - one.since).total_seconds())
+        kind = wording.walled(one.kind or "?", one.tier == "sandbox")
         if not wide:
-            return [one.pane or "–", state(one), age, f"{one.kind or '?'} {about(one)}".strip()]
+            return [one.pane or "–", state(one), age, f"{kind} {about(one)}".strip()]
         name = one.name or one.session[:8]
-        return [one.pane or "–", state(one), age, one.kind or "?", one.place or "–", name, about(one)]
+        return [one.pane or "–", state(one), age, kind, one.place or "–", name, about(one)]
 
     head = ["PANE", "STATE", "SINCE", "AGENT", "WHERE", "NAME", "WHAT"] if wide else ["PANE", "STATE", "SINCE", "WHAT"]
     return head, [row(one) for one in agents]

@@ -133,8 +133,7 @@ class _Teller:
 
 def _wanted(told: dict[str, Any] | None) -> Any:
     """The settings as the sidecar tells them, which saves the time to read the file; else as the file does."""
-    from ...core.errors import Failed
-    from ...core.sandbox import Wanted
+    from ...core.sandbox import Refused, Wanted
 
     if told is not None:
         values: dict[str, Any] = {
@@ -145,7 +144,7 @@ def _wanted(told: dict[str, Any] | None) -> Any:
 
     settings, wrong = config_file.read_settings(places.find(os.environ).config / "config.yaml", os.environ)
     if wrong:
-        raise Failed(wrong[0])
+        raise Refused(wrong[0])
     return settings.sandbox.wanted()
 
 

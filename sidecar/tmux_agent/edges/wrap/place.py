@@ -73,7 +73,12 @@ def _read(file: str, limit: int = _BYTES) -> bytes:
 
 
 def furnish(git: Git) -> None:
-    """Put into the sandbox's own common folder what git looks for in it. Raises OSError."""
+    """Put into the sandbox's own common folder what git looks for in it. Raises OSError.
+
+    The worktree's own configuration is there from then on, so that it can be mounted, and not be made, inside.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.close(os.open(f"{git.mine}/config.worktree", flags, 0o644))
     for name in _COPIED:
         with contextlib.suppress(FileNotFoundError):
             _write(f"{git.private}/{name}", _read(f"{git.common}/{name}"))

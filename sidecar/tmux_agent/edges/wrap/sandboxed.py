@@ -27,6 +27,7 @@ IGNORED = (
     signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
 READY, GO = 8, 9  # sandbox.SHIM's descriptors
+_PREFIX = ("lib/node_modules", "pyvenv.cfg")
 _KEYS = ("TMUX_AGENT_SECRETS_KEY_FILE", "ENCRYPTION_KEY_FILE", "TMUX_AGENT_ENV_FILE")
 # linux/landlock.h: create_ruleset, restrict_self; the version that knows scopes; abstract Unix sockets and signals
 _CREATE, _RESTRICT, _SCOPES, _BOTH = 444, 446, 6, 3
@@ -143,13 +144,15 @@ def _programs(program: str, home: str, environ: Mapping[str, str]) -> tuple[str,
 
 
 def package_of(program: str, home: str) -> str:
-    """The folder of all that a program consists of: its npm packages, the PREFIX of PREFIX/bin, else its own folder."""
+    """The folder of all that a program consists of: its npm packages, the PREFIX of PREFIX/bin where Node or a virtual
+    environment is installed in it, else its own folder."""
     head, found, _ = program.partition("/node_modules/")
     if found:
         return f"{head}/node_modules"
     folder = os.path.dirname(program)
     above = os.path.dirname(folder)
-    return above if os.path.basename(folder) == "bin" and _narrow(above, home) else folder
+    installed = any(os.path.exists(f"{above}/{mark}") for mark in _PREFIX)
+    return above if installed and os.path.basename(folder) == "bin" and _narrow(above, home) else folder
 
 
 def _narrow(path: str, home: str) -> bool:
