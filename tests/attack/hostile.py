@@ -261,10 +261,7 @@ def has_it_run() -> object:
 def has_its_tmux_served() -> object:
     mine = f"{WORLD['worktree']}/t"
     run("tmux", "-S", mine, "-f", "/dev/null", "new-session", "-d", "sleep 100")
-    try:
-        return [ask(os.environ["TMUX_AGENT_SOCKET"], "tmux.attach", socket=mine), time.sleep(1)]
-    finally:
-        run("tmux", "-S", mine, "kill-server")
+    return ask(os.environ["TMUX_AGENT_SOCKET"], "tmux.attach", socket=mine)
 
 
 def stops_the_sidecar() -> object:

@@ -179,19 +179,28 @@ class World:
         return found
 
     def heard(self, name: str) -> bool:
-        if not select.select([self.listeners[name]], [], [], NEVER if self.sandbox else PATIENCE)[0]:
-            return False
-        peer, _ = self.listeners[name].accept()
-        with peer:
-            return peer.recv(100) == b"hostile"
+        """Whether what that attack says comes; others may have looked for people's sockets there before."""
+        while select.select([self.listeners[name]], [], [], NEVER if self.sandbox else PATIENCE)[0]:
+            peer, _ = self.listeners[name].accept()
+            with peer:
+                if peer.recv(100) == b"hostile":
+                    return True
+        return False
 
     def stuffed_in(self) -> bool:
         self.end()
         return self.comes(self.stuffed)
 
     def serves_another(self) -> bool:
-        served = [one["socket"] for one in self.asker.call("health")["tmux"]]
-        return f"{self.worktree}/t" in served
+        mine = f"{self.worktree}/t"
+
+        def served() -> bool:
+            return mine in [one["socket"] for one in self.asker.call("health")["tmux"]]
+
+        try:
+            return came(served, NEVER if self.sandbox else PATIENCE)
+        finally:
+            subprocess.run(["tmux", "-S", mine, "kill-server"], capture_output=True, check=False)
 
     def sidecar_gone(self) -> bool:
         assert self.sidecar.process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,9 @@ class FakeClient:
         if isinstance(self.replies, Exception):
             raise self.replies
         return self.replies[method] if method != "sentry.panes" else {"panes": self.panes}
+
+
+BWRAP = shutil.which("bwrap") or ""
 
 
 @pytest.fixture
@@ -113,12 +117,33 @@ def test_claude(programs: Path, capsys: pytest.CaptureFixture[str], says: str, m
     assert marks(found(capsys)["claude"]) == [mark]
 
 
+@pytest.mark.parametrize(
+    ("says", "mark", "said"),
+    [
+        ("", "warning", "not on your PATH"),
+        ("echo bubblewrap 0.4.0", "warning", "too old"),
+        ('[ "$1" = --version ] && echo bubblewrap 0.9.0 && exit; echo setting up uid map: no permission >&2; exit 1',
+         "warning", "cannot make one: setting up uid map"),
+        (f'exec {BWRAP} "$@"', "ok", "bubblewrap"),
+    ],
+)  # fmt: skip
+def test_the_sandbox(programs: Path, capsys: pytest.CaptureFixture[str], says: str, mark: str, said: str) -> None:
+    if says:
+        (programs / "bwrap").write_text(f"#!/bin/sh\n{says}\n")
+        (programs / "bwrap").chmod(0o755)
+    (check,) = found(capsys)["sandbox"]
+    assert check.mark == mark
+    assert said in check.what
+    assert check.mark == "ok" or "sysctl" in check.mend or "install" in check.mend
+
+
 def test_all_is_well(
     programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Set up, running and heard of: nothing is wrong; for people it is one line a check."""
     program(programs, "tmux", "tmux 3.4")
     program(programs, "claude", "2.1.200 (Claude Code)")
+    (programs / "bwrap").symlink_to(BWRAP)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("TMUX", f"{tmp_path}/tmux,1,0")
     servers = [{"socket": f"{tmp_path}/tmux", "panes": 1, "connected": True}]

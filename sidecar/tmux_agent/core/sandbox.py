@@ -36,7 +36,7 @@ _OF_WORKTREE = ("commondir", "gitdir", "config.worktree")
 # Ignored by bubblewrap, which would end with all that is inside; the agent has them anew
 RESET = "INT,QUIT,TERM,HUP,USR1,USR2"
 # Tells that all is mounted, waits for the word that it is what was to be mounted, becomes the agent
-SHIM = f'echo ready >&8 && read -r _ <&9 && exec 8>&- 9<&- && exec env --default-signal={RESET} "$@"'
+SHIM = f'echo ready >&8 && read -r _ <&9 && exec 8>&- 9<&- && exec /usr/bin/env --default-signal={RESET} "$@"'
 
 
 class Refused(Exception):

@@ -1,8 +1,8 @@
 """What `tmux-agent doctor` looks at: each check says how it is, and the command that mends it.
 
 Owns the checks of what all agents stand on, and the order of all. Only looks: nothing is written or mended. Must not
-own: each agent's checks (doctor_agents.py), those of the person's files (doctor_settings.py), how they are printed
-(verbs/doctor.py).
+own: each agent's checks (doctor_agents.py), those of the person's files (doctor_settings.py), the sandbox's
+(doctor_sandbox.py), how they are printed (verbs/doctor.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..services import places as places_
 from ..services.audit_log import AuditLog, database_head
 from ..services.config_file import read_settings
 from ..services.secrets import Secrets
-from . import doctor_agents, doctor_settings
+from . import doctor_agents, doctor_sandbox, doctor_settings
 from .checks import SECONDS, Check, version
 from .verbs import setup
 
@@ -33,6 +33,7 @@ def checks(environ: Mapping[str, str]) -> Iterator[Check]:
     places = places_.find(environ)
     yield Check("python", "ok", f"{sys.executable} {sys.version.split()[0]}")
     yield _tmux()
+    yield doctor_sandbox.check()
     yield from _folders(places, environ)
     secrets = Secrets(places, environ)
     of_files = [*_secrets(places, secrets), *doctor_settings.checks(places, environ, secrets)]

@@ -77,8 +77,6 @@ def _walled(
     if inside is None:
         raise Refused(f"no private folder can be made in {_state() / 'wraps'}")
     ready = sandboxed.look(argv, inside)
-    if ready.git is not None and ready.git.private:
-        packed.follow(ready.git)
     gate = sandboxed.Gate(ready)
 
     def start() -> tuple[list[str], dict[str, str]]:
@@ -86,7 +84,12 @@ def _walled(
         gate.inside()  # before anything else is opened under its numbers
         return sandboxed.become(ready, wanted, argv, environ, agent, str(_state()), (str(inside),))
 
-    return parent.run(start, tell, gate.open)
+    def begun(pid: int) -> None:
+        if ready.git is not None and ready.git.private:
+            packed.follow(ready.git)  # its thread begins here: a process that has some is not to be forked
+        gate.open(pid)
+
+    return parent.run(start, tell, begun)
 
 
 def instruction_text(token: str, project: str) -> str:
