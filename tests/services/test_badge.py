@@ -57,6 +57,8 @@ def test_style_leaves_the_theme_as_it_was() -> None:
     """The part's own style ends with the part."""
     assert render(Counts(waiting=1)).startswith("#[push-default]#[fg=red,bold]⏸1#[default]#[pop-default]")
     assert badge.window_mark("idle") == ""
+    assert badge.window_mark("working sandbox", ascii_only=True).endswith("+ ")
+    assert badge.window_mark("waiting sandbox").endswith("▣ ")
 
 
 @pytest.fixture

@@ -35,7 +35,8 @@ _URGENT = ("limit", "error", "working", "done", "waiting")  # the last of these 
 
 
 def windows(server: TmuxServer, agents: tuple[Agent, ...], pending: tuple[Approval, ...]) -> dict[str, str]:
-    """State of the agent in each window, by window id; where there are several, the most urgent."""
+    """State of the agent in each window, by window id; where there are several, the most urgent. Behind it " sandbox"
+    where one of the window's is in the sandbox."""
     windows = {pane.id: pane.window for pane in server.panes}
     found: dict[str, str] = {}
     states = [(one.pane, _state(one)) for one in agents if one.server == server.socket]
@@ -44,4 +45,5 @@ def windows(server: TmuxServer, agents: tuple[Agent, ...], pending: tuple[Approv
         window = windows.get(pane or "")
         if window and state in _URGENT and _URGENT.index(state) >= _URGENT.index(found.get(window, "limit")):
             found[window] = state
-    return found
+    walled = {windows.get(one.pane or "") for one in agents if one.server == server.socket and one.tier == "sandbox"}
+    return {window: f"{state} sandbox" if window in walled else state for window, state in found.items()}

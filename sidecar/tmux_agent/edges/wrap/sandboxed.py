@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import platform
 import shutil
 import signal
 import stat
@@ -46,9 +45,9 @@ def look(argv: Sequence[str], private: Path) -> Ready:
     """Raises Refused where there can be no sandbox here, OSError."""
     if sys.platform != "linux":
         raise Refused("there is no sandbox on this system: bubblewrap needs Linux")
-    if platform.machine() not in seccomp.MACHINES:
+    if os.uname().machine not in seccomp.MACHINES:
         known = ", ".join(seccomp.MACHINES)
-        raise Refused(f"there is no filter of system calls for {platform.machine()}, only for {known}")
+        raise Refused(f"there is no filter of system calls for {os.uname().machine}, only for {known}")
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise Refused("bubblewrap (bwrap) is not on your PATH: install the package bubblewrap")
@@ -75,7 +74,7 @@ def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
         elif one.how == "copy":
             files[one.path] = os.open(one.path, os.O_RDONLY)
             os.set_inheritable(files[one.path], True)
-    filter_ = _file(seccomp.program(platform.machine()))
+    filter_ = _file(seccomp.program(os.uname().machine))
     if wanted.network:
         _keep_in()
     for number in IGNORED:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from tmux_agent.core import display, errors
+from tmux_agent.core.wording import SANDBOX
 from tmux_agent.services.tmux.control import LEAVE_SECONDS, TmuxServer
 
 NARROW = 80  # columns; below, only what waits and what is wrong has room
@@ -66,10 +67,13 @@ def render(counts: Counts, *, ascii_only: bool = False, styles: Styles | None = 
 
 
 def window_mark(state: str, *, ascii_only: bool = False, styles: Styles | None = None) -> str:
-    """The mark before a window's name for the state of its agent, with a space; empty for states without one."""
+    """The mark before a window's name for the state of its agent ("working", "working sandbox"), with a space; empty
+    for states without one."""
+    state, _, walled = state.partition(" ")
     if state not in ("working", "waiting", "done", "error", "limit"):
         return ""
-    return _styled((_ASCII if ascii_only else _MARKS)[state], getattr(styles or Styles(), state)) + " "
+    wall = "" if not walled else "+" if ascii_only else SANDBOX
+    return _styled((_ASCII if ascii_only else _MARKS)[state], getattr(styles or Styles(), state)) + f"{wall} "
 
 
 def _part(name: str, count: int, ascii_only: bool, styles: Styles) -> str:

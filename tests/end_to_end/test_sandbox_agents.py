@@ -1,0 +1,60 @@
+"""The four real agents in the sandbox: each starts, its hooks ask from inside, a person answers with prefix + A, and
+what was asked is done. The model is scripted, on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.end_to_end import real_claude, real_codex, real_gemini, real_opencode, whole
+from tests.end_to_end.real_codex import CodexWorld
+from tests.end_to_end.real_gemini import GeminiWorld
+from tests.end_to_end.real_opencode import OpencodeWorld
+from tests.end_to_end.test_each_agent import SHARED, approved, asked
+from tests.end_to_end.whole import Whole
+
+pytestmark = pytest.mark.timeout(400)
+# Its world, its program, the module and name by which that world starts it, what its setup is told
+AGENTS: dict[str, tuple[type[Whole], str | None, Any, str, tuple[str, ...]]] = {
+    "claude": (Whole, real_claude.PROGRAM, whole, "PROGRAM", ()),
+    "codex": (CodexWorld, real_codex.PROGRAM, real_codex, "PROGRAM", ()),
+    "gemini": (GeminiWorld, real_gemini.FOUND, real_gemini, "FOUND", ("--popup-only",)),
+    "opencode": (OpencodeWorld, real_opencode.PROGRAM, real_opencode, "PROGRAM", ()),
+}
+
+
+@pytest.fixture(params=AGENTS)
+def agent(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def world(agent: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
+    kind, program, module, name, arguments = AGENTS[agent]
+    if program is None:
+        pytest.skip(f"the real {agent} is not here (npm is missing?): scripts/test installs it")
+    made = kind(SHARED)
+    walled = made.folder / "walled" / agent
+    walled.parent.mkdir()
+    walled.write_text(f'#!/bin/sh\nexec {made.command} wrap --plain --sandbox -- {program} "$@"\n')
+    walled.chmod(0o755)
+    monkeypatch.setattr(module, name, str(walled))
+    try:
+        made.start(*arguments)
+        yield made
+    finally:
+        made.close()
+
+
+def test_a_yes_in_the_popup_reaches_an_agent_in_the_sandbox(world: Whole, agent: str) -> None:
+    opened = asked(world, "yes")
+    assert opened["origin"]["sandbox"] is True
+    assert (opened["origin"]["agent"], opened["origin"]["pane"]) == (agent, world.pane)
+    assert not (world.project / "made-yes").exists()
+    approved(world, "yes", "▣", "touch made-yes")
+    world.until((world.project / "made-yes").exists, "the file")
+    (known,) = [one for one in json.loads(world.run("call", "agent.list", "{}").stdout)["agents"] if one["pane"]]
+    assert (known["kind"], known["tier"]) == (agent, "sandbox")
+    assert "▣" in world.run("agents").stdout
