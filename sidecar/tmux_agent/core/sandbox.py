@@ -128,8 +128,10 @@ def _system(facts: Facts) -> Iterable[Mount]:
     for path in SYSTEM:
         kind = facts.there.get(path, "")
         yield Mount("link", path, kind.removeprefix("link:")) if kind.startswith("link:") else Mount("ro", path)
-    for path in ("/tmp", "/var/tmp", facts.home):  # noqa: S108 - of the sandbox's own
-        yield Mount("tmpfs", path)
+    named = facts.environ.get("TMPDIR", "").rstrip("/")
+    for path in ("/tmp", "/var/tmp", facts.home, *([named] if named.startswith("/") else [])):  # noqa: S108 - its own
+        if not _below(path, facts.top):
+            yield Mount("tmpfs", path)
 
 
 def _of_agent(wanted: Wanted, facts: Facts) -> Iterable[Mount]:
