@@ -29,6 +29,7 @@ from .tmux.control import TmuxServer
 from .tools import environment, panes, process
 
 LOOK_SECONDS, START_LOOKS = 0.02, 500  # ten seconds: after that it is taken for slow
+DEAD_LOOKS = 50
 TOLD = ("claude", "codex", "gemini", "opencode")  # whom `wrap` knows how to tell of markers
 MARK = "TMUX_AGENT_FLEET"  # variable of a session of ours: whose it is
 # Where the sidecar is to be found from inside, whatever the tmux server's own environment says.
@@ -97,7 +98,7 @@ async def make_session(one: FleetAgent, server: TmuxServer, argv: tuple[str, ...
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     made = Tmux(
         verb="create_session", name=one.session, server=server.socket, argv=wrapped(one, argv), cwd=one.worktree,
-        options={"env": {**one.env, **fleet_commands.variables(one), **passed, MARK: one.fleet_id}},
+        options={"keep": True, "env": {**one.env, **fleet_commands.variables(one), **passed, MARK: one.fleet_id}},
     )  # fmt: skip
     found = (await panes.run(made, server)).data
     session = Session(found["session_id"], found["pane_id"], found["pane_pid"])
@@ -113,8 +114,6 @@ async def make_session(one: FleetAgent, server: TmuxServer, argv: tuple[str, ...
 async def until_started(one: FleetAgent, server: TmuxServer, made: Session, table: Processes) -> None:
     """Wait until the agent's own program is in front: what starts it has failed where it ends before that, of which no
     event tells. Raises Failed, with what it said."""
-    with contextlib.suppress(errors.Failed):  # it has ended already
-        await server.command("set-option", "-p", "-t", made.pane, "remain-on-exit", "on")
     for _ in range(START_LOOKS):
         top = table.read(made.pane_pid)
         if top is None or top.ended:
@@ -122,14 +121,20 @@ async def until_started(one: FleetAgent, server: TmuxServer, made: Session, tabl
         if started(table, made.pane_pid):
             break
         await asyncio.sleep(LOOK_SECONDS)
-    with contextlib.suppress(errors.Failed):
+    with contextlib.suppress(errors.Failed):  # somebody has closed it
         await server.command("set-option", "-p", "-u", "-t", made.pane, "remain-on-exit")
 
 
 async def _last_words(server: TmuxServer, pane: str) -> str:
     """What a pane shows whose program has ended, without what tmux says of that."""
+    lines: list[str] = []
     try:
-        lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
+        for _ in range(DEAD_LOOKS):  # until tmux has read all of it
+            if await server.command("display-message", "-p", "-t", pane, "#{pane_dead}") == ["1"]:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        # With what has scrolled away: tmux makes room for a line of its own.
+        lines = await server.foreign("capture-pane", "-p", "-J", "-S", "-50", "-t", pane)
     except errors.Failed:
         return ""
     said = [line.strip() for line in lines if line.strip() and not line.startswith("Pane is dead")]

@@ -269,7 +269,10 @@ async def _switch(action: Tmux, server: TmuxServer, facts: PaneFacts) -> dict[st
 async def _create_session(action: Tmux, server: TmuxServer) -> dict[str, Any]:
     name = action.name.replace("#", "##")  # tmux expands it as a format, which can run commands
     made = ("new-session", "-d", "-P", "-F", _IDS, "-s", name, *_folder(action), *_variables(action))
-    return _ids(await server.command(*made, *_program(action.argv)))
+    # In the same line, so that what ends at once can be read still.
+    keep = ("set-option", "-p", "-t", f"={action.name}:", "remain-on-exit", "on")
+    said = await server.line([(*made, *_program(action.argv)), *([keep] if action.options.get("keep") else [])])
+    return _ids(said[0])
 
 
 async def _create_pane(action: Tmux, server: TmuxServer, facts: PaneFacts, mark: str) -> dict[str, Any]:
