@@ -70,17 +70,19 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _asked(client: Client, args: argparse.Namespace) -> Any:
-    method = "tmux.interrupt" if args.interrupt else "tmux.execution"
-    return client.call(method, {"execution_id": args.interrupt or args.id, "wait_ms": int(args.wait)})
+    from . import asked
+
+    if args.interrupt:
+        params = {"execution_id": args.interrupt, "wait_ms": max(1, int(args.wait))}
+        return asked.call(client, "tmux.interrupt", params)
+    return client.call("tmux.execution", {"execution_id": args.id, "wait_ms": int(args.wait)})
 
 
 def _executed(client: Client, args: argparse.Namespace, text: str) -> Any:
-    from .. import asked
+    from . import asked
 
     named = {"session": args.session, "pane_id": args.pane, "server": args.server}
-    params = {"command": text, "wait_ms": int(args.wait), **{key: value for key, value in named.items() if value}}
-    asked.popup_at_questions(client)
-    return client.call("tmux.execute", params)
+    return asked.call(client, "tmux.execute", {"command": text, "wait_ms": max(1, int(args.wait)), **named})
 
 
 # --- printing ---
