@@ -57,9 +57,9 @@ class Place:
         self.looks = 0
         before = self.judgement._judge_now
 
-        def counted(*args: Any) -> Any:
+        def counted(*args: Any, **more: Any) -> Any:
             self.looks += 1
-            return before(*args)
+            return before(*args, **more)
 
         monkeypatch.setattr(self.judgement, "_judge_now", counted)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tmux_agent.core import errors
@@ -636,6 +637,48 @@ def test_a_yes_to_what_the_agent_runs_is_to_the_file_that_was_there(play: Callab
         assert world.approvals.get(waiting.request_id).state is ApprovalState.DENIED
 
     play(story)
+
+
+def test_what_a_sandboxed_agent_has_done_is_what_was_there(play: Callable[[Story], World]) -> None:
+    """A person is asked because it would be done outside the sandbox, though a rule allows it: it rests on what is in
+    the files that it runs all the same, and the agent's edit while it waits is noticed."""
+
+    async def story(world: World) -> None:
+        rule = "rules: [{name: build, when: {command: [make, ...]}, verdict: allow}]"
+        (world.config / "policy.yaml").write_text(rule)
+        assert world.judgement.load() == ()
+        world.agent = msgspec.structs.replace(world.agent, sandbox=True)
+        recipe = world.worktree / "Makefile"
+        recipe.write_text("all:\n\t@true\n")
+        task = asyncio.create_task(world.guard.perform(world.wish(world.command("make"))))
+        assert (await world.asked()).rule == "sandbox"
+        recipe.write_text("all:\n\t@fals\n")
+        await world.answer(True)
+        with pytest.raises(errors.Conflict, match="Makefile is not what it was"):
+            await task
+
+    assert "action.started" not in play(story).records()
+
+
+def test_what_is_declared_in_two_forms_rests_on_both(play: Callable[[Story], World]) -> None:
+    """What is typed into a pane is judged as shell text, too: the script that it runs must be what was there."""
+
+    async def story(world: World) -> None:
+        rule = "rules: [{name: scripts, when: {command: [sh, ...]}, verdict: ask}]"
+        (world.config / "policy.yaml").write_text(rule)
+        assert world.judgement.load() == ()
+        script = world.worktree / "x.sh"
+        script.write_text(": shown")
+        also = Shell(text="sh x.sh", cwd=str(world.worktree))
+        wish = world.wish(world.command("true"))
+        task = asyncio.create_task(world.guard.declared(wish, approved=False, also=also))
+        assert (await world.asked()).rule == "scripts"
+        script.write_text(": other")
+        await world.answer(True)
+        with pytest.raises(errors.Conflict, match=r"x\.sh is not what it was"):
+            await task
+
+    assert "action.started" not in play(story).records()
 
 
 def test_more_files_than_a_person_oversees_are_not_run(play: Callable[[Story], World]) -> None:

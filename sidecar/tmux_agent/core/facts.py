@@ -91,6 +91,7 @@ class RepoFact(Struct, frozen=True, gc=False):
     tracked: tuple[str, ...] = ()  # those with secret names
     links: tuple[str, ...] = ()  # symbolic links
     odd: tuple[str, ...] = ()  # names that fall apart on the way through xargs
+    hooks: str = ""  # real path of the folder that its core.hooksPath names
 
 
 class TreeKey(Struct, frozen=True, gc=False, tag="tree"):

@@ -8,7 +8,7 @@ decision.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from . import effects, guardrails, paths, rules, run_files, shell
 from .argv import find, sources, wrappers
 from .argv.options import Arg, Fed
 from .calls import Invocation, call_of
-from .facts import Lookup
+from .facts import HashKey, Lookup
 from .feeds import feed_of, names_in
 from .folders import Folders, folders_of
 from .guardrails import Protected
@@ -48,7 +48,8 @@ class Judging:
         self._names = names_in(self.reach)
         self.protected = Protected(situation.protected, situation.home, situation.hidden)
         self._depth = 0
-        self._run_files: dict[str, None] = {}
+        self._runs: list[Iterator[run_files.Source]] = []  # of each run, what it takes its orders from
+        self._rests_on: dict[run_files.Source, None] = {}
 
     # --- actions ---
 
@@ -57,6 +58,7 @@ class Judging:
         if isinstance(action, Shell):
             findings = [*self._text(action.text, (action.cwd or None,), action.dialect), *typed_into(self, action)]
             set_ = self._environment(action.env.items())
+            self._rest_on(0, set_)  # all of it runs with these
             return [*findings, Finding("environment", tuple(set_))] if set_ else findings
         if isinstance(action, Command):
             return [self._program(action)]
@@ -68,12 +70,14 @@ class Judging:
         findings = other(self, action)
         if isinstance(action, Tmux) and action.argv:
             inner = self._run(action.argv, action.cwd or self.situation.worktree or None, in_shell=False)
+            self._rest_on(0, [match for finding in findings for match in finding.matches] + inner)
             findings.append(Finding(" ".join(action.argv), tuple(inner)))
         return findings
 
     def _program(self, action: Command) -> Finding:
         matches = self._environment(action.env.items())
         matches += self._run(action.argv, action.cwd or None, in_shell=False, body=action.stdin is not None)
+        self._rest_on(0, matches)
         return self._finding(" ".join(action.argv), matches, action.argv, action.cwd or "/")
 
     def _files(self, action: File) -> list[Finding]:
@@ -127,8 +131,10 @@ class Judging:
             unread = guardrails.unread(part.source, whole=part.why != shell.TOO_LONG)
             return Finding(part.source, (unknown, *unread, *self.general()))
         matches: list[Match] = []
+        before = len(self._runs)
         for folder in places[index]:
             matches += self._simple(parts, index, folder, places)
+        self._rest_on(before, matches)
         plain = [word.text for word in part.words if word.kind == "literal"]
         argv = plain if len(plain) == len(part.words) else ()
         return self._finding(part.source, matches, argv, places[index][0] or "/")
@@ -167,10 +173,8 @@ class Judging:
             feed = feed_of(parts, index, places, self.reach)
             piped = part.piped_from is not None or part.joined in ("|", "|&")
             body = any(redirect.op in ("<", "<<", "<<-", "<<<") for redirect in part.redirects)
-            ran = self._run(args, folder, piped=piped, body=body, feed=feed)
-            if strictest(ran).verdict is not Verdict.ALLOW:
-                self._rest_on(self._given(part, folder))
-            matches += ran
+            matches += self._run(args, folder, piped=piped, body=body, feed=feed)
+            self._runs.append(run_files.given(parts, index, places))
             if not _makes_sense(parts, index):
                 matches.append(self.unmatched(f"{part.words[0].text} without what belongs to it"))
         elif part.assignments:
@@ -270,24 +274,22 @@ class Judging:
             matches += self._inside(call, peeled, feed, matches)
         self._depth -= 1
         allowed = not any(match.verdict is not Verdict.ALLOW for match in matches)
-        if not allowed:
-            self._rest_on(run_files.of(call, self.look))
+        self._runs.append(run_files.of(call, self.look))
         return matches + self._touches(call, allowed=allowed)
 
-    def _rest_on(self, files: Iterable[str]) -> None:
-        """A yes is to be to what is in these files now: their contents are among the facts (wishes.pinned)."""
-        for path in files:
-            if path in self._run_files or len(self._run_files) <= run_files.MOST:  # one more tells that it is too much
-                self._run_files[path] = None
-                self.look.hash(path)
-
-    @staticmethod
-    def _given(part: Simple, folder: str | None) -> Iterable[str]:
-        """Files that a command reads its orders from: `sh < x.sh`."""
-        for redirect in part.redirects:
-            word = redirect.target
-            if redirect.op == "<" and word is not None and word.kind == "literal" and not word.tilde:
-                yield paths.absolute(folder or "/", word.text)
+    def _rest_on(self, start: int, matches: Sequence[Match]) -> None:
+        """A yes is to be to what is in the files now that the runs since `start` take their orders from: their contents
+        are among the facts (wishes.pinned). What a rule allows is allowed whatever is in them."""
+        if not (self.situation.asked or any(match.verdict is not Verdict.ALLOW for match in matches)):
+            return
+        for source in (source for run in self._runs[start:] for source in run):
+            # One more tells that it is too much.
+            if source in self._rests_on or len(self._rests_on) <= run_files.MOST:
+                self._rests_on[source] = None
+                if isinstance(source, HashKey):
+                    self.look.hash(source.path)
+                else:
+                    self.look.package(source.folder, source.script)
 
     def _exported(self, call: Invocation, ruled: list[Match]) -> list[Match]:
         """What rules say of a run; in place of the default, of `export NAME=value` what is said of the variables."""

@@ -55,6 +55,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     asker: Asker = Asker()
     protected: tuple[str, ...] = ()  # files and folders of ours and of the person's policy
     hidden: tuple[str, ...] = ()  # of these, files that no agent may read either: secrets and their key
+    asked: bool = False  # a person is asked whatever is decided: what is run is looked at in any case
 
 
 class Finding(Struct, frozen=True, gc=False):

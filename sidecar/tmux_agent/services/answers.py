@@ -99,7 +99,7 @@ class Answers:
         made = self._prepare(approval, grant, by) if grant and approved and kept is None else None
         anew: dict[str, Any] = {}
         if edited is not None and approval.kind == "run":  # what the agent runs itself rests on nothing of ours
-            anew["rests_on"] = pinned(self._look(edited, approval.origin))
+            anew["rests_on"] = pinned(self._look(edited, approval.origin, asked=True))
             anew["facts"] = await self._toolbox.observe(edited, approval.origin)
         answered = await self._approvals.answer(
             request_id, painted, approved, by, comment=comment, edited=edited, choice=choice, grant=made, also=also,
@@ -172,5 +172,5 @@ class Answers:
         if decision.step_up and decision.step_up != approval.step_up:
             raise errors.Forbidden(f"rule {decision.rule!r} demands a proof for the edited action: have that asked")
 
-    def _look(self, action: Action, origin: Origin) -> Judged:
-        return self._judgement.judge(action, origin, self._grants.active(origin))
+    def _look(self, action: Action, origin: Origin, *, asked: bool = False) -> Judged:
+        return self._judgement.judge(action, origin, self._grants.active(origin), asked=asked)

@@ -16,8 +16,7 @@ from typing import Any
 
 import msgspec
 
-from ..core import errors
-from ..core.facts import HashKey, pin
+from ..core import errors, run_files
 from ..core.judging_other import outside
 from ..core.model import (
     Action,
@@ -78,13 +77,13 @@ class Guard:
         """What would be decided. Records nothing."""
         return self._look(action, origin).decision
 
-    def _look(self, action: Action, origin: Origin) -> Judged:
-        return self._judgement.judge(action, origin, self._grants.active(origin))
+    def _look(self, action: Action, origin: Origin, *, asked: bool = False) -> Judged:
+        return self._judgement.judge(action, origin, self._grants.active(origin), asked=asked)
 
     def weighed(self, action: Action, origin: Origin) -> tuple[Decision, dict[str, str]]:
         """As `check`, with what a yes rests on where the agent does it by itself: what is in the files that it runs."""
-        judged = self._look(action, origin)
-        return judged.decision, pin({key: fact for key, fact in judged.facts.items() if isinstance(key, HashKey)})
+        judged = self._look(action, origin, asked=True)
+        return judged.decision, run_files.pin(judged.facts)
 
     def foresee(self, action: Action, origin: Origin) -> Decision | None:
         """The same for somebody who only wants to know: nothing may be run on it. None where something takes so long to
@@ -98,10 +97,10 @@ class Guard:
         """As `check`, after what takes long to read has been read."""
         return (await self._judged(action, origin)).decision
 
-    async def _judged(self, action: Action, origin: Origin) -> Judged:
-        """Judge, and again as soon as what takes long to read has been read, by threads."""
+    async def _judged(self, action: Action, origin: Origin, *, asked: bool = False) -> Judged:
+        """Judge, and again as soon as what takes long to read has been read, by threads. `asked`: as judge()'s."""
         walked: dict[str, Any] = {}
-        judged = self._look(action, origin)
+        judged = self._look(action, origin, asked=asked)
         for _ in range(_READINGS):
             reading = self._judgement.reading(judged)
             if not reading and not judged.left:
@@ -112,7 +111,7 @@ class Guard:
             if judged.left:
                 async with self._walking:  # one at a time: the next may find that all is as it was
                     walked |= dict([await asyncio.to_thread(look) for look in judged.left])
-            judged = self._judgement.judge(action, origin, self._grants.active(origin), walked)
+            judged = self._judgement.judge(action, origin, self._grants.active(origin), walked, asked=asked)
         return judged
 
     async def judge(self, wish: Wish) -> Decision:
@@ -141,7 +140,7 @@ class Guard:
         known = await self._known(wish)
         if known is not None:
             return await self._go_on(known, wish)
-        judged = await self._judged(wish.action, wish.origin)
+        judged = await self._judged(wish.action, wish.origin, asked=wish.origin.sandbox)
         decision = outside(judged.decision) if wish.origin.sandbox else judged.decision
         judged = msgspec.structs.replace(judged, decision=decision)
         if decision.verdict is Verdict.DENY:
@@ -184,7 +183,8 @@ class Guard:
         if known is not None:
             return await self._go_on(known, wish)
         judged = await self._judged(wish.action, wish.origin)
-        decisions = [judged.decision, *([(await self._judged(also, wish.origin)).decision] if also else [])]
+        forms = [judged, *([await self._judged(also, wish.origin)] if also else [])]
+        decisions = [form.decision for form in forms]
         for decision in decisions:
             if decision.verdict is Verdict.DENY:
                 await self._journal.publish(decided(wish, decision))
@@ -192,7 +192,8 @@ class Guard:
         asked = [decision for decision in decisions if self.asking_rule(decision)]
         proved = [decision for decision in asked if decision.step_up]  # which a yes to all of a stage has not been
         if asked and (proved or not approved):
-            because = msgspec.structs.replace(judged, decision=(proved or asked)[0])
+            facts = {key: fact for form in forms for key, fact in form.facts.items()}
+            because = msgspec.structs.replace(judged, decision=(proved or asked)[0], facts=facts)
             return await self._go_on(await self._open(wish, because), wish)
         declared = Decision(
             verdict=Verdict.ALLOW,
@@ -207,7 +208,7 @@ class Guard:
         `about` is kept with it for whoever follows it after a restart. Raises Denied, LimitExceeded, Unavailable."""
         if known := await self._known(wish):
             return known
-        judged = await self._judged(wish.action, wish.origin)
+        judged = await self._judged(wish.action, wish.origin, asked=True)
         decision = judged.decision
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))

@@ -79,7 +79,7 @@ def _timeless(situation: Situation) -> tuple[object, ...]:
     asker = situation.asker
     of_asker = (asker.agent, asker.session, asker.window, asker.pane_title, asker.branch, asker.kind, asker.exhausted)
     ours = (situation.protected, situation.hidden)
-    return (situation.roots, situation.worktree, situation.home, ours, of_asker)
+    return (situation.roots, situation.worktree, situation.home, situation.asked, ours, of_asker)
 
 
 class Judgement:
@@ -205,10 +205,16 @@ class Judgement:
         origin: Origin,
         grants: Sequence[Grant] = (),
         walked: Mapping[str, Any] | None = None,
+        *,
+        asked: bool = False,
     ) -> Judged:
-        """Decide about `action` of `origin`, looking only as much as the event loop has time for (Judged.left)."""
-        moment = Moment(_SPARE, walked)
-        return self._judge_now(action, origin.worktree or origin.cwd, grants, self._asker(action, origin), moment)[0]
+        """Decide about `action` of `origin`, looking only as much as the event loop has time for (Judged.left).
+
+        `asked`: a person is asked whatever is decided, so that it rests on what is in the files that it runs in any
+        case, else where it is not allowed.
+        """
+        moment, asker = Moment(_SPARE, walked), self._asker(action, origin)
+        return self._judge_now(action, origin.worktree or origin.cwd, grants, asker, moment, asked=asked)[0]
 
     def used(self, decision: Decision) -> None:
         """An action is let through by this decision: rules with `for` that allowed it are used once more."""
@@ -260,7 +266,14 @@ class Judgement:
         return self._judge_now(action, worktree, grants, asker, Moment())[0]
 
     def _judge_now(
-        self, action: Action, folder: str, grants: Sequence[Grant], asker: Asker | None, moment: Moment
+        self,
+        action: Action,
+        folder: str,
+        grants: Sequence[Grant],
+        asker: Asker | None,
+        moment: Moment,
+        *,
+        asked: bool = False,
     ) -> tuple[Judged, bool]:
         """With whether all was as it had been when the same was judged last."""
         worktree = whose_worktree(folder, self.home, moment)
@@ -274,6 +287,7 @@ class Judgement:
             asker=asker or Asker(kind=_kind(action)),
             protected=self._protected,
             hidden=self._hidden,
+            asked=asked,
         )
         observer = self._observer(policy)
         name = _name(action, worktree)

@@ -324,7 +324,7 @@ def _script_hash(path: str, script: str) -> str:
         wanted = [scripts.get(f"{stage}{script}") for stage in ("pre", "", "post")]
     except (ValueError, AttributeError, RecursionError):
         return ""
-    if not isinstance(wanted[1], str):
+    if not any(isinstance(text, str) for text in wanted):
         return ""
     return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
 

@@ -112,6 +112,7 @@ class _Reading:
         self._home = home
         self._hostile: list[str] = []
         self._tells = False
+        self._hooks_at = ""
         self._hash_bytes = 20
         self._inner: list[str] = []  # secrets that submodules track
         self._index: bytes | None = None
@@ -143,6 +144,7 @@ class _Reading:
             return RepoFact(self._top, "", False, tuple(self._hostile) or ("its .git leads nowhere",))
         common = self._common(folder)
         self._configuration(common, f"{common}/config", f"{folder}/config.worktree")
+        hooks = self._hooks_at  # not those of submodules
         self._hooks(f"{common}/hooks")
         self._links(common, folder)
         self._alternates(common)
@@ -152,7 +154,8 @@ class _Reading:
         files = tracked(self._index, self._secrets, self._top, self._hash_bytes)
         hostile = tuple(self._hostile)
         secrets = (*files.secrets, *self._inner)
-        return RepoFact(self._top, common, own, hostile, self._tells, secrets, files.links, files.odd)
+        told = (secrets, files.links, files.odd, hooks)
+        return RepoFact(self._top, common, own, hostile, self._tells, *told)
 
     def _is_repository(self) -> bool:
         """Whether git takes this .git folder for one; if not, it goes on upwards."""
@@ -305,12 +308,10 @@ class _Reading:
 
     def _hooks_path(self, value: str) -> str:
         """Hooks of usual tools in the worktree are the person's own habit, unless a reading command would run one."""
-        if _HOOK_FOLDERS.fullmatch(value):
-            folder = os.path.join(self._top, value)
-            real = self._real(folder)
-            if inside(real, (self._top,)) and os.path.isdir(real):
-                self._hooks(real)
-                return ""
+        real = self._hooks_at = self._real(os.path.join(self._top, re.sub(r"\A~(?=/)", self._home, value)))
+        if _HOOK_FOLDERS.fullmatch(value) and inside(real, (self._top,)) and os.path.isdir(real):
+            self._hooks(real)
+            return ""
         return "core.hooksPath names a folder of hooks"
 
     def _hooks(self, folder: str) -> None:

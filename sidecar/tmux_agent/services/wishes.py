@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ..core import errors, run_files
-from ..core.facts import HashKey, pin
+from ..core.facts import pin
 from ..core.model import Action, Approval, ApprovalState, Ask, Decision, Event, File, Origin, Outcome, Tmux, digest
 from .judgement import Judged
 
@@ -93,7 +93,7 @@ def pinned(judged: Judged) -> dict[str, str]:
     """Raises LimitExceeded where it is more than can be looked at again and again."""
     if len(judged.facts) > PINS:
         raise errors.LimitExceeded(f"it touches over {PINS} places: a person cannot oversee it; ask in smaller parts")
-    if sum(isinstance(key, HashKey) for key in judged.facts) > run_files.MOST:
+    if sum(isinstance(key, run_files.Source) for key in judged.facts) > run_files.MOST:
         most = run_files.MOST
         raise errors.LimitExceeded(f"it runs over {most} files: a person cannot oversee it; ask in smaller parts")
     return pin(judged.facts)
