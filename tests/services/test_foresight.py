@@ -44,6 +44,7 @@ class Place:
         (self.tree / "a").write_text("x")
         (self.tree / "sub").mkdir()
         (self.tree / "sub" / "b").write_text("x")
+        (self.tree / "sub" / "config").write_text("[remote]\nurl = https://me:secret@host/x\n")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         for argv in (["init", "-q"], ["add", "-A"]):
             subprocess.run(["git", *argv], cwd=self.tree, env={**clean, "HOME": str(self.home)}, check=True)
@@ -152,6 +153,15 @@ CHANGES: dict[str, tuple[str, Callable[[Place], object]]] = {
     "a folder turned to a link": (CAT, lambda at: turned_to_link(at.tree / "sub")),
     "a file that gets a second name": (CAT, lambda at: os.link(at.tree / "a", at.base / "second")),
     "a file that is gone": (CAT, lambda at: (at.tree / "a").unlink()),
+    "a file beside which a repository's come": (
+        "cat sub/config",
+        lambda at: [written(at.tree / "sub" / name) for name in ("HEAD", "objects/x")],
+    ),
+    "a repository in a folder": (f"cd sub && {STATUS}", lambda at: written(at.tree / "sub" / ".git" / "HEAD")),
+    "a bare repository around a folder": (
+        f"cd sub && {STATUS}",
+        lambda at: [written(at.tree / "sub" / name) for name in ("HEAD", "commondir")],
+    ),
     "a secret in a tree": ("cat -r sub; grep -r x sub", lambda at: written(at.tree / "sub" / ".env")),
 }
 

@@ -94,7 +94,7 @@ def follow(path: str, moment: Moment | None = None) -> f.PathFact:
 
 def _path(path: str, moment: Moment) -> f.PathFact:
     fact = follow(path, moment)
-    if fact.kind != "file" or not may_tell(fact.real):
+    if fact.kind != "file" or not may_tell(fact.real, moment.exists):
         return fact
     moment.stamp(fact.real)
     return msgspec.structs.replace(fact, tells=holds_secrets(fact.real))

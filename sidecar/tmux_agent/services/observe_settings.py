@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 _LIMIT = 1 << 20
 _NAMES = re.compile(r"config|fetch_head|hgrc", re.IGNORECASE)
@@ -25,7 +26,7 @@ def tells(key: str, value: str) -> bool:
     return bool((_KEY.search(key) and value) or _URL.search(value) or _URL.search(key) or _SETTING.search(value))
 
 
-def may_tell(path: str) -> bool:
+def may_tell(path: str, exists: Callable[[str], bool] = os.path.lexists) -> bool:
     """Whether this is a file of settings by its name: of a repository (also of its worktrees and submodules, of a bare
     one, and copies of them), or of a person."""
     folder, _, name = path.rpartition("/")
@@ -35,7 +36,7 @@ def may_tell(path: str) -> bool:
         return False
     if any(part.casefold().endswith((".git", ".hg")) for part in folder.split("/")):
         return True
-    return os.path.lexists(f"{folder}/HEAD") and os.path.lexists(f"{folder}/objects")
+    return exists(f"{folder}/HEAD") and exists(f"{folder}/objects")
 
 
 def holds_secrets(path: str) -> bool:
