@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from tmux_agent.services.observe import Observer, follow, glob, package
 from tmux_agent.services.observe_tree import Trees
 
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "init.defaultBranch=main")
+NOBODY = 65534
 
 
 def run(folder: Path, *argv: str) -> str:
@@ -315,6 +319,38 @@ def test_settings_that_do_not(tree: Path, key: str, value: str) -> None:
     """The same keys with harmless values."""
     run(tree, "config", "--local", key, value)
     assert repo(tree).hostile == ()
+
+
+@contextlib.contextmanager
+def unprivileged(folder: Path) -> Iterator[None]:
+    """As somebody whom the kernel refuses things: root, who may run these tests, is refused nothing."""
+    if os.geteuid():
+        yield
+        return
+    for place, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):
+            os.chown(f"{place}/{name}", NOBODY, NOBODY, follow_symlinks=False)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", ["hooks", "modules/x", "info"])
+def test_a_repository_that_hides_what_it_holds(closed: str) -> None:
+    """A folder without permission to read it: git finds by name in it whatever there is, and we would see nothing."""
+    with tempfile.TemporaryDirectory() as base:  # tmp_path lies where nobody else may go
+        tree = Path(base)
+        run(tree, "init", "-q")
+        folder = tree / ".git" / closed
+        folder.mkdir(parents=True, exist_ok=True)
+        with unprivileged(tree):
+            assert not repo(tree).hostile
+            folder.chmod(0o311)
+            (why,) = repo(tree).hostile
+            folder.chmod(0o755)
+        assert why == f"{folder} cannot be looked into"
 
 
 def test_hooks_that_reading_runs(tree: Path) -> None:

@@ -181,6 +181,18 @@ class _Reading:
             return b""
         return read_regular(path, limit)
 
+    def _listed(self, folder: str) -> list[str]:
+        """The names in a folder; none where there is no folder. What is in one that cannot be read can be run and
+        opened by its name all the same."""
+        self._rests_on(folder)
+        try:
+            return os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError:
+            self._hostile.append(f"{folder} cannot be looked into")
+            return []
+
     def _folder(self) -> tuple[str, bool]:
         """The folder that .git is or names, and whether it is this worktree's own."""
         info = os.lstat(self._git)
@@ -230,11 +242,8 @@ class _Reading:
                 "/rebase-apply",
                 "/sequencer",
             ):
-                self._rests_on(folder + place)
-                try:
-                    found = [entry.name for entry in os.scandir(folder + place) if entry.is_symlink()]
-                except OSError:
-                    continue
+                here = folder + place
+                found = [name for name in self._listed(here) if os.path.islink(f"{here}/{name}")]
                 self._hostile += [f"its .git{place}/{name} is a symbolic link" for name in found[:1]]
 
     def _alternates(self, common: str) -> None:
@@ -315,12 +324,7 @@ class _Reading:
         return "core.hooksPath names a folder of hooks"
 
     def _hooks(self, folder: str) -> None:
-        self._rests_on(folder)
-        try:
-            names = set(os.listdir(folder))
-        except OSError:
-            return
-        for name in sorted(names & _READ_HOOKS):
+        for name in sorted(_READ_HOOKS & set(self._listed(folder))):
             self._hostile.append(f"the hook {name} runs whenever git looks")
 
     def _person(self) -> None:
@@ -381,22 +385,17 @@ class _Reading:
         return text.startswith("gitdir: ") and inside(target, (f"{common}/modules",))
 
     def _modules(self, folder: str) -> list[str]:
-        self._rests_on(folder)
         found: list[str] = []
         pending = [folder]
         while pending:
             place = pending.pop()
-            try:
-                names = os.listdir(place)
-            except OSError:
-                continue
+            names = self._listed(place)
             if "HEAD" in names and "objects" in names:
                 found.append(place)
                 names = ["modules"] if "modules" in names else []
             for name in names:
                 path = f"{place}/{name}"
                 if os.path.isdir(path) and not os.path.islink(path):
-                    self._rests_on(path)
                     pending.append(path)
             if len(found) > _MODULES:
                 self._hostile.append("it has more submodules than are looked at")
