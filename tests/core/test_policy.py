@@ -34,6 +34,7 @@ from tmux_agent.core.policy_build import Layer
 from tmux_agent.core.policy_file import PolicyFile, RuleFile, as_data
 from tmux_agent.core.rules import Asker
 from tmux_agent.core.situation import Policy, Situation
+from tmux_agent.services.policy_files import shipped_text
 
 TREE, HOME = "/home/u/proj", "/home/u"
 OURS = (f"{HOME}/.config/tmux-agent", f"{HOME}/.local/state/tmux-agent", "/run/user/1/tmux-agent.sock")
@@ -161,6 +162,32 @@ def test_missing_facts_count_against(cats: Policy) -> None:
     given: list[dict[facts.Key, facts.Fact]] = [{}, {cat: known[cat]}, {file: known[file]}, known]
     found = [decide(Shell(text="cat a", cwd=TREE), some, cats, situation=situation).verdict for some in given]
     assert found == [Verdict.ASK, Verdict.ASK, Verdict.ASK, Verdict.ALLOW]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (facts.PathKey, "cat a"),
+        (facts.ProgramKey, "cat a"),
+        (facts.GlobKey, "cat *.py"),
+        (facts.TreeKey, "grep -r x ."),
+        (facts.RepoKey, "git status"),
+        (facts.HistoryKey, "git log -p"),
+        (facts.SwapKey, "git log -p"),
+        (facts.DetourKey, "git grep x"),
+        (facts.ObjectKey, "git show 0123abcd --"),
+    ],
+)
+def test_a_kind_of_fact_that_is_missing(kind: type, text: str) -> None:
+    """Each is taken for the worst that it may be; with it, the same is allowed."""
+
+    class Less(World):
+        def get(self, key: facts.Key, _: Any = None) -> Any:
+            return None if isinstance(key, kind) else super().get(key)
+
+    policy, situation = build(shipped_text()), Situation(roots=(TREE,), worktree=TREE, home=HOME)
+    found = [decide(Shell(text=text, cwd=TREE), known, policy, situation=situation) for known in (World(), Less())]
+    assert [one.verdict for one in found] == [Verdict.ALLOW, Verdict.ASK]
 
 
 @pytest.mark.parametrize(

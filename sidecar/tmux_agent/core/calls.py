@@ -41,7 +41,7 @@ def call_of(argv: Sequence[Arg], folder: str | None, reach: Reach, *, in_shell: 
             place = paths.absolute(place, step) if step else place
         if read.folders:
             fact = reach.look.path(place)
-            why = why or ("" if fact is None or fact.kind == "folder" else f"{place} is no folder yet")
+            why = why or ("" if fact.kind == "folder" else f"{place} is no folder yet")
             if any(isinstance(word, Fed) for word in args):
                 why = why or "names that are seen from another folder"
     return Invocation(program, word, args, place, piped, in_shell, why)

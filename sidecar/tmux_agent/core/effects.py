@@ -336,22 +336,17 @@ def describe(call: Invocation, look: Lookup, roots: Sequence[str]) -> tuple[str,
 
 def _removal(call: Invocation, words: Sequence[str], look: Lookup, roots: Sequence[str]) -> tuple[str, Risk]:
     folders = files = 0
-    unseen = uncounted = False
+    uncounted = False
     for word in words[:50]:
         fact = look.path(absolute(call.folder, word))
-        if fact is None:
-            unseen = True
-        elif fact.kind == "folder":
+        if fact.kind == "folder":
             folders += 1
             if not inside(fact.real, roots):
                 uncounted = True  # as large as it likes: walking through it would hold everything up
                 continue
-            tree = look.tree(fact.real)
-            files += tree.files if tree else 0
+            files += look.tree(fact.real).files
         elif fact.kind == "file":
             files += 1
-    if unseen:
-        return "removes files", Risk.MEDIUM
     what = "nothing that exists" if not folders and not files else f"{files} {'file' if files == 1 else 'files'}"
     if uncounted and not files:
         what = "a folder" if folders == 1 else f"{folders} folders"
@@ -364,6 +359,6 @@ def _removal(call: Invocation, words: Sequence[str], look: Lookup, roots: Sequen
 
 def _place(call: Invocation, words: Sequence[str], look: Lookup, roots: Sequence[str]) -> str:
     facts = [look.path(absolute(call.folder, word)) for word in words[:50]]
-    if not facts or any(fact is None for fact in facts):
+    if not facts:
         return ""
-    return ", inside the worktree" if all(f and inside(f.real, roots) for f in facts) else ", outside the roots"
+    return ", inside the worktree" if all(inside(fact.real, roots) for fact in facts) else ", outside the roots"

@@ -300,72 +300,80 @@ def _text(value: Key | Fact) -> str:
 
 
 class Lookup:
-    """The facts that one decision rests on, by what they are about."""
+    """The facts that one decision rests on, by what they are about. What is not known is the worst that it may be."""
 
     __slots__ = ("_get", "_paths", "_programs")
 
     def __init__(self, known: Facts) -> None:
         self._get = known.get
         # Asked for again and again, so by their names alone.
-        self._paths: dict[str, PathFact | None] = {}
-        self._programs: dict[str, ProgramFact | None] = {}
+        self._paths: dict[str, PathFact] = {}
+        self._programs: dict[str, ProgramFact] = {}
 
-    def path(self, path: str) -> PathFact | None:
-        if path not in self._paths:
+    def path(self, path: str) -> PathFact:
+        known = self._paths.get(path)
+        if known is None:
             fact = self._get(PathKey(path))
-            self._paths[path] = fact if isinstance(fact, PathFact) else None
-        return self._paths[path]
+            known = fact if isinstance(fact, PathFact) else PathFact(path, "missing", magic=True)
+            self._paths[path] = known
+        return known
 
-    def glob(self, folder: str, pattern: str) -> GlobFact | None:
+    def glob(self, folder: str, pattern: str) -> GlobFact:
         fact = self._get(GlobKey(folder, pattern))
-        return fact if isinstance(fact, GlobFact) else None
+        return fact if isinstance(fact, GlobFact) else GlobFact(complete=False)
 
-    def program(self, name: str) -> ProgramFact | None:
-        if name not in self._programs:
+    def program(self, name: str) -> ProgramFact:
+        known = self._programs.get(name)
+        if known is None:
             fact = self._get(ProgramKey(name))
-            self._programs[name] = fact if isinstance(fact, ProgramFact) else None
-        return self._programs[name]
+            known = fact if isinstance(fact, ProgramFact) else ProgramFact(why=_UNKNOWN)
+            self._programs[name] = known
+        return known
 
-    def repo(self, folder: str) -> RepoFact | None:
+    def repo(self, folder: str) -> RepoFact:
         fact = self._get(RepoKey(folder))
-        return fact if isinstance(fact, RepoFact) else None
+        return fact if isinstance(fact, RepoFact) else _UNKNOWN_REPO
 
-    def tree(self, path: str) -> TreeFact | None:
+    def tree(self, path: str) -> TreeFact:
         fact = self._get(TreeKey(path))
-        return fact if isinstance(fact, TreeFact) else None
+        return fact if isinstance(fact, TreeFact) else TreeFact(complete=False)
 
-    def hash(self, path: str) -> HashFact | None:
+    def hash(self, path: str) -> HashFact:
         fact = self._get(HashKey(path))
-        return fact if isinstance(fact, HashFact) else None
+        return fact if isinstance(fact, HashFact) else HashFact()
 
-    def package(self, folder: str, script: str) -> PackageFact | None:
+    def package(self, folder: str, script: str) -> PackageFact:
         fact = self._get(PackageKey(folder, script))
-        return fact if isinstance(fact, PackageFact) else None
+        return fact if isinstance(fact, PackageFact) else PackageFact()
 
-    def above(self, folder: str, names: tuple[str, ...]) -> AboveFact | None:
+    def above(self, folder: str, names: tuple[str, ...]) -> AboveFact:
         fact = self._get(AboveKey(folder, names))
-        return fact if isinstance(fact, AboveFact) else None
+        return fact if isinstance(fact, AboveFact) else AboveFact(names)
 
-    def history(self, top: str) -> HistoryFact | None:
+    def history(self, top: str) -> HistoryFact:
         fact = self._get(HistoryKey(top))
-        return fact if isinstance(fact, HistoryFact) else None
+        return fact if isinstance(fact, HistoryFact) else HistoryFact()
 
-    def object(self, top: str, name: str) -> ObjectFact | None:
+    def object(self, top: str, name: str) -> ObjectFact:
         fact = self._get(ObjectKey(top, name))
-        return fact if isinstance(fact, ObjectFact) else None
+        return fact if isinstance(fact, ObjectFact) else ObjectFact()
 
-    def detours(self, top: str) -> DetourFact | None:
+    def detours(self, top: str) -> DetourFact:
         fact = self._get(DetourKey(top))
-        return fact if isinstance(fact, DetourFact) else None
+        return fact if isinstance(fact, DetourFact) else DetourFact(("*",))
 
-    def swaps(self, top: str) -> SwapFact | None:
+    def swaps(self, top: str) -> SwapFact:
         fact = self._get(SwapKey(top))
-        return fact if isinstance(fact, SwapFact) else None
+        return fact if isinstance(fact, SwapFact) else SwapFact()
 
-    def refs(self, top: str) -> RefsFact | None:
+    def refs(self, top: str) -> RefsFact:
         fact = self._get(RefsKey(top))
-        return fact if isinstance(fact, RefsFact) else None
+        return fact if isinstance(fact, RefsFact) else RefsFact()
 
-    def tracked(self, top: str, path: str) -> TrackedFact | None:
+    def tracked(self, top: str, path: str) -> TrackedFact:
         fact = self._get(TrackedKey(top, path))
-        return fact if isinstance(fact, TrackedFact) else None
+        return fact if isinstance(fact, TrackedFact) else TrackedFact()
+
+
+_UNKNOWN = "of which nothing is known"
+_UNKNOWN_REPO = RepoFact(own=False, hostile=(_UNKNOWN,), tells=True, tracked=("*",), links=("*",), odd=("*",))

@@ -89,9 +89,9 @@ def _printed(
     names, zero = sources.printed(call.program, call.args, call.folder, feed)
     if names.files:
         facts = [reach.look.path(start) for start in names.starts]
-        if names.within and facts[0] is not None and facts[0].kind == "folder":
+        if names.within and facts[0].kind == "folder":
             names = msgspec.structs.replace(names, files=False, dashed=True, split=True)
-        elif any(fact is None or fact.kind != "file" for fact in facts):
+        elif any(fact.kind != "file" for fact in facts):
             return sources.UNKNOWN, False
         else:
             names = msgspec.structs.replace(names, within="")
@@ -104,6 +104,5 @@ def _are_plain(names: Fed, folder: str, reach: Reach) -> bool:
     """Whether all references have names that are taken for nothing else, where it comes to that."""
     if not names.refs:
         return True
-    repo = reach.look.repo(folder)
-    refs = reach.look.refs(repo.top) if repo is not None and repo.top else None
-    return refs is not None and not refs.odd
+    top = reach.look.repo(folder).top
+    return bool(top) and not reach.look.refs(top).odd

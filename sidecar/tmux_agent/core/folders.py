@@ -88,8 +88,7 @@ def _after(mover: Part, folders: Folders, home: str, look: Lookup) -> Folders:
         return (home,)
     word = target[0]
     if len(target) == 1 and word.hole is not None and word.around == ("", ""):
-        tops = [printed.exactly(word.hole, folder, look) if folder else None for folder in folders]
-        return tuple(top or None for top in tops)
+        return tuple(printed.exactly(word.hole, folder, look) if folder else None for folder in folders)
     if len(target) > 1 or word.kind != "literal" or word.text.startswith(("-", "+")) or not word.text:
         return (None,)
     path = word.text
@@ -152,5 +151,4 @@ def _shares_doubt(parts: Sequence[Part], move: int, index: int) -> bool:
 
 
 def _exist(folders: Folders, look: Lookup) -> bool:
-    facts = [look.path(folder) if folder else None for folder in folders]
-    return all(fact is not None and fact.kind == "folder" for fact in facts)
+    return all(folder is not None and look.path(folder).kind == "folder" for folder in folders)

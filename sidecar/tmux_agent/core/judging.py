@@ -323,8 +323,7 @@ class Judging:
     def _best_miss(self, tried: Iterable[Rule], call: Invocation) -> Miss | None:
         """Of the rules that do not match one run, the reason that a person would want to know most."""
         misses = (match_command(rule, call, self.reach) for rule in tried)
-        told = (miss for miss in misses if miss is not None and not miss.pending)
-        return max(told, key=lambda miss: miss.weight, default=None)
+        return max((miss for miss in misses if miss is not None), key=lambda miss: miss.weight, default=None)
 
     def _risk(self, call: Invocation, matches: Sequence[Match]) -> Risk:
         """How bad one run is, for rules that speak of risk: low where a rule allows it and no other says more."""
@@ -349,7 +348,7 @@ class Judging:
         if peeled.plain and not call.why:
             matches += [m for m in stricter if m.verdict is not Verdict.ALLOW]
             miss = program_miss(call, self.reach)
-            if miss is not None and not miss.pending:
+            if miss is not None:
                 matches.append(self._asked_about(miss, call))
         else:
             matches += stricter or [self.unmatched(peeled.why or call.why, Risk.MEDIUM)]
@@ -392,7 +391,7 @@ class Judging:
             path = self.situation.home + path[1:]
         whole = paths.absolute(folder, path)
         fact = self.look.path(whole)
-        return Touch(verb, whole, fact.real if fact is not None else whole)
+        return Touch(verb, whole, fact.real)
 
     def _touches(self, call: Invocation, *, allowed: bool) -> list[Match]:
         """What one run does to files, as far as known: guardrails, and rules that speak of files.
@@ -404,7 +403,7 @@ class Judging:
             reads = verb in ("read", "use")
             touch = self._touch(verb, word, call.folder)
             fact = self.look.path(touch.path) if reads else None
-            if reads and (fact is None or (fact.kind == "missing" and verb == "read")):
+            if fact is not None and fact.kind == "missing" and verb == "read":
                 continue
             matches += guardrails.touch(touch, self.protected)
             if fact is not None and fact.kind == "missing":  # any word, perhaps
@@ -422,7 +421,7 @@ class Judging:
 
     def _is_secret_file(self, touch: Touch) -> bool:
         fact = self.look.path(touch.path)
-        if fact is None or fact.kind not in ("file", "other"):
+        if fact.kind not in ("file", "other"):
             return False
         return fact.tells or self.reach.is_secret(touch.real) or self.reach.is_secret(paths.normal(touch.path))
 
@@ -457,7 +456,7 @@ class Judging:
             )
             if miss is None:
                 matches.append(self.by_rule(rule))
-            elif not miss.pending:
+            else:
                 matches.append(self._asked_about(miss))
         return matches
 
@@ -484,11 +483,10 @@ class Judging:
     def _asked_about(self, miss: Miss | None, call: Invocation | None = None) -> Match:
         if miss is not None and miss.weight == 3 and "secrets" in miss.text:
             return Match(rule="secrets", verdict=Verdict.ASK, reason=miss.text, where="guardrail", risk=Risk.HIGH)
-        weight = miss.weight if miss is not None else 0
         text, risk = effects.describe(call, self.look, self.situation.roots) if call is not None else ("", Risk.LOW)
-        if miss is not None and weight and (weight > 1 or call is None or text.endswith(effects.UNKNOWN)):
-            return self.unmatched(miss.text, Risk.HIGH if weight == 3 else Risk.MEDIUM if weight == 2 else Risk.LOW)
-        return self.unmatched(text or "not looked at yet", risk)
+        if miss is not None and miss.weight and (miss.weight > 1 or call is None or text.endswith(effects.UNKNOWN)):
+            return self.unmatched(miss.text, (Risk.LOW, Risk.MEDIUM, Risk.HIGH)[miss.weight - 1])
+        return self.unmatched(text, risk)
 
     def _says(self, argv: Sequence[str], folder: str) -> str:
         call = call_of(argv, folder, self.reach, in_shell=True, piped=False)

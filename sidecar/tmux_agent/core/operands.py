@@ -15,7 +15,7 @@ from msgspec import Struct
 from . import paths
 from .argv import awk, git, jq, sed
 from .argv.options import Arg, Fed, Parsed
-from .reach import PENDING, Miss, Narrow, Reach, first
+from .reach import Miss, Narrow, Reach, first
 from .shell_names import is_local
 
 
@@ -167,8 +167,6 @@ def _yq(word: str, place: Place) -> Miss | None:
     if why or word in _YQ_WORDS:
         return Miss(why or f"{word}, behind which yq takes a filter")
     fact = place.reach.look.path(paths.absolute(place.folder, word))
-    if fact is None:
-        return PENDING
     return None if fact.kind in ("missing", "folder") else place.reach.content(word, place.folder)
 
 
@@ -370,11 +368,7 @@ def check_all(kinds: Sequence[str], parsed: Parsed, place: Place, *, piped: bool
         for spec, words in parsed.options
         for kind, value in zip(spec.kinds, words, strict=False)
     ]
-    miss = first(*values)
-    if miss is not None and not miss.pending:
-        return miss
-    kinds = _still_expected(kinds, parsed)
-    return first(miss, _operands(kinds, parsed, place, piped=piped))
+    return first(*values) or _operands(_still_expected(kinds, parsed), parsed, place, piped=piped)
 
 
 def _still_expected(kinds: Sequence[str], parsed: Parsed) -> Sequence[str]:

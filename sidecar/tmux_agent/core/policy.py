@@ -87,9 +87,8 @@ def _same(path: str, sha: str, look: Lookup) -> bool:
     file, script_mark, script = path.partition("#scripts.")
     if script_mark:
         package = look.package(file.rpartition("/")[0], script)
-        return package is not None and package.path == file and package.sha256 == sha
-    fact = look.hash(path)
-    return fact is not None and fact.sha256 == sha
+        return package.path == file and package.sha256 == sha
+    return look.hash(path).sha256 == sha
 
 
 # --- the end -----------------------------------------------------------------------------------------

@@ -28,17 +28,14 @@ _INERT = re.compile(
 
 
 def exactly(source: Source, folder: str, look: Lookup) -> str | None:
-    """The very text that is printed by a command that runs in `folder`, or None. "" where it is not looked up yet."""
+    """The very text that is printed by a command that runs in `folder`, or None."""
     if _HERE.fullmatch(source.text):
         return folder
     if named := _NAME.fullmatch(source.text):
         return _name(named, dict(source.given))
     if not _TOP.fullmatch(source.text):
         return None
-    repo = look.repo(folder)
-    if repo is None:
-        return ""
-    return repo.top or None
+    return look.repo(folder).top or None
 
 
 def _name(found: re.Match[str], given: Mapping[str, Value]) -> str | None:

@@ -160,7 +160,7 @@ def _bound(argv: Sequence[str], folder: str, look: Lookup) -> dict[str, str]:
             plain[1] if plain[0] in ("run", "run-script") and len(plain) > 1 else {"t": "test"}.get(plain[0], plain[0])
         )
         package = look.package(folder, script)
-        return {f"{package.path}#scripts.{script}": package.sha256} if package and package.sha256 else {}
+        return {f"{package.path}#scripts.{script}": package.sha256} if package.sha256 else {}
     names = (
         [plain[0]]
         if plain and _INTERPRETERS.fullmatch(program) and program not in ("make", "gmake", "just", "task")
@@ -178,7 +178,7 @@ def _bound(argv: Sequence[str], folder: str, look: Lookup) -> dict[str, str]:
     for name in names:
         path = paths.absolute(folder, name)
         fact = look.hash(path)
-        if fact is not None and fact.sha256:
+        if fact.sha256:
             bound[path] = fact.sha256
     return bound
 

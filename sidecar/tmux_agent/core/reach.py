@@ -27,10 +27,6 @@ class Miss(Struct, frozen=True, gc=False):
 
     text: str
     weight: int = 1
-    pending: bool = False  # only a fact that is not there
-
-
-PENDING = Miss("not looked at yet", 0, True)
 
 
 class Narrow(Struct, frozen=True, gc=False):
@@ -53,14 +49,8 @@ class Narrow(Struct, frozen=True, gc=False):
 
 
 def first(*misses: Miss | None) -> Miss | None:
-    """The first that is final, else one that is pending, else None."""
-    pending = None
-    for miss in misses:
-        if miss is not None:
-            if not miss.pending:
-                return miss
-            pending = miss
-    return pending
+    """The first that there is."""
+    return next((miss for miss in misses if miss is not None), None)
 
 
 class Reach:
@@ -82,8 +72,6 @@ class Reach:
         if path in paths.READABLE_DEVICES:
             return None
         fact = self.look.path(path)
-        if fact is None:
-            return PENDING
         return self._secret(path, fact) or self._placed(path, fact) or self._shared(path, fact)
 
     def name(self, path: str, folder: str) -> Miss | None:
@@ -92,8 +80,6 @@ class Reach:
         if path in paths.READABLE_DEVICES:
             return None
         fact = self.look.path(path)
-        if fact is None:
-            return PENDING
         if fact.link and fact.kind in ("file", "missing") and not fact.magic and paths.inside(fact.parent, self.roots):
             return None  # the link itself is inside; of its target only the size and dates show
         return self._placed(path, fact)
@@ -102,8 +88,6 @@ class Reach:
         """May the entry itself be shown, as `ls -d` does, without what is in it or behind it?"""
         path = paths.absolute(folder, path).rstrip("/") or "/"
         fact = self.look.path(path)
-        if fact is None:
-            return PENDING
         if fact.magic or not paths.inside(fact.parent if fact.link else fact.real, self.roots):
             return Miss(f"{path} is outside the roots", 2)
         return None
@@ -149,10 +133,7 @@ class Reach:
         fact = self.look.path(whole) if whole not in paths.READABLE_DEVICES else None
         if fact is None or fact.kind != "folder":
             return None
-        beneath = self.look.tree(fact.real)
-        if beneath is None:
-            return PENDING
-        return self._beneath(fact.real, beneath, narrow)
+        return self._beneath(fact.real, self.look.tree(fact.real), narrow)
 
     def _beneath(self, start: str, tree: TreeFact, narrow: Narrow) -> Miss | None:
         if narrow.split and any(danger.kind == "link" for danger in tree.dangers):
@@ -186,8 +167,6 @@ class Reach:
                 return None
             safe = paths.inside(danger.target, self.roots) and not self.is_secret(danger.target)
             fact = self.look.path(danger.target) if safe else None
-            if safe and fact is None:
-                return PENDING
             safe = fact is not None and fact.kind == "file" and not (fact.magic or fact.tells)
             return None if safe else Miss(f"{where} leads to {danger.target}", 2)
         if not narrow.contents:
@@ -209,14 +188,13 @@ class Reach:
     def _in_index(self, where: str, kind: str) -> bool:
         """Whether git tracks this, or that cannot be told."""
         repo = self.look.repo(where.rpartition("/")[0])
-        known: tuple[str, ...] = getattr(repo, kind) if repo is not None else ("*",)
-        if repo is None or "*" in known or any(f"{repo.top}/{path}" == where.rstrip("/") for path in known):
+        known: tuple[str, ...] = getattr(repo, kind)
+        if "*" in known or any(f"{repo.top}/{path}" == where.rstrip("/") for path in known):
             return True
         if kind != "links" or not repo.top:
             return False
         # What git tracks as a file, or as a folder of files, may be a link by now.
-        fact = self.look.tracked(repo.top, where.removeprefix(f"{repo.top}/"))
-        return fact is None or fact.tracked
+        return self.look.tracked(repo.top, where.removeprefix(f"{repo.top}/")).tracked
 
     def fed(self, fed: Fed, *, contents: bool = True) -> Miss | None:
         """May all that another program names be shown? Without `contents`: its names, sizes and dates."""
@@ -235,24 +213,15 @@ class Reach:
             indexed=fed.indexed,
             contents=contents,
         )
-        if fed.from_top:
-            repo = self.look.repo(fed.starts[0])
-            if repo is None:
-                return PENDING
-            fact = self.look.path(fed.starts[0])
-            if fact is None:
-                return PENDING
-            if repo.top != fact.real:
-                return Miss("git names files from the top of the repository, and this is another folder", 2)
+        if fed.from_top and self.look.repo(fed.starts[0]).top != self.look.path(fed.starts[0]).real:
+            return Miss("git names files from the top of the repository, and this is another folder", 2)
         past = self._past(fed.starts[0]) if fed.committed else None
         return first(past, *(self.tree(start, "/", narrow) for start in fed.starts))
 
     def _past(self, folder: str) -> Miss | None:
         """A file that git no longer tracks but once did may still lie there."""
         repo = self.look.repo(folder)
-        history = self.look.history(repo.top) if repo is not None and repo.top else None
-        if repo is None or (repo.top and history is None):
-            return PENDING
+        history = self.look.history(repo.top) if repo.top else None
         if history is None or not history.known:
             return Miss("git names files of a history that is not known", 2)
         return Miss(f"{history.secrets[0]} is in the history and holds secrets", 3) if history.secrets else None

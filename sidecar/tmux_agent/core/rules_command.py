@@ -14,7 +14,7 @@ from .argv.options import Arg, Fed, Parsed, Spec, mentions, parse
 from .calls import Invocation
 from .model import Verdict
 from .operands import Place
-from .reach import PENDING, Miss, Narrow, Reach, first
+from .reach import Miss, Narrow, Reach, first
 from .rules import Rule, expand_roots
 
 # Programs that take no options behind their first operand.
@@ -175,15 +175,13 @@ def _match_find(rest: Sequence[Arg], call: Invocation, reach: Reach) -> Miss | N
 def _surroundings(rule: Rule, call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
     """What has to hold besides the words: the program, the repository, the folder."""
     miss = first(_program(rule, call, reach), _inside(rule, call, reach))
-    if miss is not None and not miss.pending:
+    if miss is not None:
         return miss
     if call.program == "git" and call.args and call.args[0] not in ("--version", "version"):
-        miss = first(miss, rules_git.repository(call, reach, parsed))
+        miss = rules_git.repository(call, reach, parsed)
     if rule.when.absent:
         above = reach.look.above(call.folder, rule.when.absent)
-        if above is None:
-            miss = first(miss, PENDING)
-        elif above.found:
+        if above.found:
             return Miss(f"{above.found[0]} may change which program runs", 2)
     return miss
 
@@ -193,8 +191,6 @@ def program_miss(call: Invocation, reach: Reach) -> Miss | None:
     if call.in_shell and call.word in _BUILTINS:
         return None
     fact = reach.look.program(call.program)
-    if fact is None:
-        return PENDING
     if fact.why:
         return Miss(f"{call.program} would be {fact.path or 'a file'}, {fact.why}", 3)
     if fact.real and paths.inside(fact.real, reach.roots):
@@ -202,8 +198,6 @@ def program_miss(call: Invocation, reach: Reach) -> Miss | None:
     if "/" not in call.word:
         return None
     named = reach.look.path(paths.absolute(call.folder, call.word))
-    if named is None:
-        return PENDING
     return None if named.real and named.real == fact.real else Miss(f"{call.word} is not the {call.program} of PATH", 2)
 
 
@@ -212,7 +206,7 @@ def _program(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     if miss is not None or not rule.when.program_path:
         return miss
     fact = reach.look.program(call.program)
-    real = (fact.real or fact.path) if fact is not None else ""
+    real = fact.real or fact.path
     if paths.matches(real, rule.when.program_path, rule.home):
         return None
     return Miss(f"{call.program} is {real or 'nowhere'}, not where the rule expects it")
@@ -221,11 +215,7 @@ def _program(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
 def _inside(rule: Rule, call: Invocation, reach: Reach) -> Miss | None:
     if not rule.inside:
         return None
-    folder = reach.look.path(call.folder)
-    if folder is None:
-        return PENDING
-    roots = expand_roots(rule.inside, reach)
-    if not paths.inside(folder.real, roots):
+    if not paths.inside(reach.look.path(call.folder).real, expand_roots(rule.inside, reach)):
         return Miss(f"not inside {', '.join(rule.inside)}")
     return None
 

@@ -12,7 +12,8 @@ from . import paths
 from .argv import git
 from .argv.options import Parsed
 from .calls import Invocation
-from .reach import PENDING, Miss, Narrow, Reach, first
+from .facts import PathFact
+from .reach import Miss, Narrow, Reach, first
 
 
 def repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | None:
@@ -20,12 +21,10 @@ def repository(call: Invocation, reach: Reach, parsed: Parsed | None) -> Miss | 
     if miss is not None:
         return miss
     repo = reach.look.repo(call.folder)
-    if repo is None:
-        return PENDING
-    if not repo.top:
-        return _unversioned(call, reach, parsed)
     if repo.hostile:
         return Miss(f"this repository's own files can make git run or reach something: {repo.hostile[0]}", 3)
+    if not repo.top:
+        return _unversioned(call, reach, parsed)
     if not paths.inside(repo.top, reach.roots):
         return Miss(f"the repository {repo.top} is outside the roots", 2)
     if not repo.own and not paths.inside(repo.common, reach.roots):
@@ -67,8 +66,6 @@ def _apart(call: Invocation, reach: Reach, parsed: Parsed, top: str, secrets: Se
         if git.is_wide(word):
             return miss
         fact = reach.look.path(paths.absolute(call.folder, word))
-        if fact is None:
-            return PENDING
         if fact.kind in ("file", "folder"):
             places.append(fact.real)
     if places and "*" not in secrets and not any(paths.inside(f"{top}/{secret}", places) for secret in secrets):
@@ -78,18 +75,15 @@ def _apart(call: Invocation, reach: Reach, parsed: Parsed, top: str, secrets: Se
 
 def _detours(reach: Reach, top: str) -> Miss | None:
     fact = reach.look.detours(top)
-    if fact is None:
-        return PENDING
     if not fact.folders:
         return None
     return Miss(f"{fact.folders[0]} is a link in place of a folder of tracked files, and git would read through it", 2)
 
 
 def _swaps(reach: Reach, top: str) -> Miss | None:
-    fact = reach.look.swaps(top)
-    if fact is None:
-        return PENDING
-    return Miss(f"{top} gives objects other contents than they have (git replace, grafts)", 2) if fact.swapped else None
+    if not reach.look.swaps(top).swapped:
+        return None
+    return Miss(f"{top} gives objects other contents than they have (git replace, grafts)", 2)
 
 
 # --- history -----------------------------------------------------------------------------------------
@@ -99,8 +93,6 @@ def _history(call: Invocation, reach: Reach, parsed: Parsed, top: str, *, shows:
     """Secrets that only commits still hold, and objects that no reference leads to."""
     command = str(call.args[0])
     words = _revisions(call, reach, parsed)
-    if words is None:
-        return PENDING
     ends = [end for word in words if not git.is_pinned(word) for end in git.ends(word)]
     if any(git.is_elsewhere(end) for end in ends):
         return Miss("where git was in the middle of something is not looked through for secrets", 2)
@@ -111,19 +103,15 @@ def _history(call: Invocation, reach: Reach, parsed: Parsed, top: str, *, shows:
     if "--recurse-submodules" in parsed.names():
         return Miss("the history of submodules is not looked through for secrets", 2)
     history = reach.look.history(top)
-    if history is None:
-        return PENDING
     if not history.known:
         doing = "is being looked through for secrets; ask again" if history.reading else "cannot be looked through"
         return Miss(f"the history of {top} {doing}", 2)
     kinds = set()
     for name in names:
-        fact = reach.look.object(top, name)
-        if fact is None:
-            return PENDING
-        if fact.kind == "loose":
+        kind = reach.look.object(top, name).kind
+        if kind == "loose":
             return Miss(f"{name} is an object that no branch, tag or reflog leads to", 2)
-        kinds.add(fact.kind)
+        kinds.add(kind)
     if not history.secrets or not (reads or "reached" in kinds):
         return None
     if "reached" not in kinds and git.stays_within(command, parsed, words, history.clean):
@@ -133,8 +121,8 @@ def _history(call: Invocation, reach: Reach, parsed: Parsed, top: str, *, shows:
     return _apart(call, reach, parsed, top, history.secrets, "history")
 
 
-def _revisions(call: Invocation, reach: Reach, parsed: Parsed) -> list[str] | None:
-    """The words that git may take for revisions; None while it is not known which of them are files."""
+def _revisions(call: Invocation, reach: Reach, parsed: Parsed) -> list[str]:
+    """The words that git may take for revisions."""
     command = str(call.args[0])
     first = 1 if command == "grep" and not parsed.names() & {"-e", "-f"} else 0
     words = [word for word in parsed.operands[first : parsed.dashes] if isinstance(word, str)]
@@ -142,9 +130,12 @@ def _revisions(call: Invocation, reach: Reach, parsed: Parsed) -> list[str] | No
         return []  # that is the file, whatever its name
     if "--" in call.args or not git.takes_files(command):
         return words
-    facts = [None if git.is_pinned(word) else reach.look.path(paths.absolute(call.folder, word)) for word in words]
-    if any(fact is None and not git.is_pinned(word) for word, fact in zip(words, facts, strict=True)):
-        return None
-    return [
-        w for w, fact in zip(words, facts, strict=True) if fact is None or (fact.kind == "missing" and not fact.link)
-    ]
+    return [word for word in words if git.is_pinned(word) or _is_missing(reach.look.path(_at(call, word)))]
+
+
+def _at(call: Invocation, word: str) -> str:
+    return paths.absolute(call.folder, word)
+
+
+def _is_missing(fact: PathFact) -> bool:
+    return fact.kind == "missing" and not fact.link

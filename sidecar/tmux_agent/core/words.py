@@ -86,7 +86,7 @@ def _printed(word: Word, words: Sequence[Word], folder: str, reach: Reach, names
         unknown = msgspec.structs.replace(unknown, before=before)
     exact = _exactly(word, folder, reach)
     if exact is not None:
-        return (exact,) if exact else ()
+        return (exact,)
     if _is_number(word):
         sure = any(isinstance(piece, Source) and piece.sure for piece in word.pieces)
         texts = tuple(str(piece) for piece in word.pieces[::2])
@@ -109,12 +109,10 @@ def _printed(word: Word, words: Sequence[Word], folder: str, reach: Reach, names
 
 
 def _exactly(word: Word, folder: str, reach: Reach) -> str | None:
-    """The very text, where it is certain and stays one word; "" where it is not looked up yet."""
+    """The very text, where it is certain and stays one word."""
     texts: list[str] = []
     for piece in word.pieces:
         exact = printed.exactly(piece, folder, reach.look) if isinstance(piece, Source) else piece
-        if exact == "" and piece != "":
-            return ""
         if exact is None or (word.splits and piece != exact and not _WHOLE.fullmatch(exact)):
             return None
         texts.append(exact)
@@ -173,18 +171,16 @@ def _globbed(word: Word, pattern: str, folder: str | None, reach: Reach) -> Sequ
     front = pattern[:special].rpartition("/")[0] if "/" in pattern[:special] else "."
     here = folder or "/"
     miss = reach.name(front or "/", here)
-    if miss is not None and not miss.pending:
+    if miss is not None:
         return miss.text
     fact = reach.look.glob(here, pattern)
     if word.vanishes and pattern.startswith("-"):
         return "a pattern of which nothing may be left"
-    if miss is not None or fact is None:
-        return ()
     if not fact.complete or len(fact.matches) > _MOST:
         return "it matches more names than are looked at"
     if "/" in pattern[special:].rstrip("/"):  # it looks into folders, which may be links that lead out
         misses = (reach.name(name, here) for name in fact.matches)
-        out = next((miss for miss in misses if miss is not None and not miss.pending), None)
+        out = next(filter(None, misses), None)
         if out is not None:
             return out.text
     return fact.matches or (() if word.vanishes else (re.sub(r"\\(.)", r"\1", pattern, flags=re.DOTALL),))
