@@ -639,6 +639,24 @@ def test_a_yes_to_what_the_agent_runs_is_to_the_file_that_was_there(play: Callab
     play(story)
 
 
+def test_a_yes_to_what_the_agent_runs_waits_for_the_repositorys_policy(play: Callable[[Story], World]) -> None:
+    """Which has just become another and is read by a thread: meanwhile nothing is known of what is run."""
+
+    async def story(world: World) -> None:
+        script = world.worktree / "x.sh"
+        script.write_text(": shown")
+        wish = world.wish(Shell(text="sh x.sh", cwd=str(world.worktree)))
+        decision = await world.guard.checked(wish.action, world.agent)
+        (world.worktree / ".tmuxagent").mkdir()
+        (world.worktree / ".tmuxagent" / "policy.yaml").write_text("rules: []")
+        await world.guard.put(wish, decision)
+        script.write_text(": other")
+        with pytest.raises(errors.Conflict, match=r"x\.sh is not what it was"):
+            await world.answer(True)
+
+    play(story)
+
+
 def test_what_a_sandboxed_agent_has_done_is_what_was_there(play: Callable[[Story], World]) -> None:
     """A person is asked because it would be done outside the sandbox, though a rule allows it: it rests on what is in
     the files that it runs all the same, and the agent's edit while it waits is noticed."""

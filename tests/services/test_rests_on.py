@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ rules:
 - {name: cats, when: {command: [cat], operands: [paths]}, verdict: allow}
 - {name: makes, when: {command: [make, ...]}, verdict: allow}
 - {name: tests, when: {command: [npm, ...]}, verdict: ask}
+- {name: typing, when: {tmux: [execute]}, verdict: ask}
 - {name: no curl, when: {command: [curl, ...]}, verdict: deny}
 """
 
@@ -160,8 +162,10 @@ def test_the_part_that_a_rule_allows_by_itself_may_change(place: Place) -> None:
     assert "a.sh is not what it was" in str(place.judgement.still_holds(pins, place.origin))
 
 
-def test_variables_for_all_of_a_text_are_asked_with_what_it_runs(place: Place) -> None:
-    judged = place.judge(Shell(text="make; cat real", cwd=str(place.tree), env={"SHELL": "./evil"}))
+@pytest.mark.parametrize("around", [{"env": {"SHELL": "./evil"}}, {"pane": "%1"}])
+def test_what_is_asked_about_all_of_a_text_is_asked_with_what_it_runs(place: Place, around: dict[str, Any]) -> None:
+    """Variables that it gets, and a terminal that it is typed into: though a rule allows each of its parts."""
+    judged = place.judge(Shell(text="make; cat real", cwd=str(place.tree), **around))
     assert judged.decision.verdict is Verdict.ASK
     assert HashKey(f"{place.tree}/Makefile") in judged.facts
 

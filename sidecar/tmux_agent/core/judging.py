@@ -56,10 +56,11 @@ class Judging:
     def action(self, action: Action) -> list[Finding]:
         """One finding per part; at least one, each with at least one match."""
         if isinstance(action, Shell):
-            findings = [*self._text(action.text, (action.cwd or None,), action.dialect), *typed_into(self, action)]
-            set_ = self._environment(action.env.items())
-            self._rest_on(0, set_)  # all of it runs with these
-            return [*findings, Finding("environment", tuple(set_))] if set_ else findings
+            findings, around = self._text(action.text, (action.cwd or None,), action.dialect), typed_into(self, action)
+            if set_ := self._environment(action.env.items()):
+                around.append(Finding("environment", tuple(set_)))
+            self._rest_on(0, [match for finding in around for match in finding.matches])  # they are about all of it
+            return [*findings, *around]
         if isinstance(action, Command):
             return [self._program(action)]
         if isinstance(action, File):

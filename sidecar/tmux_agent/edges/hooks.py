@@ -199,7 +199,7 @@ class Hooks:
     async def _approval(self, call: HookCall, origin: Origin, request_id: str, hook_key: str) -> Approval:
         action = call.action
         assert action is not None
-        decision, rests_on = self._system.guard.weighed(action, origin)
+        decision, rests_on = await self._system.guard.weighed(action, origin)
         preview = call.preview
         if isinstance(action, File):
             try:

@@ -80,9 +80,9 @@ class Guard:
     def _look(self, action: Action, origin: Origin, *, asked: bool = False) -> Judged:
         return self._judgement.judge(action, origin, self._grants.active(origin), asked=asked)
 
-    def weighed(self, action: Action, origin: Origin) -> tuple[Decision, dict[str, str]]:
+    async def weighed(self, action: Action, origin: Origin) -> tuple[Decision, dict[str, str]]:
         """As `check`, with what a yes rests on where the agent does it by itself: what is in the files that it runs."""
-        judged = self._look(action, origin, asked=True)
+        judged = await self._judged(action, origin, asked=True)
         return judged.decision, run_files.pin(judged.facts)
 
     def foresee(self, action: Action, origin: Origin) -> Decision | None:
@@ -222,7 +222,7 @@ class Guard:
         """Put to a person what the agent will do by itself after a yes. Raises LimitExceeded, Unavailable."""
         if wish.resume_key and (known := self._approvals.find(wish.resume_key)):
             return known
-        rests_on = self.weighed(wish.action, wish.origin)[1]
+        rests_on = (await self.weighed(wish.action, wish.origin))[1]
         approval = msgspec.structs.replace(question_of(wish, decision, self._now()), kind="hook", rests_on=rests_on)
         return await self._approvals.open(
             msgspec.structs.replace(approval, preview=await self._toolbox.preview(wish.action, wish.origin))
