@@ -14,13 +14,14 @@ from ..core import errors
 from ..core import protocol as p
 from ..core import replies_fleet as r
 from ..core.fleet import SpawnSpec
-from ..core.model import ApprovalState, Decision, Fleet, Role, Tmux, Verdict
+from ..core.model import Fleet, Role, Tmux
 from ..core.protocol_fleet import METHODS
 from ..services.fleet_finish import How
 from ..services.system import System
 from ..services.tools import panes
-from ..services.wishes import Wish, decided, not_approved
+from ..services.wishes import Wish
 from . import fleet_look
+from .allowed import allowed
 
 CALLS = tuple(METHODS.values())
 TEXT = 128 << 10  # characters of what is sent
@@ -78,7 +79,7 @@ async def _spawn(system: System, params: p.FleetSpawn, wish: Wish) -> Any:
     planned = await system.fleet.plan(spec, wish.origin)
     if params.dry_run:
         return fleet_look.would(planned, await system.guard.checked(planned.action, wish.origin))
-    await allowed(system, msgspec.structs.replace(wish, action=planned.action))
+    await _allowed(system, msgspec.structs.replace(wish, action=planned.action))
     return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned))
 
 
@@ -108,7 +109,7 @@ async def _one(system: System, params: Any, wish: Wish) -> Any:
     does = how.lines(one) if isinstance(params, p.FleetFinish) else ()
     if isinstance(params, p.FleetSend) and not 0 < len(params.text) <= TEXT:
         raise errors.InvalidParams(f"params.text: 1 to {TEXT} characters")
-    await allowed(system, wish, branch=one.branch, repository=one.repository, agent=one.agent, does=does)
+    await _allowed(system, wish, branch=one.branch, repository=one.repository, agent=one.agent, does=does)
     match params:
         case p.FleetSend(text=text, enter=enter):
             return fleet_look.shown(system, await fleet.send(params.name, text, enter=enter))
@@ -137,7 +138,7 @@ async def _pane(system: System, params: p.FleetPause | p.FleetResume, wish: Wish
     resumes = isinstance(params, p.FleetResume)
     if resumes and not system.pausing.is_paused(pane.pid):
         raise errors.Conflict(f"what runs in {pane.id} does not stand still")
-    await allowed(system, wish)
+    await _allowed(system, wish)
     process = system.pausing.read(pane.pid)
     if process is None:
         raise errors.NotFound(f"what ran in {pane.id} has ended")
@@ -152,17 +153,6 @@ async def _pane(system: System, params: p.FleetPause | p.FleetResume, wish: Wish
     )  # fmt: skip
 
 
-async def allowed(system: System, wish: Wish, **more: Any) -> None:
-    """Nothing to ask of a person who calls, but it is recorded; anybody else is judged, and perhaps a person asked."""
+async def _allowed(system: System, wish: Wish, **more: Any) -> None:
     wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
-    if wish.origin.role is Role.OPERATOR:
-        told = Decision(verdict=Verdict.ALLOW, rule="a person", reason="a person wants it of the fleet")
-        await system.journal.publish(decided(wish, told))
-        return
-    decision = await system.guard.judge(wish)
-    if decision.verdict is Verdict.DENY:
-        raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
-    if decision.verdict is Verdict.ASK:
-        approval = await system.guard.settled(await system.guard.ask(wish))
-        if approval.state is not ApprovalState.APPROVED:
-            raise not_approved(approval)
+    await allowed(system, wish, "a person wants it of the fleet")
