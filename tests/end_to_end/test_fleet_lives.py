@@ -130,6 +130,24 @@ def test_a_sidecar_that_is_killed_beside_a_half_built_session_leaves_nothing_beh
     world.nothing_left()
 
 
+def test_a_sidecar_that_is_killed_while_it_finishes_one_finishes_it_later(world: World) -> None:
+    teardown = "touch $TMUX_AGENT_REPOSITORY/../torn; test -e $HOME/go || sleep 300"
+    (world.sidecar.config / "fleet.toml").write_text(f'teardown = ["{teardown}"]\nteardown_timeout = 500\n')
+    made = world.spawn("feature/x")
+    world.commit("work", "file", "x\n", cwd=Path(made["worktree"]))
+    world.person().start("fleet.finish", {"name": "feature-x", "merge": True})
+    until((world.repository.parent / "torn").exists)
+    world.sidecar.kill()
+    (world.home / "go").touch()
+    world.start()
+    assert world.agent("feature-x")["state"] == "ended"
+    assert Path(made["worktree"]).is_dir()
+    did = world.person().call("fleet.finish", {"name": "feature-x", "merge": True})["did"]
+    assert did[0] == "main has all of feature/x already"
+    world.nothing_left()
+    assert (world.repository / "file").exists()
+
+
 def test_whoever_goes_away_while_it_is_spawned_has_it_undone(world: World) -> None:
     (world.sidecar.config / "fleet.toml").write_text('setup = ["touch begun; sleep 300"]\n')
     peer = world.sidecar.operator()

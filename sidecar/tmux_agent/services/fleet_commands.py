@@ -6,6 +6,7 @@ not own: when they run (fleet_spawn.py, fleet_finish.py), the life of a process 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 from collections.abc import Iterable
@@ -53,6 +54,11 @@ async def run(one: FleetAgent, lines: Iterable[Line], timeout: float, what: str)
             raise errors.TimedOut(f"{what} {shown(line)!r} did not end within {timeout:g} seconds{output}")
         if ended.returncode != 0:
             raise errors.Failed(f"{what} {shown(line)!r} ended with exit code {ended.returncode}{output}")
+
+
+async def end_left(one: FleetAgent) -> None:
+    """End what such commands have left running: also those of a sidecar that was killed meanwhile."""
+    await asyncio.to_thread(process.end_marked, f"{environment.MARKER}={mark(one)}")
 
 
 def variables(one: FleetAgent) -> dict[str, str]:

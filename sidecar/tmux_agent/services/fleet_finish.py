@@ -90,6 +90,7 @@ async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) 
 
 
 async def _torn_down(one: FleetAgent, how: How, did: list[str]) -> None:
+    await fleet_commands.end_left(one)
     try:
         await fleet_commands.run(one, one.teardown, one.teardown_timeout, "the tear-down command")
     except errors.TmuxAgentError as why:

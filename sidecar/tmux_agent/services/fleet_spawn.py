@@ -26,7 +26,7 @@ from .pausing import Pausing
 from .processes import Process, Processes
 from .tmux import layout
 from .tmux.control import TmuxServer
-from .tools import environment, panes, process
+from .tools import panes, process
 
 LOOK_SECONDS, START_LOOKS = 0.02, 500  # ten seconds: after that it is taken for slow
 DEAD_LOOKS = 50
@@ -158,8 +158,8 @@ async def undo(one: FleetAgent, server: TmuxServer | None) -> list[str]:
     """Take away what there is of it; a sentence for each thing that could not be. The branch goes only where it is ours
     and nothing was committed to it."""
     left: list[str] = []
-    for marker in (f"{environment.MARKER}={fleet_commands.mark(one)}", f"{MARK}={one.fleet_id}"):
-        await asyncio.to_thread(process.end_marked, marker)
+    await fleet_commands.end_left(one)
+    await asyncio.to_thread(process.end_marked, f"{MARK}={one.fleet_id}")
     if server is not None:
         left += await _tried(end_session(one, server))
     else:  # it is not attached yet: this is a restart
