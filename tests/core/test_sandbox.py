@@ -108,6 +108,23 @@ def test_an_agent_gets_its_own_and_nobody_elses() -> None:
     assert not [path for path in mounts(facts(*everything)) if "claude" in path]
 
 
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("codex", "exec", "x"), True),
+        (("codex", "-s", "read-only"), False),
+        (("codex", "--sandbox=read-only"), False),
+        (("codex", "-c", "sandbox_mode='read-only'"), False),
+        (("codex", "--search"), True),
+        (("claude", "-c"), False),
+    ],
+)
+def test_codex_is_told_that_it_needs_no_sandbox_of_its_own(argv: tuple[str, ...], told: bool) -> None:
+    found = sandbox_agents.started(argv[0], argv)
+    assert (found != argv) is told
+    assert found[-len(argv) + 1 :] == argv[1:]
+
+
 def test_what_leads_out_is_not_in_the_environment() -> None:
     outside = {
         "HOME": HOME, "TMUX": "/tmp/tmux-1000/default,1,0", "SSH_AUTH_SOCK": "/tmp/x", "TMUX_AGENT_SOCKET": "/run/o",
@@ -124,9 +141,9 @@ def test_what_leads_out_is_not_in_the_environment() -> None:
 def test_the_command_line() -> None:
     found = facts()
     words = sandbox.argv(
-        "/usr/bin/bwrap", Wanted(), found, [Mount("rw", TOP), Mount("text", "/s", "x")], {"/s": 7}, 6, ["bot", "-x"]
+        "bot", Wanted(), found, [Mount("rw", TOP), Mount("text", "/s", "x")], {"/s": 7}, 6, ["bot", "-x"]
     )
-    assert words[:2] == ["/usr/bin/bwrap", "--unshare-user"]
+    assert words[:2] == ["bot", "--unshare-user"]
     assert "--disable-userns" in words
     assert "--unshare-net" not in words
     assert "--unshare-net" in sandbox.argv("b", Wanted(network=False), found, [], {}, 6, ["bot"])

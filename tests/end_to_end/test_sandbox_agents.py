@@ -55,6 +55,7 @@ def test_a_yes_in_the_popup_reaches_an_agent_in_the_sandbox(world: Whole, agent:
     assert not (world.project / "made-yes").exists()
     approved(world, "yes", "▣", "touch made-yes")
     world.until((world.project / "made-yes").exists, "the file")
-    (known,) = [one for one in json.loads(world.run("call", "agent.list", "{}").stdout)["agents"] if one["pane"]]
+    agents = json.loads(world.run("call", "agent.list", "{}").stdout)["agents"]
+    (known,) = [one for one in agents if one.get("pane")]
     assert (known["kind"], known["tier"]) == (agent, "sandbox")
     assert "▣" in world.run("agents").stdout

@@ -226,12 +226,14 @@ def environment(facts: Facts) -> dict[str, str]:
 
 
 def argv(
-    bwrap: str, wanted: Wanted, facts: Facts, found: Sequence[Mount], files: Mapping[str, int], filter_: int,
+    name: str, wanted: Wanted, facts: Facts, found: Sequence[Mount], files: Mapping[str, int], filter_: int,
     agent: Sequence[str],
 ) -> list[str]:  # fmt: skip
-    """Bubblewrap's arguments. `files`: path of each copy and text → an open file with its content; `filter_`: that of
-    system calls."""
-    words = [bwrap, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    """Bubblewrap's arguments, by whichever name it is to be known.
+
+    `files`: path of each copy and text → an open file with its content; `filter_`: that of system calls.
+    """
+    words = [name, "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--cap-drop", "ALL", "--die-with-parent", "--seccomp", str(filter_)]
     words += [] if wanted.network else ["--unshare-net"]
     words += [] if wanted.user_namespaces else ["--disable-userns"]

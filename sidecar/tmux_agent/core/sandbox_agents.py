@@ -8,7 +8,7 @@ gone with the sandbox. So nothing that an agent outside would take for an instru
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -22,10 +22,16 @@ class Kept(NamedTuple):
     folders: tuple[str, ...] = ()  # the person's own, written: made where they are missing
 
 
+_CODEX_SAYS = re.compile(r"-s\b|--sandbox\b|(?:-c ?|--config=)?sandbox_mode\b|--dangerously-bypass|--full-auto|--yolo")
 _CLAUDE = "settings.json settings.local.json CLAUDE.md commands agents skills plugins output-styles rules hooks"
 _CODEX = "config.toml hooks.json AGENTS.md AGENTS.override.md prompts skills rules requirements.toml"
 _GEMINI = "settings.json GEMINI.md commands extensions policies skills agents trustedFolders.json .env"
 _CURSOR = "hooks.json mcp.json cli-config.json rules commands agents"
+_OPENCODE = (
+    "opencode.json opencode.jsonc config.json tui.json AGENTS.md plugin plugins agent agents command commands mode"
+    " modes skill skills tool tools themes node_modules package.json package-lock.json bun.lock .gitignore"
+)
+_CACHED = "node_modules package.json models.json version"
 KINDS = ("claude", "codex", "gemini", "opencode", "cursor")
 
 
@@ -51,13 +57,21 @@ def of(agent: str, home: str, environ: Mapping[str, str], cwd: str) -> Kept:
             credentials = _in(gemini, "oauth_creds.json google_accounts.json mcp-oauth-tokens.json")
             return Kept((gemini,), _in(gemini, _GEMINI), copied, credentials)
         case "opencode":
-            private = (f"{data}/opencode", f"{state}/opencode", f"{cache}/opencode")
-            shown = (f"{config}/opencode", *_in(f"{cache}/opencode", "node_modules package.json models.json version"))
+            private = (f"{config}/opencode", f"{data}/opencode", f"{state}/opencode", f"{cache}/opencode")
+            shown = (*_in(f"{config}/opencode", _OPENCODE), *_in(f"{cache}/opencode", _CACHED))
             return Kept(private, shown, (), _in(f"{data}/opencode", "auth.json mcp-auth.json"))
         case "cursor":
             cursor = f"{home}/.cursor"
             return Kept((cursor,), _in(cursor, _CURSOR), (), (f"{config}/cursor/auth.json",))
     return Kept()
+
+
+def started(agent: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """An agent's command where it can make no sandbox of its own: Codex runs nothing without, unless it is told that
+    this one stands in its place. What the person has told it stays."""
+    if agent != "codex" or any(_CODEX_SAYS.match(word) for word in argv[1:]):
+        return tuple(argv)
+    return (argv[0], "-c", 'sandbox_mode="danger-full-access"', *argv[1:])
 
 
 def _claude(claude: str, home: str, cwd: str) -> Kept:

@@ -79,7 +79,8 @@ def started(table: Processes, pane_pid: int) -> bool:
     program = foreground(table, pane_pid)
     if program is None:
         return True
-    return program.process.pid != pane_pid and not programs.wrapped(table.argv(program.process.pid))
+    pid = program.process.pid
+    return pid != pane_pid and not programs.wrapped(table.argv(pid)) and not programs.is_sandbox(table.exe(pid))
 
 
 def _others(table: Processes, leader: Process) -> Iterator[Process]:

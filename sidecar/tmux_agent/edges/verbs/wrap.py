@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
         try:
             if args.sandbox:
                 return _ended(_walled(inside, start.argv, environ, agent, tell))
-            return _ended(parent.run(lambda: (start.argv, environ), tell))
+            return _ended(parent.run(lambda: (start.argv[0], start.argv, environ), tell))
         except Refused as why:
             raise Unavailable(f"no sandbox, so nothing was started: {why}") from None
         except OSError as why:
@@ -79,7 +79,7 @@ def _walled(
     ready = sandboxed.look(argv, inside)
     gate = sandboxed.Gate(ready)
 
-    def start() -> tuple[list[str], dict[str, str]]:
+    def start() -> tuple[str, list[str], dict[str, str]]:
         wanted = _wanted(tell.settings)
         gate.inside()  # before anything else is opened under its numbers
         return sandboxed.become(ready, wanted, argv, environ, agent, str(_state()), (str(inside),))

@@ -38,15 +38,15 @@ AGAIN_SECONDS = 5.0  # until a sidecar that was not there is looked for again
 NOT_FOUND, NOT_RUN = 127, 126  # as shells say it
 
 
-Start = Callable[[], tuple[Sequence[str], Mapping[str, str]]]
+Start = Callable[[], tuple[str, Sequence[str], Mapping[str, str]]]
 
 
 def run(start: Start, tell: Callable[[bool], bool], begun: Callable[[int], None] | None = None) -> int:
     """Run a program until it ends; its exit code, or 128 and the number of the signal that ended it.
 
-    `tell` runs in the child before it becomes the agent, with True; then `start`, which gives its command and
-    environment. Where `tell` gives False it is called here with False, now and then, until it gives True. `begun` runs
-    here and is given the child's number.
+    `tell` runs in the child before it becomes the agent, with True; then `start`, which gives its program, arguments
+    and environment. Where `tell` gives False it is called here with False, now and then, until it gives True. `begun`
+    runs here and is given the child's number.
     Raises OSError where the system has no processes left, Refused as `begun` does.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
@@ -79,28 +79,28 @@ def _begin(pid: int, begun: Callable[[int], None]) -> None:
 def _become(start: Start, terminal: _Terminal, mask: set[Any], above: int, tell: Callable[[], None]) -> None:
     """In the child: become the agent. Never returns."""
     code = NOT_RUN
-    argv: Sequence[str] = ("the agent",)
+    program = "the agent"
     try:
         os.setpgid(0, 0)
         _prctl(_SET_PDEATHSIG, signal.SIGTERM)  # where we are killed the agent would have lost its terminal
         if os.getppid() != above:
             os._exit(128 + signal.SIGTERM)
         tell()
-        argv, environ = start()
+        program, argv, environ = start()
         terminal.give(os.getpid())
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and a program that is started inherits
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.execvpe(argv[0], list(argv), dict(environ))  # noqa: S606 - no shell is wanted
+        os.execvpe(program, list(argv), dict(environ))  # noqa: S606 - no shell is wanted
     except FileNotFoundError:
         code = NOT_FOUND
-        os.write(2, f"tmux-agent wrap: there is no program {argv[0]!r} on your PATH\n".encode())
+        os.write(2, f"tmux-agent wrap: there is no program {program!r} on your PATH\n".encode())
     except Refused as why:
         os.write(2, f"tmux-agent wrap: no sandbox, so nothing was started: {why}\n".encode(errors="replace"))
     except OSError as why:
-        os.write(2, f"tmux-agent wrap: {argv[0]!r} cannot be started: {why.strerror}\n".encode())
+        os.write(2, f"tmux-agent wrap: {program!r} cannot be started: {why.strerror}\n".encode())
     finally:
         os._exit(code)
 

@@ -63,8 +63,12 @@ def look(argv: Sequence[str], private: Path) -> Ready:
 
 
 def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[str, str], agent: str, state: str,
-           shared: Sequence[str]) -> tuple[list[str], dict[str, str]]:  # fmt: skip
-    """In the process that becomes it: the command and its environment. Raises Refused, OSError."""
+           shared: Sequence[str]) -> tuple[str, list[str], dict[str, str]]:  # fmt: skip
+    """In the process that becomes it: the program, its arguments and environment. Raises Refused, OSError.
+
+    Its own name is the agent's: by that tmux names the window.
+    """
+    argv = argv if wanted.user_namespaces else sandbox_agents.started(agent, argv)
     facts = _facts(ready, wanted, argv, environ, agent, state, shared)
     found = sandbox.mounts(wanted, facts)
     files = {}
@@ -79,7 +83,8 @@ def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
         _keep_in()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    return sandbox.argv(ready.bwrap, wanted, facts, found, files, filter_, argv), sandbox.environment(facts)
+    words = sandbox.argv(os.path.basename(argv[0]), wanted, facts, found, files, filter_, argv)
+    return ready.bwrap, words, sandbox.environment(facts)
 
 
 def _facts(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[str, str], agent: str, state: str,
