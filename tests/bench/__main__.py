@@ -19,6 +19,7 @@ from tests.bench import (
     kills,
     pipelines,
     popup,
+    queue,
     sandbox,
     scan,
     state,
@@ -41,6 +42,7 @@ PARTS: dict[str, Callable[[bool], list[Row]]] = {
     "sandbox": sandbox.rows,
     "fleet": fleet.rows,
     "terminals": terminals.rows,
+    "queue": queue.rows,
     "kills": kills.rows,
 }
 HEADINGS = ("what", "floor", "ours", "ratio", "bound", "")

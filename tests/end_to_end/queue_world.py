@@ -57,7 +57,7 @@ class World(Fleet):
         """Wait until all tasks have ended, as long as something goes on."""
         while left := {name: state for name, state in self.states().items() if state in OPEN}:
             try:
-                until(lambda left=left: not left.items() <= self.states().items())  # type: ignore[misc]
+                until(lambda left=left: not left.items() <= self.states().items())
             except AssertionError:
                 raise AssertionError([(self.task(name), self.shows_of(name)) for name in left][:3]) from None
 

@@ -182,6 +182,26 @@ def test_an_agents_tasks_are_put_to_a_person_with_all_that_they_would_do(world: 
     assert agent.error("queue.log", {"task": "mine"})["data"]["kind"] == "forbidden"
 
 
+def test_an_agent_that_may_queue_may_still_not_end_others_nor_read_what_they_printed(world: World) -> None:
+    policy = world.sidecar.config / "policy.yaml"
+    rule = '  - {name: queue, when: {fleet: [queue, kill]}, verdict: allow}\n'
+    policy.write_text(policy.read_text() + rule)
+    world.start()
+    agent = world.sidecar.agent()
+    world.add("mine", "ok", peer=agent)
+    world.until(mine="done")
+    world.add("long", "sleep 1000")
+    world.until(long="running")
+    agent.start("queue.cancel", {"tasks": ["long"]})
+    until(lambda: world.person().call("human.pending")["approvals"])
+    (question,) = world.person().call("human.pending")["approvals"]
+    assert (question["action"]["verb"], question["action"]["name"]) == ("kill", "long")
+    (log,) = (world.sidecar.state / "queue").iterdir()
+    assert log.stat().st_mode & 0o777 == 0o600
+    said = world.sidecar.agent().call("policy.check", {"action": {"type": "file", "verb": "read", "path": str(log)}})
+    assert said["verdict"] == "deny"
+
+
 def test_a_no_adds_nothing(world: World) -> None:
     world.start()
     agent = world.sidecar.agent()

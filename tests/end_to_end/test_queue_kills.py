@@ -5,19 +5,35 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.end_to_end.queue_world import World
 from tests.plugin.terminal import Server
-from tests.sidecar import sidecar, until
+from tests.sidecar import Sidecar, sidecar, until
 
 TASKS = 100
 KILLED_AT = (15, 45, 75)  # tasks whose agents have done theirs by then
 
 
+def tasks() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "task": f'echo {name} >> "$HOME/did"; ok', "agent": "goose", "needs": before}
+        for name, before in graph(7).items()
+    ]
+
+
+def in_order(order: list[str]) -> bool:
+    """Whether each was done once, and after all that it needs."""
+    needs = graph(7)
+    return sorted(order) == sorted(needs) and all(
+        order.index(other) < order.index(name) for name, before in needs.items() for other in before
+    )
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
+    with sidecar(Sidecar) as one:
         env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
         with Server(env=env) as tmux:
             yield World(one, tmux, "queue: {machine: 8}")
@@ -34,23 +50,15 @@ def graph(seed: int) -> dict[str, list[str]]:
 @pytest.mark.timeout(400)
 def test_a_hundred_tasks_are_done_once_and_in_order_over_three_kills(world: World) -> None:
     world.start()
-    needs = graph(7)
-    tasks = [
-        {"name": name, "task": f'echo {name} >> "$HOME/did"; ok', "agent": "goose", "needs": needs[name]}
-        for name in needs
-    ]
-    world.person().call("queue.add", {"tasks": tasks, "repository": str(world.repository)})
+    world.person().call("queue.add", {"tasks": tasks(), "repository": str(world.repository)})
     for count in KILLED_AT:
-        until(lambda count=count: len(did(world)) >= count)  # type: ignore[misc]  # each its own
+        until(lambda count=count: len(did(world)) >= count)
         world.sidecar.kill()
         world.start()
     world.ended()
     bad = [world.task(name) for name, state in world.states().items() if state != "done"]
     assert not bad, "\n".join(f"{one['name']} {one['reason']} {one.get('tries')}" for one in bad)
-    order = did(world)
-    assert sorted(order) == sorted(needs)  # each once
-    for name, before in needs.items():
-        assert all(order.index(other) < order.index(name) for other in before), name
+    assert in_order(did(world))
     listed = world.person().call("queue.list", {"all": True})["tasks"]
     assert Counter(one["attempt"] for one in listed) == {1: TASKS}
     assert world.sessions() == ["work"]

@@ -21,7 +21,9 @@ from tmux_agent.core.errors import Unavailable
 from tmux_agent.core.model import Approval, ApprovalState, Command, Event, Grant, Outcome, digest
 from tmux_agent.core.pipeline_file import PipelineFile
 from tmux_agent.core.pipeline_run import Place, Run, RunState, StageRun, StageState
-from tmux_agent.services import pipeline_rows, restoring, state_backups, store
+from tmux_agent.core.queue_file import TaskFile
+from tmux_agent.core.queue_task import Task, TaskState
+from tmux_agent.services import pipeline_rows, queue_rows, restoring, state_backups, store
 from tmux_agent.services.approvals import Approvals
 from tmux_agent.services.audit_log import AuditLog
 from tmux_agent.services.grants import Grants
@@ -564,4 +566,33 @@ async def test_a_pipeline_does_nothing_twice(tmp_path: Path) -> None:
     assert (lost.state, lost.place) == (RunState.CANCELLED, HERE)
     assert await world.journal.read(lambda db: pipeline_rows.has_run(db, "build", HERE))
     assert world.recovered()["pipelines"] == ["r2", "r1"]
+    await world.stop()
+
+
+# --- the queue -------------------------------------------------------------------------------------
+
+
+def task(name: str, state: TaskState) -> Task:
+    now = datetime.now(UTC)
+    return Task(task_id=name, spec=TaskFile(name=name, task="t"), created=now, since=now, state=state)
+
+
+@in_loop
+async def test_no_task_is_done_a_second_time_and_the_queue_waits_for_a_person(tmp_path: Path) -> None:
+    world = await World(tmp_path).start()
+    before = [task(name, TaskState.QUEUED) for name in ("done", "begun", "still")]
+    await world.journal.commit(lambda db: queue_rows.put(db, before, (), paused=False))
+    world.back_up()
+    for name, state in (("done", "running"), ("done", "done"), ("begun", "starting")):
+        await world.journal.publish(Event(type="queue.task", data={"task_id": name, "state": state}))
+    await world.stop()
+    ruin(world.database)
+    await world.start()
+    queue = await world.journal.read(queue_rows.load)
+    assert {one.name: one.state.value for one in queue.tasks.values()} == {
+        "done": "done", "begun": "failed", "still": "queued"
+    }  # fmt: skip
+    assert queue.tasks["begun"].reason.startswith("the state database was lost meanwhile")
+    assert queue.paused
+    assert world.recovered()["tasks"] == ["still"]
     await world.stop()

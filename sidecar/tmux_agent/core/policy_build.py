@@ -132,7 +132,7 @@ _KNOWN = {
         *("record", "record_stop", "record_remove", "record_play"),
     ),
     "kind": ("command", "shell", "file", "tmux", "fetch", "mcp", "ask", "tool", "pipeline", "fleet"),
-    "fleet": ("spawn", "send", "pause", "resume", "kill", "finish"),
+    "fleet": ("spawn", "send", "pause", "resume", "kill", "finish", "queue"),
     "fetch.method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
     "ask.urgency": ("low", "normal", "high", "critical"),
 }

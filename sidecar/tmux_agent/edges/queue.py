@@ -198,7 +198,9 @@ async def _cancel(system: System, params: p.QueueCancel, wish: Wish) -> r.QueueD
         tasks = [one for one in queue.state.tasks.values() if one.state not in ENDED]
     if over := [one for one in tasks if one.state in ENDED]:
         raise errors.Conflict(f"{over[0].name} has ended ({over[0].state.value}): there is nothing to cancel")
-    await allowed(system, _wished(wish, f"cancel {', '.join(one.name for one in tasks) or 'nothing'}"), PERSON)
+    names = ", ".join(one.name for one in tasks)
+    kills = Fleet(verb="kill", name=names, does=("cancel these tasks of the queue, and end their sessions",))
+    await allowed(system, msgspec.structs.replace(wish, action=kills), PERSON)
     who = "a person" if wish.origin.role is Role.OPERATOR else "an agent, which was allowed to,"
     await queue.cancel(tasks, params.why or f"{who} cancelled it")
     sees = wish.origin.role is Role.OPERATOR

@@ -21,9 +21,12 @@ from ..core.errors import NotFound
 from ..core.model import Action, Answer, Approval, ApprovalState, Event, Origin, Outcome, Plan, Role, Tool
 from ..core.pipeline_file import PipelineFile
 from ..core.pipeline_run import ACTIVE, ENDED, Place, Run, RunState, StageRun, StageState
-from . import pipeline_rows, store
+from ..core.queue_task import ENDED as TASK_ENDED
+from ..core.queue_task import TaskState
+from . import pipeline_rows, queue_rows, store
 
 STOPPED = "the state database was lost meanwhile, and what this run has done since is not known: start it again"
+LOST = "the state database was lost meanwhile, and what became of it is not known: look, and retry it"
 TOLD = 20  # ids or texts of a kind that the record of a loss names; beyond, their number says it
 
 
@@ -36,11 +39,12 @@ class Loss(Struct, kw_only=True):
     grants_lost: list[str] = []  # made since: to be given again
     unknown: list[str] = []  # requests of which nobody can say what became of them
     pipelines: list[str] = []  # runs that were under way, and are not gone on with
+    tasks: list[str] = []  # of the queue, which is paused because of them
 
     def told(self) -> dict[str, Any]:
         """As the members of a record, in bounds."""
         found: dict[str, Any] = {"records": self.records, "settled": self.settled, "grants_ended": self.grants_ended}
-        for name in ("grants_lost", "unknown", "pipelines"):
+        for name in ("grants_lost", "unknown", "pipelines", "tasks"):
             if all_of_it := getattr(self, name):
                 found |= {name: all_of_it[:TOLD], f"{name}_count": len(all_of_it)}
         return found
@@ -54,6 +58,7 @@ def bring_back(db: store.Connection, records: Iterable[Record]) -> Loss:
         if take := _TAKES.get(record.type):
             take(db, record, loss)
     _stop_pipelines(db, loss)
+    _hold_queue(db, loss)
     running = [one.request_id for one in store.open_approvals(db) if one.phase == "running"]
     loss.unknown = sorted({*running, *(one.request_id for one in store.runs(db))})
     return loss
@@ -164,6 +169,25 @@ def _stop_pipelines(db: store.Connection, loss: Loss) -> None:
         pipeline_rows.put(db, replace(run, state=RunState.CANCELLED, stages=stages, note=STOPPED))
 
 
+def _task_told(db: store.Connection, record: Record, _: Loss) -> None:
+    """What became of a task since; one that was worked on is not worked on again by itself."""
+    one = queue_rows.task(db, str(record.data.get("task_id", "")))
+    if one is None:
+        return
+    ended = {state.value: state for state in TASK_ENDED}
+    state = ended.get(str(record.data.get("state", "")), TaskState.FAILED)
+    why = str(record.data.get("reason", "")) if state.value == record.data.get("state") else LOST
+    after = replace(one, state=state, reason=why, ends=None, due=None, again=None, place=None)
+    queue_rows.put(db, [after], (), paused=False)
+
+
+def _hold_queue(db: store.Connection, loss: Loss) -> None:
+    """What was in the queue stays there, and begins when a person has looked."""
+    loss.tasks = [one.task_id for one in queue_rows.load(db).tasks.values() if one.state not in TASK_ENDED]
+    if loss.tasks:
+        queue_rows.pause(db)
+
+
 def _stopped(stage: StageRun) -> StageRun:
     if stage.state in ENDED:
         return stage
@@ -186,6 +210,7 @@ _TAKES: dict[str, Callable[[store.Connection, Record, Loss], None]] = {
     "grant.revoked": _revoked,
     "plan.changed": _planned,
     "pipeline.run": _run_told,
+    "queue.task": _task_told,
 }
 
 

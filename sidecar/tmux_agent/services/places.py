@@ -92,10 +92,16 @@ class Places(Struct, frozen=True, kw_only=True):
     @property
     def hidden(self) -> tuple[str, ...]:
         """Files that no agent may read, with the folder of the key where that is ours alone. The state database holds
-        links on their way to a person and what signs markers; recordings, what other panes showed."""
+        links on their way to a person and what signs markers; recordings and logs, what other panes showed."""
         keys = self.secrets_key if self.secrets_key.parent != self.state / "secrets" else self.secrets_key.parent
-        state = (self.database, f"{self.database}-wal", self.database.with_name("state-backups"), self.casts)
-        return tuple(map(str, (self.secrets, keys, self.env_file, self.link_keys, *state)))
+        state = (self.database, f"{self.database}-wal", self.database.with_name("state-backups"))
+        shown = (self.casts, self.queue)
+        return tuple(map(str, (self.secrets, keys, self.env_file, self.link_keys, *state, *shown)))
+
+    @property
+    def queue(self) -> Path:
+        """What panes of the queue's tasks printed."""
+        return self.state / "queue"
 
     @property
     def log(self) -> Path:

@@ -18,6 +18,16 @@ def load(db: sqlite3.Connection) -> Queue:
     return Queue({one.task_id: one for one in tasks}, paused)
 
 
+def task(db: sqlite3.Connection, task_id: str) -> Task | None:
+    row = db.execute("SELECT body FROM queue_tasks WHERE task_id = ?", (task_id,)).fetchone()
+    return None if row is None else msgspec.json.decode(row[0], type=Task)
+
+
+def pause(db: sqlite3.Connection) -> None:
+    """Nothing begins any more."""
+    db.execute("INSERT OR IGNORE INTO queue_paused VALUES (1)")
+
+
 def put(db: sqlite3.Connection, changed: Iterable[Task], dropped: Iterable[str], *, paused: bool) -> None:
     """The tasks that have changed as they are now, without those that are dropped."""
     db.executemany(
@@ -27,4 +37,4 @@ def put(db: sqlite3.Connection, changed: Iterable[Task], dropped: Iterable[str],
     db.executemany("DELETE FROM queue_tasks WHERE task_id = ?", [(task_id,) for task_id in dropped])
     db.execute("DELETE FROM queue_paused")
     if paused:
-        db.execute("INSERT INTO queue_paused VALUES (1)")
+        pause(db)

@@ -241,7 +241,7 @@ class System:
 
     def _build_queue(self) -> None:
         """Tasks, whose agents are the fleet's, and who hears what those tell."""
-        logs = QueueLogs(self.places.state / "queue")
+        logs = QueueLogs(self.places.queue)
         sessions = QueueSessions(self.servers)
         self.task_acts = QueueActs(
             self.guard, self.fleet, self.servers, sessions, logs, lambda: self.queue.state, self._room
