@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,14 +141,28 @@ def test_what_a_program_said_last_counts_and_its_end_where_it_may(world: World) 
 
 def test_a_command_of_its_own_is_done_where_it_ends_with_0(world: World) -> None:
     world.start()
-    world.add("good", "write it", agent="", command=["sh", "-c", "echo I did; exit 0"])
+    world.add("good", "write it", agent="", command=["sh", "-c", "echo I did {task}; sleep 3; exit 0"])
     world.add("bad", "write it", agent="", command=["sh", "-c", "sleep 3; exit 3"], retries=1)
     world.until(good="done", bad="failed")
     assert world.task("good")["agent"] == "sh"
-    assert "I did" in world.log("good")
+    assert "I did write it\n" in world.log("good")
     first, second = world.task("bad")["tries"]
     assert first["reason"] == second["reason"] == "its program ended with exit code 3"
     assert world.branches() == ["main"]  # there was nothing on the others
+
+
+def test_a_task_that_is_cancelled_while_it_is_spawned_leaves_nothing_behind(world: World) -> None:
+    (world.sidecar.config / "fleet.toml").write_text("setup = ['sleep 1000']\n")
+    world.start()
+    world.add("slow", "ok")
+    until(lambda: world.processes())
+    assert world.states() == {"slow": "starting"}
+    world.person().call("queue.cancel", {"tasks": ["slow"]})
+    world.until(slow="cancelled")
+    assert world.sessions() == ["work"]
+    assert world.branches() == ["main"]
+    assert world.worktrees() == [str(world.repository)]
+    assert world.agents() == []
 
 
 def test_no_more_are_worked_on_than_there_is_room_for(world: World) -> None:
@@ -164,7 +179,14 @@ def test_no_more_are_worked_on_than_there_is_room_for(world: World) -> None:
 
 def test_an_agents_tasks_are_put_to_a_person_with_all_that_they_would_do(world: World) -> None:
     world.start()
+    secret = """says '{"type":"ERROR","message":"the key is 17"}'"""
+    world.add("other", secret)
+    world.add("again", secret, retries={"max": 1, "backoff": 600})
+    world.until(other="failed", again="retrying")
+    assert "the key is 17" in world.task("other")["reason"]
     agent = world.sidecar.agent()
+    for name in ("other", "again"):
+        assert "the key is 17" not in json.dumps(agent.call("queue.show", {"task": name}))
     task = {"name": "mine", "task": "ok", "agent": "goose", "check": "true"}
     number = agent.start("queue.add", {"tasks": [task], "repository": str(world.repository)})
     until(lambda: world.person().call("human.pending")["approvals"])

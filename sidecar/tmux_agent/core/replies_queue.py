@@ -14,7 +14,8 @@ from .reply import Data, Nothing
 class TryData(Data, frozen=True):
     """One try of a task. `message`: the last that its agent said; `diff`: what its branch has changed; `exit_code` and
     `output` of its check, the end of it; `kept`: its worktree is still there; `note`: what could not be done at its
-    end. Agents are told neither messages nor output."""
+    end. Agents are told neither messages and output, nor why a try or a task
+    failed, which may be their words."""
 
     attempt: int
     started: datetime
@@ -35,8 +36,8 @@ class TryData(Data, frozen=True):
 
 class TaskData(Data, frozen=True):
     """A task of the queue. `state`: queued, starting, running, waiting (its agent waits for a person), checking,
-    closing, retrying, done, failed, cancelled, skipped. `waits_for`: why it does not begin, or go on. `spec` only where
-    one task is asked for."""
+    closing, retrying, done, failed, cancelled, skipped. `waits_for`: why it does not begin, or go on. `spec`, with what
+    its agent is told, only where an operator asks for one task."""
 
     task_id: str
     name: str

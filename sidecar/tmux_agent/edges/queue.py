@@ -20,7 +20,7 @@ from ..core.model import Fleet, Origin, Role
 from ..core.pipeline_file import words
 from ..core.protocol_queue import ACTS as ACTS
 from ..core.queue_file import kind
-from ..core.queue_task import ENDED, Queue, Task, Try
+from ..core.queue_task import ENDED, Queue, Task, TaskState, Try
 from ..core.queue_words import plan, waits_for, would
 from ..core.reply import Nothing
 from ..services import queue_files
@@ -96,6 +96,8 @@ def shown(system: System, one: Task, *, sees: bool, whole: bool = False) -> r.Ta
     """A task as it is shown; `sees`: to somebody who may read what other panes have printed."""
     queue = system.queue
     waits = waits_for(queue.state, one, queue.room(), utc_now()) or queue.held_up.get(one.task_id, "")
+    if one.state is TaskState.RETRYING and not sees:
+        waits = waits.partition(":")[0]  # the rest may be what its agent said
     return r.TaskData(
         task_id=one.task_id,
         name=one.name,
@@ -109,13 +111,13 @@ def shown(system: System, one: Task, *, sees: bool, whole: bool = False) -> r.Ta
         needs=words(one.spec.needs),
         attempt=one.attempt,
         waits_for=display.safe(waits),
-        reason=display.safe(one.reason) if sees or one.state in ENDED else "",
+        reason=display.safe(one.reason) if sees else "",
         progress=one.progress,
         due=one.due,
         server=one.place.server if one.place else None,
         pane=one.place.pane if one.place else None,
         tries=tuple(_try(each, sees=sees) for each in (one.tries if whole else one.tries[-1:])),
-        spec=one.spec if whole else None,
+        spec=one.spec if whole and sees else None,
     )
 
 
