@@ -111,6 +111,23 @@ def test_links_out_of_the_repository_are_refused(world: World) -> None:
     assert world.branches() == ["evil", "main"]
 
 
+def test_a_template_that_is_a_link_shows_nothing_of_where_it_leads(world: World) -> None:
+    secret = world.sidecar.folder / "secret.md"
+    secret.write_text("token-of-the-person\n")
+    folder = world.file("", "templates/plain.md").parent
+    (folder / "x.md").symlink_to(secret)
+    asks = {"repository": str(world.repository)}
+    assert "is a symlink" in world.sidecar.agent().error("fleet.templates", asks)["message"]
+    (folder / "x.md").unlink()
+    world.file("Not yet trusted.\n", "templates/plain.md")
+    (told,) = world.sidecar.agent().call("fleet.templates", asks)["templates"]
+    assert (told["trusted"], told.get("about", "")) == (False, "")
+    (folder / "plain.md").unlink()
+    folder.rmdir()
+    folder.symlink_to(world.sidecar.folder)
+    assert "is a symlink" in world.error("feature/x", template="secret")
+
+
 def test_what_is_wrong_with_the_file_is_said_with_its_line(world: World) -> None:
     path = world.file('agent = "goose"\nsetpu = ["x"]\n')
     done = world.command("policy", "trust")

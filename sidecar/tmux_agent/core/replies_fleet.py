@@ -100,7 +100,8 @@ class FleetFinished(Data, frozen=True):
 
 
 class TemplateData(Data, frozen=True):
-    """`own`: the person's. One of a repository that is not `trusted` cannot be used. `about`: its first line."""
+    """`own`: the person's. One of a repository that is not `trusted` cannot be used, and its first line (`about`) is
+    not told."""
 
     name: str
     path: str

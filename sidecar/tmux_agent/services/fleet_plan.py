@@ -89,7 +89,7 @@ def _does(one: FleetAgent, extras: Extras) -> tuple[str, ...]:
     """All that is done besides what the action says by itself, for people."""
     starts = (f"start {shlex.join(one.argv)}",) if one.argv != f.command(one.agent) else ()
     later = (f"run {fleet_commands.shown(line)} before it is removed" for line in one.teardown)
-    with_env = (f"set {name}={value}" for name, value in one.env.items())
+    with_env = (f"set {name}" for name in one.env)  # not its value, which may be a secret
     opens = (f"open {window.name}: {pane or 'a shell'}" for window in one.windows for pane in window.panes)
     makes = (f"make the branch {one.branch} at {one.base} ({one.base_commit[:12]})",) if one.made_branch else ()
     return (*makes, *with_env, *extras.lines(), *starts, *opens, *later)
