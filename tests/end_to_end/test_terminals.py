@@ -13,6 +13,9 @@ import pytest
 from tests.end_to_end.terminal_world import PROGRAMS, Terminals, terminals
 from tests.sidecar import until
 
+from tmux_agent.client import Client
+from tmux_agent.core import errors
+
 SHELLS = [shell for shell in PROGRAMS if shutil.which(shell)]
 
 
@@ -399,7 +402,7 @@ def test_what_runs_when_the_sidecar_is_killed_is_still_known_and_not_typed_again
         ended = world.told(id_)
         assert (ended["status"], ended["exit_code"], ended["exact"]) == ("done", 0, False)
         assert "got it" in ended["output"]
-        assert world.tmux.run("capture-pane", "-p", "-S", "-", "-t", "main").count("builtin eval") == 1
+        assert world.tmux.run("capture-pane", "-p", "-J", "-S", "-", "-t", "main").count("builtin eval") == 1
 
 
 def test_what_ended_while_no_sidecar_ran_is_told_honestly() -> None:
@@ -438,6 +441,42 @@ def test_a_request_that_is_sent_again_is_typed_once_although_the_folder_is_anoth
         again = world.peer.call("tmux.execute", params, key="same")
         assert again["execution_id"] == first["execution_id"]
         assert (world.home / "once").read_text() == "once\n"
+
+
+def test_over_kills_of_the_sidecar_each_text_is_typed_once_or_not_at_all() -> None:
+    with terminals() as world:
+        one = world.sidecar
+        pane = world.tmux.run("display-message", "-p", "-t", "main", "#{pane_id}")
+        params = {"session": "main", "wait_ms": 60_000}
+        world.execute(f"export PATH={one.bin}:$PATH")
+        number = 0
+        for round_ in range(6):
+            client = Client(one.socket, patience=60)
+            results: list[object] = []
+
+            def ask(client: Client = client, number: int = number, results: list[object] = results) -> None:
+                for text in range(number, number + 8):
+                    try:
+                        found = client.call("tmux.execute", {**params, "command": f"allowed n{text}"})
+                        results.append(found)
+                    except errors.TmuxAgentError as why:
+                        results.append(why)
+
+            thread = threading.Thread(target=ask)
+            thread.start()
+            until(lambda results=results, round_=round_: len(results) > round_)
+            one.kill()
+            one.start()
+            world.attach()
+            thread.join()
+            client.close()
+            done = [f"n{number + at}" for at, found in enumerate(results) if isinstance(found, dict)]
+            effects = one.effects()
+            assert all(effects.count(name) == 1 for name in done), (done, effects)
+            assert all(effects.count(f"n{text}") <= 1 for text in range(number, number + 8))
+            number += 8
+        assert world.tmux.run("display-message", "-p", "-t", "main", "#{pane_id}") == pane
+        until(lambda: "TMUX_AGENT_RUNS_" not in world.tmux.run("show-environment", "-gh"))
 
 
 def test_what_ended_is_known_after_a_restart_but_for_its_output() -> None:

@@ -57,20 +57,20 @@ async def _execute(system: System, params: p.TmuxExecute, call: Call) -> r.Execu
         raise errors.InvalidParams("params: give `session` or `pane_id`, not both")
     seconds = _seconds(params.wait_ms)
     asked = asked_name(call.origin, call.key, params)
-    known = system.executions.asked(asked) if asked else None
-    if known is None:
+    server = system.servers.choose(params.server, call.origin)
+    id_ = await system.executions.asked(asked, server)
+    if id_ is None:
         limit = system.settings.limits.executions_per_caller
         if system.executions.of_caller(call.origin) >= limit:
             raise errors.LimitExceeded(f"{limit} of your executions run: wait for one, or end it (tmux.interrupt)")
-        id_ = await _started(system, params, call, asked, seconds)
-    else:
-        id_ = known.id
+        id_ = await _started(system, params, call, server, asked, seconds)
     return await _told(system, id_, params.wait_ms, output=params.capture_output, caller=call.origin)
 
 
-async def _started(system: System, params: p.TmuxExecute, call: Call, asked: str, seconds: float) -> str:
+async def _started(
+    system: System, params: p.TmuxExecute, call: Call, server: TmuxServer, asked: str, seconds: float
+) -> str:
     """The id of the execution, once it has been typed."""
-    server = system.servers.choose(params.server, call.origin)
     system.executions.expects(call.request_id, asked)
     for again in range(AGAIN):
         try:

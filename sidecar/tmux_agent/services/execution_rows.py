@@ -68,6 +68,11 @@ def put_new(db: sqlite3.Connection, row: Row, session: tuple[str, int, str]) -> 
     )
 
 
+def asked(db: sqlite3.Connection) -> dict[str, str]:
+    """The names that clients gave their requests → the executions that came of them."""
+    return dict(db.execute("SELECT asked, id FROM executions WHERE asked != ''").fetchall())
+
+
 def uses(db: sqlite3.Connection) -> list[Use]:
     rows = db.execute("SELECT server, server_pid, session, commands, last FROM terminal_uses").fetchall()
     return [Use(*row) for row in rows]

@@ -67,11 +67,14 @@ class Executions:
         self._panes: dict[tuple[str, int, str], str] = {}  # of a session, the pane that is its terminal
         self._uses: dict[tuple[str, int, str], execution_rows.Use] = {}
         self._deaths = Deaths(self._shell_ended)
+        self._before: dict[str, str] = {}  # what clients called their requests to an earlier sidecar → execution
+        self._taken_up: dict[tuple[str, int], asyncio.Event] = {}  # servers, whose marks were read
 
     async def recover(self) -> None:
         """Raises Unavailable."""
         found = await self._journal.read(execution_rows.uses)
         self._uses = {(one.server, one.server_pid, one.session): one for one in found}
+        self._before = await self._journal.read(execution_rows.asked)
 
     # --- which terminal ---
 
@@ -296,9 +299,18 @@ class Executions:
         while len(self._asked) > KEPT * 8:
             self._asked.popitem(last=False)
 
-    def asked(self, asked: str) -> Execution | None:
-        """The execution that a client has asked for before under that name."""
-        return next((one for one in self._all.values() if one.asked == asked), None)
+    async def asked(self, asked: str, server: TmuxServer) -> str | None:
+        """The execution that a client has asked for before under that name: of this sidecar, or of an earlier one, once
+        it is known what that left running. Raises Unavailable."""
+        if not asked:
+            return None
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._taken_up.setdefault((server.socket, server.pid), asyncio.Event()).wait()
+        except TimeoutError:
+            raise errors.Unavailable(f"tmux at {server.socket} does not tell what runs there: try again") from None
+        found = next((one.id for one in self._all.values() if one.asked == asked), None)
+        return found or self._before.get(asked)
 
     async def row(self, id_: str) -> execution_rows.Row:
         """What is kept of an execution whose output is not. Raises NotFound."""
@@ -387,6 +399,8 @@ class Executions:
 
     def lost(self, socket: str) -> None:
         """A tmux server is gone, and all that ran in it."""
+        for name in [name for name in self._taken_up if name[0] == socket]:
+            del self._taken_up[name]
         for place in [place for place in self._terminals if place.server == socket]:
             self._terminals.pop(place).finish(note="its tmux server is gone")
 
@@ -395,6 +409,7 @@ class Executions:
         for text in await server.command("show-environment", "-gh"):
             if (found := execution_marks.LINE.fullmatch(text)) and found[1] not in self._all:
                 await self._take_up(server, found[1], found[2].split(" "))
+        self._taken_up.setdefault((server.socket, server.pid), asyncio.Event()).set()
 
     async def _take_up(self, server: TmuxServer, id_: str, words: list[str]) -> None:
         one = execution_marks.read(server, id_, words, self._settings().limits.output_bytes)
