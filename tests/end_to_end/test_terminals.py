@@ -62,6 +62,18 @@ def test_exit_code_and_output_are_exact_and_state_stays(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_two_dots_lead_where_they_were_judged_to_also_behind_a_link(shell: str) -> None:
+    with terminals(shell) as world:
+        real = world.home / "real" / "inner"
+        real.mkdir(parents=True)
+        (world.home / "link").symlink_to(real)
+        world.execute(f"cd {world.home}/link")
+        assert world.execute("echo $PWD")["output"] == f"{world.home}/link\n"
+        assert world.execute("cd .. && pwd")["output"] == f"{world.home}/real\n"
+        assert world.approver.asked[-1]["action"]["cwd"] == str(real)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_output_that_is_no_text_comes_as_it_is(shell: str) -> None:
     with terminals(shell) as world:
         (world.home / "data").write_bytes(data := bytes(range(1, 256)) * 40)

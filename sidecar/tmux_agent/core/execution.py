@@ -74,7 +74,19 @@ def line(text: str, shell: str, nonce: str, *, seen: bool = False) -> str:
     code = "$status" if shell == "fish" else "$?"
     begin = rf"'\n{_seen(nonce)}\n'" if seen else rf"'\033]7777;B;{nonce}\007'"
     end = rf"'\n{_seen(nonce)} %s\n'" if seen else rf"'\033]7777;E;{nonce};%s\007'"
-    return f' {word} printf {begin}; {word} eval {quoted(text, shell)}; {word} printf {end} "{code}"'
+    what = f"{word} printf {begin}; {word} eval {quoted(text, shell)}"
+    return f' {_real(text, shell)}{what}; {word} printf {end} "{code}"'
+
+
+_REALLY = {
+    "bash": "builtin cd -P .; ", "dash": "command cd -P .; ", "zsh": "builtin cd -q -P .; ",
+    "fish": "builtin cd (pwd -P); ",
+}  # fmt: skip
+
+
+def _real(text: str, shell: str) -> str:
+    """What makes `cd ..` lead where it was judged to: a shell that came through a link goes back through it."""
+    return _REALLY[shell] if ".." in text else ""
 
 
 def _seen(nonce: str) -> str:
