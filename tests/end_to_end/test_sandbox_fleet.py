@@ -1,0 +1,69 @@
+"""Three agents in worktrees of their own, each in the sandbox; and one that a restarted sidecar still hears."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.end_to_end.fleet_world import World
+from tests.plugin.terminal import Server
+from tests.sidecar import sidecar, until
+
+# Looks about, commits, and says who the sidecar takes it for, each time that it is asked to.
+WALLED = f"""#!{sys.executable} -IS
+import json, os, socket, subprocess, time
+def hello():
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(os.environ["TMUX_AGENT_SOCKET"])
+        peer.sendall(b'{{"jsonrpc": "2.0", "id": 1, "method": "hello"}}\\n')
+        return json.loads(peer.makefile().readline())["result"]["data"]["origin"]
+def note(name, what):
+    with open(name + ".new", "w") as out: json.dump(what, out)
+    os.rename(name + ".new", name)
+subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-m", "inside"])
+note("first", [hello(), os.listdir(os.environ["HOME"]), os.getpid()])
+while not os.path.exists("again"): time.sleep(0.02)
+note("second", hello())
+time.sleep(1000)
+"""
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with sidecar() as one:
+        one.program("walled", WALLED)
+        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
+        with Server(env=env) as tmux:
+            yield World(one, tmux)
+
+
+def test_three_agents_in_worktrees_each_in_a_sandbox(world: World) -> None:
+    (world.sidecar.config / "fleet.toml").write_text('[agents.walled]\ncommand = ["walled"]\n')
+    world.start()
+    made = [world.spawn(f"task-{number}", agent="walled", sandbox=True) for number in range(3)]
+    folders = [Path(one["worktree"]) for one in made]
+    for one, folder in zip(made, folders, strict=True):
+        until((folder / "first").exists)
+        origin, home, pid = json.loads((folder / "first").read_text())
+        assert (origin["role"], origin["sandbox"], origin["pane"]) == ("agent", True, one["pane"])
+        assert pid < 20, "of a namespace of its own"
+        assert ".ssh" not in home
+        assert one["tier"] == "sandbox"
+        assert world.git("log", "--format=%s", "-1", one["branch"]) == "inside"
+
+    world.sidecar.kill()
+    world.start()
+    for folder in folders:
+        (folder / "again").touch()
+        until((folder / "second").exists)
+        assert json.loads((folder / "second").read_text())["sandbox"] is True
+
+    for one in made:
+        world.person().call("fleet.kill", {"name": one["name"]})
+    words = ["pgrep", "-f", str(world.sidecar.bin / "walled")]
+    until(lambda: subprocess.run(words, capture_output=True, check=False).stdout == b"")
+    until(lambda: not list((world.sidecar.state / "wraps").iterdir()))
