@@ -249,6 +249,11 @@ def test_tasks_of_a_repository_are_loaded_only_as_they_were_trusted(world: World
     (world.repository / "tasks.yaml").write_text(text + "# another\n")
     assert "not trusted" in world.person().call("queue.load", file)["errors"][0]
     (world.repository / "tasks.yaml").write_text(text)
+    outside = world.sidecar.folder / "outside.yaml"
+    outside.write_text(text)
+    (world.repository / "link.yaml").symlink_to(outside)
+    link = {"file": str(world.repository / "link.yaml")}
+    assert "not trusted" in world.person().call("queue.load", link)["errors"][0]
     dry = world.person().call("queue.load", {**file, "dry_run": True})["steps"]
     assert [(one["name"], one["turn"]) for one in dry] == [("a", 1), ("b", 2)]
     world.person().call("queue.load", file)
@@ -266,6 +271,10 @@ def test_what_is_wrong_with_a_file_is_said_by_line_and_nothing_is_added(world: W
     wrong = world.person().call("queue.load", {"file": str(path)})["errors"]
     assert [one.partition(": ")[0] for one in wrong] == [f"{path}:3", f"{path}:4"]
     assert "there is no task 'b'" in wrong[0]
+    secret = world.home / "secret"
+    secret.write_text("password_of_mine: 17\n")
+    said = world.sidecar.agent().error("queue.load", {"file": str(secret), "dry_run": True})
+    assert (said["data"]["kind"], "password" in said["message"]) == ("denied", False)
     assert world.states() == {}
 
 

@@ -16,7 +16,7 @@ import msgspec
 from ..core import display, errors, replies
 from ..core import protocol as p
 from ..core import replies_queue as r
-from ..core.model import Fleet, Origin, Role
+from ..core.model import File, Fleet, Origin, Role, Verdict
 from ..core.pipeline_file import words
 from ..core.protocol_queue import ACTS as ACTS
 from ..core.queue_file import kind
@@ -185,6 +185,10 @@ async def _wanted(system: System, params: p.QueueAdd | p.QueueLoad, origin: Orig
     path = Path(params.file)
     if not path.is_absolute():
         raise errors.InvalidParams("params.file: an absolute path")
+    if origin.role is not Role.OPERATOR:  # what is wrong with a file tells what is in it
+        decision = await system.guard.checked(File(verb="read", path=params.file), origin)
+        if decision.verdict is not Verdict.ALLOW:
+            raise errors.Denied(f"no rule lets you read {params.file}: use queue.add", rule=decision.rule)
     tasks, wrong = await asyncio.to_thread(queue_files.read, path, system.trusted)
     if wrong:
         return (), wrong

@@ -39,7 +39,8 @@ def read(path: Path, trusted: Trusted | None = None) -> Found:
 
 
 def _of_repository(path: Path) -> bool:
-    return bool(locate(os.path.dirname(os.path.realpath(path)))[0])
+    """Where it is, or where a link leads."""
+    return any(locate(os.path.dirname(one))[0] for one in (os.path.abspath(path), os.path.realpath(path)))
 
 
 async def placed(
