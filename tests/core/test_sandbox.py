@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tmux_agent.core import sandbox, sandbox_agents, seccomp
+from tmux_agent.core.judging_other import outside
+from tmux_agent.core.model import Decision, Match, Verdict
 from tmux_agent.core.sandbox import Facts, Git, Mount, Refused, Wanted
 
 HOME, TOP, STATE = "/home/ann", "/home/ann/shop", "/home/ann/.local/state/tmux-agent"
@@ -186,3 +188,16 @@ def test_the_filter_fails_what_it_is_for_and_nothing_else(machine: str) -> None:
     assert decide(filter_, of.arch, 0) == allow
     assert decide(filter_, of.arch, 0x40000000 | of.ioctl, 0, 0x5412) == 0x00050000 | 38
     assert decide(filter_, 0x40000003, 54, 0, 0x5412) == 0x00050000 | 38  # i386
+
+
+def test_what_is_done_outside_is_asked_unless_a_person_gave_it_ahead() -> None:
+    rule = Match(rule="reads", verdict=Verdict.ALLOW, where="policy.yaml:3")
+    allowed = Decision(verdict=Verdict.ALLOW, rule="reads", reason="", matched=(rule,))
+    asked = outside(allowed)
+    assert (asked.verdict, asked.rule) == (Verdict.ASK, "sandbox")
+    assert "reads" in asked.reason
+    grant = Match(rule="grant 01K", verdict=Verdict.ALLOW, where="grant 01K")
+    given = Decision(verdict=Verdict.ALLOW, rule="grant 01K", reason="", matched=(grant,))
+    denied = Decision(verdict=Verdict.DENY, rule="no", reason="")
+    assert outside(given) is given
+    assert outside(denied) is denied
