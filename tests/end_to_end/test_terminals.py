@@ -133,6 +133,20 @@ def test_an_interrupt_ends_it_and_the_shell_goes_on(shell: str) -> None:
         assert world.execute("echo after")["output"] == "after\n"
 
 
+def test_what_another_caller_ran_is_not_told_without_a_yes() -> None:
+    with terminals() as world:
+        found = world.execute("echo private")
+        asked = len(world.approver.asked)
+        environ = [f"{name}={value}" for name, value in world.sidecar.environ.items()]
+        other = ["env", *environ, sys.executable, "-m", "tmux_agent", "exec"]
+        world.tmux.run("new-session", "-d", "-s", "other", "sh", "-c", '"$@"; exec cat', "sh", *other, "--list")
+        waits(world, "nothing was run yet", "other")
+        look = ["sh", "-c", '"$@"; exec cat', "sh", *other, "--id", found["execution_id"]]
+        world.tmux.run("new-session", "-d", "-s", "look", *look)
+        waits(world, "private", "look")
+        assert [one["action"]["verb"] for one in world.approver.asked[asked:]] == ["read"]
+
+
 def test_a_program_that_takes_the_interrupt_tells_its_own_exit_code() -> None:
     with terminals() as world:
         found = world.execute("sh -c 'trap \"echo caught; exit 9\" INT; echo ready; sleep 600'", wait_ms=0)

@@ -25,7 +25,9 @@ class TmuxExecute(Params, frozen=True):
 
 
 class TmuxExecution(Params, frozen=True):
-    """What became of an execution; waits up to `wait_ms` for its end. Whoever knows its id may ask."""
+    """What became of an execution; waits up to `wait_ms` for its end. Of another caller's, it is judged as a look at
+    its pane.
+    """
 
     execution_id: str
     wait_ms: int = 0
@@ -49,6 +51,6 @@ class TmuxFacts(Params, frozen=True):
 
 
 class TmuxExecutions(Params, frozen=True):
-    """Executions, newest first: those that run, and the last that ended."""
+    """Executions, newest first: those that run, and the last that ended. An agent is told of its own."""
 
     limit: int = 50

@@ -39,11 +39,12 @@ async def answer(system: System, params: p.Params, call: Call) -> r.Data:
         case p.TmuxExecute():
             return await _execute(system, params, call)
         case p.TmuxExecution(execution_id=id_, wait_ms=wait, capture_output=output):
+            await _may_read(system, id_, call)
             return await _told(system, id_, wait, output=output, caller=call.origin)
         case p.TmuxInterrupt():
             return await _interrupt(system, params, call)
         case p.TmuxExecutions():
-            return await _list(system, params)
+            return await _list(system, params, call.origin)
     raise errors.Internal(f"{type(params).__name__} is no method of terminals")
 
 
@@ -113,7 +114,7 @@ async def _told(system: System, id_: str, wait_ms: int, *, output: bool, caller:
     seconds = _seconds(wait_ms)
     one = system.executions.get(id_)
     if one is None:
-        return _of_row(await system.executions.row(id_))
+        return _of_row(await system.executions.row(id_), caller)
     if seconds and not one.done.is_set():
         try:
             async with asyncio.timeout(seconds):
@@ -157,7 +158,15 @@ def _data(system: System, one: Execution, *, output: bool, caller: Origin | None
     )
 
 
-def _of_row(row: Row) -> r.ExecutionData:
+async def _may_read(system: System, id_: str, call: Call) -> None:
+    """What somebody else's execution prints is judged as a look at its pane."""
+    one = system.executions.get(id_)
+    if one is not None and not _may(system, one, call.origin):
+        action = Tmux(verb="read", target=one.place.pane, server=one.place.server)
+        await system.guard.perform(Wish(action=action, origin=call.origin, request_id=call.request_id))
+
+
+def _of_row(row: Row, caller: Origin) -> r.ExecutionData:
     """Of one whose output is not kept any more."""
     lost = row.ended is None
     note = "it ran when the sidecar died, and nobody can tell what became of it" if lost else row.note
@@ -167,7 +176,7 @@ def _of_row(row: Row) -> r.ExecutionData:
         session=row.session,
         pane_id=row.pane,
         server=row.server,
-        command=row.command,
+        command=row.command if caller.role is Role.OPERATOR else "",
         exit_code=row.exit_code,
         truncated=True,
         exact=False,
@@ -177,12 +186,16 @@ def _of_row(row: Row) -> r.ExecutionData:
     )
 
 
-async def _list(system: System, params: p.TmuxExecutions) -> r.ExecutionsData:
+async def _list(system: System, params: p.TmuxExecutions, caller: Origin) -> r.ExecutionsData:
+    """A person is told of all, anybody else of what is their own."""
     rows = await system.executions.rows(max(1, min(params.limit, 500)))
     found: list[Any] = []
     for row in rows:
         one = system.executions.get(row.id)
-        found.append(_data(system, one, output=False) if one else _of_row(row))
+        if one is not None and _may(system, one, caller):
+            found.append(_data(system, one, output=False))
+        elif one is None and caller.role is Role.OPERATOR:
+            found.append(_of_row(row, caller))
     return r.ExecutionsData(executions=tuple(found))
 
 

@@ -136,7 +136,7 @@ class Executions:
             await terminal.turns.take(request_id, seconds)
         except errors.TimedOut:
             one = terminal.running
-            what = f"{marks_line(one.command)} still runs ({one.id})" if one else "others wait, too"
+            what = f"something still runs there ({one.id})" if one else "others wait, too"
             raise errors.Conflict(
                 f"nothing was typed into pane {pane.id} ({pane.place}): {what}; wait longer, interrupt it, or name "
                 "another session",
@@ -438,12 +438,6 @@ class Executions:
     async def _shown(self, server: TmuxServer, place: Place) -> list[str]:
         lines = await server.foreign("capture-pane", "-p", "-J", "-S", "-2000", "-t", place.pane)
         return [line.rstrip() for line in lines]
-
-
-def marks_line(command: str) -> str:
-    """The beginning of a command's first line, for a sentence."""
-    first = command.strip().split("\n")[0]
-    return f"“{first[:60]}{'…' if len(first) > 60 or first != command.strip() else ''}”"
 
 
 def _new_name(name: str) -> str:
