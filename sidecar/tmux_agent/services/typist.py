@@ -22,6 +22,7 @@ SHELL_SECONDS = 2.0  # for a command that has said all and is about to end; what
 LOOK_SECONDS = {False: 0.05, True: 0.5}  # between two looks: at a shell, at an agent
 STILL = 2  # looks at which an agent's prompt has to wait: one that starts draws it before it takes keys
 SHOWN_SECONDS, ENTERS = 1.0, 3  # until an agent has taken what was typed, and how often Enter is pressed again
+PROMPTS = ("idle", "new")  # states of a screen whose prompt waits (core/screen_reading.py)
 PROMPT_LINES, LAST = 8, 40  # lines at the end of a screen, and characters, by which its prompt is known
 
 
@@ -84,7 +85,7 @@ class Typist:
     async def _prompts(self, place: Place) -> bool:
         """Whether an agent's prompt waits; True as well where no rule can read its screen."""
         view = await self._screens.view((place.server, place.pane))
-        return view is None or view.seen.state == "idle"
+        return view is None or view.seen.state in PROMPTS
 
     async def _sent(self, place: Place, text: str, origin: Origin, key: str) -> None:
         """Press Enter again where an agent's prompt still holds what was typed: one that starts loses keys."""
@@ -93,7 +94,7 @@ class Typist:
             await asyncio.sleep(SHOWN_SECONDS)
             view = await self._screens.view((place.server, place.pane))
             lines = [line for line in view.shot.look.lines if line.strip()][-PROMPT_LINES:] if view else []
-            if view is None or view.seen.state != "idle" or not any(line.rstrip().endswith(last) for line in lines):
+            if view is None or view.seen.state not in PROMPTS or not any(line.rstrip().endswith(last) for line in lines):
                 return
             enter = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=("Enter",), options=ONCE)
             await self._once.do(enter, origin, f"{key}/enter-{again}", approved=True, place=place)
