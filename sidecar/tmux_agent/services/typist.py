@@ -94,7 +94,8 @@ class Typist:
             await asyncio.sleep(SHOWN_SECONDS)
             view = await self._screens.view((place.server, place.pane))
             lines = [line for line in view.shot.look.lines if line.strip()][-PROMPT_LINES:] if view else []
-            if view is None or view.seen.state not in PROMPTS or not any(line.rstrip().endswith(last) for line in lines):
+            holds = any(line.rstrip().endswith(last) for line in lines)
+            if view is None or view.seen.state not in PROMPTS or not holds:
                 return
             enter = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=("Enter",), options=ONCE)
             await self._once.do(enter, origin, f"{key}/enter-{again}", approved=True, place=place)
