@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+import psutil
 import pytest
 from tests.end_to_end.pipeline_world import MARK, World, approve, asked, pending
 from tests.services.bad_servers import Github
@@ -178,7 +179,9 @@ def test_what_a_pane_has_asked_is_taken_back_when_it_is_gone(world: World, gone:
             world.tmux.run("kill-server")
         case _:
             world.sidecar.kill()
+            former = int(world.tmux.run("display-message", "-p", "#{pid}"))
             world.tmux.run("kill-server")
+            until(lambda: not psutil.pid_exists(former))  # before that it takes the new one's place at the socket
             world.window("w")
             world.sidecar.start()
             world.attach()

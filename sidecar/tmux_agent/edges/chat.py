@@ -133,9 +133,8 @@ class Chat:
         lines = max(1, min(said.lines or chat_text.LINES, chat_text.LINES))
         newest = next((one for one in reversed(self._jobs.values()) if _ran(one) == name), None)
         if newest is not None:
-            asked = p.TmuxExecution(execution_id=newest.id)
-            one = await executions.answer(self._system, asked, _as(call, by, asked))
-            assert isinstance(one, ExecutionData)
+            # Said in the chat, it is told in the chat, whoever of it began it.
+            one = await executions.told(self._system, newest.id, 0, output=True, caller=by.asks)
             return _printed(name, _output_of(one), lines, running=one.status == "running")
         params = p.TmuxRead(session=name, last_n_lines=lines)
         mine = _as(call, by, params)

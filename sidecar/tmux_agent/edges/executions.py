@@ -40,7 +40,7 @@ async def answer(system: System, params: p.Params, call: Call) -> r.Data:
             return await _execute(system, params, call)
         case p.TmuxExecution(execution_id=id_, wait_ms=wait, capture_output=output):
             await _may_read(system, id_, call)
-            return await _told(system, id_, wait, output=output, caller=call.origin)
+            return await told(system, id_, wait, output=output, caller=call.origin)
         case p.TmuxInterrupt():
             return await _interrupt(system, params, call)
         case p.TmuxExecutions():
@@ -65,7 +65,7 @@ async def _execute(system: System, params: p.TmuxExecute, call: Call) -> r.Execu
         if system.executions.of_caller(call.origin) >= limit:
             raise errors.LimitExceeded(f"{limit} of your executions run: wait for one, or end it (tmux.interrupt)")
         id_ = await _started(system, params, call, server, asked, seconds)
-    return await _told(system, id_, params.wait_ms, output=params.capture_output, caller=call.origin)
+    return await told(system, id_, params.wait_ms, output=params.capture_output, caller=call.origin)
 
 
 async def _started(
@@ -110,7 +110,8 @@ async def _wish(system: System, params: p.TmuxExecute, call: Call, server: TmuxS
 # --- what came of it ---
 
 
-async def _told(system: System, id_: str, wait_ms: int, *, output: bool, caller: Origin) -> r.ExecutionData:
+async def told(system: System, id_: str, wait_ms: int, *, output: bool, caller: Origin) -> r.ExecutionData:
+    """An execution as it is, after so long at the most; whoever calls has seen that it may be told. Raises NotFound."""
     seconds = _seconds(wait_ms)
     one = system.executions.get(id_)
     if one is None:
@@ -212,7 +213,7 @@ async def _interrupt(system: System, params: p.TmuxInterrupt, call: Call) -> r.E
         else:
             await system.guard.perform(wish)
         system.executions.interrupted(one)
-    return await _told(system, params.execution_id, params.wait_ms, output=True, caller=call.origin)
+    return await told(system, params.execution_id, params.wait_ms, output=True, caller=call.origin)
 
 
 def _may(system: System, one: Execution, origin: Origin) -> bool:
