@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.sidecar import until
 
 from tmux_agent.client import Client
 from tmux_agent.core import errors
+from tmux_agent.services.persistent_terminal import SETTLE_SECONDS
 
 SHELLS = [shell for shell in PROGRAMS if shutil.which(shell)]
 
@@ -238,6 +241,62 @@ def test_what_a_person_has_begun_to_type_does_not_become_part_of_it() -> None:
         assert world.execute("echo mine")["output"] == "mine\n"
         world.tmux.run("send-keys", "-t", "main", "C-y")
         waits(world, "$ echo spoiled; exit")  # and it can be had back
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_text_means_what_it_was_judged_to_mean_also_after_an_open_quote(shell: str, before: bool) -> None:
+    with terminals(shell) as world:
+        prompting(world)
+        if before:
+            assert world.execute("echo first")["output"] == "first\n"
+        (victim := world.home / "victim").write_text("")
+        world.tmux.run("send-keys", "-t", "main", 'echo "a quote', "Enter")
+        if shell != "fish":  # which shows no other prompt
+            waits(world, "\ndquote>" if shell == "zsh" else "\n>")
+        found = world.execute(text := f"echo '\"; rm {victim} #'")
+        assert victim.exists()
+        assert (found["exit_code"], found["output"]) == (0, text.split("'")[1] + "\n")
+
+
+VI = {"bash": "set -o vi", "zsh": "bindkey -v"}
+
+
+@pytest.mark.parametrize("keys", [("Escape",), ("Escape", "0"), ("Escape", "A"), ("Escape", "I")])
+@pytest.mark.parametrize("shell", [shell for shell in VI if shell in SHELLS])
+def test_what_a_person_has_begun_in_a_vi_mode_is_not_run(shell: str, keys: tuple[str, ...]) -> None:
+    with terminals(shell) as world:
+        prompting(world)
+        assert world.execute(VI[shell])["exit_code"] == 0
+        begins = time.monotonic() + 2 * SETTLE_SECONDS  # nobody types that fast
+        until(lambda: time.monotonic() > begins)
+        (victim := world.home / "victim").write_text("")
+        world.tmux.run("send-keys", "-t", "main", "-l", f"true; rm {victim}; : begun")
+        waits(world, "begun")
+        for key in keys:
+            world.tmux.run("send-keys", "-t", "main", key)
+        found = world.execute("echo mine")
+        assert victim.exists()
+        assert (found["exit_code"], found["output"]) == (0, "mine\n")
+
+
+@pytest.mark.parametrize("shell", [shell for shell in VI if shell in SHELLS])
+def test_what_a_person_typed_ahead_in_a_vi_mode_is_not_run(shell: str) -> None:
+    with terminals(shell) as world:
+        prompting(world)
+        assert world.execute(VI[shell])["exit_code"] == 0
+        (victim := world.home / "victim").write_text("")
+        os.mkfifo(gate := world.home / "gate")
+        one = world.execute(f"cat {gate}", wait_ms=0)
+        waits(world, "cat")
+        world.tmux.run("send-keys", "-t", "main", "-l", f"true; rm {victim}; : ahead")
+        world.tmux.run("send-keys", "-t", "main", "Escape")
+        waits(world, "ahead^[")
+        gate.write_text("through\n")
+        assert world.told(one["execution_id"])["status"] == "done"
+        found = world.execute("echo mine")
+        assert victim.exists()
+        assert (found["exit_code"], found["output"]) == (0, "mine\n")
 
 
 def test_panes_that_take_no_typing_are_left_alone() -> None:

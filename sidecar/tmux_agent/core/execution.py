@@ -120,6 +120,7 @@ class Reader:
         self.began = False
         self.code: int | None = None
         self.ended = False
+        self.rest = b""  # what came with the end, after it
 
     def feed(self, data: bytes) -> None:
         """What came next; what comes after the end is none of it."""
@@ -142,6 +143,7 @@ class Reader:
             if code := _CODE.match(rest):
                 self._kept.add(self._held[:at])
                 self._held, self.code, self.ended = b"", int(code[1]), True
+                self.rest = rest[code.end() :]
                 return
             if len(rest) < _CODE_BYTES:
                 return  # the rest of the mark is to come

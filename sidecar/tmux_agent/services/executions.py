@@ -215,6 +215,9 @@ class Executions:
             raise errors.Conflict(f"nothing was typed: pane {place.pane} runs another program than it did")
         can_type(pane.id, pane)
         front = await self._prompt(pane, new=bool(action.session))
+        if terminal.touched and not action.session:
+            await terminal.untype(pane)
+            front = await self._prompt(pane, new=False)
         if action.pane and (front.pid, front.started) != (expected.shell_pid, expected.shell_started):
             raise Moved(f"nothing was typed: pane {pane.id} has another shell than it had")
         if front.cwd != os.path.realpath(action.cwd):

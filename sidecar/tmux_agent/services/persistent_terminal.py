@@ -1,7 +1,7 @@
 """One pane that executions are typed into: whose turn it is, what runs there, and how its end is noticed.
 
 Owns the listening to the pane's output (as a tap of tmux/watch.py) and the end of what runs: by its mark, by the shell
-prompting again without one, by the shell having replaced itself, by the pane's end. Must not own: what is typed and
+prompting again without one, by the shell having replaced itself, by the pane's end. Must not own: what is run and
 when (executions.py), marks (core/execution.py).
 
 A shell drops the rest of a line, and with it the mark, after Ctrl-C and some errors. So once the pane has been silent
@@ -28,6 +28,9 @@ from .tmux.snapshot import Pane
 
 WAITING = 64  # callers that may wait for their turn at one terminal
 QUIET_SECONDS = 0.25  # without output, after which it is looked whether the shell prompts again; twice
+SETTLE_SECONDS = 0.1  # after an end: what is printed later than that is no prompt, but what somebody types
+CUT_SECONDS, DROP_SECONDS = 0.03, 0.3  # for the answer to C-u, and to Ctrl-C; some shells give none at an empty prompt
+STILL_SECONDS, MOST_SECONDS = 0.01, 1.0  # without output, after which a new prompt is whole; for that at the most
 UNHEARD_SECONDS = 1.0  # the same where only the screen is looked at: its marks come later than the prompt
 INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 
@@ -75,6 +78,9 @@ class Terminal:
         self.turns = OneAtATime(WAITING)
         self.running: Execution | None = None
         self.exact = False  # the pane's raw output is heard
+        self.heard = asyncio.Event()  # set by whatever is printed
+        self._touched = True  # something may stand at the prompt
+        self._settled = 0.0  # in the loop's time: by then the prompt after the last end is there
         self._table = table
         self._limit = limit
         self._told = ended
@@ -84,8 +90,14 @@ class Terminal:
 
     # --- what the pane prints (tmux.watch.Tap) ---
 
+    @property
+    def touched(self) -> bool:
+        """Whether somebody may have begun to type at its prompt since the last text ended there."""
+        return self._touched or not self.exact
+
     def cut(self) -> None:
         """Some output went by unheard, perhaps the mark."""
+        self._touched = True
         if self.running is not None:
             self.running.exact = False
 
@@ -95,12 +107,16 @@ class Terminal:
 
     def came(self, data: bytes) -> None:
         """Raw output."""
+        self.heard.set()
         one = self.running
         if one is None:
+            # A line that was begun before that has ended in a line end, which only prompts of two lines have as well.
+            self._touched |= b"\n" in data or asyncio.get_running_loop().time() > self._settled
             return
         one.reader.feed(data)
         if b"^C" in data and one.reader.began:
             one.interrupted = True  # the terminal's echo of the key, whoever pressed it
+        self._touched |= b"^[" in data  # Escape, typed ahead: another mode of the editor, where C-u does not cut all
         if one.reader.ended:
             self.finish(code=one.reader.code)
         elif self._ending is None:
@@ -108,6 +124,7 @@ class Terminal:
 
     def drew(self, lines: list[str]) -> None:
         """The screen, where there is no raw output."""
+        self.heard.set()
         one = self.running
         if one is None or (self.exact and not one.seen):
             return
@@ -117,6 +134,32 @@ class Terminal:
             self.finish(code=found.code)
         else:
             self.look_soon()
+
+    # --- before one ---
+
+    async def untype(self, pane: Pane) -> None:
+        """Drop what has been begun at the prompt, also lines above it (`for …`, an open quote), in which a text would
+        mean something else than it was judged to. Ctrl-C does so in every shell and every mode of its editor; C-u
+        before it does not, but what that cuts out can be had back. Raises Failed, Unavailable."""
+        if pane.in_mode:
+            await self.server.command("copy-mode", "-q", "-t", pane.id)
+        for key, seconds in (("C-u", CUT_SECONDS), ("C-c", DROP_SECONDS)):
+            self.heard.clear()
+            await self.server.command("send-keys", "-t", pane.id, key)
+            await self._hears(seconds)
+        late = asyncio.get_running_loop().time() + MOST_SECONDS
+        while await self._hears(STILL_SECONDS) and asyncio.get_running_loop().time() < late:
+            self.heard.clear()
+        self._touched = False
+
+    async def _hears(self, seconds: float) -> bool:
+        """Whether the pane prints something within a time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.heard.wait()
+        except TimeoutError:
+            return False
+        return True
 
     # --- the end ---
 
@@ -150,6 +193,9 @@ class Terminal:
         one.code, one.status, one.note = code, status, note
         one.kept = one.output()
         one.took = max(0.0, time.time() - one.started)
+        # Only the mark itself says that the line was run to its end. What dash was given ahead it does not show again.
+        self._touched |= code is None or bool(note) or one.shell.kind == "dash" or b"\n" in one.reader.rest
+        self._settled = asyncio.get_running_loop().time() + SETTLE_SECONDS
         one.done.set()
         self.turns.leave(one.id)
         self._told(self, one)
