@@ -101,6 +101,33 @@ def test_a_hostile_repository_runs_nothing(world: World) -> None:
     assert not flag.exists()
 
 
+@pytest.mark.parametrize("missing", ["HEAD^{tree}", "HEAD", "HEAD~1"])
+def test_nothing_is_fetched_by_a_program_of_the_repository(world: World, missing: str) -> None:
+    """It says that it is a partial clone: what is missing in it git gets by a program that its configuration names."""
+    flag = world.sidecar.folder / "flag"
+    made = world.spawn("feature/x")
+    worktree = Path(made["worktree"])
+    for name in ("a.txt", "b.txt"):
+        world.commit(name, name, name, cwd=worktree)
+    for key, value in (
+        ("core.repositoryformatversion", "1"), ("extensions.partialClone", "evil"), ("remote.evil.promisor", "true"),
+        ("remote.evil.url", str(world.repository)), ("remote.evil.uploadpack", f"touch '{flag}';false"),
+    ):  # fmt: skip
+        world.git("config", key, value)
+    name = world.git("rev-parse", missing, cwd=worktree)
+    (world.repository / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    world.git("log", "--stat", cwd=worktree, check=False)
+    assert flag.exists()  # it is a trap
+    flag.unlink()
+    for method, params in (
+        ("fleet.get", {}), ("fleet.list", {}), ("fleet.finish", {"merge": True}), ("fleet.finish", {}),
+        ("fleet.finish", {"discard": True}),
+    ):  # fmt: skip
+        world.person().request(method, params if method == "fleet.list" else {"name": made["name"], **params})
+    world.person().request("fleet.spawn", {"branch": "y", "base": "feature/x", "repository": str(world.repository)})
+    assert not flag.exists()
+
+
 def test_a_branch_that_is_there_is_used_and_never_deleted(world: World) -> None:
     world.git("branch", "mine")
     made = world.spawn("mine")

@@ -23,7 +23,8 @@ OUTPUT = 256 << 10  # bytes
 GRACE = 2.0
 _SHORTSTAT = re.compile(r"(\d+) (file|insertion|deletion)")
 LOOKS, LOOK_SECONDS = 5, 0.05
-# These read names and refs, and run no program that a configuration names: it is not read first.
+# These read names and commits, and run no program that a configuration names, but to get what a partial clone has not:
+# that is forbidden, and the configuration not read first.
 _READS = frozenset(("rev-parse", "symbolic-ref", "check-ref-format", "update-ref", "merge-base", "rev-list"))
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
 
@@ -52,7 +53,9 @@ async def git(folder: str, *argv: str, timeout: float = SECONDS) -> process.Ende
     if program is None:
         raise errors.Unavailable("there is no git on the PATH: install it")
     words = ("git", *NO_HOOKS, *argv)
-    if argv[0] not in _READS and argv[:2] != ("worktree", "list"):
+    if argv[0] in _READS or argv[:2] == ("worktree", "list"):
+        env |= environment.NO_FETCH
+    else:
         words, env = await asyncio.to_thread(environment.git, words, env, program, folder)
     plan = process.Plan(
         program=program, argv=words, env=env, cwd=folder, stdin=None, timeout=timeout, grace=GRACE,

@@ -184,6 +184,22 @@ def test_what_cannot_be_switched_off(repository: Path, name: str) -> None:
     assert not fired(repository)
 
 
+@pytest.mark.parametrize("argv", [("status",), ("log", "-p"), ("diff", "HEAD~1"), ("rev-list", "--objects", "HEAD")])
+def test_what_a_partial_clone_has_not_is_got_by_no_program_of_its_own(repository: Path, argv: tuple[str, ...]) -> None:
+    for key, value in (
+        ("core.repositoryformatversion", "1"), ("extensions.partialClone", "o"), ("remote.o.promisor", "true"),
+        ("remote.o.url", "."), ("remote.o.uploadpack", f"touch {repository}/M;false"),
+    ):  # fmt: skip
+        git(repository, "config", key, value)
+    git(repository, "-c", "core.hooksPath=/dev/null", "commit", "-qm", "two", "--allow-empty")
+    found = subprocess.run(["git", "rev-parse", "HEAD^{tree}"], cwd=repository, capture_output=True, text=True).stdout
+    (repository / ".git" / "objects" / found[:2] / found.strip()[2:]).unlink()
+    assert not run(repository, "git", *argv).ok
+    assert not fired(repository)
+    subprocess.run(["git", *argv], cwd=repository, check=False, capture_output=True)
+    assert fired(repository)
+
+
 @pytest.mark.parametrize("argv", [("status",), ("diff",), ("status", "--short")])
 def test_submodules_run_nothing(repository: Path, argv: tuple[str, ...]) -> None:
     """A submodule has a configuration of its own: its work tree is not looked at, its commit still is."""

@@ -140,6 +140,8 @@ _INSTEAD = {
     "allow": "user",  # of a protocol: git's own default for those that are not known to be harmless
     "update": "none",
 }
+# A partial clone gets objects that are missing from its remote, also where git only reads: by no protocol at all.
+NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 _ALWAYS = {"core.fsmonitor": "false", "protocol.ext.allow": "never"}
 # Of these git takes the first value it finds, so nothing that we add can take their place.
 _UNSWITCHABLE = re.compile(r"remote\..*\.(?:uploadpack|receivepack|vcs)", re.IGNORECASE | re.DOTALL)
@@ -170,12 +172,14 @@ def git(argv: tuple[str, ...], env: dict[str, str], program: str, cwd: str) -> t
     verb = argv[at] if at < len(argv) else ""
     values = dict(_ALWAYS)
     for key in _repository_keys(argv[1:at], env, program, cwd):
-        if _UNSWITCHABLE.fullmatch(key) and verb not in _READING:
-            raise errors.Denied(
-                f"the repository's configuration names a program to run in {key}, which cannot be switched off; git was"
-                " not run. Remove that setting to use this command",
-                rule="git configuration",
-            )
+        if _UNSWITCHABLE.fullmatch(key):
+            if verb not in _READING:
+                raise errors.Denied(
+                    f"the repository's configuration names a program to run in {key}, which cannot be switched off; git"
+                    " was not run. Remove that setting to use this command",
+                    rule="git configuration",
+                )
+            env = env | NO_FETCH
         if _EXECUTABLE.fullmatch(key):
             values.setdefault(key, _INSTEAD.get(key, _INSTEAD.get(key.rpartition(".")[2], "")))
     if any(re.fullmatch(r"credential\.(?:.*\.)?helper", key, re.DOTALL) for key in values):
