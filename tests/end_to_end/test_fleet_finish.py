@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.end_to_end.fleet_world import World
 from tests.plugin.terminal import Server
-from tests.sidecar import sidecar
+from tests.sidecar import sidecar, until
 
 
 @pytest.fixture
@@ -87,6 +87,26 @@ def test_a_merge_moves_the_base_and_its_worktree(world: World) -> None:
     assert (world.repository / "prices.txt").read_text() == "apples 4\n"
     assert world.git("status", "--porcelain") == "?? notes"
     assert world.branches() == ["main"]
+
+
+def test_what_is_committed_after_a_person_was_asked_is_not_merged(world: World) -> None:
+    """A yes to a merge is one to the commit that was shown: an agent may not put another on top meanwhile."""
+    folder = spawned(world)
+    world.commit("raise prices", "prices.txt", "apples 4\n", cwd=folder)
+    shown = world.git("rev-parse", "feature/x")
+    asker = world.sidecar.agent()
+    number = asker.start("fleet.finish", {"name": "feature-x", "merge": True})
+    until(lambda: world.person().call("human.pending")["approvals"])
+    (question,) = world.person().call("human.pending")["approvals"]
+    assert shown[:12] in str(question)
+    world.commit("and more", "prices.txt", "apples 400\n", cwd=folder)
+    answer = {"request_id": question["request_id"], "digest": question["digest"], "approved": True}
+    world.person().call("human.respond", answer)
+    error = asker.reply_to(number)["error"]
+    assert error["data"]["kind"] == "conflict"
+    assert shown[:12] in error["message"]
+    assert (world.repository / "prices.txt").read_text() == "apples 3\n"
+    assert world.agent("feature-x")["state"] == "running"
 
 
 def test_a_merge_commit_where_both_have_moved(world: World) -> None:

@@ -105,7 +105,7 @@ async def _one(system: System, params: Any, wish: Wish) -> Any:
     how = How()
     if isinstance(params, p.FleetFinish):
         how = How(merge=params.merge, into=params.into, keep_branch=params.keep_branch, discard=params.discard)
-        await fleet.can_finish(params.name, how)  # nobody is asked about what cannot be done
+        how = await fleet.can_finish(params.name, how)  # nobody is asked about what cannot be done
     does = how.lines(one) if isinstance(params, p.FleetFinish) else ()
     if isinstance(params, p.FleetSend) and not 0 < len(params.text) <= TEXT:
         raise errors.InvalidParams(f"params.text: 1 to {TEXT} characters")

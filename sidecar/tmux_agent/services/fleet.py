@@ -210,12 +210,13 @@ class Fleet:
         await asyncio.to_thread(process.end_marked, f"{fleet_spawn.MARK}={one.fleet_id}")  # what has left its panes
         await self._ended(one)
 
-    async def can_finish(self, name: str, how: How) -> None:
-        """Raises as `finish`, where it would be refused."""
+    async def can_finish(self, name: str, how: How) -> How:
+        """How exactly, as it is now. Raises as `finish`, where it would be refused."""
         one = self._finishable(name)
         await fleet_finish.check(one, how)
-        if how.merge:
-            await merging.can(one, how.into or one.base)
+        if not how.merge:
+            return how
+        return msgspec.structs.replace(how, commit=await merging.can(one, how.into or one.base))
 
     async def finish(self, name: str, how: How) -> tuple[str, ...]:
         """End it and remove its worktree; what was done, a line each. Raises NotFound, InvalidParams, Conflict (what

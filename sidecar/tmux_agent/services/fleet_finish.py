@@ -22,17 +22,20 @@ SHOWN = 10  # lines of each kind that an error tells
 class How(Struct, frozen=True, kw_only=True):
     """What is to become of its work. Without any of these: the branch goes if all of it is merged or pushed.
 
-    `into`: the branch that it is merged into, its base where it is empty. `discard`: nothing of it is wanted.
+    `into`: the branch that it is merged into, its base where it is empty. `commit`: what its branch was at when
+    that was asked for; nothing else is merged. `discard`: nothing of it is wanted.
     """
 
     merge: bool = False
     into: str = ""
+    commit: str = ""
     keep_branch: bool = False
     discard: bool = False
 
     def lines(self, one: FleetAgent) -> tuple[str, ...]:
         """For people."""
-        merged = (f"merge {one.branch} into {self.into or one.base}",) if self.merge else ()
+        at = f" ({self.commit[:12]})" if self.commit else ""
+        merged = (f"merge {one.branch}{at} into {self.into or one.base}",) if self.merge else ()
         kept = self.keep_branch or not one.made_branch
         branch = f"keep the branch {one.branch}" if kept else f"delete the branch {one.branch}"
         lost = ("throw away what is not committed, merged or pushed",) if self.discard else ()
@@ -70,12 +73,12 @@ def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
 async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) -> list[str]:
     """Do it; what was done, a line each. `end` ends its session. Raises Conflict, Failed, TimedOut, Unavailable."""
     await check(one, how)
-    await merging.can(one, how.into or one.base) if how.merge else None
+    await merging.can(one, how.into or one.base, how.commit) if how.merge else None
     await end()
     did: list[str] = []
     await check(one, how)  # it may have written something to its end
     if how.merge:
-        did.append(await merging.merge(one, how.into or one.base))
+        did.append(await merging.merge(one, how.into or one.base, how.commit))
     if os.path.isdir(one.worktree):
         if one.teardown:
             await _torn_down(one, how, did)

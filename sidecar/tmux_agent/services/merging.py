@@ -11,14 +11,29 @@ from ..core.fleet import FleetAgent
 from . import worktrees
 
 
-async def can(one: FleetAgent, into: str) -> None:
-    """Raises InvalidParams, Conflict where it could not be merged."""
-    await _result(one, into)
+async def can(one: FleetAgent, into: str, shown: str = "") -> str:
+    """The commit that would be merged; `shown`: which is meant. Raises InvalidParams, Conflict if it could not be."""
+    theirs = await _commit(one, shown)
+    await _result(one, into, theirs)
+    return theirs
 
 
-async def merge(one: FleetAgent, into: str) -> str:
-    """Merge it; how, for people. Raises InvalidParams, Conflict, Failed: then nothing was changed."""
-    ours, theirs, tree = await _result(one, into)
+async def _commit(one: FleetAgent, shown: str) -> str:
+    """What its branch is at. Raises Conflict where that is not what was shown."""
+    now = await worktrees.branch_commit(one.repository, one.branch)
+    if not now:
+        raise errors.Conflict(f"the branch {one.branch} is gone: there is nothing to merge")
+    if shown and now != shown:
+        raise errors.Conflict(
+            f"{one.branch} was at {shown[:12]} when its merge was asked for, and is at {now[:12]}: nothing was merged; "
+            "look at it, and ask again"
+        )
+    return now
+
+
+async def merge(one: FleetAgent, into: str, shown: str = "") -> str:
+    """Merge it; how, for people. `shown`: as for `can`. Raises InvalidParams, Conflict, Failed: nothing was changed."""
+    ours, theirs, tree = await _result(one, into, await _commit(one, shown))
     if not theirs:
         return f"{into} has all of {one.branch} already"
     commit = theirs
@@ -33,16 +48,13 @@ async def merge(one: FleetAgent, into: str) -> str:
     return f"merged {one.branch} into {into}: {'a merge commit' if tree else 'fast-forward'}, {commit[:12]}"
 
 
-async def _result(one: FleetAgent, into: str) -> tuple[str, str, str]:
+async def _result(one: FleetAgent, into: str, theirs: str) -> tuple[str, str, str]:
     """Where `into` is; what it would get ("" for nothing new); the merged tree ("" for a fast-forward)."""
     ours = await worktrees.branch_commit(one.repository, into)
     if not ours:
         raise errors.InvalidParams(f"{into!r} is no branch of {one.repository}: name one to merge into (--into)")
     if into == one.branch:
         raise errors.InvalidParams(f"{into!r} is its own branch: name another to merge into (--into)")
-    theirs = await worktrees.branch_commit(one.repository, one.branch)
-    if not theirs:
-        raise errors.Conflict(f"the branch {one.branch} is gone: there is nothing to merge")
     if await worktrees.is_ancestor(one.repository, theirs, ours):
         return ours, "", ""
     await _checked_out(one, into)
