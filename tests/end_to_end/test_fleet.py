@@ -134,3 +134,21 @@ def test_agents_of_the_same_branch_at_the_same_time(world: World) -> None:
     assert world.branches() == ["feature/x", "main"]
     assert len(world.worktrees()) == 2
     assert len(world.sessions()) == 2
+
+
+def test_a_yes_to_a_spawn_is_used_up_and_its_end_is_kept(world: World) -> None:
+    """What an agent asked for and was given is done once, says so in the log, and is not taken back by a kill."""
+    world.start()
+    agent = world.sidecar.agent()
+    params = {"branch": "feature/x", "repository": str(world.repository), "agent": "goose"}
+    number = agent.start("fleet.spawn", params)
+    until(lambda: world.person().call("human.pending")["approvals"])
+    (asked,) = world.person().call("human.pending")["approvals"]
+    answer = {"request_id": asked["request_id"], "digest": asked["digest"], "approved": True}
+    world.person().call("human.respond", answer)
+    assert agent.reply_to(number)["result"]["data"]["name"] == "feature-x"
+    world.sidecar.kill()
+    world.start()
+    of = [one["type"] for one in world.sidecar.records() if one.get("request_id") == asked["request_id"]]
+    assert of.index("action.started") < of.index("action.finished")
+    assert "approval.withdrawn" not in of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,8 @@ async def answer(system: System, params: Methods, wish: Wish) -> Any:
             return r.CastsData(casts=tuple(shown(system, one) for one in seen))
         case p.CastRemove(id=name):
             kept_one = await system.casts.get(name)
-            await allowed(system, _about(wish, kept_one), "a person removes a recording")
-            await system.casts.remove(kept_one)
+            async with allowed(system, _about(wish, kept_one), "a person removes a recording"):
+                await system.casts.remove(kept_one)
             return Nothing()
         case p.CastPlay():
             return await _play(system, params, wish)
@@ -82,10 +83,10 @@ async def _start(system: System, params: p.CastStart, wish: Wish) -> r.CastData:
     server = system.servers.choose(params.server, origin)
     place = place_of(server, server.pane(wish.action.target))
     own = (origin.server, origin.pane) == (place.server, place.pane)
-    if not own or origin.role is Role.OPERATOR:
-        await allowed(system, wish, "a person wants a pane recorded")
+    asks = not own or origin.role is Role.OPERATOR
     by = "operator" if origin.role is Role.OPERATOR else f"{origin.server} {origin.pane}"
-    note = await system.casts.start(place, mask=params.mask, max_bytes=params.max_bytes, by=by)
+    async with allowed(system, wish, "a person wants a pane recorded") if asks else nullcontext():
+        note = await system.casts.start(place, mask=params.mask, max_bytes=params.max_bytes, by=by)
     return shown(system, await system.casts.get(note.id))
 
 
@@ -98,9 +99,9 @@ async def _stop(system: System, params: p.CastStop, wish: Wish) -> r.CastData:
         if not name:
             raise errors.NotFound(f"pane {wish.action.target} is not recorded: `tmux-agent cast list` lists what is")
     kept = await system.casts.get(name)
-    if wish.origin.role is Role.OPERATOR or kept.note.by != f"{wish.origin.server} {wish.origin.pane}":
-        await allowed(system, _about(wish, kept), "a person ends a recording")
-    note = await system.casts.stop(kept.note.id)
+    asks = wish.origin.role is Role.OPERATOR or kept.note.by != f"{wish.origin.server} {wish.origin.pane}"
+    async with allowed(system, _about(wish, kept), "a person ends a recording") if asks else nullcontext():
+        note = await system.casts.stop(kept.note.id)
     return shown(system, await system.casts.get(note.id))
 
 
@@ -113,19 +114,19 @@ def _about(wish: Wish, kept: Kept) -> Wish:
 async def _play(system: System, params: p.CastPlay, wish: Wish) -> Nothing:
     if not (0.05 <= params.speed <= 100 and 0 <= params.idle_limit <= 86400):
         raise errors.InvalidParams("params.speed: 0.05 to 100; params.idle_limit: seconds, 0 for none")
-    await allowed(system, wish, "a person plays a recording")
-    if params.what.startswith("/"):
-        found = await asyncio.to_thread(read_file, Path(params.what))
-        what = params.what
-    else:
-        kept = await system.casts.get(params.what)
-        found = await asyncio.to_thread(system.casts.files.read, kept)
-        what = kept.note.id
-    server, client = system.client_for(wish.origin)
-    argv = (*player(system.places.state), "--hold", "--speed", f"{params.speed:g}", what)
-    argv = (*argv, "--idle-limit", f"{params.idle_limit:g}") if params.idle_limit else argv
-    title = display.for_tmux(f"a recording of {found.header.title or what}", 60)
-    system.spawn(playing.popup(server, client, argv, _size(found.header), title))
+    async with allowed(system, wish, "a person plays a recording"):
+        if params.what.startswith("/"):
+            found = await asyncio.to_thread(read_file, Path(params.what))
+            what = params.what
+        else:
+            kept = await system.casts.get(params.what)
+            found = await asyncio.to_thread(system.casts.files.read, kept)
+            what = kept.note.id
+        server, client = system.client_for(wish.origin)
+        argv = (*player(system.places.state), "--hold", "--speed", f"{params.speed:g}", what)
+        argv = (*argv, "--idle-limit", f"{params.idle_limit:g}") if params.idle_limit else argv
+        title = display.for_tmux(f"a recording of {found.header.title or what}", 60)
+        system.spawn(playing.popup(server, client, argv, _size(found.header), title))
     return Nothing()
 
 

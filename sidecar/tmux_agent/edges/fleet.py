@@ -6,6 +6,7 @@ Owns who may. A person's call is done; anybody else's is judged like every other
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from ..core import errors
 from ..core import protocol as p
 from ..core import replies_fleet as r
-from ..core.fleet import SpawnSpec
+from ..core.fleet import FleetAgent, SpawnSpec
 from ..core.model import Fleet, Role, Tmux
 from ..core.protocol_fleet import METHODS
 from ..services.fleet_finish import How
@@ -79,8 +80,8 @@ async def _spawn(system: System, params: p.FleetSpawn, wish: Wish) -> Any:
     planned = await system.fleet.plan(spec, wish.origin)
     if params.dry_run:
         return fleet_look.would(planned, await system.guard.checked(planned.action, wish.origin))
-    await _allowed(system, msgspec.structs.replace(wish, action=planned.action))
-    return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned))
+    async with _allowed(system, msgspec.structs.replace(wish, action=planned.action)):
+        return fleet_look.shown(system, await system.fleet.spawn(spec, wish.origin, planned))
 
 
 async def _read(system: System, params: p.FleetRead, wish: Wish) -> r.FleetText:
@@ -109,7 +110,12 @@ async def _one(system: System, params: Any, wish: Wish) -> Any:
     does = how.lines(one) if isinstance(params, p.FleetFinish) else ()
     if isinstance(params, p.FleetSend) and not 0 < len(params.text) <= TEXT:
         raise errors.InvalidParams(f"params.text: 1 to {TEXT} characters")
-    await _allowed(system, wish, branch=one.branch, repository=one.repository, agent=one.agent, does=does)
+    async with _allowed(system, wish, branch=one.branch, repository=one.repository, agent=one.agent, does=does):
+        return await _done(system, params, wish, one, how)
+
+
+async def _done(system: System, params: Any, wish: Wish, one: FleetAgent, how: How) -> Any:
+    fleet = system.fleet
     match params:
         case p.FleetSend(text=text, enter=enter):
             return fleet_look.shown(system, await fleet.send(params.name, text, enter=enter))
@@ -138,21 +144,21 @@ async def _pane(system: System, params: p.FleetPause | p.FleetResume, wish: Wish
     resumes = isinstance(params, p.FleetResume)
     if resumes and not system.pausing.is_paused(pane.pid):
         raise errors.Conflict(f"what runs in {pane.id} does not stand still")
-    await _allowed(system, wish)
-    process = system.pausing.read(pane.pid)
-    if process is None:
-        raise errors.NotFound(f"what ran in {pane.id} has ended")
     count = 0
-    if resumes:
-        await system.pausing.resume(process.pid, process.started)
-    else:
-        count = await system.pausing.pause(process.pid, process.started, [server.pid])
+    async with _allowed(system, wish):
+        process = system.pausing.read(pane.pid)
+        if process is None:
+            raise errors.NotFound(f"what ran in {pane.id} has ended")
+        if resumes:
+            await system.pausing.resume(process.pid, process.started)
+        else:
+            count = await system.pausing.pause(process.pid, process.started, [server.pid])
     return r.FleetMoved(
         name=pane.id, state="running" if resumes else "paused", server=server.socket, pane=pane.id,
         session=pane.session_name, processes=count,
     )  # fmt: skip
 
 
-async def _allowed(system: System, wish: Wish, **more: Any) -> None:
+def _allowed(system: System, wish: Wish, **more: Any) -> AbstractAsyncContextManager[None]:
     wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
-    await allowed(system, wish, "a person wants it of the fleet")
+    return allowed(system, wish, "a person wants it of the fleet")

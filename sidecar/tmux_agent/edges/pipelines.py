@@ -7,6 +7,7 @@ not own: what follows (services/pipelines.py).
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -253,24 +254,23 @@ async def act(system: System, params: Acting, wish: Wish) -> r.RunData:
         place, facts, panes = _where(system, spec, params, origin)
         run = _begun(spec, place, facts, panes)
         lines = tuple(line for one in run.stages for line in (f"# {one.name}", *does(stage_of(run, one), run, one)))
-        await _allowed(system, wish, does=lines)
-        async with system.watching.expecting({one.place for one in run.stages if one.place}):
+        expecting = system.watching.expecting({one.place for one in run.stages if one.place})
+        async with _allowed(system, wish, does=lines), expecting:
             return shown(system, await pipelines.start(spec, place, facts, panes))
     run = await pipelines.get(params.run_id)
-    await _allowed(system, wish, pipeline=run.spec.name)
     event: Retry | Skip | Cancel = Cancel(getattr(params, "why", "") or "a person cancelled it")
     if isinstance(params, p.PipelineRetry):
         event = Retry(params.stage)
     elif isinstance(params, p.PipelineSkip):
         event = Skip(params.stage)
-    run = await pipelines.want(params.run_id, event)
-    return shown(system, run)
+    async with _allowed(system, wish, pipeline=run.spec.name):
+        return shown(system, await pipelines.want(params.run_id, event))
 
 
-async def _allowed(system: System, wish: Wish, **more: Any) -> None:
+def _allowed(system: System, wish: Wish, **more: Any) -> AbstractAsyncContextManager[None]:
     """Raises as allowed() does."""
     wish = msgspec.structs.replace(wish, action=msgspec.structs.replace(wish.action, **more))
-    await allowed(system, wish, "a person wants it of a pipeline")
+    return allowed(system, wish, "a person wants it of a pipeline")
 
 
 _Where = tuple[Place | None, dict[str, str], dict[str, tuple[Place, ...]]]

@@ -60,13 +60,13 @@ async def act(system: System, params: Any, wish: Wish) -> Any:
             return r.QueueRunData(paused=queue.state.paused, steps=_steps(system, queue.state))
         case p.QueueRun() | p.QueuePause():
             pauses = isinstance(params, p.QueuePause)
-            await allowed(system, _wished(wish, "pause the queue" if pauses else "let the queue go on"), PERSON)
-            await queue.pause(on=pauses)
+            async with allowed(system, _wished(wish, "pause the queue" if pauses else "let the queue go on"), PERSON):
+                await queue.pause(on=pauses)
             return r.QueueRunData(paused=queue.state.paused)
         case p.QueueRetry(task=word):
             one = queue.find(word)
-            await allowed(system, _wished(wish, f"try {one.name} again: {would(one)}", one), PERSON)
-            return shown(system, await queue.retry(one), sees=wish.origin.role is Role.OPERATOR)
+            async with allowed(system, _wished(wish, f"try {one.name} again: {would(one)}", one), PERSON):
+                return shown(system, await queue.retry(one), sees=wish.origin.role is Role.OPERATOR)
         case p.QueueCancel():
             return await _cancel(system, params, wish)
 
@@ -167,10 +167,10 @@ async def _add(system: System, params: p.QueueAdd | p.QueueLoad, wish: Wish) -> 
         text="\n\n".join(f"{one.name}: {one.task.strip()}" for one in tasks),
         does=tuple(f"{one.name}: {would(one)}" for one in made),
     )
-    await allowed(system, msgspec.structs.replace(wish, action=action), PERSON)
-    if await _wanted(system, params, origin) != (tasks, ()):  # it may have waited for a person
-        raise errors.Conflict("the tasks, or the queue, have changed since this was asked: ask again")
-    added = await queue.add(tasks, _who(origin), server)
+    async with allowed(system, msgspec.structs.replace(wish, action=action), PERSON):
+        if await _wanted(system, params, origin) != (tasks, ()):  # it may have waited for a person
+            raise errors.Conflict("the tasks, or the queue, have changed since this was asked: ask again")
+        added = await queue.add(tasks, _who(origin), server)
     sees = origin.role is Role.OPERATOR
     return r.AddedData(tasks=tuple(shown(system, queue.state.tasks[one.task_id], sees=sees) for one in added))
 
@@ -206,9 +206,9 @@ async def _cancel(system: System, params: p.QueueCancel, wish: Wish) -> r.QueueD
         raise errors.Conflict(f"{over[0].name} has ended ({over[0].state.value}): there is nothing to cancel")
     names = ", ".join(one.name for one in tasks)
     kills = Fleet(verb="kill", name=names, does=("cancel these tasks of the queue, and end their sessions",))
-    await allowed(system, msgspec.structs.replace(wish, action=kills), PERSON)
     who = "a person" if wish.origin.role is Role.OPERATOR else "an agent, which was allowed to,"
-    await queue.cancel(tasks, params.why or f"{who} cancelled it")
+    async with allowed(system, msgspec.structs.replace(wish, action=kills), PERSON):
+        await queue.cancel(tasks, params.why or f"{who} cancelled it")
     sees = wish.origin.role is Role.OPERATOR
     after = [queue.state.tasks[one.task_id] for one in tasks if one.task_id in queue.state.tasks]
     return r.QueueData(tasks=tuple(shown(system, one, sees=sees) for one in after), paused=queue.state.paused)
