@@ -169,3 +169,13 @@ def test_commits_of_a_worktree_that_somebody_removed_are_kept(world: World) -> N
     finish(world, merge=True)
     assert (world.repository / "prices.txt").read_text() == "apples 4\n"
     assert world.branches() == ["main"]
+
+
+@pytest.mark.parametrize("how", [{}, {"merge": True}, {"discard": True}])
+def test_what_is_committed_while_it_is_finished_is_kept(world: World, how: dict[str, bool]) -> None:
+    """Nobody has looked at it: the branch stays, and that is said."""
+    commit = "git -c user.name=a -c user.email=a@b.example commit -q --allow-empty -m late"
+    (world.sidecar.config / "fleet.toml").write_text(f'teardown = ["{commit}"]\n')
+    spawned(world)
+    assert finish(world, **how)[-1] == "kept the branch feature/x: it moved meanwhile"
+    assert world.git("log", "-1", "--format=%s", "feature/x") == "late"

@@ -76,6 +76,7 @@ async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) 
     await merging.can(one, how.into or one.base, how.commit) if how.merge else None
     await end()
     did: list[str] = []
+    at = await worktrees.branch_commit(one.repository, one.branch)  # what is committed from here on was not checked
     await check(one, how)  # it may have written something to its end
     if how.merge:
         did.append(await merging.merge(one, how.into or one.base, how.commit))
@@ -88,7 +89,7 @@ async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) 
         await worktrees.prune(one.repository)
     if one.made_above:
         fleet_spawn.remove_empty(os.path.dirname(one.worktree))
-    did.append(await _branch(one, how))
+    did.append(await _branch(one, how, at))
     return did
 
 
@@ -102,12 +103,11 @@ async def _torn_down(one: FleetAgent, how: How, did: list[str]) -> None:
         did.append(why.message)
 
 
-async def _branch(one: FleetAgent, how: How) -> str:
-    now = await worktrees.branch_commit(one.repository, one.branch)
-    if not now:
+async def _branch(one: FleetAgent, how: How, at: str) -> str:
+    if not at:
         return f"the branch {one.branch} was gone already"
     if how.keep_branch or not one.made_branch:
         return f"kept the branch {one.branch}"
-    if not await worktrees.delete_branch(one.repository, one.branch, now):
+    if not await worktrees.delete_branch(one.repository, one.branch, at):
         return f"kept the branch {one.branch}: it moved meanwhile"
-    return f"deleted the branch {one.branch}, which was at {now[:12]}"
+    return f"deleted the branch {one.branch}, which was at {at[:12]}"
