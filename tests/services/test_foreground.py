@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from tests.plugin.terminal import Server
 from tests.sidecar import until
 
-from tmux_agent.services.foreground import Program, foreground
+from tmux_agent.services.foreground import Program, foreground, started
 from tmux_agent.services.processes import LinuxProcesses, processes_here
 
 pytestmark = pytest.mark.skipif(not isinstance(processes_here(), LinuxProcesses), reason="reads /proc")
@@ -77,3 +78,39 @@ def test_an_agent_and_what_starts_it(tmux: Server, tmp_path: Path) -> None:
     becomes(
         tmux, lambda one: one.agent is None and not one.script, "bash", "--norc", "-c", f"set -m; {aider} & exec cat"
     )
+
+
+LED = """
+import os, signal, time
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+pid = os.fork() or time.sleep(1000)
+os.setpgid(pid, pid)
+os.tcsetpgrp(0, pid)
+os.kill(pid, signal.SIGKILL)
+time.sleep(1000)
+"""
+
+
+def test_what_has_ended_in_front_has_not_started(tmux: Server) -> None:
+    """Its parent has not heard of it yet: there is a process, and it has no arguments any more."""
+    pane = int(tmux.run("new-window", "-d", "-P", "-F", "#{pane_pid}", sys.executable, "-c", LED))
+    table = processes_here()
+    until(lambda: (one := table.read(table.foreground(pane))) is not None and one.ended)
+    assert not started(table, pane)
+
+
+def test_the_shell_that_starts_an_agent_is_not_the_agent(tmux: Server) -> None:
+    """Before it is the wrapper, what it forks has the shell's own arguments."""
+    pane = int(tmux.run("new-window", "-d", "-P", "-F", "#{pane_pid}", "sh", "-c", "(read x; true); true"))
+    table = processes_here()
+    until(lambda: (program := foreground(table, pane)) is not None and program.process.pid != pane)
+    assert not started(table, pane)
+
+
+def test_what_has_no_terminal_yet_has_not_started() -> None:
+    """As tmux's child between its fork and its terminal."""
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as child:
+        try:
+            assert not started(processes_here(), child.pid)
+        finally:
+            child.kill()

@@ -115,10 +115,11 @@ async def until_started(one: FleetAgent, server: TmuxServer, made: Session, tabl
     """Wait until the agent's own program is in front: what starts it has failed where it ends before that, of which no
     event tells. Raises Failed, with what it said."""
     for _ in range(START_LOOKS):
-        top = table.read(made.pane_pid)
+        is_there = started(table, made.pane_pid)
+        top = table.read(made.pane_pid)  # after the other look: it may end between the two
         if top is None or top.ended:
             raise errors.Failed(f"{one.argv[0]} could not be started{await _last_words(server, made.pane)}")
-        if started(table, made.pane_pid):
+        if is_there:
             break
         await asyncio.sleep(LOOK_SECONDS)
     with contextlib.suppress(errors.Failed):  # somebody has closed it

@@ -76,11 +76,17 @@ def in_front(table: Processes, pane_pid: int) -> Process | None:
 def started(table: Processes, pane_pid: int) -> bool:
     """Whether something else is in front of a pane than its own program and what starts an agent there; True as well
     where the system does not tell."""
-    program = foreground(table, pane_pid)
-    if program is None:
+    top = table.read(pane_pid)
+    if top is None or top.ended or top.tty is None:  # tmux has forked, and not yet made it what it is to be
+        return False
+    if table.foreground(pane_pid) <= 0:
         return True
-    pid = program.process.pid
-    return pid != pane_pid and not programs.wrapped(table.argv(pid)) and not programs.is_sandbox(table.exe(pid))
+    program = foreground(table, pane_pid)
+    # An agent leads a group of its own (edges/wrap/parent.py): what is in the pane's is the shell that starts it.
+    if program is None or program.process.group == top.group:
+        return False
+    argv = table.argv(program.process.pid)  # of one that has just ended there are none
+    return bool(argv) and not programs.wrapped(argv) and not programs.is_sandbox(table.exe(program.process.pid))
 
 
 def _others(table: Processes, leader: Process) -> Iterator[Process]:
