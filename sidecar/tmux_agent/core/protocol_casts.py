@@ -57,4 +57,5 @@ METHODS: dict[str, type[Params]] = {
     "cast.remove": CastRemove,
     "cast.play": CastPlay,
 }
-ACTS = (CastStart, CastStop, CastRemove, CastPlay)
+# Nobody can tell by the request whether it was done: a client does not send these again by itself.
+ONCE: frozenset[type[Params]] = frozenset({CastStart, CastStop, CastRemove, CastPlay})

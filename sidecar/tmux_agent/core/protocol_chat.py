@@ -27,4 +27,4 @@ class ChatFollow(Params, frozen=True):
 
 
 METHODS: dict[str, type[Params]] = {"chat.say": ChatSay, "chat.follow": ChatFollow}
-ONCE = frozenset({ChatSay})  # a line that was said twice would be done twice
+ONCE: frozenset[type[Params]] = frozenset({ChatSay})  # a line that was said twice would be done twice

@@ -108,4 +108,4 @@ METHODS: dict[str, type[Params]] = {
     "fleet.templates": FleetTemplates,
 }
 # Nobody can tell by the request whether it was done: a client does not send these again by itself.
-ONCE = frozenset({FleetSpawn, FleetSend, FleetKill, FleetPause, FleetResume, FleetFinish})
+ONCE: frozenset[type[Params]] = frozenset({FleetSpawn, FleetSend, FleetKill, FleetPause, FleetResume, FleetFinish})

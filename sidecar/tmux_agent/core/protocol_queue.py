@@ -92,6 +92,7 @@ METHODS: dict[str, type[Params]] = {
     "queue.log": QueueLog,
     "queue.ended": QueueEnded,
 }
+OPERATOR_ONLY: frozenset[type[Params]] = frozenset({QueueLog})
 # Nobody can tell by the request whether it was done: a client does not send these again by itself.
-ONCE = frozenset({QueueAdd, QueueLoad, QueueRetry})
+ONCE: frozenset[type[Params]] = frozenset({QueueAdd, QueueLoad, QueueRetry})
 ACTS = (QueueAdd, QueueLoad, QueueRun, QueuePause, QueueRetry, QueueCancel)

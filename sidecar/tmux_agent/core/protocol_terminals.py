@@ -1,6 +1,6 @@
 """Params of persistent terminals: text typed into shells that live on, its end, and the facts of panes and sessions.
 
-Owns only shapes, as protocol.py, whose METHODS names them.
+Owns only shapes, as protocol.py.
 """
 
 from __future__ import annotations
@@ -54,3 +54,14 @@ class TmuxExecutions(Params, frozen=True):
     """Executions, newest first: those that run, and the last that ended. An agent is told of its own."""
 
     limit: int = 50
+
+
+METHODS: dict[str, type[Params]] = {
+    "tmux.execute": TmuxExecute,
+    "tmux.execution": TmuxExecution,
+    "tmux.executions": TmuxExecutions,
+    "tmux.interrupt": TmuxInterrupt,
+    "tmux.facts": TmuxFacts,
+}
+# Sent again with the same `key`, these are the same request: nothing is asked or run twice.
+KEYED: frozenset[type[Params]] = frozenset({TmuxExecute, TmuxInterrupt})

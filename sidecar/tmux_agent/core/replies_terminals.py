@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .reply import Data
 
 
@@ -105,3 +107,12 @@ class FactsData(Data, frozen=True):
 
 class ExecutionsData(Data, frozen=True):
     executions: tuple[ExecutionData, ...]
+
+
+REPLIES: dict[str, Any] = {
+    "tmux.execute": ExecutionData,
+    "tmux.execution": ExecutionData,
+    "tmux.executions": ExecutionsData,
+    "tmux.interrupt": ExecutionData,
+    "tmux.facts": FactsData,
+}
