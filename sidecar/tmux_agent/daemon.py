@@ -2,7 +2,7 @@
 
     lock → System.build (journal recovers, approvals, policy) → Server.listen → tmux servers, as they attach
 
-Then read edges/server.py (what can be asked) and services/guard.py (the one choke point). Owns the lock, signals, what
+Then read edges/methods.py (what can be asked) and services/guard.py (the one choke point). Owns the lock, signals, what
 is watched, and the order of start and stop. Must not own: anything that is asked, decided or done.
 """
 
@@ -111,7 +111,7 @@ class Sidecar:
             self._signals(system)
             self._watch()
             system.spawn(system.journal.publish(_started(self._socket)))  # without a log it serves on, and says so
-            system.spawn(server.hooks.drop_orphans())
+            system.spawn(server.methods.hooks.drop_orphans())
             system.spawn(system.screens.drop_orphans())
             system.spawn(system.pipelines.drop_orphans())
             system.spawn(system.sentry.drop_orphans())

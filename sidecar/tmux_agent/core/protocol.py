@@ -3,7 +3,7 @@
 Owns what belongs to no group of methods, and the tables METHODS, OPERATOR_ONLY, KEYED and ONCE: each group has a module
 of its own, protocol_*.py, with the params Structs of its methods and its rows of these tables. What a method gives back
 is in replies.py, the envelope and the framing in wire.py.
-Must not own: what a method does (edges/server.py dispatches, services do).
+Must not own: what a method does (edges/methods.py dispatches, services do).
 """
 
 from __future__ import annotations

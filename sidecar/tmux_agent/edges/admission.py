@@ -1,7 +1,7 @@
 """Whether a request of the socket is let in: by its caller's role, and by how many of its kind came.
 
 Owns which methods are whose, and the rates. Must not own: who somebody is (services/identity.py), connections
-(shares.py), what a request does (server.py).
+(shares.py), what a request does (methods.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The methods `cast.*`. Called by server.py only.
+"""The methods `cast.*`. Called by methods.py only.
 
 Owns who may, and how recordings are shown. Must not own: recording (services/casts.py), the popup that one is played in
 (services/tmux/playing.py).

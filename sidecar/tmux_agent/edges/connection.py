@@ -2,7 +2,7 @@
 
 Owns the transport, what is in flight on it, and the client's Origin (asked of the kernel once, at the start). A client
 that sends faster than it is answered, or than it reads, is not read for a while; one that stops reading is dropped.
-Must not own: what a method does (server.py).
+Must not own: what a method does (methods.py).
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The methods of persistent terminals: `tmux.execute`, `tmux.execution`, `tmux.executions`, `tmux.interrupt`. Called by
-server.py only.
+methods.py only.
 
 Owns the order: whose turn, in which folder, judged, typed, waited for. Must not own: typing (services/executions.py),
 judgement (services/guard.py).

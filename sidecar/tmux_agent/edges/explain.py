@@ -1,4 +1,4 @@
-"""`agent.explain`: why a pane has its state, or why what runs there is no agent. Called by server.py only.
+"""`agent.explain`: why a pane has its state, or why what runs there is no agent. Called by methods.py only.
 
 Must not own: what is looked at (services), how it is printed (verbs/explain.py).
 """

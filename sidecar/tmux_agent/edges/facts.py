@@ -1,4 +1,4 @@
-"""The method `tmux.facts`: all that is known of panes and sessions. Called by server.py only.
+"""The method `tmux.facts`: all that is known of panes and sessions. Called by methods.py only.
 
 Must not own: what tmux holds (services/tmux/snapshot.py), processes (services/processes.py).
 """

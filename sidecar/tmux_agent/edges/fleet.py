@@ -1,4 +1,4 @@
-"""The methods `fleet.*`. Called by server.py only.
+"""The methods `fleet.*`. Called by methods.py only.
 
 Owns who may. A person's call is done; anybody else's is judged like every other action. Must not own: what follows
 (services/fleet.py), how it is shown (fleet_look.py).
@@ -16,7 +16,6 @@ from ..core import protocol as p
 from ..core import replies_fleet as r
 from ..core.fleet import FleetAgent, SpawnSpec
 from ..core.model import Fleet, Role, Tmux
-from ..core.protocol_fleet import METHODS
 from ..services.fleet_finish import How
 from ..services.system import System
 from ..services.tools import panes
@@ -24,7 +23,6 @@ from ..services.wishes import Wish
 from . import fleet_look
 from .allowed import allowed
 
-CALLS = tuple(METHODS.values())
 TEXT = 128 << 10  # characters of what is sent
 
 

@@ -1,7 +1,7 @@
 """Popups that paint while their relay starts, so that a person waits for the longer of the two and not for both.
 
 Owns: popups that no relay has come for yet, and the guess at the terminal that one will come with. Must not own: who
-may have one (server.py asks identity first), drawing (ui/popup.py). Nothing that is painted here leaves the sidecar.
+may have one (popups.py asks identity first), drawing (ui/popup.py). Nothing that is painted here leaves the sidecar.
 The server's only way to the popup's modules: they are a quarter of all imports, and are imported once it serves.
 """
 

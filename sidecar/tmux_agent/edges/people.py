@@ -1,4 +1,4 @@
-"""Methods about people and plans: human.*, judge, plan.*. One function a method, called by server.py only.
+"""Methods about people and plans: human.*, judge, plan.*. One function a method, called by methods.py only.
 
 Must not own: the order of judging, asking and recording (services/guard.py).
 """

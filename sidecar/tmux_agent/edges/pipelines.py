@@ -1,4 +1,4 @@
-"""The methods `pipeline.*` and `sentry.*`. Called by server.py only.
+"""The methods `pipeline.*` and `sentry.*`. Called by methods.py only.
 
 Owns who may, and how runs are shown. A person's call is done; anybody else's is judged like every other action. Must
 not own: what follows (services/pipelines.py).

@@ -1,4 +1,4 @@
-"""The methods `queue.*`. Called by server.py only.
+"""The methods `queue.*`. Called by methods.py only.
 
 Owns who may, and how tasks are shown. A person's call is done; anybody else's is judged like every other action. Must
 not own: what follows (services/queue.py), what tasks mean (services/queue_files.py).
@@ -18,7 +18,6 @@ from ..core import protocol as p
 from ..core import replies_queue as r
 from ..core.model import File, Fleet, Origin, Role, Verdict
 from ..core.pipeline_file import words
-from ..core.protocol_queue import ACTS as ACTS
 from ..core.queue_file import kind
 from ..core.queue_task import ENDED, Queue, Task, TaskState, Try
 from ..core.queue_words import plan, waits_for, would
@@ -29,7 +28,6 @@ from ..services.system import System
 from ..services.wishes import Wish
 from .allowed import allowed
 
-LOOKS = (p.QueueList, p.QueueShow, p.QueueLog, p.QueueEnded)
 LAST = 10  # tasks that have ended, and are shown where not all are wanted
 PERSON = "a person wants it of the queue"
 NO_TASK = Fleet(verb="queue")

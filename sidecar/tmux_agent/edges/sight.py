@@ -1,4 +1,4 @@
-"""Methods that only look: health, agents, grants, tmux lists, events, the audit log. Called by server.py only.
+"""Methods that only look: health, agents, grants, tmux lists, events, the audit log. Called by methods.py only.
 
 Must not own: what is looked at (services).
 """
