@@ -233,6 +233,15 @@ def test_nobody_names_a_session_as_the_kernel_does() -> None:
     run(test)
 
 
+def test_nobody_names_a_session_as_we_do() -> None:
+    """A hook's word for its session is the agent's: what people gave ahead to somebody in a chat, to a pipeline or to
+    the queue is not to be had by naming it."""
+    agents, _ = made()
+    for name in ("chat:alice", "pipeline:1", "queue:1", "fleet:1"):
+        assert agents.session_of(ORIGIN, name) == ORIGIN.session
+        assert agents.on_hook(call("SessionStart", S.IDLE, session=name), ORIGIN) == ORIGIN.session
+
+
 def test_socket_clients_say_it_themselves() -> None:
     """agent.register and agent.state, for agents without hooks."""
     agents, notes = made()

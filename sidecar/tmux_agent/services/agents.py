@@ -29,7 +29,7 @@ DETAIL = 256  # characters
 DRAWN_SECONDS = 0.7  # after which a screen is drawn anew: a hook runs some 0.1 s ahead of it
 SCREEN = "its screen"  # what told of an agent without hooks
 TOLD = 12  # of what was told of an agent the newest stay, for people who ask why
-KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session): not to be claimed
+KERNELS = re.compile(r"[0-9]+:[0-9]+")  # session of whoever has no id of its own (Origin.session)
 BUSY = (AgentState.WORKING, AgentState.WAITING)
 
 
@@ -84,9 +84,12 @@ class Agents:
         return tuple(sorted(agents, key=lambda one: (one.place, one.pane or "", one.session)))
 
     def session_of(self, origin: Origin, claimed: str = "") -> str:
-        """The session that a peer speaks for: the one it names, unless that is another living agent's; else its own."""
+        """The session that a peer speaks for: the one it names, unless that is another living agent's; else its own.
+
+        Names with a colon are given by us (a process, chat:alice, queue:…): what is theirs is not for who claims one.
+        """
         process = _process(origin)
-        if claimed and not KERNELS.fullmatch(claimed):
+        if claimed and ":" not in claimed:
             known = self._known.get(claimed)
             foreign = known is not None and known.process != process and known.process in self._deaths
             return origin.session if foreign else claimed
