@@ -133,11 +133,12 @@ class Sidecar:
             self._open.close()
 
     async def _attach(self, tmux: list[str]) -> None:
-        """Serve the tmux servers that started us, whose badges are wrong without us; then make popups quick.
+        """Serve the tmux servers that started us, or were served before: their badges are wrong without us. Then make
+        popups quick.
 
         Their modules are a quarter of all imports: a thread does that, so that hooks are answered meanwhile.
         """
-        for socket in tmux:
+        for socket in dict.fromkeys((*map(os.path.realpath, tmux), *self._system.servers.before)):
             try:
                 served = await self._system.attach_tmux(socket)
                 async with asyncio.timeout(ATTACH_SECONDS):

@@ -65,6 +65,7 @@ def test_a_persons_file() -> None:
         (("\\?", "("), 5, "is no pattern"),
         (("(?P<resets>.+)", ".+"), 11, "lacks the group"),
         (("    answers:", "    buttons: [A, B]\n    answers:"), 5, "stands beside another"),
+        (("    ask:", "    words: Deploy?\n    ask:"), 5, "beside choice or buttons"),
         (("version: 1", "version: 2"), 1, "version 1"),
         (("    state: waiting\n", "    state: idle\n"), 5, "has to be waiting"),
         (("agent: deploy\n", ""), 1, "lacks the key agent"),

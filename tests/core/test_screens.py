@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parents[2] / "sidecar" / "tmux_agent" / "defaults" / "s
 # What a recorded screen shows, by how its name begins.
 SHOWN = {"waiting": "waiting", "fetch": "waiting", "working": "working", "prehook": "working", "permhook": "working"}
 SHOWN |= {"limit": "limit", "new": "new"}
-SHOWN |= {"permhook-36s-turn-over": "idle", "idle": "idle", "finished": "idle", "hooks-review": "unknown"}
+SHOWN |= {"permhook-36s-turn-over": "idle", "idle": "idle", "finished": "idle", "hooks-review": "waiting"}
 SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 AGENTS = ["claude", "codex", "gemini", "opencode"]  # that show an input box while they rest
 CAPTURES = sorted(path for path in CORPUS.rglob("*.*") if path.suffix in (".txt", ".ansi"))
@@ -82,7 +82,8 @@ def test_recorded_screens(path: Path) -> None:
     wanted = next(SHOWN[begin] for begin in sorted(SHOWN, key=len, reverse=True) if path.stem.startswith(begin))
     found = seen(path)
     assert found.state == wanted
-    assert (found.dialog is not None) is (wanted == "waiting" and "described" not in path.stem)
+    answered = "described" not in path.stem and path.stem != "hooks-review"  # which belongs to its pane
+    assert (found.dialog is not None) is (wanted == "waiting" and answered)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,28 @@ def test_what_a_dialog_names(agent: str, name: str, question: str, choices: list
     assert "touch made-by-agent && echo done-shell" in dialog.text
     assert "touch made-by-agent && echo done-shell" in dialog.about
     assert "────" not in dialog.text
+
+
+@pytest.mark.parametrize(
+    ("agent", "yes", "no"),
+    [
+        ("claude", ["Yes, I trust this folder"], "No, exit"),
+        ("codex", ["Trust and continue"], "Back to Agent Command Center"),
+        ("gemini", ["Trust folder (shop)", "Trust parent folder (src)"], "Don't trust"),
+    ],
+)
+@pytest.mark.parametrize("name", ["waiting-trust", "waiting-trust-narrow"])
+def test_whether_a_folder_is_trusted_is_a_question(agent: str, yes: list[str], no: str, name: str) -> None:
+    """In words of its own, as the dialog's are a paragraph; all of that is shown beside."""
+    found = seen(recorded(agent, name))
+    assert found.rule == "trust this folder"
+    assert found.dialog
+    assert found.dialog.question == "Trust this folder?"
+    assert not found.dialog.about
+    assert [one.label for one in found.dialog.choices if not one.deny] == yes
+    assert [one.label for one in found.dialog.choices if one.deny] == [no]
+    assert "trust" in found.dialog.text
+    assert ("/home/dev/src/shop" in found.dialog.text) is (agent != "gemini")
 
 
 def test_the_chosen_button_shows_in_its_background() -> None:

@@ -12,7 +12,7 @@ from tests.edges import test_hooks
 from tests.edges.test_hooks import AGENT, ASK, bash, run
 
 from tmux_agent.core import protocol as p
-from tmux_agent.core.model import AgentState, Decision, Verdict
+from tmux_agent.core.model import AgentState, ApprovalState, Decision, Verdict
 from tmux_agent.edges.adapters import codex
 from tmux_agent.services.ids import new_id
 
@@ -154,6 +154,7 @@ def test_codexs_own_dialog_is_waited_at(tmp_path: Path, monkeypatch: pytest.Monk
         assert await sidecar.hook("PermissionRequest", **bash()) == {}
         (agent,) = sidecar.agents.list()
         assert agent.state is AgentState.WAITING
+        assert [one.state for one in sidecar.given_up] == [ApprovalState.WITHDRAWN]
         await sidecar.hook("PostToolUse", **bash(), tool_use_id="1")
         (agent,) = sidecar.agents.list()
         assert agent.state is AgentState.WORKING

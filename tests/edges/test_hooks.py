@@ -64,6 +64,8 @@ class Sidecar:
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
         proofs = Proofs(self.journal, lambda *_, **__: True)
         self.answers = Answers(self.judgement, self.journal, self.approvals, self.grants, self.toolbox, kept, proofs)
+        self.given_up: list[Approval] = []
+        self.screens: Any = SimpleNamespace(gave_up=self.given_up.append)
         self.hooks = Hooks(self)  # type: ignore[arg-type]
         self.relays = 0
 

@@ -47,6 +47,7 @@ CODEX: dict[str, Any] = {
     **turn("guard", shell=f"echo '{{}}' > ~/{HOOKS}"),
     **turn("edit", tool=used("apply_patch", input=f"{PATCH}*** End Patch\n")),
     **turn("kill", shell="mkdir made-kill"),
+    **turn("own", shell="touch made-own"),
 }
 GEMINI: dict[str, Any] = {
     "go-after": [{"text": "Nothing is in its way."}],  # the first: Gemini may send a prompt that was given up along
@@ -254,6 +255,24 @@ def test_one_yes_is_enough(world: Whole) -> None:
     asked(world, "once")
     approved(world, "once", "rmdir made-held")
     assert not (world.project / "made-held").exists()
+
+
+@of("codex")
+def test_codexs_own_dialog_is_read_once_its_hook_may_wait_no_longer(world: Whole) -> None:
+    """Of what Codex asks by itself: the question goes with its hook, and is back from its screen, as bad as before."""
+    opened = asked(world, "own")
+    assert opened["origin"]["door"] == "hook"
+    world.until(lambda: withdrawn(world, opened), "the end of its hook")
+    world.until(lambda: world.records("approval.opened")[-1] != opened, "the question of its dialog")
+    read = world.records("approval.opened")[-1]
+    assert (read["origin"]["door"], read["origin"]["pane"]) == ("screen", world.pane)
+    assert read["data"]["risk"] == max(opened["data"]["risk"], "medium", key=["low", "medium", "high"].index)
+    assert world.state_of_agent() == "waiting"
+    world.shows("⏸1")
+    approved(world, "own", "Would you like to run the following command?", "touch made-own", "Yes, proceed")
+    assert (world.project / "made-own").exists()
+    world.until(lambda: world.state_of_agent() == "done", "the end of work")
+    assert len(world.records("approval.opened")) == world.records("approval.opened").index(read) + 1
 
 
 @of("codex")

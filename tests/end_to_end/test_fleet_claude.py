@@ -81,3 +81,22 @@ def test_a_person_at_a_pane_has_claude_work_in_a_worktree(whole: Whole) -> None:
     assert not made.parent.exists()
     heads = subprocess.run([*GIT, "branch"], cwd=whole.project, check=True, capture_output=True, text=True).stdout
     assert "feature/x" not in heads
+
+
+def test_whether_its_folder_is_trusted_is_asked_in_the_popup(whole: Whole) -> None:
+    """Before any hook of it runs; its task is typed after the yes."""
+    known = json.loads((whole.home / ".claude.json").read_text())
+    (whole.home / ".claude.json").write_text(json.dumps({**known, "projects": {}}))
+    at_the_pane(whole, "spawn fix/prices --task 'Please and-more.'", "spawn claude on fix/prices in shop")
+    whole.until(lambda: bool(fleet(whole).get("waiting_on")), "its dialog")
+    listed = whole.run("sessions").stdout
+    assert "waits for you in the popup: Trust this folder?" in listed
+    whole.popup("Trust this folder?")
+    assert "Quick safety check" in whole.shows("shop-worktrees/fix-prices")
+    assert fleet(whole)["task_state"] == "waiting"
+    whole.answer("a", "Nothing waits")
+    whole.leave_popup()
+    whole.pane = fleet(whole)["pane"]
+    whole.draws("More.")
+    whole.until(lambda: fleet(whole)["task_state"] == "given", "the task")
+    assert whole.records("approval.opened")[-1]["origin"]["door"] == "screen"

@@ -218,6 +218,19 @@ def test_stopped_on_purpose_stays_so(world: World) -> None:
     assert agent.hear(number)["data"]["approved"]
 
 
+def test_started_by_hand_it_serves_what_was_served(world: World) -> None:
+    """`sidecar start` names no tmux server: those of before are served, and one that is gone is no matter."""
+    server, gone = world.server(), world.server()
+    old = world.serves(server)
+    os.kill(old, signal.SIGTERM)
+    until(lambda: world.alive(server) == world.alive(gone) == "")
+    gone.close()
+    assert world.agent_command("sidecar", "start").returncode == 0
+    assert world.serves(server) != old
+    until(lambda: str(server.socket) in (world.state / "served").read_text())
+    assert str(gone.socket) not in (world.state / "served").read_text()
+
+
 # --- a disk that is full -----------------------------------------------------------------------------
 
 

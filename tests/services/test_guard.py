@@ -95,7 +95,7 @@ class World:
             folder=self.config, state=state, home=str(folder), environ=os.environ, background=True
         )
         assert self.judgement.load() == ()
-        servers = Servers(Identity(), "", lambda *_: None)
+        servers = Servers(Identity(), "", lambda *_: None, folder / "served")
         self.toolbox = Toolbox(self.judgement, servers, Settings(), folder / "backups")
         kept = KeptRules(self.config)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)

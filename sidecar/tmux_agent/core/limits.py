@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from msgspec import Struct
 
 from . import display
-from .model import Agent, Limit
+from .model import Agent, AgentState, Limit
 
 HORIZON = timedelta(days=40)  # limits are of hours, a week or a month: what is further ahead was misread
 WORDS = 400  # characters of what an agent says that are kept and read
@@ -33,6 +33,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     alone: bool = False
 
 
+IN_ITS_PANE = "asks in its pane"  # by a dialog of its own that no request stands for
 _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = r"(?P<month>[A-Za-z]{3,9})\.?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -192,6 +193,8 @@ def line(agent: Agent, now: datetime, here: tzinfo) -> str:
     """What an agent is about, for lists: its limit, what it waits for, or what it last said."""
     if agent.limit and not agent.waiting_on:
         return f"{said(agent.limit, now, here)} · {agent.limit.words}"
+    if agent.state is AgentState.WAITING and not agent.waiting_on:
+        return ": ".join(filter(None, (IN_ITS_PANE, agent.detail)))
     return agent.waiting_on or agent.detail
 
 

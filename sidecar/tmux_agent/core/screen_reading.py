@@ -177,8 +177,8 @@ def _listed(rule: Rule, screen: _Screen, start: int, cut: bool) -> Dialog | None
     asked = _last(rule.question, screen.plain[start:row]) if rule.question else None
     if rule.question and asked is None:
         return None
-    words = (asked.groupdict().get("question") or asked[0]).strip() if asked else ""
-    text, about = screen.text(rule, start), screen.about(start, row, words)
+    words = (asked.groupdict().get("question") or asked[0]).strip() if asked else rule.words
+    text, about = screen.text(rule, start), "" if rule.words else screen.about(start, row, words)
     return Dialog(question=words, about=about, text=text, choices=choices, rows=(start, screen.end), cut=cut)
 
 

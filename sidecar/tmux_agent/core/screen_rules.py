@@ -68,6 +68,7 @@ class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
     prompt: str = ""  # limit: the line of the agent's prompt while nothing is typed there
     alone: bool = False  # limit: the agent goes on by itself when it ends
     question: str = ""  # waiting: the line that asks
+    words: str = ""  # waiting: the question in other words, where the dialog's own are no line of its own
     choice: str = ""  # waiting: a line for each choice, groups `key` (what to press) and `label`
     buttons: list[str] = []  # waiting: choices side by side; the one chosen has a background of its own
     ask: str = ""  # waiting: the line that the cursor stands at the end of
@@ -107,6 +108,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     menu: re.Pattern[str] | None
     prompt: re.Pattern[str] | None
     question: re.Pattern[str] | None
+    words: str
     choice: re.Pattern[str] | None
     ask: re.Pattern[str] | None
     deny: re.Pattern[str] | None
@@ -177,13 +179,15 @@ class _Builder:
             self._error("choice", "stands beside another of choice, buttons and ask: a rule has one of them")
         if rule.state != "waiting" and (rule.choice or rule.buttons or rule.ask):
             self._error("state", f"has to be waiting where there is something to answer, not {rule.state}")
+        if rule.words and (rule.question or not (rule.choice or rule.buttons)):
+            self._error("words", "stands for `question`, beside choice or buttons")
         if bool(rule.ask) != bool(rule.answers):
             self._error("answers", "belong to `ask`: the one needs the other")
         self._check_limit()
         answers = tuple(self._answer(one, patterns["ask"]) for one in rule.answers)
         return Rule(
             name=rule.name, state=rule.state, buttons=tuple(rule.buttons), answers=answers,
-            leave=tuple(rule.leave), resume=tuple(rule.resume), alone=rule.alone, **patterns
+            words=rule.words, leave=tuple(rule.leave), resume=tuple(rule.resume), alone=rule.alone, **patterns
         )  # fmt: skip
 
     def _check_limit(self) -> None:

@@ -187,7 +187,9 @@ class Hooks:
             return await approvals.wait(request_id, call.patience)
         except errors.TimedOut:
             if call.kind is HookKind.ASK and waiting.hooks == 1:
-                await approvals.withdraw(request_id, "its hook may wait no longer: the agent's own dialog asks")
+                self._system.screens.gave_up(
+                    await approvals.withdraw(request_id, "its hook may wait no longer: the agent's own dialog asks")
+                )
             elif call.kind is HookKind.JUDGE:
                 _put(self._late, hook_key.rpartition(":")[0], approvals.get(request_id).hook_key or "")
             return approvals.get(request_id)

@@ -42,6 +42,11 @@ class Places(Struct, frozen=True, kw_only=True):
         return self.state / "socket"
 
     @property
+    def served(self) -> Path:
+        """The sockets of the tmux servers that are served, a line each: whoever starts a sidecar need not name them."""
+        return self.state / "served"
+
+    @property
     def spare_socket(self) -> Path:
         """Where to bind while the runtime folder is away (removed at the last logout while tmux lives on)."""
         return self.state / "tmux-agent.sock"

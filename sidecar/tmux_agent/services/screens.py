@@ -2,8 +2,9 @@
 
 Owns when a pane is looked at (its program wrote to its terminal, or read from it, and a moment has passed:
 tty_watch.py; nothing polls), the approvals that come of it (door "screen"), and that they go when their dialog does.
-Hooks come first: a pane whose agent tells by hooks, or has asked in another way, is asked about once. Must not own:
-what a screen says (core/screen_reading.py), pressing (screen_answers.py), states (agents.py).
+Hooks come first: a pane whose agent tells by hooks, or has asked in another way, is asked about once, and by its screen
+only where its hook may wait no longer and its own dialog asks. Must not own: what a screen says
+(core/screen_reading.py), pressing (screen_answers.py), states (agents.py).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ STATES = {"waiting": AgentState.WAITING, "working": AgentState.WORKING, "idle": 
           "new": AgentState.IDLE,
           "limit": AgentState.ERROR}  # fmt: skip
 RESTS = {"idle": BUSY, "new": (*BUSY, AgentState.DONE, AgentState.ERROR)}  # states that such a prompt ends
+HIDES = ("codex",)  # its dialog while a hook waits, which may not wait as long as a person takes
 SHOWS_REST = ("codex", "opencode")  # whose prompt on the screen tells what no hook of theirs does
 QUESTIONS, QUESTIONS_A_SECOND = 20, 0.1  # of one pane at once, and in the long run: people read slowly
 TELL_OF_LIMITS = ("claude", "opencode")  # by their hooks, where they have hooks
@@ -92,6 +94,7 @@ class Screens:
         self.wrote: Callable[[TmuxServer], object] = lambda _: None  # told when a pane of a server is looked at
         self._servers: dict[str, TmuxServer] = {}
         self._panes: dict[Place, _Watched] = {}
+        self._given_up: dict[str, Approval] = {}  # by session: what its hook asked, which may wait no longer
 
     def start(self) -> None:
         self._tty.start()
@@ -205,6 +208,7 @@ class Screens:
                 await self._withdraw(one, GONE)
         before, watched.asked = watched.asked, asks
         hooked = self._hooked(place)
+        left = self._left_to_itself(place) if hooked else None
         if view and view.seen.state in STATES and view.program.agent and not hooked:
             words = view.seen.limit.words if view.seen.limit else view.seen.rule
             self._agents.on_screen(self._origin(place, view), STATES[view.seen.state], words)
@@ -212,12 +216,13 @@ class Screens:
             self._limit(place, view)
         if view and view.seen.state in RESTS and hooked:
             self._rests(place, RESTS[view.seen.state])
-        if view is None or asks is None or hooked or any((one.origin.session, one.digest) == asks for one in waiting):
+        silent = hooked and left is None
+        if view is None or asks is None or silent or any((one.origin.session, one.digest) == asks for one in waiting):
             return
         if asks != before:
             self._soon(place)  # it may still be drawn
         elif not self._asked_elsewhere(place) and watched.rate.take(asyncio.get_running_loop().time()):
-            await self._ask(place, view)
+            await self._ask(place, view, self._given_up.get(left.session) if left else None)
 
     def _limit(self, place: Place, view: View) -> None:
         """Of a usage limit the hooks of some agents tell nothing, nor that it is over."""
@@ -260,7 +265,28 @@ class Screens:
         there = (one for one in self._agents.list() if (one.server, one.pane) == place)
         return any(not KERNELS.fullmatch(one.session) for one in there)
 
-    async def _ask(self, place: Place, view: View) -> None:
+    def gave_up(self, approval: Approval) -> None:
+        """The hook that asked may wait no longer: its agent's own dialog shows now."""
+        self._given_up[approval.origin.session] = approval
+        if (place := place_of(approval.origin)) in self._panes:
+            self._soon(place)
+
+    def _left_to_itself(self, place: Place) -> Agent | None:
+        """The agent there that waits at its own dialog while none of its hooks does."""
+        for one in self._agents.list():
+            if (one.server, one.pane) != place or one.kind not in HIDES:
+                continue
+            waits = one.state is AgentState.WAITING
+            if not waits:
+                self._given_up.pop(one.session, None)
+            elif self._agents.quiet(one.session) < DRAWN_SECONDS:
+                self._soon(place)  # its next hook may be on its way
+            else:
+                return one
+        return None
+
+    async def _ask(self, place: Place, view: View, before: Approval | None) -> None:
+        """`before`: what a hook asked of the same, whose rules hold here, too."""
         assert view.seen.dialog
         origin = self._origin(place, view)
         asked = question(view.seen.dialog, view.agent)
@@ -274,8 +300,8 @@ class Screens:
             kind="question",
             rule=DOOR,
             reason=presses(view.seen.dialog),
-            risk=max(decision.risk, Risk.MEDIUM, key=lambda risk: risk.rank),
-            step_up=decision.step_up,
+            risk=max(decision.risk, Risk.MEDIUM, before.risk if before else Risk.LOW, key=lambda risk: risk.rank),
+            step_up=decision.step_up or (before.step_up if before else ()),
         )
         try:
             await self._approvals.open(approval)

@@ -156,7 +156,7 @@ class System:
             tried=True,
         )
         self.identity = Identity()
-        self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux)
+        self.servers = Servers(self.identity, badge.died(ascii_only=not _utf8(environ)), self._on_tmux, places.served)
         self.toolbox = Toolbox(self.judgement, self.servers, self.settings, places.backups)
         self.kept = KeptRules(places.config)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)

@@ -179,7 +179,7 @@ def _agent_line(agent: Agent, now: datetime, narrow: bool) -> Line:
     line += [state, ("class:faint", f"{since:>6}  ")]
     if narrow:
         return [*line, *literal(agent.place[:80])]
-    about = limits.line(agent, now, local_time.mine()) if agent.limit else agent.detail or agent.branch
+    about = limits.line(agent, now, local_time.mine()) or agent.branch
     what = literal(about[:300], "class:faint")
     return [*line, *fit(literal(agent.place[:80]), 12), ("", "  "), *what]
 

@@ -175,6 +175,8 @@ class Overview(Dialog):
     def answer(self, one: FleetData) -> None:
         if request_id := self._requests.get(one.name):
             self._popup.show_request(request_id)
+        elif one.agent_state == "waiting":
+            self._popup.say("its own dialog asks: o goes to its pane", "class:medium")
         else:
             self._popup.say("it waits for no answer of yours", "class:medium")
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tmux_agent.core import display
+from tmux_agent.core.limits import IN_ITS_PANE
 from tmux_agent.core.replies_fleet import FleetData, FleetWould
 from tmux_agent.edges.ui.compose import WIDE
 from tmux_agent.edges.ui.desk import Look
@@ -82,6 +83,8 @@ def about(one: FleetData, look: Look | None, *, asked: bool) -> Line:
     """What it waits for; else what went wrong, what it does, or its last line."""
     if asked or one.waiting_on:
         return [("class:medium", "waits for you"), ("", "  "), *literal(one.waiting_on[:TEXT], "class:faint")]
+    if one.agent_state == "waiting":
+        return [("class:medium", IN_ITS_PANE), ("", "  "), *literal(one.detail[:TEXT], "class:faint")]
     if one.note:
         return literal(one.note.partition("\n")[0][:TEXT], "class:warn")
     return literal((look.last if look and look.last else one.detail)[:TEXT], "class:faint")

@@ -32,7 +32,16 @@ def _state(one: dict[str, Any]) -> str:
     return said or str(one["state"])
 
 
+def _asks(one: dict[str, Any]) -> str:
+    """What it waits for, and how to get there."""
+    if one.get("waiting_on"):
+        return f"waits for you in the popup: {one['waiting_on']}"
+    if _state(one) == "waiting":
+        return f"asks in its pane, `tmux-agent attach {one['name']}`: {one.get('detail') or 'a dialog of its own'}"
+    return ""
+
+
 def _row(one: dict[str, Any]) -> list[str]:
-    about = one.get("note") or one.get("detail") or (one.get("task", "").partition("\n")[0])
+    about = one.get("note") or _asks(one) or one.get("detail") or one.get("task", "").partition("\n")[0]
     tier = " (sandbox)" if one.get("tier") == "sandbox" else ""
     return [one["name"], _state(one), one["agent"] + tier, one["branch"], one.get("pane") or "–", about]

@@ -11,10 +11,12 @@ import logging
 import os
 import stat
 from collections.abc import Callable
+from pathlib import Path
 
 from ...core import errors
 from ...core.model import Origin
 from ..identity import Identity
+from ..places import write_whole
 from ..views import ClientView, PaneView, TmuxView
 from .control import Compared, Connected, Dropped, Event, Lost, TmuxServer
 from .signals import Changed, Chosen, Covered, Pressed, Retitled
@@ -25,9 +27,15 @@ SERVERS = 64  # more sockets than this are not a person's
 
 
 class Servers:
-    """Built by the daemon. `on_event` hears of every event after identity knows of it."""
+    """Built by the daemon. `on_event` hears of every event after identity knows of it. `served` is the file of the next
+    sidecar, which serves the same.
+    """
 
-    def __init__(self, identity: Identity, died: str, on_event: Callable[[TmuxServer, Event], None]) -> None:
+    def __init__(
+        self, identity: Identity, died: str, on_event: Callable[[TmuxServer, Event], None], served: Path
+    ) -> None:
+        self._served = served
+        self.before = _read(served)  # the sockets that the last sidecar served, whether a tmux answers there or not
         self._identity = identity
         self._died = died
         self._on_event = on_event
@@ -76,7 +84,14 @@ class Servers:
         except BaseException:
             del self._servers[path]
             raise
+        self._remember()
         return server
+
+    def _remember(self) -> None:
+        try:
+            write_whole(self._served, "".join(f"{socket}\n" for socket in self._servers if "\n" not in socket))
+        except errors.Unavailable as why:
+            log.warning("%s; the next sidecar serves tmux once its plugin calls", why)
 
     async def refresh(self, server: TmuxServer) -> None:
         """Read a server anew now, and let identity know. Raises Unavailable."""
@@ -94,12 +109,20 @@ class Servers:
             case Lost():
                 self._servers.pop(server.socket, None)
                 self._identity.remove_server(server.socket)
+                self._remember()
                 log.info("tmux server %s is gone", server.socket)
             case Dropped(why=why):
                 log.warning("tmux server %s: connection lost (%s)", server.socket, why)
             case Pressed() | Chosen() | Covered() | Compared() | Retitled():
                 pass
         self._on_event(server, event)
+
+
+def _read(served: Path) -> tuple[str, ...]:
+    try:
+        return tuple(served.read_text().splitlines()[:SERVERS])
+    except (OSError, ValueError):
+        return ()  # there is none yet, or it is no file of ours: their plugins will call
 
 
 def view(server: TmuxServer) -> TmuxView:
