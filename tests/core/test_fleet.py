@@ -51,6 +51,10 @@ def test_a_pattern_that_means_the_repository_or_nothing_is_refused(pattern: str)
         worktree_folder(pattern, "/src/shop", "a-b", "a/b", "/home/me")
 
 
+def test_what_a_repository_is_called_is_no_pattern() -> None:
+    assert worktree_folder("../{repo}/{name}", "/src/{branch} {x}", "n", "b", "/") == "/src/{branch} {x}/n"
+
+
 def test_how_agents_start_and_go_on() -> None:
     assert command("cursor") == ("cursor-agent",)
     assert command("claude", ("claude", "-x")) == ("claude", "-x")

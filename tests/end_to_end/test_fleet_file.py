@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.end_to_end.fleet_world import World
 from tests.plugin.terminal import Server
@@ -77,6 +78,39 @@ def test_a_set_up_command_that_does_not_end_is_ended_in_time(world: World) -> No
     world.file('setup = ["sleep 300"]\nsetup_timeout = 0.3')
     world.trust()
     assert "did not end within 0.3 seconds" in world.error("feature/x")
+    world.nothing_left()
+
+
+@pytest.mark.parametrize(
+    "command", ["rm -rf \"$PWD\"", "rm .git; exit 1", "git worktree lock .; exit 1", "rm -rf .git; git init -q; exit 1"]
+)
+def test_a_set_up_command_that_meddles_with_its_worktree_is_undone(world: World, command: str) -> None:
+    """Without a folder tmux would start the agent in another one."""
+    world.file(f"setup = ['{command}']")
+    world.trust()
+    assert "nothing of it was left behind" in world.error("feature/x")
+    world.nothing_left()
+
+
+def test_what_set_up_has_started_runs_until_after_tear_down_and_not_longer(world: World) -> None:
+    """A server of the worktree, which the tear-down command may want to talk to."""
+    world.file(
+        'setup = ["sleep 300 >/dev/null 2>&1 & echo $! > ../server"]\n'
+        'teardown = ["kill -0 $(cat ../server) && echo lived > ../lived; sleep 301 >/dev/null 2>&1 &"]'
+    )
+    world.trust()
+    folder = Path(world.spawn("feature/x")["worktree"])
+    server = int((folder.parent / "server").read_text())
+    world.person().call("fleet.finish", {"name": "feature-x"})
+    assert (folder.parent / "lived").read_text() == "lived\n"
+    until(lambda: not psutil.pid_exists(server))
+    assert world.processes() == []
+
+
+def test_a_window_in_a_folder_that_is_not_there_is_said(world: World) -> None:
+    world.file("[[windows]]\nname = 'server'\ncwd = 'nowhere'")
+    world.trust()
+    assert "the window server beside the agent could not be opened" in world.error("feature/x")
     world.nothing_left()
 
 

@@ -76,8 +76,9 @@ def test_with_a_submodule_that_has_changes(world: World) -> None:
 
 
 def test_what_is_no_branch_is_refused(world: World) -> None:
-    for branch in ("", "-b", "a..b", "a b", "HEAD", "x.lock", "a\nb", "@{-1}", "/a", "a/", "x" * 300):
+    for branch in ("", "-b", "a..b", "a b", "HEAD", "x.lock", "a\nb", "@{-1}", "/a", "a/", "ab" * 20):
         assert "is no name that git takes" in world.error(branch), branch
+    assert "more than 200 characters" in world.error("x" * 300)
     world.nothing_left()
 
 
@@ -137,3 +138,10 @@ def test_a_branch_that_is_there_is_used_and_never_deleted(world: World) -> None:
     (world.sidecar.config / "fleet.toml").write_text('setup = ["exit 1"]\n')
     assert "exit code 1" in world.error("mine")
     assert world.branches() == ["main", "mine"]
+
+
+def test_a_repository_without_a_commit_is_said(world: World) -> None:
+    empty = world.sidecar.root / "empty"
+    empty.mkdir()
+    world.git("init", "-q", cwd=empty)
+    assert "has no commit yet" in world.error("feature/x", repository=str(empty))

@@ -86,3 +86,10 @@ def test_too_large_is_refused(trees: tuple[Path, Path], monkeypatch: pytest.Monk
     monkeypatch.setattr(fleet_ignored, "BYTES", 99)
     with pytest.raises(errors.LimitExceeded, match="link it instead"):
         bring(trees, "large")
+
+
+def test_what_is_neither_file_nor_folder_is_said_and_passed_by(trees: tuple[Path, Path]) -> None:
+    os.mkfifo(trees[0] / "pipe")
+    assert bring(trees, "pipe") == ["pipe is neither a file nor a folder"]
+    assert bring(trees, link="pipe") == ["pipe is neither a file nor a folder"]
+    assert os.listdir(trees[1]) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import posixpath
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -130,11 +131,10 @@ def unique(name: str, taken: Collection[str]) -> str:
 def worktree_folder(pattern: str, top: str, name: str, branch: str, home: str) -> str:
     """The absolute path that a pattern means; relative ones begin at the repository. Raises ValueError."""
     repo = posixpath.basename(top).removesuffix(".git") or "repository"
-    text = pattern
-    for word, value in (("{repo}", repo), ("{name}", name), ("{branch}", branch.replace("/", "-"))):
-        text = text.replace(word, value)
-    if "{" in text or "\0" in text:
+    values = {"{repo}": repo, "{name}": name, "{branch}": branch.replace("/", "-")}
+    if "{" in re.sub("|".join(values), "", pattern) or "\0" in pattern:
         raise ValueError("knows {repo}, {name} and {branch} only")
+    text = re.sub("|".join(values), lambda found: values[found[0]], pattern)
     if text == "~" or text.startswith("~/"):
         text = home + text[1:]
     found = posixpath.normpath(posixpath.join(top, text))

@@ -19,6 +19,7 @@ from .tools import environment, process
 OUTPUT = 64 << 10  # bytes of each command
 SHOWN = 20  # lines of output that an error tells
 GRACE = 2.0
+SET_UP, TEAR_DOWN = "set-up", "tear-down"
 
 
 def words(line: Line) -> tuple[str, ...]:
@@ -31,34 +32,54 @@ def shown(line: Line) -> str:
     return line if isinstance(line, str) else shlex.join(line)
 
 
-def mark(one: FleetAgent) -> str:
+def _mark(one: FleetAgent, what: str) -> str:
     """What is in the environment of all that such commands start."""
-    return f"fleet-{one.fleet_id}"
+    return f"fleet-{one.fleet_id}-{what}"
 
 
-async def run(one: FleetAgent, lines: Iterable[Line], timeout: float, what: str) -> None:
+async def set_up(one: FleetAgent, lines: Iterable[Line], timeout: float) -> None:
     """Raises Failed, TimedOut: of the first that does not go well, with the end of its output."""
-    env = environment.clean(os.environ, {}, (), mark(one)) | one.env | variables(one)
+    await _run(one, lines, timeout, SET_UP)
+
+
+async def tear_down(one: FleetAgent) -> None:
+    """Run its tear-down commands, and then end what is left running of all of them: a server that set-up has started
+    lives until here. Raises Failed, TimedOut, as `set_up`."""
+    await _end_left(one, TEAR_DOWN)  # of a sidecar that was killed meanwhile
+    try:
+        await _run(one, one.teardown, one.teardown_timeout, TEAR_DOWN)
+    finally:
+        await end_left(one)
+
+
+async def _run(one: FleetAgent, lines: Iterable[Line], timeout: float, what: str) -> None:
+    mark = _mark(one, what)
+    env = environment.clean(os.environ, {}, (), mark) | one.env | variables(one)
     for line in lines:
         argv = words(line)
         plan = process.Plan(
             program=argv[0], argv=argv, env={**env, "PWD": one.worktree}, cwd=one.worktree, stdin=None, timeout=timeout,
-            grace=GRACE, output_bytes=OUTPUT, mark=f"{environment.MARKER}={mark(one)}",
+            grace=GRACE, output_bytes=OUTPUT, mark=f"{environment.MARKER}={mark}",
         )  # fmt: skip
         try:
             ended = await process.run(plan)
         except (OSError, ValueError) as why:
-            raise errors.Failed(f"{what} {shown(line)!r} could not be started: {why}") from None
+            raise errors.Failed(f"the {what} command {shown(line)!r} could not be started: {why}") from None
         output = _end_of(ended)
         if ended.timed_out:
-            raise errors.TimedOut(f"{what} {shown(line)!r} did not end within {timeout:g} seconds{output}")
+            raise errors.TimedOut(f"the {what} command {shown(line)!r} did not end within {timeout:g} seconds{output}")
         if ended.returncode != 0:
-            raise errors.Failed(f"{what} {shown(line)!r} ended with exit code {ended.returncode}{output}")
+            raise errors.Failed(f"the {what} command {shown(line)!r} ended with exit code {ended.returncode}{output}")
 
 
 async def end_left(one: FleetAgent) -> None:
     """End what such commands have left running: also those of a sidecar that was killed meanwhile."""
-    await asyncio.to_thread(process.end_marked, f"{environment.MARKER}={mark(one)}")
+    await _end_left(one, SET_UP)
+    await _end_left(one, TEAR_DOWN)
+
+
+async def _end_left(one: FleetAgent, what: str) -> None:
+    await asyncio.to_thread(process.end_marked, f"{environment.MARKER}={_mark(one, what)}")
 
 
 def variables(one: FleetAgent) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The end of an agent's worktree: what would be lost is told, merged or kept; then it is removed.
 
 Owns the order, and that nothing goes that is not committed, merged or pushed unless that was said. Each step may be
-done again, so a sidecar that is killed in between leaves an agent that can be finished still. Must not own: git's words
-(worktrees.py, merging.py), its session (fleet.py).
+done again, so a sidecar that is killed in between leaves an agent that can be finished still. Must not own: what
+would be lost (losses.py), git's words (worktrees.py, merging.py), its session (fleet.py).
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from msgspec import Struct
 
 from ..core import errors
 from ..core.fleet import FleetAgent
-from . import fleet_commands, fleet_spawn, merging, worktrees
-
-SHOWN = 10  # lines of each kind that an error tells
+from . import fleet_commands, fleet_spawn, losses, merging, worktrees
 
 
 class How(Struct, frozen=True, kw_only=True):
@@ -46,28 +44,23 @@ async def check(one: FleetAgent, how: How) -> None:
     """Raises InvalidParams, Conflict with a list of what would be lost."""
     if how.discard and (how.merge or how.keep_branch):
         raise errors.InvalidParams("params.discard: throws the work away, so nothing can be merged or kept beside it")
+    if not os.path.isdir(one.repository):
+        if how.discard:
+            return
+        raise errors.Conflict(
+            f"its repository {one.repository} is gone, so nothing can be told of its work: look what you need of"
+            f" {one.worktree}; --discard forgets {one.name}, and leaves that folder as it is"
+        )
     if how.discard:
+        await losses.check_place(one)
         return
-    found: list[str] = []
-    there = os.path.isdir(one.worktree)
-    for folder, lines in (await worktrees.all_changes(one.worktree)).items() if there else ():
-        where = "" if folder == one.worktree else f" in the submodule {os.path.relpath(folder, one.worktree)}"
-        found += [f"not committed{where}: {line}" for line in _few(lines)]
-    if not (how.merge or how.keep_branch) and one.made_branch:
-        found += [f"neither merged nor pushed: {line}" for line in _few(await worktrees.unpushed(one))]
-    for folder, lines in (await worktrees.unpushed_submodules(one.worktree)).items() if there else ():
-        where = os.path.relpath(folder, one.worktree)
-        found += [f"not pushed in the submodule {where}: {line}" for line in _few(lines)]
-    if found:
+    goes = one.made_branch and not (how.merge or how.keep_branch)
+    if found := await losses.found(one, branch_goes=goes):
         listed = "".join(f"\n  {line}" for line in found)
         raise errors.Conflict(
-            f"{one.name} was not finished: commit it and use --merge or --keep-branch; --discard throws it away{listed}"
+            f"{one.name} was not finished: commit it, on a branch, and use --merge or --keep-branch; --discard throws"
+            f" it away{listed}"
         )
-
-
-def _few(lines: tuple[str, ...]) -> tuple[str, ...]:
-    more = len(lines) - SHOWN
-    return (*lines[:SHOWN], f"… and {more} more") if more > 0 else lines
 
 
 async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) -> list[str]:
@@ -75,17 +68,20 @@ async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) 
     await check(one, how)
     await merging.can(one, how.into or one.base, how.commit) if how.merge else None
     await end()
+    if not os.path.isdir(one.repository):
+        await fleet_commands.end_left(one)
+        return [f"left {one.worktree}: its repository {one.repository} is gone"]
     did: list[str] = []
     at = await worktrees.branch_commit(one.repository, one.branch)  # what is committed from here on was not checked
     await check(one, how)  # it may have written something to its end
     if how.merge:
         did.append(await merging.merge(one, how.into or one.base, how.commit))
     if os.path.isdir(one.worktree):
-        if one.teardown:
-            await _torn_down(one, how, did)
-        await worktrees.remove(one.repository, one.worktree, force=True)
+        await _torn_down(one, how, did)
+        await worktrees.remove(one.repository, one.worktree)
         did.append(f"removed {one.worktree}")
     else:
+        await fleet_commands.end_left(one)
         await worktrees.prune(one.repository)
     if one.made_above:
         fleet_spawn.remove_empty(os.path.dirname(one.worktree))
@@ -94,9 +90,8 @@ async def finish(one: FleetAgent, how: How, end: Callable[[], Awaitable[None]]) 
 
 
 async def _torn_down(one: FleetAgent, how: How, did: list[str]) -> None:
-    await fleet_commands.end_left(one)
     try:
-        await fleet_commands.run(one, one.teardown, one.teardown_timeout, "the tear-down command")
+        await fleet_commands.tear_down(one)
     except errors.TmuxAgentError as why:
         if not how.discard:
             raise
@@ -109,5 +104,5 @@ async def _branch(one: FleetAgent, how: How, at: str) -> str:
     if how.keep_branch or not one.made_branch:
         return f"kept the branch {one.branch}"
     if not await worktrees.delete_branch(one.repository, one.branch, at):
-        return f"kept the branch {one.branch}: it moved meanwhile"
+        return f"kept the branch {one.branch}: it moved meanwhile, or is checked out elsewhere"
     return f"deleted the branch {one.branch}, which was at {at[:12]}"

@@ -53,6 +53,8 @@ def _one(root: int, target: int, path: str, top: str, *, link: bool) -> list[str
             return [f"{path} is not there"]
         if stat.S_ISLNK(info.st_mode):
             _check_link(top, path)
+        elif not (stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)):
+            return [f"{path} is neither a file nor a folder"]
         into = _folder(target, above, path)
         try:
             if _stat(into, name) is not None:

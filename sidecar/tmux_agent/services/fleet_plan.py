@@ -99,9 +99,11 @@ async def _base(repository: worktrees.Repository, wanted: str, branch: str) -> t
     """What the branch begins at, its commit, and whether the branch has to be made. Raises InvalidParams."""
     top = repository.top
     base = wanted or await worktrees.current_branch(repository)
-    there, commit = await asyncio.gather(worktrees.branch_commit(top, branch), worktrees.commit_of(top, base))
+    there, commit = await asyncio.gather(worktrees.branch_commit(top, branch), worktrees.base_commit(top, base))
+    if not commit and not wanted:
+        raise errors.InvalidParams(f"params.repository: {top} has no commit yet that a branch could begin at: make one")
     if not commit:
-        raise errors.InvalidParams(f"params.base: {base or 'HEAD'!r} names no commit of {top}")
+        raise errors.InvalidParams(f"params.base: {base!r} names no commit of {top}")
     return base, there or commit, not there
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -89,7 +90,9 @@ async def fill_worktree(one: FleetAgent, extras: Extras, *, bare: bool) -> list[
         if bare:
             return ["nothing was copied or linked: a bare repository has no files"]
         said = await asyncio.to_thread(fleet_ignored.bring, one.repository, one.worktree, extras.copy, extras.link)
-    await fleet_commands.run(one, extras.setup, extras.setup_timeout, "the set-up command")
+    await fleet_commands.set_up(one, extras.setup, extras.setup_timeout)
+    if not os.path.isdir(one.worktree):  # tmux would start it in another folder
+        raise errors.Failed(f"its set-up commands have removed its worktree {one.worktree}")
     return said
 
 
@@ -118,7 +121,8 @@ async def until_started(one: FleetAgent, server: TmuxServer, made: Session, tabl
         is_there = started(table, made.pane_pid)
         top = table.read(made.pane_pid)  # after the other look: it may end between the two
         if top is None or top.ended:
-            raise errors.Failed(f"{one.argv[0]} could not be started{await _last_words(server, made.pane)}")
+            said = await _last_words(server, made.pane)
+            raise errors.Failed(f"{one.argv[0]} could not be started, or ended at once{said}")
         if is_there:
             break
         await asyncio.sleep(LOOK_SECONDS)
@@ -166,7 +170,7 @@ async def undo(one: FleetAgent, server: TmuxServer | None) -> list[str]:
     else:  # it is not attached yet: this is a restart
         await asyncio.to_thread(layout.end, one.server, MARK, one.fleet_id)
     if one.teardown and os.path.isdir(one.worktree):
-        left += await _tried(fleet_commands.run(one, one.teardown, one.teardown_timeout, "the tear-down command"))
+        left += await _tried(fleet_commands.tear_down(one))
     left += await _tried(_remove_worktree(one))
     if one.made_branch:
         left += await _tried(_remove_branch(one))
@@ -210,8 +214,16 @@ async def _sessions(one: FleetAgent, server: TmuxServer) -> list[str]:
 async def _remove_worktree(one: FleetAgent) -> None:
     real = os.path.realpath(one.worktree)
     known = [tree for tree in await worktrees.worktrees(one.repository) if os.path.realpath(tree.path) == real]
-    if known:
-        await worktrees.remove(one.repository, one.worktree, force=True)
+    if not known:
+        return
+    try:
+        await worktrees.remove(one.repository, one.worktree, locked=True)
+    except errors.Failed:  # git does not know it again: what set it up has meddled with its .git
+        try:
+            await asyncio.to_thread(shutil.rmtree, one.worktree)
+        except OSError as why:
+            raise errors.Failed(f"{one.worktree} could not be removed: {why.strerror}") from None
+        await worktrees.prune(one.repository)
 
 
 async def _remove_branch(one: FleetAgent) -> None:

@@ -6,6 +6,9 @@ Owns how. Where the other branch is checked out its worktree has to be clean, an
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 from ..core import errors
 from ..core.fleet import FleetAgent
 from . import worktrees
@@ -57,13 +60,15 @@ async def _result(one: FleetAgent, into: str, theirs: str) -> tuple[str, str, st
         raise errors.InvalidParams(f"{into!r} is its own branch: name another to merge into (--into)")
     if await worktrees.is_ancestor(one.repository, theirs, ours):
         return ours, "", ""
-    await _checked_out(one, into)
+    place = await _checked_out(one, into)
     if await worktrees.is_ancestor(one.repository, ours, theirs):
+        await _check_room(place, into, ours, theirs)
         return ours, theirs, ""
     tree, conflicts = await worktrees.merge_tree(one.repository, ours, theirs)
     if conflicts:
         files = "".join(f"\n  {line}" for line in conflicts[:20])
         raise errors.Conflict(f"{one.branch} does not merge into {into}, so nothing was changed:{files}")
+    await _check_room(place, into, ours, tree)
     return ours, theirs, tree
 
 
@@ -77,3 +82,26 @@ async def _checked_out(one: FleetAgent, into: str) -> str:
                 raise errors.Conflict(f"{into} is checked out in {tree.path}, where something is not committed:{files}")
             return tree.path
     return ""
+
+
+async def _check_room(place: str, into: str, ours: str, merged: str) -> None:
+    """Raises Conflict where something lies in `into`'s worktree, known to git or ignored, that the merge would write
+    over."""
+    names = await worktrees.added(place, ours, merged) if place else ()
+    if taken := await asyncio.to_thread(lambda: [name for name in names if _is_taken(place, name)]):
+        files = "".join(f"\n  {name}" for name in taken[:10])
+        raise errors.Conflict(
+            f"{into} is checked out in {place}, where the merge would write over these: move them away first:{files}"
+        )
+
+
+def _is_taken(place: str, name: str) -> bool:
+    """Whether something is there, or a file where a folder has to be."""
+    path, end = place, len(name.split("/"))
+    for depth, part in enumerate(name.split("/"), 1):
+        path = os.path.join(path, part)
+        if not os.path.lexists(path):
+            return False
+        if depth < end and (os.path.islink(path) or not os.path.isdir(path)):
+            return True
+    return True

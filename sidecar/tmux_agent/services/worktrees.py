@@ -20,7 +20,9 @@ from .tools import environment, process
 
 SECONDS = 120.0  # a checkout of a large repository
 OUTPUT = 256 << 10  # bytes
+PATHS = 64 << 20  # bytes of what lists all files: some half a million
 GRACE = 2.0
+_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")  # which git takes for that commit, whatever else is called so
 _SHORTSTAT = re.compile(r"(\d+) (file|insertion|deletion)")
 LOOKS, LOOK_SECONDS = 5, 0.05
 # These read names and commits, and run no program that a configuration names, but to get what a partial clone has not:
@@ -42,11 +44,13 @@ class Worktree(Struct, frozen=True, kw_only=True):
     head: str = ""
     branch: str = ""  # "" where HEAD is detached
     bare: bool = False
+    locked: str = ""  # why it may not be removed
 
 
-async def git(folder: str, *argv: str, timeout: float = SECONDS) -> process.Ended:
-    """One call of git in `folder`, whatever comes of it. Raises Unavailable, Failed (it could not be called), TimedOut,
-    Denied (the configuration names a program that cannot be switched off)."""
+async def git(folder: str, *argv: str, timeout: float = SECONDS, output: int = OUTPUT) -> process.Ended:
+    """One call of git in `folder`, whatever comes of it; of what it prints at most `output` bytes are kept. Raises
+    Unavailable, Failed (it could not be called), TimedOut, Denied (the configuration names a program that cannot be
+    switched off)."""
     mark = f"fleet-{os.urandom(8).hex()}"
     env = environment.clean(os.environ, {}, (), mark)
     program = shutil.which("git", path=env["PATH"])
@@ -59,7 +63,7 @@ async def git(folder: str, *argv: str, timeout: float = SECONDS) -> process.Ende
         words, env = await asyncio.to_thread(environment.git, words, env, program, folder)
     plan = process.Plan(
         program=program, argv=words, env=env, cwd=folder, stdin=None, timeout=timeout, grace=GRACE,
-        output_bytes=OUTPUT, mark=f"{environment.MARKER}={mark}",
+        output_bytes=output, mark=f"{environment.MARKER}={mark}",
     )  # fmt: skip
     try:
         ended = await process.run(plan)
@@ -70,8 +74,8 @@ async def git(folder: str, *argv: str, timeout: float = SECONDS) -> process.Ende
     return ended
 
 
-async def _ok(folder: str, *argv: str) -> str:
-    """What it printed, without the last line end. Raises Failed with git's words where it did not go well."""
+async def ok(folder: str, *argv: str) -> str:
+    """What git printed, without the last line end. Raises Failed with git's words where it did not go well."""
     ended = await git(folder, *argv)
     if ended.returncode != 0:
         said = " ".join(ended.stderr.text().split())[:1000]
@@ -98,9 +102,9 @@ async def worktrees(folder: str) -> list[Worktree]:
         fields = dict(line.partition(" ")[::2] for line in block.split("\0") if line)
         if "worktree" in fields:
             branch = fields.get("branch", "").removeprefix("refs/heads/")
-            found.append(
-                Worktree(path=fields["worktree"], head=fields.get("HEAD", ""), branch=branch, bare="bare" in fields)
-            )
+            locked = (fields["locked"] or "without a reason") if "locked" in fields else ""
+            found.append(Worktree(path=fields["worktree"], head=fields.get("HEAD", ""), branch=branch,
+                                  bare="bare" in fields, locked=locked))  # fmt: skip
     return found
 
 
@@ -109,21 +113,23 @@ async def _listed(folder: str) -> str:
     listing = ("worktree", "list", "--porcelain", "-z")
     for _ in range(LOOKS):
         try:
-            return await _ok(folder, *listing)
+            return await ok(folder, *listing)
         except errors.Failed:
             await asyncio.sleep(LOOK_SECONDS)
-    return await _ok(folder, *listing)
+    return await ok(folder, *listing)
 
 
 async def check_branch(folder: str, branch: str) -> None:
     """Raises InvalidParams for what is no name of a branch."""
-    bad = not branch or len(branch) > BRANCH or branch.startswith("-") or branch == "HEAD" or not branch.isprintable()
+    if len(branch) > BRANCH:
+        raise errors.InvalidParams(f"params.branch: has more than {BRANCH} characters")
+    bad = not branch or branch.startswith("-") or branch == "HEAD" or not branch.isprintable() or _COMMIT.match(branch)
     if bad or (await git(folder, "check-ref-format", f"refs/heads/{branch}")).returncode != 0:
         raise errors.InvalidParams(f"params.branch: {branch!r} is no name that git takes for a branch")
 
 
 async def commit_of(folder: str, ref: str) -> str:
-    """The commit that a ref means; "" for none."""
+    """The commit that a ref means; "" for none. Of a branch and a tag of one name git takes the tag."""
     if ref.startswith("-") or "\0" in ref:
         return ""
     ended = await git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
@@ -135,10 +141,15 @@ async def branch_commit(folder: str, branch: str) -> str:
     return await commit_of(folder, f"refs/heads/{branch}")
 
 
+async def base_commit(folder: str, base: str) -> str:
+    """The commit of what a branch begins at: of the branch of that name, else of whatever is called so; "" for none."""
+    return await branch_commit(folder, base) or await commit_of(folder, base)
+
+
 async def branches(folder: str, count: int = 500) -> list[str]:
     """Local branches, those that were committed to last first. Raises Failed."""
     words = ("--sort=-committerdate", f"--count={count}", "--format=%(refname:lstrip=2)", "refs/heads")
-    return (await _ok(folder, "for-each-ref", *words)).splitlines()
+    return (await ok(folder, "for-each-ref", *words)).splitlines()
 
 
 async def current_branch(repository: Repository) -> str:
@@ -162,7 +173,7 @@ async def make_branch(folder: str, branch: str, commit: str, base: str) -> None:
 
 async def add(folder: str, path: str, branch: str) -> None:
     """A worktree with that branch. Raises Failed."""
-    await _ok(folder, "worktree", "add", "--", path, branch)
+    await ok(folder, "worktree", "add", "--", path, branch)
 
 
 async def fetch_submodules(worktree: str) -> None:
@@ -172,13 +183,15 @@ async def fetch_submodules(worktree: str) -> None:
         raise errors.Failed(f"the submodules could not be fetched: {' '.join(ended.stderr.text().split())[-1000:]}")
 
 
-async def remove(folder: str, path: str, *, force: bool) -> None:
-    """Take a worktree away. Without `force` git refuses where something in it is not committed. Raises Failed."""
-    await _ok(folder, "worktree", "remove", *(("--force",) if force else ()), "--", path)
+async def remove(folder: str, path: str, *, locked: bool = False) -> None:
+    """Take a worktree away with all that is in it; one that is locked only where that is said. Raises Failed."""
+    await ok(folder, "worktree", "remove", "--force", *(("--force",) if locked else ()), "--", path)
 
 
 async def delete_branch(folder: str, branch: str, commit: str) -> bool:
-    """Delete a branch if it still is at that commit; whether it was."""
+    """Delete a branch if it still is at that commit, and checked out nowhere; whether it was."""
+    if any(tree.branch == branch for tree in await worktrees(folder)):
+        return False
     ended = await git(folder, "update-ref", "-d", f"refs/heads/{branch}", commit)
     return ended.returncode == 0
 
@@ -197,9 +210,10 @@ async def difference(one: FleetAgent) -> Difference:
     """Raises Failed, Unavailable, TimedOut; nothing is told of a worktree that is gone."""
     if not os.path.isdir(one.worktree):
         return Difference()
-    since = (await git(one.worktree, "merge-base", one.base, "HEAD")).stdout.text().strip() or one.base_commit
-    ahead = await _ok(one.worktree, "rev-list", "--count", f"{since}..HEAD")
-    stat = await _ok(one.worktree, "diff", "--shortstat", since)
+    base = await base_commit(one.worktree, one.base) or one.base_commit
+    since = (await git(one.worktree, "merge-base", base, "HEAD")).stdout.text().strip() or one.base_commit
+    ahead = await ok(one.worktree, "rev-list", "--count", f"{since}..HEAD")
+    stat = await ok(one.worktree, "diff", "--shortstat", since)
     numbers = {word: int(number) for number, word in _SHORTSTAT.findall(stat)}
     return Difference(
         ahead=int(ahead), files=numbers.get("file", 0), added=numbers.get("insertion", 0),
@@ -208,57 +222,13 @@ async def difference(one: FleetAgent) -> Difference:
 
 
 async def changes(folder: str) -> tuple[str, ...]:
-    """What is not committed in a worktree, in the words of git status."""
-    return tuple((await _ok(folder, "status", "--porcelain")).splitlines())
-
-
-async def all_changes(folder: str) -> dict[str, tuple[str, ...]]:
-    """What is not committed, by folder: the worktree's and that of the submodules in it, which git looks into with a
-    configuration of their own, so each is asked by itself."""
-    found: dict[str, tuple[str, ...]] = {}
-    for one in (folder, *await submodules(folder)):
-        if lines := await changes(one):
-            found[one] = lines
-    return found
-
-
-async def submodules(folder: str, depth: int = 4) -> list[str]:
-    """Submodules that are there, with those in them."""
-    found: list[str] = []
-    for line in (await _ok(folder, "ls-files", "-s", "-z")).split("\0"):
-        if line.startswith("160000 "):
-            path = os.path.join(folder, line.partition("\t")[2])
-            if os.path.lexists(os.path.join(path, ".git")) and not os.path.islink(path):
-                found += [path, *(await submodules(path, depth - 1) if depth else [])]
-    return found
-
-
-async def unpushed(one: FleetAgent) -> tuple[str, ...]:
-    """Commits of its branch that no other branch and no remote has."""
-    others = ("--not", f"--exclude={_literal(one.branch)}", "--branches", "--remotes", "--tags")
-    if not await branch_commit(one.repository, one.branch):
-        return ()
-    return tuple((await _ok(one.repository, "log", "--format=%h %s", f"refs/heads/{one.branch}", *others)).splitlines())
-
-
-async def unpushed_submodules(folder: str) -> dict[str, tuple[str, ...]]:
-    """Commits of submodules that no remote of theirs has: they go with the worktree."""
-    found: dict[str, tuple[str, ...]] = {}
-    for one in await submodules(folder):
-        said = await _ok(one, "log", "--format=%h %s", "HEAD", "--branches", "--not", "--remotes")
-        if said:
-            found[one] = tuple(said.splitlines())
-    return found
-
-
-def _literal(name: str) -> str:
-    """As a pattern that means just this."""
-    return re.sub(r"([*?\[\\])", r"\\\1", name)
+    """What is not committed in a worktree, in the words of git status; also where that is configured to be silent."""
+    return tuple((await ok(folder, "status", "--porcelain", "--untracked-files=normal")).splitlines())
 
 
 async def prune(folder: str) -> None:
     """Forget worktrees whose folder is gone."""
-    await _ok(folder, "worktree", "prune")
+    await ok(folder, "worktree", "prune")
 
 
 # --- merging ---
@@ -278,17 +248,26 @@ async def merge_tree(folder: str, ours: str, theirs: str) -> tuple[str, tuple[st
     return lines[0], tuple(line for line in lines[1:] if line) if ended.returncode == 1 else ()
 
 
+async def added(folder: str, older: str, newer: str) -> tuple[str, ...]:
+    """Paths that are in `newer`, a commit or a tree, and not in `older`. Raises Failed."""
+    names = ("--no-renames", "--name-only", "--diff-filter=A", "-z")
+    ended = await git(folder, "diff", *names, older, newer, "--", output=PATHS)
+    if ended.returncode != 0 or ended.stdout.left_out:
+        raise errors.Failed(f"what is new in {newer[:12]} could not be listed; nothing was changed")
+    return tuple(filter(None, ended.stdout.text().split("\0")))
+
+
 async def commit_tree(folder: str, tree: str, parents: tuple[str, ...], message: str) -> str:
     """A commit, by whoever git says the person is. Raises Failed."""
     words = [word for parent in parents for word in ("-p", parent)]
-    return await _ok(folder, "commit-tree", tree, *words, "-m", message)
+    return await ok(folder, "commit-tree", tree, *words, "-m", message)
 
 
 async def fast_forward(worktree: str, commit: str) -> None:
     """Raises Failed: then the worktree is as it was."""
-    await _ok(worktree, "merge", "--ff-only", "--quiet", commit)
+    await ok(worktree, "merge", "--ff-only", "--no-overwrite-ignore", "--quiet", commit)
 
 
 async def move_branch(folder: str, branch: str, commit: str, before: str) -> None:
     """Raises Failed where it is not at `before` any more."""
-    await _ok(folder, "update-ref", "-m", f"merge of {commit[:12]}", f"refs/heads/{branch}", commit, before)
+    await ok(folder, "update-ref", "-m", f"merge of {commit[:12]}", f"refs/heads/{branch}", commit, before)

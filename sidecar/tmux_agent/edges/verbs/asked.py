@@ -18,7 +18,7 @@ LOOKS = 40
 
 def call(client: Client, method: str, params: dict[str, Any]) -> Any:
     """What the method gives back. Raises what it raises."""
-    given = {name: value for name, value in params.items() if value}
+    given = {name: value for name, value in params.items() if value not in (None, "")}
     if client.hello().origin.role.value == "operator":
         return client.call(method, given)
     done = threading.Event()
@@ -39,6 +39,7 @@ def _open(done: threading.Event, before: set[str]) -> None:
     from ...client import Client
     from ...core.errors import TmuxAgentError
 
+    asked = ""
     try:
         with Client(patience=2) as client:
             for _ in range(LOOKS):
@@ -46,7 +47,9 @@ def _open(done: threading.Event, before: set[str]) -> None:
                     return
                 for request_id in _pending(client) - before:
                     print("answer it in the popup: a pane cannot, since an agent could type there", file=sys.stderr)
+                    asked = request_id
                     client.call("popup.open", {"request_id": request_id})
                     return
     except TmuxAgentError as why:
-        print(f"no popup: {why.message}; the question waits all the same", file=sys.stderr)
+        how = f"answer it by prefix + A, or by `tmux-agent approve {asked}` in a terminal outside of tmux; it waits"
+        print(f"no popup: {why.message}; {how if asked else 'a question waits all the same'}", file=sys.stderr)

@@ -20,10 +20,7 @@ def main(args: argparse.Namespace) -> int:
 
     text = sys.stdin.read().rstrip("\n") if args.text == "-" else args.text
     with Client() as client:
-        if args.no_enter:
-            data = client.call("fleet.send", {"name": args.name, "text": text, "enter": False})
-        else:
-            data = asked.call(client, "fleet.send", {"name": args.name, "text": text})
+        data = asked.call(client, "fleet.send", {"name": args.name, "text": text, "enter": not args.no_enter})
     if args.json:
         out.as_json(data)
     else:

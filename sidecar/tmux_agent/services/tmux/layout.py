@@ -47,6 +47,8 @@ def end(socket: str, name: str, value: str) -> None:
 
 
 def _window(session: libtmux.Session, window: WindowFile, folder: str) -> None:
+    if not os.path.isdir(folder):  # tmux would open it in another one
+        raise errors.Failed(f"the window {window.name} beside the agent could not be opened: there is no {folder}")
     here = _literal(folder)
     made = session.new_window(window_name=_literal(window.name), start_directory=here, attach=False)
     panes = list(made.panes)
