@@ -1,6 +1,6 @@
 """START READING HERE. The sidecar: one asyncio process per user that builds the services, listens, runs until stopped.
 
-    lock → System.build (journal recovers, approvals, policy) → Server.listen → tmux servers, as they attach
+    lock → lifecycle.begin (journal recovers, approvals, policy) → Server.listen → tmux servers, as they attach
 
 Then read edges/methods.py (what can be asked) and services/guard.py (the one choke point). Owns the lock, signals, what
 is watched, and the order of start and stop. Must not own: anything that is asked, decided or done.
@@ -26,7 +26,7 @@ import msgspec
 from .core import errors
 from .core.model import Event
 from .edges.server import Server
-from .services import own_log
+from .services import lifecycle, own_log, reloading
 from .services import places as places_
 from .services.folders import Folders, Watch
 from .services.system import System
@@ -100,7 +100,7 @@ class Sidecar:
 
     async def run(self, tmux: list[str], *, begun_anew: bool = False) -> None:
         """From start to stop, with these tmux servers."""
-        system = await System.build(self._environ, self._places)
+        system = await lifecycle.begin(self._environ, self._places)
         system.begun_anew = begun_anew
         server = Server(system)
         try:
@@ -128,7 +128,7 @@ class Sidecar:
             self._folders.close()
             system.approvals.stopping = True
             await server.close()
-            await system.close()
+            await lifecycle.end(system)
             self._places.pointer.unlink(missing_ok=True)
             self._open.close()
 
@@ -140,7 +140,7 @@ class Sidecar:
         """
         for socket in dict.fromkeys((*map(os.path.realpath, tmux), *self._system.servers.before)):
             try:
-                served = await self._system.attach_tmux(socket)
+                served = await self._system.servers.attach(socket)
                 async with asyncio.timeout(ATTACH_SECONDS):
                     await served.connected.wait()
             except TimeoutError:
@@ -245,7 +245,7 @@ class Sidecar:
 
     def _reload(self) -> None:
         self._watch()  # policy.d may have come or gone; before the files are read, so that nothing is missed
-        self._system.spawn(self._system.reload())
+        self._system.spawn(reloading.reload(self._system))
 
     def _socket_changed(self) -> None:
         self._system.spawn(self._look_after_socket())

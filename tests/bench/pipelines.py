@@ -13,7 +13,7 @@ from tmux_agent.core.markers import Status
 from tmux_agent.core.model import Event
 from tmux_agent.core.pipeline_file import ConditionFile, PipelineFile, StageFile
 from tmux_agent.core.pipeline_run import Place
-from tmux_agent.services import places
+from tmux_agent.services import lifecycle, places
 from tmux_agent.services.system import System
 
 RUNS, STAGES = 100, 50  # each stage begins and succeeds: two transitions
@@ -50,7 +50,7 @@ async def _measured(folder: Path, runs: int) -> tuple[int, float, float]:
     environ = {name: str(folder / name.lower()) for name in ("HOME", "XDG_RUNTIME_DIR", "TMUX_AGENT_CONFIG_DIR")}
     where = places.find(environ)
     where.config.mkdir(parents=True)
-    system = await System.build(environ, where)
+    system = await lifecycle.begin(environ, where)
     try:
         await asyncio.gather(*(_bare(system, 2) for _ in range(runs)))
         start = time.perf_counter()
@@ -60,7 +60,7 @@ async def _measured(folder: Path, runs: int) -> tuple[int, float, float]:
         count = await _driven(system, runs)
         return count, time.perf_counter() - start, floor
     finally:
-        await system.close()
+        await lifecycle.end(system)
 
 
 async def _bare(system: System, count: int) -> None:

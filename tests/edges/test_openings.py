@@ -38,7 +38,7 @@ class Services:
         self.given: list[tuple[str, Origin]] = []
         self.answered = asyncio.Event()
         self.recent: list[Any] = []
-        self.popups = None
+        self.showing = SimpleNamespace(popups=None)
         self.approvals = SimpleNamespace(pending=lambda: tuple(self.waiting))
         self.agents = SimpleNamespace(list=tuple)
         self.plans = SimpleNamespace(current=lambda _: None)

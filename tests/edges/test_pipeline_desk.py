@@ -21,7 +21,7 @@ from tmux_agent.core.pipeline_begin import begin
 from tmux_agent.core.pipeline_run import Place, StageState
 from tmux_agent.core.protocol import PipelineCancel, PipelineSkip, PipelineStart
 from tmux_agent.edges.desk import ServiceDesk
-from tmux_agent.services import places
+from tmux_agent.services import lifecycle, places
 from tmux_agent.services.system import System
 
 PERSON = Origin(role=Role.OPERATOR, why="", uid=0, pid=1, server="/s", client="/dev/pts/1", door="popup")
@@ -58,11 +58,11 @@ def play(tmp_path: Path, scene: Callable[[World], Awaitable[None]]) -> None:
     (where.config / "pipelines" / "p.yaml").write_text(FILE)
 
     async def story() -> None:
-        system = await System.build(environ, where)
+        system = await lifecycle.begin(environ, where)
         try:
             await scene(World(system, ServiceDesk(system)))
         finally:
-            await system.close()
+            await lifecycle.end(system)
 
     asyncio.run(asyncio.wait_for(story(), 2 * PATIENCE))
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from tmux_agent.core.pipeline_file import PipelineFile, StageFile
 from tmux_agent.core.pipeline_run import Place, RunState
-from tmux_agent.services import places
-from tmux_agent.services.system import System
+from tmux_agent.services import lifecycle, places
 
 PANE = Place(server="/gone", server_pid=1, pane="%0", pane_pid=2)
 
@@ -20,13 +19,13 @@ def test_runs_whose_tmux_server_does_not_come_back_end_and_ask_nobody(tmp_path: 
     spec = PipelineFile(name="p", stages=(StageFile(name="s", require_approval=True),))
 
     async def story() -> None:
-        system = await System.build(environ, where)
+        system = await lifecycle.begin(environ, where)
         heard = await system.journal.subscribe(["approval.opened"])
         run = await system.pipelines.start(spec, PANE)
         async for _ in heard:
             break
-        await system.close()
-        system = await System.build(environ, where)
+        await lifecycle.end(system)
+        system = await lifecycle.begin(environ, where)
         try:
             assert len(system.approvals.pending()) == 1
             heard = await system.journal.subscribe(["approval.withdrawn"])
@@ -38,6 +37,6 @@ def test_runs_whose_tmux_server_does_not_come_back_end_and_ask_nobody(tmp_path: 
             assert (found.state, found.note) == (RunState.FAILED, "s: its tmux server is gone")
             assert system.pipelines.runs() == ()
         finally:
-            await system.close()
+            await lifecycle.end(system)
 
     asyncio.run(asyncio.wait_for(story(), 60))

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tmux_agent.core.channels import Notify
-from tmux_agent.services import places
-from tmux_agent.services.system import System
+from tmux_agent.services import lifecycle, places, reloading
 
 
 @pytest.fixture
@@ -23,15 +22,15 @@ def test_popups_that_are_open_outlive_a_new_socket(tmp_path: Path, environ: dict
     async def story() -> None:
         where = places.find(environ)
         where.config.mkdir()
-        system = await System.build(environ, where)
+        system = await lifecycle.begin(environ, where)
         try:
             system.listening(tmp_path / "one", lambda _: None)
-            before = system.popups
+            before = system.showing.popups
             system.listening(tmp_path / "two", lambda _: None)
-            assert before is system.popups is not None
-            assert system.popups._relay[-1] == str(tmp_path / "two")
+            assert before is system.showing.popups is not None
+            assert system.showing.popups._relay[-1] == str(tmp_path / "two")
         finally:
-            await system.close()
+            await lifecycle.end(system)
 
     asyncio.run(story())
 
@@ -46,20 +45,20 @@ def test_the_policys_notify_stands_over_that_of_config(tmp_path: Path) -> None:
     policy.write_text("notify: {urls: json://policy}\n")
 
     async def told() -> list[Notify]:
-        system = await System.build(environ, where)
+        system = await lifecycle.begin(environ, where)
         try:
             seen = [system.notify.wanted]
             policy.write_text("notify: {urls: json://other}\n")
-            assert (await system.reload()).errors == ()
+            assert (await reloading.reload(system)).errors == ()
             seen.append(system.notify.wanted)
             policy.write_text("notify: {url: json://wrong}\n")
-            assert len((await system.reload()).errors) == 1
+            assert len((await reloading.reload(system)).errors) == 1
             seen.append(system.notify.wanted)
             policy.unlink()
-            await system.reload()
+            await reloading.reload(system)
             return [*seen, system.notify.wanted]
         finally:
-            await system.close()
+            await lifecycle.end(system)
 
     urls = [one.urls[0] for one in asyncio.run(told())]
     assert urls == ["json://policy", "json://other", "json://other", "json://settings"]

@@ -122,7 +122,7 @@ async def _play(system: System, params: p.CastPlay, wish: Wish) -> Nothing:
             kept = await system.casts.get(params.what)
             found = await asyncio.to_thread(system.casts.files.read, kept)
             what = kept.note.id
-        server, client = system.client_for(wish.origin)
+        server, client = system.showing.client_for(wish.origin)
         argv = (*player(system.places.state), "--hold", "--speed", f"{params.speed:g}", what)
         argv = (*argv, "--idle-limit", f"{params.idle_limit:g}") if params.idle_limit else argv
         title = display.for_tmux(f"a recording of {found.header.title or what}", 60)

@@ -142,7 +142,7 @@ class ServiceDesk:
     def _still_persons(self, method: str, request_id: str) -> Origin:
         """Who answers, looked at again. Raises Forbidden, on record."""
         origin = self._origin
-        against = self._system.popups.in_doubt(self._nonce) if self._system.popups else None
+        against = self._system.showing.popups.in_doubt(self._nonce) if self._system.showing.popups else None
         identity, client = self._system.identity, (origin.server or "", origin.client or "")
         against = against or identity.client_is_persons(*client) or identity.nobody_types(*client)
         if against:

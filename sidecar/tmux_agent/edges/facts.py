@@ -18,6 +18,7 @@ from ..services.processes import Usage, trees
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.snapshot import Pane, is_id
+from . import sight
 
 PROCESSES = 200  # of one pane
 PANES = 100  # of one reply: who has more names one
@@ -33,7 +34,7 @@ async def facts(system: System, params: p.TmuxFacts, origin: Origin) -> r.FactsD
     panes = _meant(server, params.target)
     if len(panes) > PANES:
         raise errors.LimitExceeded(f"{len(panes)} panes: name one of them, or a session")
-    shown = {pane["id"]: pane for pane in await system.panes(server)}
+    shown = {pane["id"]: pane for pane in await sight.panes(system, server)}
     asked = [line.split("\t") for line in await server.command("list-panes", "-a", "-F", _ASKED)]
     further = {row[0]: row for row in asked if len(row) == 4}
     alive = [pane.pid for pane in panes if not pane.dead]

@@ -29,6 +29,7 @@ from ..core import (
 from ..core import protocol as p
 from ..core import replies as r
 from ..core.model import Action, Origin
+from ..services.reloading import reload
 from ..services.system import System
 from ..services.wishes import Wish
 from . import actions, casts, executions, fleet, people, pipelines, queue, sight
@@ -155,7 +156,7 @@ class Methods:
             raise errors.Forbidden("tmux.attach: no tmux server is reached from the sandbox, nor served for it")
         known = [one.socket for one in self._system.servers.all()]
         self._attached.add(os.path.realpath(params.socket), origin, known)
-        await self._system.attach_tmux(params.socket)
+        await self._system.servers.attach(params.socket)
         return r.Nothing()
 
     async def _tool(self, call: Call) -> Any:
@@ -193,7 +194,7 @@ class Methods:
             case p.PolicyCheck() as params:
                 return r.CheckData.of(await system.guard.checked(actions.checked(params, origin), origin))
             case p.PolicyReload():
-                return await system.reload()
+                return await reload(system)
             case p.GrantRevoke(grant_id=grant_id):
                 return await sight.revoke(system, grant_id, origin)
             case p.LinkShow(request_id=request_id):

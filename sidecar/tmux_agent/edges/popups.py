@@ -40,20 +40,20 @@ class PopupCalls:
         """Raises NotFound, Unavailable."""
         if params.request_id:
             await self._system.approvals.stored(params.request_id)
-        server, client = self._system.client_for(origin)
+        server, client = self._system.showing.client_for(origin)
         page = None
         if params.resume:
             socket = self._system.servers.choose(params.server, origin).socket
             agent = self._system.resuming.limited(params.resume, socket)
             page = page_of(agent, "resume")
         # Anybody may have a page opened, and a key in it acts: a person who types meanwhile types on.
-        self._system.open_popup(server, client, Wanted(at=params.request_id, page=page, unbidden=page is not None))
+        self._system.showing.open(server, client, Wanted(at=params.request_id, page=page, unbidden=page is not None))
         return r.Nothing()
 
     async def attach(self, params: p.PopupAttach, call: Call) -> None:
         """The relay of a popup: from here on its connection is a terminal. Raises Forbidden for anything else."""
         system, peer = self._system, call.origin
-        claim = system.popups.claim(params.nonce) if system.popups else None
+        claim = system.showing.popups.claim(params.nonce) if system.showing.popups else None
         grant = claim.grant if claim else None
         server = system.servers.get(grant.server) if grant else None
         if server is not None:
@@ -67,5 +67,5 @@ class PopupCalls:
 
     async def _show(self, shown: Coroutine[Any, Any, str], server: TmuxServer | None, claim: Claim) -> None:
         typed = await shown
-        if typed and server is not None and self._system.popups is not None:
-            await self._system.popups.typed_after(server, claim.grant.client, typed)
+        if typed and server is not None and self._system.showing.popups is not None:
+            await self._system.showing.popups.typed_after(server, claim.grant.client, typed)

@@ -21,6 +21,8 @@ from ..core.model import Command, Event, Grant, Origin, Role
 from ..services.audit_log import AuditLog, Filter
 from ..services.subscription import Subscription
 from ..services.system import System
+from ..services.tmux.control import TmuxServer
+from ..services.tmux.snapshot import Pane
 from .connection import Call, now_text
 
 ROLE_SECONDS = 1.0  # after which an operator that is told of others' events is looked at again
@@ -110,20 +112,46 @@ async def tmux(system: System, params: p.Params, origin: Origin) -> r.Data:
     match params:
         case p.TmuxSessions(server=server):
             chosen = system.servers.choose(server, origin)
-            found = [(one, system.executions.uses(chosen, one.id)) for one in chosen.sessions]
+            uses = [(one, system.executions.uses(chosen, one.id)) for one in chosen.sessions]
             used = [
                 msgspec.to_builtins(one) | ({"commands": use.commands, "last_command": use.last} if use else {})
-                for one, use in found
+                for one, use in uses
             ]
             return msgspec.convert({"sessions": used}, r.SessionsData)
         case p.TmuxWindows(server=server):
             windows = await system.servers.choose(server, origin).windows()
             return msgspec.convert({"windows": msgspec.to_builtins(windows)}, r.WindowsData)
         case p.TmuxPanes(server=server):
-            panes = await system.panes(system.servers.choose(server, origin))
-            named = [pane | {"pane_pid": pane["pid"]} for pane in panes]
+            found = await panes(system, system.servers.choose(server, origin))
+            named = [pane | {"pane_pid": pane["pid"]} for pane in found]
             return msgspec.convert({"panes": named}, r.PanesData)
     raise errors.Internal(f"{type(params).__name__} is no list of tmux")
+
+
+async def panes(system: System, server: TmuxServer) -> list[dict[str, Any]]:
+    """The panes of a server with the agent and its state where one runs there."""
+    agents = {one.pane: one for one in system.agents.list() if one.server == server.socket}
+
+    async def describe(pane: Pane) -> dict[str, Any]:
+        agent = agents.get(pane.id)
+        return {
+            **msgspec.to_builtins(pane),
+            "current_path": await _said(server, pane, "#{pane_current_path}"),
+            "current_command": await _said(server, pane, "#{pane_current_command}"),
+            "paused": system.pausing.is_paused(pane.pid),
+            "agent": agent.kind if agent else None,
+            "state": agent.state.value if agent else None,
+        }
+
+    return list(await asyncio.gather(*map(describe, server.panes)))
+
+
+async def _said(server: TmuxServer, pane: Pane, what: str) -> str:
+    """A text that a program in the pane chose freely; "" where the pane is gone."""
+    try:
+        return "\n".join(await server.foreign("display-message", "-p", "-t", pane.id, what))
+    except errors.Failed:
+        return ""
 
 
 async def agent(system: System, params: p.Params, origin: Origin) -> r.Nothing:

@@ -1,16 +1,65 @@
-"""What the status line has to say: how many agents work and wait, what is unwell, and the mark of each window.
+"""What the status lines have to say: how many agents work and wait, what is unwell, and the mark of each window.
 
-Owns which state counts as what. Must not own: how it is drawn (tmux/badge.py), what is unwell (system.py).
+Owns which state counts as what, and the badge of each server. Must not own: how it is drawn (tmux/badge.py), what is
+unwell (system.py).
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..core.model import Agent, AgentState, Approval
-from .tmux.badge import Counts
+from .agents import Agents
+from .approvals import Approvals
+from .tmux.badge import Badge, Counts
 from .tmux.control import TmuxServer
+from .tmux.servers import Servers
+
+
+class StatusLines:
+    """Built by the system; used in the event loop only. `warnings` tells what is unwell."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        agents: Agents,
+        approvals: Approvals,
+        warnings: Callable[[], Sequence[str]],
+        *,
+        ascii_only: bool,
+    ) -> None:
+        self._servers = servers
+        self._agents = agents
+        self._approvals = approvals
+        self._warnings = warnings
+        self._ascii = ascii_only
+        self._badges: dict[str, Badge] = {}
+
+    def connected(self, server: TmuxServer) -> None:
+        """It knows nothing, or its person's options were read again."""
+        self._badges.setdefault(server.socket, Badge(server, ascii_only=self._ascii)).forget()
+
+    def lost(self, server: TmuxServer) -> None:
+        self._badges.pop(server.socket, None)
+
+    def show(self) -> None:
+        """Put what there is to say on every status line."""
+        pending, agents = self._approvals.pending(), self._agents.list()
+        said = counts(agents, pending, self._warnings())
+        for server in self._servers.all():
+            if one := self._badges.get(server.socket):
+                one.show(said, windows(server, agents, pending))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(one.close() for one in self._badges.values()))
+
+
+def ascii_only(environ: Mapping[str, str]) -> bool:
+    """Whether the locale says another encoding than UTF-8; a sidecar without any locale takes it that terminals do."""
+    locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "UTF-8"
+    return "utf" not in locale.lower()
 
 
 def counts(agents: tuple[Agent, ...], pending: tuple[Approval, ...], warnings: Sequence[str]) -> Counts:

@@ -27,18 +27,16 @@ SERVERS = 64  # more sockets than this are not a person's
 
 
 class Servers:
-    """Built by the daemon. `on_event` hears of every event after identity knows of it. `served` is the file of the next
-    sidecar, which serves the same.
+    """Built by the system. `heard` is told of every event after identity knows of it. `died` is what a server is to say
+    of us once we are gone, `served` the file of the next sidecar, which serves the same.
     """
 
-    def __init__(
-        self, identity: Identity, died: str, on_event: Callable[[TmuxServer, Event], None], served: Path
-    ) -> None:
+    def __init__(self, identity: Identity, died: str, served: Path) -> None:
         self._served = served
         self.before = _read(served)  # the sockets that the last sidecar served, whether a tmux answers there or not
         self._identity = identity
         self._died = died
-        self._on_event = on_event
+        self.heard: Callable[[TmuxServer, Event], None] = lambda *_: None
         self._servers: dict[str, TmuxServer] = {}
 
     def all(self) -> tuple[TmuxServer, ...]:
@@ -68,7 +66,7 @@ class Servers:
         path = os.path.realpath(socket)
         if known := self._servers.get(path):
             if known.connected.is_set():
-                self._on_event(known, Connected())  # the person's configuration was read again
+                self.heard(known, Connected())  # the person's configuration was read again
             return known
         try:
             info = os.stat(path)
@@ -115,7 +113,7 @@ class Servers:
                 log.warning("tmux server %s: connection lost (%s)", server.socket, why)
             case Pressed() | Chosen() | Covered() | Compared() | Retitled():
                 pass
-        self._on_event(server, event)
+        self.heard(server, event)
 
 
 def _read(served: Path) -> tuple[str, ...]:
