@@ -287,8 +287,7 @@ def test_narrow_status_line_shows_what_waits(world: World, server: Server) -> No
     server.run("set", "-g", "status-left", "")
     narrow = server.attach(columns=40, rows=12)
     agent.ask("Well?")
-    narrow.wait_for("⏸1")
-    assert "⏵" not in narrow.text()
+    narrow.wait(lambda text: "⏸1" in text and "⏵" not in text, what="what waits, alone")
 
 
 def test_goes_to_the_pane_and_looks_at_it(world: World, server: Server, terminal: Terminal) -> None:
