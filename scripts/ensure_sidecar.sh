@@ -68,7 +68,9 @@ sidecar_command() {
 
 start_sidecar() {
 	command=$(sidecar_command) || return 1
-	if ! "${command}" sidecar start --tmux "${socket}" >"${log}" 2>&1; then
+	set -- sidecar start --tmux "${socket}"
+	[ "${reason}" != plugin ] || set -- "$@" --renew # it may have been updated
+	if ! "${command}" "$@" >"${log}" 2>&1; then
 		tell "the sidecar did not start: $(tail -n 1 "${log}") (all of it: ${log})"
 		tmux set-environment -gh tmux_agent 'tmux-agent ! sidecar' \; \
 			set-environment -gh TMUX_AGENT_STATUS 'tmux-agent ! sidecar'

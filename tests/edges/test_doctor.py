@@ -14,7 +14,7 @@ from tests.patience import PATIENCE
 
 from tmux_agent import cli
 from tmux_agent.core.errors import Forbidden, Unavailable
-from tmux_agent.edges import doctor_agents
+from tmux_agent.edges import doctor_agents, upgraded
 from tmux_agent.edges.adapters import codex_setup
 from tmux_agent.edges.checks import Check
 from tmux_agent.edges.verbs import setup
@@ -79,6 +79,25 @@ def found(capsys: pytest.CaptureFixture[str]) -> dict[str, list[Check]]:
     assert code == any(check.mark == "wrong" for check in checks)
     assert all(bool(check.mend) is (check.mark != "ok") for check in checks), checks
     return {area: [check for check in checks if check.area == area] for area in {check.area for check in checks}}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"version": "0.0.9"}, "is version 0.0.9, and"),
+        ({"package": "/elsewhere/tmux_agent", "began": 1e12, "running": 0}, "of /elsewhere/tmux_agent"),
+        ({"package": str(upgraded.PACKAGE), "began": 1.0, "running": 0}, "began before the files of"),
+        ({"package": str(upgraded.PACKAGE), "began": 1e12, "running": 0}, ""),
+    ],
+)
+def test_a_sidecar_of_other_code_is_told(
+    more: dict[str, Any], said: str, programs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FakeClient, "replies", {"health": HEALTH | more, "agent.list": {"agents": []}})
+    (check,) = found(capsys)["sidecar"]
+    assert (check.mark == "wrong") is bool(said)
+    assert said in check.what
+    assert check.mend == (upgraded.MEND if said else "")
 
 
 def marks(checks: list[Check]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shlex
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -229,6 +230,52 @@ def test_started_by_hand_it_serves_what_was_served(world: World) -> None:
     assert world.serves(server) != old
     until(lambda: str(server.socket) in (world.state / "served").read_text())
     assert str(gone.socket) not in (world.state / "served").read_text()
+
+
+def test_an_updated_plugin_begins_its_sidecar_anew_once_that_is_idle(tmp_path: Path) -> None:
+    """Loaded again after its files were changed; doctor and status say so meanwhile, and what waits goes on waiting."""
+    shutil.copytree(ROOT / "sidecar", tmp_path / "sidecar")
+    with World(PYTHONPATH=str(tmp_path / "sidecar")) as world:
+        server = world.server()
+        terminal, agent = server.attach(), world.agent()
+        old = world.serves(server)
+        server.run("run-shell", str(PLUGIN))
+        world.agent_command("sidecar", "start", "--renew")
+        assert world.alive(server) == str(old)
+
+        os.mkfifo(world.project / "end")
+        works = agent.run("cat", "end")
+        popup(terminal, "cat end")
+        press(terminal, "a", "Nothing waits")
+        close(terminal)
+        question = agent.ask("Well?")
+        terminal.wait_for("⏸1")
+        (tmp_path / "sidecar" / "tmux_agent" / "cli.py").touch()
+        world.agent_command("sidecar", "start", "--renew")  # not while it carries something out
+        assert world.alive(server) == str(old)
+        for command in (("doctor",), ("sidecar", "status")):
+            said = world.agent_command(*command).stdout
+            assert f"(pid {old}) began before the files of" in said
+            assert "tmux-agent sidecar restart" in said
+
+        (world.project / "end").write_text("")
+        assert agent.hear(works)["data"]["exit_code"] == 0
+        server.run("run-shell", str(PLUGIN))
+        until(lambda: world.alive(server) not in ("", str(old)))
+        assert "began before" not in world.agent_command("sidecar", "status").stdout
+        popup(terminal, "Well?")
+        press(terminal, "a", "Nothing waits")
+        assert agent.hear(question)["data"]["approved"]
+
+
+def test_restarted_by_hand(world: World) -> None:
+    server = world.server()
+    old = world.serves(server)
+    assert world.agent_command("sidecar", "restart").returncode == 0
+    assert world.serves(server) != old
+    assert world.agent_command("sidecar", "stop").returncode == 0
+    assert world.agent_command("sidecar", "restart").returncode == 0  # where none ran
+    world.serves(server)
 
 
 # --- a disk that is full -----------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_loads_from_the_configuration(tmp_path: Path) -> None:
     with world.server as server:
         server.run("new-session", "-d")
         assert signals.EVENTS in binding(server)
-        assert world.called() == [f"sidecar start --tmux {server.socket}"]
+        assert world.called() == [f"sidecar start --tmux {server.socket} --renew"]
         assert server.run("list-sessions", "-F", "#{session_name}") == "0"
 
 

@@ -116,6 +116,9 @@ class AuditHealth(Data, frozen=True):
 
 
 class HealthData(Data, frozen=True):
+    """`began`: when its code was read, in seconds since 1970; `package`: the folder of that. `running`: actions that it
+    carries out at this moment, whose ends would be unknown if it was killed."""
+
     status: str  # "ok" or "degraded"
     uptime_s: float
     pid: int
@@ -126,6 +129,9 @@ class HealthData(Data, frozen=True):
     audit: AuditHealth
     notify: str
     warnings: tuple[str, ...] = ()
+    began: float = 0.0
+    package: str = ""
+    running: int = 0
 
 
 class RecordsData(Data, frozen=True):

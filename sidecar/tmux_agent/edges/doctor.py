@@ -21,7 +21,7 @@ from ..services import places as places_
 from ..services.audit_log import AuditLog, database_head
 from ..services.config_file import read_settings
 from ..services.secrets import Secrets
-from . import doctor_agents, doctor_sandbox, doctor_settings
+from . import doctor_agents, doctor_sandbox, doctor_settings, upgraded
 from .checks import SECONDS, Check, version
 from .verbs import setup
 
@@ -115,7 +115,10 @@ def _sidecar(places: places_.Places, health: dict[str, Any] | str) -> Iterator[C
     if isinstance(health, str):
         yield Check("sidecar", "wrong", health or f"none answers at {places.socket}", "tmux-agent sidecar start")
         return
-    yield Check("sidecar", "ok", f"pid {health['pid']}, version {health['version']}")
+    if said := upgraded.difference(health):
+        yield Check("sidecar", "wrong", said, upgraded.MEND)
+    else:
+        yield Check("sidecar", "ok", f"pid {health['pid']}, version {health['version']}")
     policy = health["policy"]
     if policy.get("error"):
         yield Check("policy", "wrong", f"{policy['error']}; the last good one is in force", "tmux-agent policy lint")

@@ -20,7 +20,7 @@ from ..core import replies as r
 from ..core.model import Command, Event, Grant, Origin, Role
 from ..services.audit_log import AuditLog, Filter
 from ..services.subscription import Subscription
-from ..services.system import System
+from ..services.system import PACKAGE, System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.snapshot import Pane
 from .connection import Call, now_text
@@ -38,6 +38,9 @@ def health(system: System) -> r.HealthData:
         uptime_s=system.uptime(),
         pid=system.pid,
         version=__version__,
+        began=system.began,
+        package=str(PACKAGE),
+        running=system.guard.running,
         policy=r.PolicyHealth(
             file=judgement.file,
             rules=len(judgement.policy.rules),

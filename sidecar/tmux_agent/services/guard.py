@@ -66,6 +66,7 @@ class Guard:
         self._runs = Runs(journal)
         self._now = now
         self._walking = asyncio.Lock()
+        self.running = 0  # actions that are being carried out
 
     async def recover(self) -> None:
         """Tell of what was cut off when an earlier sidecar died. Raises Unavailable."""
@@ -338,6 +339,7 @@ class Guard:
         facts: dict[str, Any],
         finish: Callable[[Outcome], Coroutine[Any, Any, None]],
     ) -> Outcome:
+        self.running += 1
         try:
             outcome = await self._toolbox.run(action, origin, facts, request_id)
         except asyncio.CancelledError:
@@ -350,6 +352,8 @@ class Guard:
             error = "a defect of tmux-agent: it may or may not be done"
             await _ended(request_id, finish, Outcome(ok=False, error=error, summary="internal"))
             raise
+        finally:
+            self.running -= 1
         await _ended(request_id, finish, outcome)
         return outcome
 

@@ -110,6 +110,7 @@ class System:
         self.begun_anew = False  # after damage to the state database
         self.begin_anew = False  # after the stop: it is damaged, and a backup is used then
         self._started = time.monotonic()
+        self.began = float(environ.get("TMUX_AGENT_BEGAN") or time.time())  # its keeper's, which read the code
         self.tasks = Tasks()
         self.spawn = self.tasks.spawn
         self.recent: deque[Heard] = deque(maxlen=RECENT)  # decisions, for people who look back

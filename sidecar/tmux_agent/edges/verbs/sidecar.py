@@ -1,4 +1,4 @@
-"""`tmux-agent sidecar run|start|stop|status|reload`.
+"""`tmux-agent sidecar run|start|stop|restart|status|reload`.
 
 Stopping and reloading go by signal to the pid in the lock file: whoever owns the process may do that anyway.
 """
@@ -35,6 +35,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         sub.add_argument("--log-level", choices=LOG_LEVELS, help="how much its log says (default: config.yaml's)")
         sub.add_argument("--log-format", choices=("text", "json"), help="lines for people, or a JSON object each")
     start.add_argument("--unless-stopped", action="store_true", help="not where `sidecar stop` ended it")
+    start.add_argument(
+        "--renew", action="store_true", help="restart one that began before its files were changed, if it is idle"
+    )
+    restart = under.add_parser("restart", help="stop it and start it anew: requests that wait go on waiting")
+    restart.add_argument("--tmux", metavar="SOCKET", help="also watch the tmux server at this socket")
     under.add_parser("stop", help="stop it; tmux does not start it again until `sidecar start`")
     status = under.add_parser("status", help="how it is; exit code 0 where it runs and all is well")
     status.add_argument("--json", action="store_true", help="print it as JSON")
@@ -53,7 +58,11 @@ def main(args: argparse.Namespace) -> int:
 
             return run(os.environ, args.tmux)
         case "start":
-            return start(places, args.tmux, unless_stopped=args.unless_stopped)
+            return start(places, args.tmux, unless_stopped=args.unless_stopped, renew=args.renew)
+        case "restart":
+            with contextlib.suppress(errors.Unavailable):
+                stop(places)
+            return start(places, args.tmux)
         case "stop":
             return stop(places)
         case "status":
@@ -73,7 +82,7 @@ def holder(places: Places) -> int:
     raise errors.Unavailable("no sidecar runs: start it with `tmux-agent sidecar start`")
 
 
-def start(places: Places, tmux: str | None, *, unless_stopped: bool) -> int:
+def start(places: Places, tmux: str | None, *, unless_stopped: bool = False, renew: bool = False) -> int:
     if unless_stopped and places.stopped.exists():
         return 0
     places.stopped.unlink(missing_ok=True)
@@ -81,9 +90,20 @@ def start(places: Places, tmux: str | None, *, unless_stopped: bool) -> int:
         holder(places)
     except errors.Unavailable:
         return _begin(places, tmux)
+    if renew and _is_of_before():
+        stop(places)
+        return start(places, tmux)
     if tmux:
         _attach(tmux)
     return 0
+
+
+def _is_of_before() -> bool:
+    """Whether it began from these files before they were changed, and nothing is lost by its end."""
+    from .. import upgraded
+
+    health = _health(START_SECONDS)
+    return upgraded.changed(health) and not health.get("running")
 
 
 def _begin(places: Places, tmux: str | None) -> int:
@@ -114,7 +134,7 @@ def _keep(places: Places, tmux: str | None, ready: int) -> int:
 
     lock = daemon.take_lock(places)
     gc.freeze()  # a collection would touch, and so double, what is shared
-    environ = {**os.environ, "TMUX_AGENT_READY_FD": str(ready)}
+    environ = {**os.environ, "TMUX_AGENT_READY_FD": str(ready), "TMUX_AGENT_BEGAN": str(time.time())}
     quiet_since = -QUIET_SECONDS
     while True:
         pid = os.fork()
@@ -184,12 +204,18 @@ def stop(places: Places) -> int:
     raise errors.TimedOut(f"the sidecar (pid {pid}) does not stop: `kill -9 {pid}` loses nothing")
 
 
-def status(json: bool) -> int:
+def _health(patience: float) -> dict[str, Any]:
     from ...client import Client
+
+    with Client(patience=patience) as client:
+        health: dict[str, Any] = client.call("health")
+        return health
+
+
+def status(json: bool) -> int:
     from .. import out
 
-    with Client(patience=0) as client:
-        health = client.call("health")
+    health = _health(0)
     if json:
         out.as_json(health)
     else:
@@ -198,7 +224,7 @@ def status(json: bool) -> int:
 
 
 def _print(health: dict[str, Any]) -> None:
-    from .. import out
+    from .. import out, upgraded
 
     style = "allow" if health["status"] == "ok" else "ask"
     status = out.paint(health["status"], style)
@@ -209,5 +235,7 @@ def _print(health: dict[str, Any]) -> None:
     for server in health["tmux"]:
         print(f"tmux     {server['socket']}  {server['panes']} panes")
     print(f"waiting  {health['pending']}")
+    if said := upgraded.difference(health):
+        print(f"{out.paint('!', 'ask')}        {said}: `{upgraded.MEND}`")
     for warning in health.get("warnings", ()):
         print(f"{out.paint('!', 'ask')}        {warning}")
