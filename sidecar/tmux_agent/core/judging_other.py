@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
 from . import rules
+from .matching import Matching
 from .model import Action, Ask, Decision, Fetch, Fleet, Match, Mcp, Risk, Shell, Stage, Tmux, Tool, Verdict
 from .policy_file import Words
 from .rules import Rule
-from .situation import Finding, Policy, Situation
+from .situation import Finding
 from .wording import fleet_line, stage_line
 
 _TYPES = frozenset(("send_keys", "send_text", "resume"))
@@ -26,19 +26,7 @@ _MEDDLES = frozenset(("send", "resume", "kill", "finish"))  # with an agent that
 _LIKE = {"record": "read"}  # a rule that speaks of the one speaks of the other: it tells no more
 
 
-class Judge(Protocol):
-    """What this module needs of judging.Judging."""
-
-    policy: Policy
-    situation: Situation
-    granted: tuple[Rule, ...]
-
-    def unmatched(self, reason: str, risk: Risk = ...) -> Match: ...
-    def by_rule(self, rule: Rule) -> Match: ...
-    def general(self, risk: Risk = ...) -> list[Match]: ...
-
-
-def other(judge: Judge, action: Action) -> list[Finding]:
+def other(judge: Matching, action: Action) -> list[Finding]:
     """One finding about the action as a whole."""
     if isinstance(action, Tmux):
         return [_tmux(judge, action)]
@@ -76,7 +64,7 @@ def other(judge: Judge, action: Action) -> list[Finding]:
 
 
 def _ruled(
-    judge: Judge, kind: str, source: str, fits: Callable[[Rule], bool], says: str, risk: Risk = Risk.MEDIUM
+    judge: Matching, kind: str, source: str, fits: Callable[[Rule], bool], says: str, risk: Risk = Risk.MEDIUM
 ) -> Finding:
     matches = [
         judge.by_rule(rule)
@@ -100,7 +88,7 @@ def _mcp(rule: Rule, action: Mcp) -> bool:
     return when is not None and _globbed(action.server, when.server) and _globbed(action.tool, when.tool)
 
 
-def _fetch(judge: Judge, action: Fetch) -> Finding:
+def _fetch(judge: Matching, action: Fetch) -> Finding:
     try:
         host = urlsplit(action.url).hostname or ""
     except ValueError:
@@ -122,7 +110,7 @@ def _fetch(judge: Judge, action: Fetch) -> Finding:
     return _ruled(judge, "fetch", action.url, fits, says, Risk.HIGH if sends else Risk.MEDIUM)
 
 
-def _ask(judge: Judge, action: Ask) -> Finding:
+def _ask(judge: Matching, action: Ask) -> Finding:
     def fits(rule: Rule) -> bool:
         when = rule.when.ask
         return (
@@ -138,7 +126,7 @@ def _ask(judge: Judge, action: Ask) -> Finding:
     return Finding(action.prompt, (*kept, question), "asks a person")
 
 
-def typed_into(judge: Judge, action: Shell) -> list[Finding]:
+def typed_into(judge: Matching, action: Shell) -> list[Finding]:
     """What rules say of text in a persistent terminal because it is typed there; what it does is judged by itself."""
     verbs = [("execute", action.pane, "types it into")] if action.pane else []
     verbs += [("create_session", action.session, "opens the session")] if action.session else []
@@ -154,7 +142,7 @@ def typed_into(judge: Judge, action: Shell) -> list[Finding]:
     return findings
 
 
-def _tmux(judge: Judge, action: Tmux) -> Finding:
+def _tmux(judge: Matching, action: Tmux) -> Finding:
     verb = action.verb.removeprefix("tmux.")
     what = {
         "send_text": f"types into {action.target}: {action.text}",
@@ -179,7 +167,7 @@ def _tmux(judge: Judge, action: Tmux) -> Finding:
     return finding
 
 
-def _fleet(judge: Judge, action: Fleet) -> Finding:
+def _fleet(judge: Matching, action: Fleet) -> Finding:
     says = fleet_line(action)
     risk = Risk.HIGH if action.verb in _MEDDLES else Risk.MEDIUM
     finding = _ruled(judge, "fleet", says, lambda rule: _globbed(action.verb, rule.when.fleet), says, risk)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence, Set
 
 from . import shell_tree
 from .remembered import Remembered
-from .shell_grammar import Grammar, Turns
+from .shell_drafts import Turns
+from .shell_grammar import Grammar
 from .shell_lex import Lexer, Token
 from .shell_parts import Assignment, Given, Opaque, Part, Redirect, Run, Simple, Source, Word
 from .shell_word import WordDraft

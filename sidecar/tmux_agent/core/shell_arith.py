@@ -1,6 +1,6 @@
 """Arithmetic of the shell, `((…))` and `$((…))`: which names it reads and sets, and what runs in it.
 
-Owns which text is plainly arithmetic. Must not own values (shell_grammar). bash computes what a name holds once more,
+Owns which text is plainly arithmetic. Must not own values (shell_drafts). bash computes what a name holds once more,
 subscripts and the commands in them included: whoever reads a name here has to know that it holds a number.
 """
 
