@@ -104,6 +104,7 @@ class Sidecar:
         system.begun_anew = begun_anew
         server = Server(system)
         try:
+            server.methods.chat.jobs.resume()
             await self._listen(system, server, self._first_place())
             await self._listen_inside(server)
             self._system, self._server = system, server

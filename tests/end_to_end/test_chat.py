@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -202,6 +203,58 @@ def test_what_cannot_be_answered_from_a_chat(world: World, room: Room) -> None:
     until(lambda: len(world.records("policy.loaded")) > loaded)
     assert "chat.answers in config.yaml is off" in room.ask("dave", f"approve {own}")
     assert not (world.project / "own").exists()
+
+
+def killed(world: World, server: Server) -> None:
+    """The sidecar is killed, and another one serves."""
+    old = world.serves(server)
+    os.kill(old, signal.SIGKILL)
+    until(lambda: world.alive(server) not in ("", str(old)))
+
+
+def test_what_waited_when_the_sidecar_was_killed(world: World, server: Server, room: Room) -> None:
+    """It is answered with the next sidecar, done as it was asked, and told to the bot, and to who asks for it by id,
+    also by one after that; a no is one; a command that ran runs on."""
+    yes = asked(room.ask("alice", "run touch made && echo it is $((40 + 2)) in session dev"))
+    no = asked(room.ask("alice", "run touch never in session dev"))
+    other = asked(room.ask("alice", "create session build"))
+    (goes_on,) = re.findall(r"interrupt ([0-9A-Z]{6})", room.ask("alice", "run sleep 1000 in session long wait 100ms"))
+    killed(world, server)
+    assert "look at it here first" in room.ask("dave", f"approve {yes}")
+    assert room.ask("dave", "pending").count("•") == 3
+    assert "who asks does not answer" not in room.ask("dave", f"deny {no} not today")
+    assert "not today" in room.hear("alice")
+    room.say("dave", f"approve {yes}")
+    room.say("dave", f"approve {other}")
+    heard = "".join(room._lines.readline() for _ in range(4))
+    assert "it is 42" in heard
+    assert "Created tmux session: build" in heard
+    assert (world.project / "made").exists()
+    for _ in range(2):
+        assert "exit code 0" in room.ask("alice", f"status {yes}")
+        assert "touch made" in room.ask("alice", f"status {yes}")
+        assert "not today" in room.ask("alice", f"status {no}")
+        assert "Created tmux session: build" in room.ask("alice", f"status {other}")
+        assert "nothing that waits" in room.ask("bob", f"status {yes}"), "it is nobody else's"
+        assert "⏳ Runs" in room.ask("alice", f"status {goes_on}")
+        killed(world, server)
+    room.say("alice", f"interrupt {goes_on}")
+    assert "exit code 130" in room.hear("alice")
+    assert [one["data"]["approved"] for one in world.records("approval.answered")] == [False, True, True]
+    assert not world.records("approval.withdrawn")
+
+
+def test_a_yes_that_was_not_used_before_a_kill_is_not_used_after_it(world: World, server: Server, room: Room) -> None:
+    """What was approved, and not done because the shell was elsewhere by then, is not done by the next sidecar."""
+    assert "exit code 0" in room.ask("alice", "run true in session dev wait 5s")
+    id_ = asked(room.ask("alice", "run touch late in session dev"))
+    assert id_ in room.ask("bob", "pending")
+    assert "exit code 0" in room.ask("alice", "run cd build in session dev wait 5s")
+    room.say("bob", f"approve {id_}")
+    assert "❌" in "".join(room._lines.readline() for _ in range(2))
+    killed(world, server)
+    assert "say it again" in room.ask("alice", f"status {id_}")
+    assert not list(world.project.rglob("late"))
 
 
 def test_a_choice(world: World, room: Room) -> None:

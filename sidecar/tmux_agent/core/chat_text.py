@@ -1,7 +1,7 @@
 """Text for a chat: bounded, with nothing odd and no secret in it, and nothing that the chat itself would act on.
 
-Pure. Owns what a chat acts on: mentions (@everyone, <@1>, <!channel>), and marks that begin or end code. What would is
-shown by its name, as odd characters are (⟨@⟩everyone). Must not own: words.
+Pure. Owns what a chat acts on: mentions (@everyone, <@1>, <!channel>), links ([this](there), <there|this>), and marks
+that begin or end code. What would is shown by its name, as odd characters are (⟨@⟩everyone). Must not own: words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .redact import redact_text
 LINES = 30  # of an output that is shown, the last ones
 CHARS = 1500  # of these
 INLINE = 300  # characters of one thing in a sentence
-_ACTS = re.compile(r"(?<![A-Za-z0-9])@(?=\S)|<(?=[@#!&/:a-z])")
+_ACTS = re.compile(r"(?<![a-z0-9])@(?=\S)|@(?=everyone|here|channel)|<(?=[@#!&/:a-z])|\](?=\()", re.IGNORECASE)
 _FENCE = re.compile(r"`{3,}")
 _TICK = "⟨U+0060⟩"
 

@@ -59,7 +59,7 @@ class Methods:
     ) -> None:
         self._system = system
         self.hooks = Hooks(system)
-        self._chat = Chat(system)
+        self.chat = Chat(system)
         self._popups = PopupCalls(system, openings, refused)
         self._attached = Attached()
         groups: tuple[tuple[dict[str, type[p.Params]], Callable[[Call], Awaitable[Any]]], ...] = (
@@ -245,7 +245,7 @@ class Methods:
     async def _said_in_a_chat(self, call: Call) -> Any:
         match call.params:
             case p.ChatSay() | p.ChatFollow() as params:
-                return await self._chat.call(params, call)
+                return await self.chat.call(params, call)
         return UNANSWERED
 
     # --- what they share ---

@@ -37,6 +37,11 @@ class Held:
         found = (one for one in both if one.hook_key == hook_key)
         return max(found, key=lambda one: one.request_id, default=None)
 
+    def of_door(self, door: str) -> tuple[Approval, ...]:
+        """Those that are held and came in by a door, oldest first."""
+        both = (*self.waiting.values(), *self._settled.values())
+        return tuple(sorted((one for one in both if one.origin.door == door), key=lambda one: one.request_id))
+
     def count(self, whose: str) -> int:
         """How many of an asker's wait."""
         return sum(asker(one.origin) == whose for one in self.waiting.values())

@@ -217,6 +217,14 @@ class Approvals:
                 return one
         return None
 
+    def taken_over(self, door: str) -> tuple[Approval, ...]:
+        """What an earlier sidecar was asked through a door whose askers are not processes, oldest first. That which
+        waits is the door's to go on with (Guard.resume), and no longer for whoever asks the same."""
+        found = self._held.of_door(door)
+        waiting = {one.request_id for one in found if one.state is ApprovalState.PENDING}
+        self._left = [one for one in self._left if one not in waiting]
+        return found
+
     def pending(
         self, origin: Origin | None = None, cursor: str | None = None, limit: int | None = None
     ) -> tuple[Approval, ...]:

@@ -11,6 +11,7 @@ execution is written before its mark is taken away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -69,6 +70,7 @@ class Executions:
         self._deaths = Deaths(self._shell_ended)
         self._before: dict[str, str] = {}  # what clients called their requests to an earlier sidecar → execution
         self._taken_up: dict[tuple[str, int], asyncio.Event] = {}  # servers, whose marks were read
+        self._any_taken_up = asyncio.Event()
 
     async def recover(self) -> None:
         """Raises Unavailable."""
@@ -334,6 +336,16 @@ class Executions:
         owner = _hash(family(origin))
         return sum(one.owner == owner and not one.done.is_set() for one in self._all.values())
 
+    async def taken_up(self) -> None:
+        """Wait until it is known what an earlier sidecar left running, on one server at least; not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._any_taken_up.wait()
+
+    def begun_by(self, origin: Origin) -> list[str]:
+        """The ids of what a caller and its kin began, as far as its output is known."""
+        return [one.id for one in self._all.values() if self.began(one, origin)]
+
     def began(self, one: Execution, origin: Origin) -> bool:
         """Whether it is this caller's, or its kin's."""
         return one.owner == _hash(family(origin))
@@ -413,6 +425,7 @@ class Executions:
             if (found := execution_marks.LINE.fullmatch(text)) and found[1] not in self._all:
                 await self._take_up(server, found[1], found[2].split(" "))
         self._taken_up.setdefault((server.socket, server.pid), asyncio.Event()).set()
+        self._any_taken_up.set()
 
     async def _take_up(self, server: TmuxServer, id_: str, words: list[str]) -> None:
         one = execution_marks.read(server, id_, words, self._settings().limits.output_bytes)

@@ -204,6 +204,11 @@ class Guard:
         )
         return await self._run_allowed(wish, msgspec.structs.replace(judged, decision=declared))
 
+    async def resume(self, approval: Approval) -> Outcome:
+        """Go on with what an earlier sidecar was asked (Approvals.taken_over). Raises as perform() does."""
+        wish = Wish(action=approval.action, origin=approval.origin, request_id=approval.request_id)
+        return await self._go_on(approval, wish)
+
     async def ask(self, wish: Wish, rule: str = "", about: dict[str, Any] | None = None) -> Approval:
         """Put a question to a person without waiting; `rule` says by what they are asked, where that is not the policy;
         `about` is kept with it for whoever follows it after a restart. Raises Denied, LimitExceeded, Unavailable."""
