@@ -95,7 +95,7 @@ class World:
             folder=self.config, state=state, home=str(folder), environ=os.environ, background=True
         )
         assert self.judgement.load() == ()
-        servers = Servers(Identity(), "", lambda *_: None, folder / "served")
+        servers = Servers(Identity(), "", folder / "served")
         self.toolbox = Toolbox(self.judgement, servers, Settings(), folder / "backups")
         kept = KeptRules(self.config)
         self.guard = Guard(self.judgement, self.journal, self.approvals, self.grants, self.toolbox)
@@ -822,6 +822,56 @@ def test_a_proof_is_for_one_answer(play: Callable[[Story], World]) -> None:
         with pytest.raises(errors.Denied):
             await again
         assert "sesame" not in world.audit.read_text().replace('"sesame"]', "")
+
+    play(story)
+
+
+PROVED_BY_NOW = """
+version: 1
+rules:
+  - {name: by now, when: {command: [touch, ...]}, verdict: ask, step_up: [grep, -qx, sesame]}
+"""
+
+
+def test_a_proof_that_is_demanded_only_now(play: Callable[[Story], World]) -> None:
+    """The rule came after the question, or after the yes: what was asked without it is not done without it."""
+
+    async def story(world: World) -> None:
+        early = asyncio.create_task(world.guard.perform(world.wish(world.command("touch", "early"))))
+        one = await world.asked()
+        (world.config / "policy.yaml").write_text(PROVED_BY_NOW)
+        assert world.judgement.load() == ()
+        for more in ({}, {"secret": "sesame"}, {"grant": "exact"}):
+            with pytest.raises(errors.Forbidden, match="by now"):
+                await world.answer(True, **more)
+        with pytest.raises(errors.Forbidden, match="demands a proof for the edited action"):
+            await world.answer(True, edited=world.command("touch", "other"))
+        await world.answer(False)
+        with pytest.raises(errors.Denied):
+            await early
+        (world.config / "policy.yaml").write_text(POLICY)
+        assert world.judgement.load() == ()
+        late = await world.guard.ask(world.wish(world.command("touch", "late"), key="k"))
+        await world.answer(True)
+        (world.config / "policy.yaml").write_text(PROVED_BY_NOW)
+        assert world.judgement.load() == ()
+        with pytest.raises(errors.Conflict, match="demands a proof for it by now"):
+            await world.guard.perform(Wish(action=late.action, origin=world.agent, request_id=new_id(), key="k"))
+        assert not list(world.worktree.glob("[el]a*"))
+        assert one.step_up == ()
+
+    assert "action.skipped" in play(story).records()
+
+
+def test_a_yes_to_an_agents_own_doing_that_is_denied_by_now(play: Callable[[Story], World]) -> None:
+    async def story(world: World) -> None:
+        wish = world.wish(world.command("touch", "made"), key="k")
+        one = await world.guard.put(wish, world.guard.check(wish.action, wish.origin))
+        (world.config / "policy.yaml").write_text(PROVED_BY_NOW.replace("ask, step_up: [grep, -qx, sesame]", "deny"))
+        assert world.judgement.load() == ()
+        with pytest.raises(errors.Denied, match="denies it by now"):
+            await world.answer(True)
+        assert world.approvals.get(one.request_id).state is ApprovalState.PENDING
 
     play(story)
 

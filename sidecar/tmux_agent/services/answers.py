@@ -73,9 +73,10 @@ class Answers:
         it with the rule as the person edited it. `secret`: what they typed as the proof that a rule's `step_up`
         demands, good for this answer alone. `also` is done in the same commit; what it raises undoes the answer.
 
-        Raises Forbidden (only operators answer; a proof is missing), NotFound, Conflict (it, or a file that it runs,
-        has changed; or it was answered already; of a dialog in a pane: nothing was pressed), Denied (edited into
-        something that the policy denies; a wrong proof), LimitExceeded (too many of those), Failed (pressed in vain).
+        Raises Forbidden (only operators answer; a proof is missing, or demanded by now), NotFound, Conflict (it, or a
+        file that it runs, has changed; or it was answered already; of a dialog in a pane: nothing was pressed), Denied
+        (edited into something that the policy denies, or denied by now; a wrong proof), LimitExceeded (too many of
+        those), Failed (pressed in vain).
         """
         if by.role is not Role.OPERATOR:
             raise errors.Forbidden(f"only an operator can answer: {by.why}")
@@ -87,6 +88,8 @@ class Answers:
             self._check_edit(approval, edited)
             if grant is not None:
                 raise errors.InvalidParams("params.grant: what was edited is approved once; the offer was for another")
+        if approved and edited is None and approval.state is ApprovalState.PENDING:
+            self._check_rules(approval)
         if approved and approval.step_up:
             await self._prove(approval, painted, by, secret)
         if approved and edited is None and approval.kind == "hook":  # who runs it cannot look again: we do
@@ -162,6 +165,16 @@ class Answers:
     def _check_files(self, approval: Approval) -> None:
         if changed := self._judgement.still_holds(approval.rests_on, approval.origin):
             raise errors.Conflict(f"{changed}: look at it, then say no, so that it is asked again")
+
+    def _check_rules(self, approval: Approval) -> None:
+        """The rules may be others than those it was asked by: a yes without the proof that is demanded by now, or to
+        what an agent would do by itself and is denied by now, is none."""
+        decision = self._look(approval.action, approval.origin, asked=approval.kind == "hook").decision
+        if approval.kind == "hook" and decision.verdict is Verdict.DENY:
+            raise errors.Denied(f"rule {decision.rule!r} denies it by now: {decision.reason}")
+        if decision.step_up and decision.step_up != approval.step_up:
+            proof = shlex.join(decision.step_up)
+            raise errors.Forbidden(f"a rule demands a proof for it by now ({proof}): say no, and have it asked again")
 
     def _check_edit(self, approval: Approval, edited: Action) -> None:
         if type(edited) is not type(approval.action):

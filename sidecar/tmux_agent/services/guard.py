@@ -320,8 +320,7 @@ class Guard:
         """Run the STORED action, which is what the person saw, if the facts they saw still hold."""
         changed = await self._toolbox.changed(approval.action, origin, approval.facts)
         changed = changed or self._judgement.still_holds(approval.rests_on, approval.origin)
-        if not changed and (await self.checked(approval.action, origin)).verdict is Verdict.DENY:
-            changed = "the policy denies it by now"
+        changed = changed or _against(await self.checked(approval.action, origin), approval)
         if changed:
             data = {"digest": approval.digest, "why": changed}
             await self._journal.publish(
@@ -372,6 +371,14 @@ async def _ended(request_id: str, finish: Callable[[Outcome], Coroutine[Any, Any
         except errors.Unavailable as why:
             log.warning("request %s is done, and waits to be recorded: %s", request_id, why.message)
             await asyncio.sleep(RETRY)
+
+
+def _against(now: Decision, approval: Approval) -> str:
+    """What the policy, which may have been changed since the yes, has against it by now; "" where nothing."""
+    if now.verdict is Verdict.DENY:
+        return "the policy denies it by now"
+    proved = not now.step_up or now.step_up == approval.step_up
+    return "" if proved else f"rule {now.rule!r} demands a proof for it by now"
 
 
 def _by_rule(match: Match) -> bool:
