@@ -20,7 +20,8 @@ from tmux_agent.core.pipeline_run import Place
 from tmux_agent.services.journal import Journal
 from tmux_agent.services.processes import processes_here
 from tmux_agent.services.tmux.control import TmuxServer
-from tmux_agent.services.tmux.watch import Heard, Watch
+from tmux_agent.services.tmux.watch import Watch
+from tmux_agent.services.tmux.watched import Heard
 
 MARK = "### SENTRY"
 

@@ -23,7 +23,7 @@ from ..core.reply import Nothing
 from ..services.cast_files import Kept, read_file
 from ..services.system import PACKAGE, System
 from ..services.tmux import playing
-from ..services.tmux.watch import place_of
+from ..services.tmux.watched import place_of
 from ..services.wishes import Wish
 from .allowed import allowed
 

@@ -29,7 +29,7 @@ from ..services.journal import utc_now
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.snapshot import Pane
-from ..services.tmux.watch import place_of
+from ..services.tmux.watched import place_of
 from ..services.wishes import Wish
 from .allowed import allowed
 

@@ -33,7 +33,8 @@ from .journal import Journal
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
 from .tmux.snapshot import Pane
-from .tmux.watch import Watch, place_of
+from .tmux.watch import Watch
+from .tmux.watched import place_of
 from .watching import Watching
 
 log = logging.getLogger(__name__)

@@ -40,7 +40,8 @@ from .shell_prompt import Shell as Front
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
 from .tmux.snapshot import Pane, Session, is_id
-from .tmux.watch import Watch, place_of
+from .tmux.watch import Watch
+from .tmux.watched import place_of
 from .tools.panes import can_type
 from .watching import Watching
 

@@ -16,7 +16,7 @@ from .approvals import Approvals
 from .guard import Guard
 from .ids import new_id
 from .tmux.servers import Servers
-from .tmux.watch import place_of
+from .tmux.watched import place_of
 from .toolbox import Toolbox
 from .wishes import Wish
 

@@ -28,7 +28,7 @@ from .ids import new_id
 from .journal import Journal
 from .pipelines import ORPHANED, Pipelines
 from .tmux.servers import Servers
-from .tmux.watch import Heard, place_of
+from .tmux.watched import Heard, place_of
 from .wishes import Wish
 from .wraps import Wraps
 

@@ -10,7 +10,7 @@ import os
 from .system import System
 from .tmux.control import Compared, Connected, Dropped, Event, Lost, TmuxServer
 from .tmux.signals import Chosen, Covered, Pressed, Retitled
-from .tmux.watch import place_of
+from .tmux.watched import place_of
 from .watching import TITLES
 
 

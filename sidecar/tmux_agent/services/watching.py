@@ -28,7 +28,8 @@ from .processes import processes_here
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
 from .tmux.snapshot import Pane
-from .tmux.watch import Watch, place_of
+from .tmux.watch import Watch
+from .tmux.watched import place_of
 from .worktree import locate
 from .wraps import Wraps
 

@@ -1,9 +1,9 @@
 """What watched panes print: markers and lines, nothing lost and nothing twice, at no cost while they are silent.
 
 Owns how each pane is read: the raw output of shells and scripts through a pipe (pipe.py), the screen of programs that
-draw one (agents; full-screen programs; panes whose pipe is somebody else's), captured a moment after they wrote. Owns
-what was seen of each, kept over a restart. Whoever records a pane is given its raw output by the same pipe (`tap`).
-Must not own: which panes (watching.py), what a marker moves (pipelines.py), recordings (casts.py).
+draw one (agents; full-screen programs; panes whose pipe is somebody else's), captured a moment after they wrote.
+Whoever records a pane is given its raw output by the same pipe (`tap`). Must not own: which panes (watching.py),
+keeping what was seen over a restart (watch_records.py), what a marker moves (pipelines.py), recordings (casts.py).
 """
 
 from __future__ import annotations
@@ -11,19 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol
-
-from msgspec import Struct
+from typing import Any
 
 from ...core import errors, marker_screen, markers, readings
 from ...core.marker_stream import Found, MarkerStream
 from ...core.model import Event
 from ...core.output_lines import OutputLines, plain
 from ...core.pipeline_run import Place
-from ...core.rate import Bucket
 from ...core.readings import Reading
 from .. import watch_rows
 from ..foreground import foreground
@@ -33,78 +30,17 @@ from ..tty_watch import TtyWatch
 from .control import TmuxServer
 from .pipe import Pipe, clean, open_pipe, release
 from .snapshot import Pane
+from .watch_records import WatchRecords
+from .watched import MARKERS, SEEN, Heard, Tap, Watched, place_of
 
 log = logging.getLogger(__name__)
 
 SETTLE_SECONDS = 0.1  # after something was written: what is drawn in several writes is whole by then
-RETRY = 1.0  # until what could not be recorded is tried again: there is no event for a freed disk
 LEAST_SECONDS = 0.4  # between two captures of a pane that goes on drawing
 HISTORY = 500  # lines above the screen that a capture holds
 CATCH_UP = 2000  # and the first one after a restart
 TAIL = 4 << 10  # bytes of a pane's output that are kept for whoever asks how it went
-SEEN = 64  # markers of a pane that are remembered
-MARKERS, MARKERS_A_SECOND = 1000, 100.0  # of one pane at once, and in the long run: more are not told
-UNKEPT = 5000  # records of one pane that wait for a disk
-ASKS, ASKS_A_SECOND = 20, 0.1  # questions of one pane: people read slowly
 LAST_SECONDS = 1.0  # in which a pane's last output comes once the pane is gone
-PIPES_A_MINUTE = 6.0  # tries to pipe one pane again that somebody else's pipe ended
-
-
-class Heard(Struct, frozen=True):
-    """A marker that a pane printed, and how it was read ("raw" or "screen")."""
-
-    place: Place
-    found: Found
-    by: str
-    asks: bool = True  # false: that pane has asked too much already
-
-
-class Tap(Protocol):
-    """Whoever is given a pane's raw output. Called in the loop; must not block."""
-
-    def came(self, data: bytes) -> None: ...
-
-    def cut(self) -> None:
-        """Some output went by unheard."""
-
-    def ended(self, why: str) -> None:
-        """No more comes."""
-
-
-class _Watched:
-    """One pane that is watched."""
-
-    __slots__ = (
-        "asks", "begun", "busy", "changed", "drawn", "invalid", "keeping", "last", "lines", "noted", "notices", "pane",
-        "pipe", "place", "rate", "repipe", "screen", "screens", "seen", "server", "silent", "stream", "tail", "taps",
-        "text", "timer", "unkept",
-    )  # fmt: skip
-
-    def __init__(self, server: TmuxServer, pane: Pane, now: float, *, silent: bool) -> None:
-        self.server, self.pane = server, pane
-        self.silent = silent  # it is recorded and nothing else: its markers and lines are nobody's
-        self.taps: list[Tap] = []
-        self.screens: Callable[[list[str]], None] | None = None  # told of each capture of its screen
-        self.place = place_of(server, pane)
-        self.pipe: Pipe | None = None
-        self.begun = asyncio.Event()
-        self.stream, self.lines, self.notices = MarkerStream(), OutputLines(), readings.Notices()
-        self.tail = b""  # the end of its output
-        self.stream.full_screen = pane.alternate
-        self.seen: deque[bytes] = deque(maxlen=SEEN)  # markers on the screen at the last capture, or told since
-        self.drawn: set[bytes] = set()  # told of the full screen program that is there
-        self.screen = False  # it is read from the screen
-        self.text: tuple[str, ...] = ()  # the last capture
-        self.timer: asyncio.TimerHandle | None = None
-        self.busy = asyncio.Lock()
-        self.unkept: list[Event] = []  # records of what was told that are not kept yet
-        self.noted = asyncio.Event()  # something of it is kept
-        self.keeping = self.changed = False  # they are being kept; and something is new since
-        self.last = 0.0
-        self.rate = Bucket(MARKERS, MARKERS_A_SECOND, now)
-        self.asks = Bucket(ASKS, ASKS_A_SECOND, now)
-        self.repipe = Bucket(PIPES_A_MINUTE, PIPES_A_MINUTE / 60, now)
-        self.invalid: deque[markers.Invalid] = deque(maxlen=8)
 
 
 class Watch:
@@ -123,15 +59,15 @@ class Watch:
         since: int,
     ) -> None:
         """`kept` waits until those who heard have kept it. `since`: when this sidecar began, in the kernel's ticks."""
-        self._kept_by_all = kept
         self._since = since
         self._folder = folder
         self._journal = journal
-        self._heard, self._printed, self._wants_lines = heard, printed, wants_lines
+        self._records = WatchRecords(journal, heard, kept, spawn)
+        self._printed, self._wants_lines = printed, wants_lines
         self._spawn = spawn
         self._table = processes_here()
         self._tty = TtyWatch(self._wrote)
-        self._panes: dict[Place, _Watched] = {}
+        self._panes: dict[Place, Watched] = {}
         self._kept: dict[Place, tuple[bytes, ...]] = {}  # what an earlier sidecar has seen
 
     async def start(self) -> None:
@@ -158,26 +94,26 @@ class Watch:
 
     def how(self, server: str, pane: str) -> str:
         """How a pane is read, in words; "" where it is not."""
-        for place, one in self._panes.items():
-            if (place.server, place.pane) == (server, pane):
-                return "from its screen" if one.screen else "its output" if one.pipe else "not yet"
-        return ""
+        one = self._at(server, pane)
+        return "" if one is None else "from its screen" if one.screen else "its output" if one.pipe else "not yet"
 
     def invalid(self, server: str, pane: str) -> tuple[markers.Invalid, ...]:
         """Lines of a pane that began as markers and were none, the last ones."""
-        for place, one in self._panes.items():
-            if (place.server, place.pane) == (server, pane):
-                return tuple(one.invalid)
-        return ()
+        one = self._at(server, pane)
+        return tuple(one.invalid) if one is not None else ()
 
     def reading(self, server: str, pane: str) -> Reading:
         """What a pane's output said last, by its words; unknown where it said nothing, or is not watched."""
-        for place, one in self._panes.items():
-            if (place.server, place.pane) == (server, pane):
-                if one.screen:
-                    return readings.last("\n".join(one.text[-SEEN:]))
-                return readings.last(plain(one.tail), readings.Notices().feed(one.tail))
-        return readings.UNKNOWN
+        one = self._at(server, pane)
+        if one is None:
+            return readings.UNKNOWN
+        if one.screen:
+            return readings.last("\n".join(one.text[-SEEN:]))
+        return readings.last(plain(one.tail), readings.Notices().feed(one.tail))
+
+    def _at(self, server: str, pane: str) -> Watched | None:
+        places = self._panes.items()
+        return next((one for place, one in places if (place.server, place.pane) == (server, pane)), None)
 
     # --- which panes ---
 
@@ -192,7 +128,7 @@ class Watch:
         now = asyncio.get_running_loop().time()
         for place, pane in places.items():
             if place not in self._panes:
-                one = self._panes[place] = _Watched(server, pane, now, silent=place in silent)
+                one = self._panes[place] = Watched(server, pane, now, silent=place in silent)
                 self._spawn(self._begin(one))
             else:
                 one = self._panes[place]
@@ -200,16 +136,16 @@ class Watch:
                 if was and not one.silent:
                     self._hear(one)
 
-    def _hear(self, one: _Watched) -> None:
+    def _hear(self, one: Watched) -> None:
         """A pane that was only recorded is watched from here on: what it showed until now is old."""
         one.begun.clear()
         one.noted.clear()
-        self._keep(one, [])
+        self._records.keep(one, [])
         self._spawn(self._begun(one))
         if one.screen:
             self._soon(one)
 
-    async def _begun(self, one: _Watched) -> None:
+    async def _begun(self, one: Watched) -> None:
         await one.noted.wait()
         one.begun.set()
 
@@ -267,7 +203,7 @@ class Watch:
 
     # --- beginning ---
 
-    async def _begin(self, one: _Watched) -> None:
+    async def _begin(self, one: Watched) -> None:
         """What was printed while nobody looked, then what is printed from now on. Kept before anything is typed there:
         the next sidecar would take what it does not know of a pane for old."""
         try:
@@ -276,7 +212,7 @@ class Watch:
         finally:
             one.begun.set()
 
-    async def _catch_up(self, one: _Watched) -> bool:
+    async def _catch_up(self, one: Watched) -> bool:
         """False where the pane is gone."""
         async with one.busy:
             # Of a pane that is as old as we are, what stands there is old; of one that is new it is not.
@@ -285,19 +221,19 @@ class Watch:
             if lines is None:
                 return False
             found = marker_screen.find(lines)
-            events = self._tell(one, [] if known is None else marker_screen.new(known, found), "screen")
+            events = self._records.tell(one, [] if known is None else marker_screen.new(known, found), "screen")
             one.seen.extendleft(reversed([markers.payload(each.marker) for each in found]))
             one.text = tuple(lines)
-            self._keep(one, events)
+            self._records.keep(one, events)
             if one.pipe is None:
                 self._from_screen(one)
             return True
 
-    def _is_new(self, one: _Watched) -> bool:
+    def _is_new(self, one: Watched) -> bool:
         process = self._table.read(one.place.pane_pid)
         return process is not None and process.started >= self._since
 
-    async def _pipe(self, one: _Watched) -> list[str] | None:
+    async def _pipe(self, one: Watched) -> list[str] | None:
         """Read the pane's output through its pipe, if nobody else has it; what it showed until then."""
         try:
             one.pipe, lines, column = await open_pipe(
@@ -313,14 +249,14 @@ class Watch:
         one.stream.full_screen, one.lines = full_screen, OutputLines(prompt=prompt)
         return _trimmed(lines)
 
-    def _draws(self, one: _Watched) -> bool:
+    def _draws(self, one: Watched) -> bool:
         """Whether the program in the pane draws a screen, so that its raw output tells little."""
         program = foreground(self._table, one.place.pane_pid)
         return one.stream.full_screen or (program is not None and program.agent is not None)
 
     # --- raw output ---
 
-    def _came(self, one: _Watched, data: bytes) -> None:
+    def _came(self, one: Watched, data: bytes) -> None:
         for tap in one.taps:
             tap.came(data)
         said = one.stream.feed(data)
@@ -328,7 +264,7 @@ class Watch:
             return
         if said:
             one.seen.extend(markers.payload(found.marker) for found in said)
-            self._keep(one, self._tell(one, said, "raw"))
+            self._records.keep(one, self._records.tell(one, said, "raw"))
             one.drawn = {markers.payload(found.marker) for found in said}
         one.tail = (one.tail + data)[-TAIL:]
         if not one.silent and self._wants_lines(one.place):
@@ -338,19 +274,19 @@ class Watch:
         if b"\x1b[?" in data and self._draws(one):
             self._from_screen(one)
 
-    def _ended(self, one: _Watched) -> None:
+    def _ended(self, one: Watched) -> None:
         """The pane is gone, or somebody else took its pipe."""
         one.pipe = None
         if one.place in self._panes:
             self._spawn(self._again(one))
 
-    async def _again(self, one: _Watched) -> None:
+    async def _again(self, one: Watched) -> None:
         async with one.busy:
             if one.place in self._panes and one.pipe is None:
                 if one.repipe.take(asyncio.get_running_loop().time()) and (lines := await self._pipe(one)):
                     new = marker_screen.new(tuple(one.seen), marker_screen.find(lines))
                     one.seen.extend(markers.payload(each.marker) for each in new)
-                    self._keep(one, self._tell(one, new, "screen"))
+                    self._records.keep(one, self._records.tell(one, new, "screen"))
                 if one.pipe is not None:
                     for tap in one.taps:
                         one.pipe.widen()
@@ -364,7 +300,7 @@ class Watch:
 
     # --- the screen ---
 
-    def _from_screen(self, one: _Watched) -> None:
+    def _from_screen(self, one: Watched) -> None:
         if not one.screen:
             one.screen = True
             self._soon(one)
@@ -374,18 +310,18 @@ class Watch:
             if one.pane.tty == tty and not gone and one.screen:
                 self._soon(one)
 
-    def _soon(self, one: _Watched) -> None:
+    def _soon(self, one: Watched) -> None:
         if one.timer is None and (not one.silent or one.screens is not None):
             loop = asyncio.get_running_loop()
             one.timer = loop.call_later(max(SETTLE_SECONDS, one.last + LEAST_SECONDS - loop.time()), self._due, one)
 
-    def _due(self, one: _Watched) -> None:
+    def _due(self, one: Watched) -> None:
         one.timer, one.last = None, asyncio.get_running_loop().time()
         if one.place in self._panes:
             self._tty.arm(one.pane.tty)  # before it is looked at: what is written from here on tells again
             self._spawn(self._look(one))
 
-    async def _look(self, one: _Watched) -> None:
+    async def _look(self, one: Watched) -> None:
         async with one.busy:
             lines = await self._capture(one, HISTORY)
             if lines is None or one.place not in self._panes:
@@ -393,12 +329,12 @@ class Watch:
             if one.screens is not None:
                 one.screens(lines)
             found = marker_screen.find(lines)
-            events = self._tell(one, self._undrawn(one, marker_screen.new(tuple(one.seen), found)), "screen")
+            events = self._records.tell(one, self._undrawn(one, marker_screen.new(tuple(one.seen), found)), "screen")
             now = [markers.payload(each.marker) for each in found]
             if now != list(one.seen):
                 one.seen.clear()
                 one.seen.extend(now)
-                self._keep(one, events)
+                self._records.keep(one, events)
             if not one.silent and self._wants_lines(one.place) and (text := _added(one.text, lines)):
                 self._printed(one.place, text, ())
             one.text = tuple(lines)
@@ -406,7 +342,7 @@ class Watch:
                 # Its program has ended: a shell is there again.
                 one.screen, one.lines, one.drawn = False, OutputLines(), set()
 
-    def _undrawn(self, one: _Watched, new: list[Found]) -> list[Found]:
+    def _undrawn(self, one: Watched, new: list[Found]) -> list[Found]:
         """Without what a pager scrolls to again. An agent may say the same twice: what it says is not on file."""
         program = foreground(self._table, one.place.pane_pid)
         if not one.stream.full_screen or (program is not None and program.agent is not None):
@@ -415,7 +351,7 @@ class Watch:
         one.drawn |= {markers.payload(each.marker) for each in found[:MARKERS]}
         return found
 
-    async def _capture(self, one: _Watched, above: int) -> list[str] | None:
+    async def _capture(self, one: Watched, above: int) -> list[str] | None:
         """The pane's lines, joined where tmux wrapped them; None where it is gone."""
         try:
             lines = await one.server.foreign("capture-pane", "-p", "-J", "-S", f"-{above}", "-t", one.place.pane)
@@ -434,70 +370,12 @@ class Watch:
         lines = await self._capture(one, CATCH_UP) if one else None
         return "\n".join(lines or ())
 
-    # --- telling ---
-
-    def _tell(self, one: _Watched, said: list[Found], by: str) -> list[Event]:
-        """Tell of them; their records, which are still to be kept."""
-        events: list[Event] = []
-        for found in said if not one.silent else ():
-            if not one.rate.take(asyncio.get_running_loop().time()):
-                continue
-            if isinstance(found.marker, markers.Invalid):
-                if found.marker in one.invalid:
-                    continue
-                one.invalid.append(found.marker)
-            asks = isinstance(found.marker, markers.Ask) and one.asks.take(asyncio.get_running_loop().time())
-            events.append(self._heard(Heard(one.place, found, by, asks)))
-        return events
-
-    def _keep(self, one: _Watched, events: list[Event]) -> None:
-        """What was seen and the records of it, together, so that a restart tells none of it again."""
-        if one.silent:
-            one.noted.set()
-            return
-        one.unkept += events
-        if (over := len(one.unkept) - UNKEPT) > 0:
-            del one.unkept[-over:]
-            log.warning("%d records of markers of pane %s are lost: too many wait for the disk", over, one.place.pane)
-        if one.keeping:
-            one.changed = True
-        else:
-            one.keeping = True
-            self._spawn(self._put(one))
-
-    async def _put(self, one: _Watched) -> None:
-        """One after the other: what was seen later must not be overwritten."""
-        one.changed = True
-        try:
-            while one.changed:
-                one.changed = False
-                seen, events = tuple(one.seen), one.unkept[:]
-                await self._kept_by_all(one.place)
-                await self._commit(one, seen, events)
-        finally:
-            one.keeping = False
-
-    async def _commit(self, one: _Watched, seen: tuple[bytes, ...], events: list[Event]) -> None:
-        try:
-            await self._journal.commit(lambda db: watch_rows.put_seen(db, one.place, seen), *events)
-            del one.unkept[: len(events)]
-            one.noted.set()
-        except errors.Unavailable as why:  # after a restart it is told again: pipelines take it once
-            log.warning("what was seen of pane %s waits to be kept: %s", one.place.pane, why.message)
-            one.changed = True
-            await asyncio.sleep(RETRY)
-
 
 async def _drained(pipe: Pipe | None) -> None:
     if pipe is not None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
                 await pipe.ended.wait()
-
-
-def place_of(server: TmuxServer, pane: Pane) -> Place:
-    """A pane, named for good."""
-    return Place(server=server.socket, server_pid=server.pid, pane=pane.id, pane_pid=pane.pid)
 
 
 def _trimmed(lines: list[str]) -> list[str]:
