@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import wcwidth
 
 from tmux_agent.core import display
 
@@ -171,3 +172,13 @@ def test_speed_is_linear(piece: str) -> None:
     display.middle(shown, 80)
     display.for_tmux(text, 80)
     assert time.process_time() - started < 20
+
+
+def test_blanks_that_are_drawn_are_plain_ones_as_wide() -> None:
+    assert display.blanks("❯\u00a0Try\u2003this\u3000now") == "❯ Try this  now"
+    assert display.safe("a\u00a0b") == "a⟨U+00A0⟩b"  # where it may be read by a program it is named
+    for code in range(0x110000):
+        if unicodedata.category(chr(code)) == "Zs":
+            drawn = display.blanks(chr(code))
+            assert set(drawn) <= {" ", "\u1680"}  # that one is drawn as a line
+            assert len(drawn) == max(1, wcwidth(chr(code)))

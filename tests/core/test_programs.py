@@ -8,6 +8,7 @@ from tmux_agent.core.programs import (
     agent_mark,
     agent_of,
     base,
+    called,
     kind_of,
     runs_script,
     script,
@@ -153,3 +154,19 @@ def test_the_socket_of_a_tmux_client(line: str, environ: dict[str, str], path: s
 def test_who_runs_a_script(argv: list[str], runs: bool) -> None:
     """Not the interpreter that a person types to, and not another program that has a script among its arguments."""
     assert runs_script(argv[0].lstrip("-") if argv else "", argv) is runs
+
+
+@pytest.mark.parametrize(
+    ("exe", "argv", "name"),
+    [
+        ("/usr/bin/python3.11", ("python3", "/srv/deploy.py", "--now"), "deploy.py"),
+        ("/usr/bin/python3.11", ("python3", "-P", "-m", "tmux_agent", "spawn", "feature/x"), "spawn"),
+        ("/usr/bin/python3.11", ("python3", "-I", "/home/u/.local/bin/tmux-agent", "queue", "add"), "queue"),
+        ("/usr/bin/python3.11", ("python3", "-m", "tmux_agent"), "tmux-agent"),
+        ("/usr/bin/python3.11", ("python3", "-c", "print()"), ""),
+        ("/usr/bin/node", ("node", f"/x/{'y' * 100}"), "y" * 64),
+        ("/usr/bin/make", ("make", "deploy"), ""),
+    ],
+)
+def test_what_an_interpreter_runs_is_what_people_call_it(exe: str, argv: tuple[str, ...], name: str) -> None:
+    assert called(exe, argv) == name

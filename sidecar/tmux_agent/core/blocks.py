@@ -67,6 +67,8 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
             return [(prompt, "prose"), *([("", "plain"), (details, "prose")] if details else [])]
         case Stage(does=does):
             return [(wording.stage_line(action), "plain"), *((line, "code:bash") for line in does)]
+        case Fleet(verb="queue", text=text, does=does):
+            return [*((line, "prose") for line in does), *([("", "plain"), (text, "prose")] if text else [])]
         case Fleet(text=text, does=does):
             head = wording.fleet_line(msgspec.structs.replace(action, text=""))
             facts = named(base=action.base, worktree=action.worktree, template=action.template, tier=action.tier)

@@ -35,6 +35,7 @@ _INVISIBLE = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
 _INVISIBLE |= {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
 _CUT_NAME_END = re.compile(r"⟨[^⟩]{0,24}$")  # the first half of a name such as ⟨U+202E⟩
 _CUT_NAME_START = re.compile(r"^[^⟨⟩ ]{0,8}⟩")
+_BLANKS = {0xA0: " ", **dict.fromkeys(range(0x2000, 0x200B), " "), 0x202F: " ", 0x205F: " ", 0x3000: "  "}
 _SHORT = {"\n": "⟨\\n⟩", "\t": "⟨\\t⟩", "\r": "⟨\\r⟩"}
 
 _CYRILLIC = "аАеЕіІјЈоОрРсСѕЅхХуУһԁԛԝВКМНТ"
@@ -97,6 +98,12 @@ def segments(text: str, *, newlines: bool = False) -> list[tuple[str, bool]]:
         out += [*_segments(text[at:place], newlines), (_name(text[place]), True)]
         at = place + 1
     return out + _segments(text[at:], newlines)
+
+
+def blanks(text: str) -> str:
+    """Blanks that programs draw with as plain ones, as wide: for what a screen shows. Where a program reads what a
+    person is shown, it matters which one it is."""
+    return text if text.isascii() else text.translate(_BLANKS)
 
 
 def lookalikes(text: str) -> list[int]:

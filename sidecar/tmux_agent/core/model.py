@@ -81,6 +81,7 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     place: str = ""  # "session:window" for people, "" where there is none
     pane_title: str = ""  # which the programs in the pane set themselves
     name: str = ""  # what the peer calls itself: a claim, shown in quotes
+    script: str = ""  # what its interpreter runs, as its arguments say: a claim, too
     agent: str | None = None  # "claude", "codex", …: the process descends from a known agent
     session: str = ""  # the agent's own session id where known, else "pid:started"
     process: str = ""  # "pid:started" of the agent, as the kernel tells, where `session` is what its hooks claim

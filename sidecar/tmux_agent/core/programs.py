@@ -97,6 +97,7 @@ _INIT_WORDS = (
 _STARTERS = frozenset(("cron", "crond", "atd", "anacron", "fcron", "dcron", "dbus-daemon", "dbus-broker-launch"))
 _TERMINALS, _INITS = frozenset(_TERMINAL_WORDS.split()), frozenset(_INIT_WORDS.split())
 
+OURS = ("tmux-agent", "tmux_agent")  # the script, the module
 _WITH_VALUE = ("--project",)  # options of `tmux-agent wrap` whose value is the next word
 _NAME = 64  # characters of the name that a program without one in the lists gets
 _COMM = 15  # the kernel cuts a process's name to 15 bytes (TASK_COMM_LEN in linux/sched.h)
@@ -123,7 +124,7 @@ def known(agent: str) -> bool:
 def wrapped(argv: Sequence[str]) -> tuple[str, ...]:
     """What `tmux-agent wrap` starts by these arguments of its interpreter; () where it is something else."""
     named = script(argv)
-    if base(named) not in ("tmux-agent", "tmux_agent"):
+    if base(named) not in OURS:
         return ()
     words = list(argv[argv.index(named) + 1 :])
     if words[:1] != ["wrap"]:
@@ -148,6 +149,14 @@ def script(argv: Sequence[str]) -> str:
         if not word.startswith("-"):
             return word
     return ""
+
+
+def called(exe: str, argv: Sequence[str]) -> str:
+    """What people call the program that an interpreter runs: "deploy.py", the verb of ours; "" where it says none."""
+    named = script(argv) if is_interpreter(exe) else ""
+    if base(named) not in OURS:
+        return base(named)[:_NAME]
+    return ("".join(argv[argv.index(named) + 1 :][:1]) or "tmux-agent")[:_NAME]
 
 
 def runs_script(exe: str, argv: Sequence[str]) -> bool:

@@ -24,8 +24,9 @@ SANDBOX = "▣"  # stands behind the name of an agent in the sandbox
 
 
 def who(origin: Origin) -> str:
-    """The agent the kernel shows; else what the asker calls itself, in quotes; else its program."""
-    claimed = f"“{origin.name}”" if origin.name else ""
+    """The agent the kernel shows; else what the asker calls itself, or its script, in quotes; else its program."""
+    claims = origin.name or origin.script
+    claimed = f"“{claims}”" if claims else ""
     return walled(origin.agent or claimed or origin.exe.rpartition("/")[2] or f"pid {origin.pid}", origin.sandbox)
 
 
@@ -128,6 +129,8 @@ def verb(approval: Approval) -> str:
             return "asks tmux-agent to tell tmux"
         case Stage(verb=verb):
             return "wants to start" if verb in ("run", "start") else f"wants to {verb}"
+        case Fleet(verb="queue"):
+            return "asks tmux-agent to change the queue"
         case Fleet(verb=name):
             return f"asks tmux-agent to {name}"
 

@@ -26,7 +26,7 @@ from ..services.ledger import Heard
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.wishes import Wish
-from . import audit_lines
+from . import audit_lines, pane_lines
 from .fleet_desk import FleetDesk
 from .pipeline_desk import PipelineDesk
 from .ui.desk import Finished, GrantProposal
@@ -166,7 +166,7 @@ class ServiceDesk:
         await server.command("switch-client", "-c", self._origin.client or "", "-t", pane)
 
     async def peek(self, approval: Approval, count: int) -> list[str]:
-        return await _last_lines(*self._pane(approval), count)
+        return await pane_lines.last(*self._pane(approval), count)
 
     def _pane(self, approval: Approval) -> tuple[TmuxServer, str]:
         pane = approval.origin.pane
@@ -179,7 +179,7 @@ class ServiceDesk:
     # --- pages of menus ---
 
     async def read(self, page: Page, count: int) -> list[str]:
-        return await _last_lines(*self._placed(page), count)
+        return await pane_lines.last(*self._placed(page), count)
 
     def _placed(self, page: Page) -> tuple[TmuxServer, str]:
         server = self._system.servers.get(page.server)
@@ -227,13 +227,6 @@ class ServiceDesk:
 
 
 INTERRUPTS = dict.fromkeys(("claude", "codex", "gemini", "opencode"), ("Escape",))  # others: Ctrl-C
-
-
-async def _last_lines(server: TmuxServer, pane: str, count: int) -> list[str]:
-    lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return lines[-count:]
 
 
 def _name(origin: Origin) -> str:

@@ -23,7 +23,7 @@ from ..services.ids import new_id
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.wishes import Wish
-from . import fleet, fleet_look
+from . import fleet, fleet_look, pane_lines
 from .ui.desk import Choices, FleetActing, Look
 
 LINES = 60  # of a screen, in which the last one and what it says of cost are looked for
@@ -62,11 +62,7 @@ class FleetDesk:
         )  # fmt: skip
 
     async def lines(self, one: FleetData, count: int) -> list[str]:
-        server, pane = self._placed(one)
-        lines = await server.foreign("capture-pane", "-p", "-J", "-t", pane)
-        while lines and not lines[-1].strip():
-            lines.pop()
-        return lines[-count:]
+        return await pane_lines.last(*self._placed(one), count)
 
     def _placed(self, one: FleetData) -> tuple[TmuxServer, str]:
         server = self._system.servers.get(one.server)

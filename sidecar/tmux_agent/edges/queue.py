@@ -162,7 +162,7 @@ async def _add(system: System, params: p.QueueAdd | p.QueueLoad, wish: Wish) -> 
         verb="queue",
         repository=", ".join(sorted({one.repository for one in tasks})),
         agent=", ".join(sorted({kind(one) for one in tasks})),
-        text="\n\n".join(f"{one.name}: {one.task.strip()}" for one in tasks),
+        text="\n\n".join(f"{one.name}: " * (len(tasks) > 1) + one.task.strip() for one in tasks),
         does=tuple(f"{one.name}: {would(one)}" for one in made),
     )
     async with allowed(system, msgspec.structs.replace(wish, action=action), PERSON):

@@ -369,7 +369,7 @@ class Identity:
         peer = seen.peer or Process(pid, 0, 0, "")
         pane = seen.server.panes.get(seen.pane) if seen.server and seen.pane else None
         named = seen.agent_process or peer
-        cwd = self._table.cwd(pid)
+        cwd, exe = self._table.cwd(pid), self._table.exe(pid)
         worktree, branch = locate(cwd)
         if seen.peer and not seen.server and (hint := (self._table.environ(pid) or {}).get("TMUX_PANE")):
             why = f"{why} (its environment says pane {hint[:16]}, which is not verified)"
@@ -379,7 +379,8 @@ class Identity:
             uid=uid,
             pid=pid,
             started=peer.started,
-            exe=self._table.exe(pid),
+            exe=exe,
+            script=programs.called(exe, self._table.argv(pid)) if programs.is_interpreter(exe) else "",
             ancestry=seen.ancestry.words(),
             tty=peer.tty,
             server=seen.server.socket if seen.server else None,

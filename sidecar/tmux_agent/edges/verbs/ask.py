@@ -18,8 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from .. import out
+    from . import asked
 
-    with Client(name="ask") as client:
+    with Client(name="ask") as client, asked.waiting(client):
         answer = client.ask(
             args.prompt,
             options=tuple(args.option),

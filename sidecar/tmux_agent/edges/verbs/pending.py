@@ -17,7 +17,7 @@ def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from ...core import display
     from ...core.model import Approval
-    from ...core.wording import one_line
+    from ...core.wording import one_line, who
     from .. import out
 
     found: list[dict[str, object]] = []
@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
     rows = [
         [
             one.request_id,
-            one.origin.agent or one.origin.exe.rpartition("/")[2] or str(one.origin.pid),
+            who(one.origin),
             one.origin.place or "–",
             one.risk.value,
             display.ago((now - one.created).total_seconds()),

@@ -82,6 +82,8 @@ def _run_id(client: Any, word: str) -> str:
 
 
 def _call(client: Any, args: argparse.Namespace) -> Any:
+    from . import asked
+
     match args.what:
         case "list":
             runs = client.call("pipeline.runs", {"active": True})["runs"]
@@ -90,12 +92,12 @@ def _call(client: Any, args: argparse.Namespace) -> Any:
             return client.call("pipeline.runs", {"pipeline": args.pipeline, "limit": args.limit})
         case "start" | "dry-run":
             params = {"pipeline": args.pipeline, "pane_id": args.pane, "server": args.server}
-            return client.call(f"pipeline.{args.what.replace('-', '_')}", {k: v for k, v in params.items() if v})
+            return asked.call(client, f"pipeline.{args.what.replace('-', '_')}", params)
         case "show":
             return client.call("pipeline.show", {"run_id": args.run_id})
         case "cancel":
-            return client.call("pipeline.cancel", {"run_id": args.run_id, "why": args.why})
-    return client.call(f"pipeline.{args.what}", {"run_id": args.run_id, "stage": args.stage})
+            return asked.call(client, "pipeline.cancel", {"run_id": args.run_id, "why": args.why})
+    return asked.call(client, f"pipeline.{args.what}", {"run_id": args.run_id, "stage": args.stage})
 
 
 # --- printing ---

@@ -25,5 +25,5 @@ def main(args: argparse.Namespace) -> int:
         out.as_json(data)
     else:
         for line in data.get("lines", ()):
-            print(display.safe(line))
+            print(display.safe(display.blanks(line)))
     return 0

@@ -17,10 +17,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     from ...client import Client
     from .. import out
+    from . import asked
 
     command, *rest = args.argv
     params = {"command": command, "args": rest, "cwd": args.cwd, "timeout": args.timeout, "dry_run": args.dry_run}
-    with Client(name="run") as client:
+    with Client(name="run") as client, asked.waiting(client):
         data = client.call("command.run", params)
     if args.json:
         out.as_json(data)
