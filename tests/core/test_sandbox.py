@@ -16,7 +16,7 @@ CONFIG = f"{HOME}/.config/tmux-agent"
 def facts(*there: str, **changes: object) -> Facts:
     found = Facts(
         home=HOME, cwd=f"{TOP}/src", top=TOP, uid=1000, agent="", environ={"HOME": HOME, "PATH": "/usr/bin"},
-        there=dict.fromkeys((TOP, "/usr", *there), "folder"), programs=(), secret=(STATE, CONFIG), state=STATE,
+        there=dict.fromkeys((TOP, "/usr", *there), "folder"), programs=(), ours=(), secret=(STATE, CONFIG), state=STATE,
         sockets=f"{STATE}/agents", told={"socket": "/run/user/1000/tmux-agent.sock\n"},
     )  # fmt: skip
     return found._replace(**changes)  # type: ignore[arg-type]
@@ -40,8 +40,10 @@ def test_the_worktree_is_written_and_the_home_is_empty() -> None:
     assert there[f"{STATE}/socket"].how == "text"
 
 
-@pytest.mark.parametrize("top", ["/", "/home", HOME, f"{HOME}/.config", CONFIG, f"{HOME}/.local/state"])
-def test_nothing_above_the_home_or_our_files_is_a_worktree(top: str) -> None:
+@pytest.mark.parametrize(
+    "top", ["/", "/home", HOME, f"{HOME}/.config", CONFIG, f"{HOME}/.local/state", "/tmp", "/var", "/run", "/etc"]
+)
+def test_nothing_above_the_home_our_files_or_others_sockets_is_a_worktree(top: str) -> None:
     with pytest.raises(Refused):
         sandbox.mounts(Wanted(), facts(top, top=top))
     with pytest.raises(Refused):
@@ -64,13 +66,14 @@ def test_what_is_to_be_hidden_is_hidden() -> None:
 
 
 def test_of_a_linked_worktree_what_runs_programs_elsewhere_cannot_be_written() -> None:
-    git = Git("/src/shop/.git", "/src/shop/.git/worktrees/x", "/private/git")
+    git = Git("/src/shop/.git", "/src/shop/.git/worktrees/x", "/private/packed-refs")
     there = mounts(facts(*sandbox.git_candidates(git, TOP), git=git))
-    assert there["/src/shop/.git"] == Mount("rw", "/src/shop/.git", "/private/git")
-    assert there["/src/shop/.git/packed-refs"] == Mount("ro", "/src/shop/.git/packed-refs", "/private/git.packed-refs")
+    assert there["/src/shop/.git"].how == "tmpfs", "whoever writes there writes nowhere else"
+    assert there["/src/shop/.git/packed-refs"] == Mount("ro", "/src/shop/.git/packed-refs", "/private/packed-refs")
+    assert there["/src/shop/.git/HEAD"].how == "copy"
     ways = {path.removeprefix("/src/shop/.git/"): one.how for path, one in there.items() if path.startswith("/src")}
     assert {name for name, how in ways.items() if how == "rw"} == {
-        "/src/shop/.git", "objects", "refs", "lfs", "worktrees/x",
+        "objects", "refs", "lfs", "worktrees/x",
     }  # fmt: skip
     for name in ("config", "hooks", "info", "modules", "worktrees/x/commondir", "worktrees/x/gitdir"):
         assert ways[name] == "ro"
@@ -82,12 +85,33 @@ def test_of_a_main_checkout_gits_folder_is_read_only() -> None:
     assert there[f"{TOP}/.git"].how == "ro"
 
 
+@pytest.mark.parametrize("top", ["/home/ann/.claude", "/home/ann/.claude/skills/mine", "/home/ann/.codex"])
+def test_what_agents_outside_believe_is_no_worktree(top: str) -> None:
+    with pytest.raises(Refused, match="keeps its settings"):
+        sandbox.mounts(Wanted(), facts(top, top=top))
+
+
 def test_our_own_code_in_the_worktree_is_not_the_agents_to_change() -> None:
-    ours = (f"{TOP}/sidecar/tmux_agent", f"{TOP}/.venv", "/opt/venv")
-    there = mounts(facts(*ours, programs=ours))
-    assert there[ours[0]].how == "ro"
-    assert there["/opt/venv"].how == "ro"
-    assert ours[1] not in there
+    ours, programs = (f"{TOP}/sidecar/tmux_agent", f"{TOP}/.venv", "/opt/venv"), (f"{TOP}/node_modules/.bin",)
+    there = mounts(facts(*ours, *programs, programs=programs, ours=ours))
+    assert {there[path].how for path in ours} == {"ro"}
+    assert programs[0] not in there
+
+
+def test_what_is_mounted_in_the_worktree_cannot_be_moved_away_with_the_folder_above_it() -> None:
+    """A folder with something mounted in it may be renamed, and another be made, unless it is mounted itself."""
+    hidden = f"{TOP}/deploy/keys/production/key"
+    there = mounts(facts(hidden, f"{HOME}/seen"), Wanted(hide=(hidden,), read_only=("~/seen",)))
+    assert there[hidden].how == "tmpfs"
+    for folder in (f"{TOP}/deploy", f"{TOP}/deploy/keys", f"{TOP}/deploy/keys/production"):
+        assert there[folder].how == "rw"
+    assert "/home/ann/.local" not in there, "nothing of it is anybody else's"
+    below = mounts(facts(f"{HOME}/seen", f"{HOME}/seen/a/b"), Wanted(read_only=("~/seen",), hide=("~/seen/a/b",)))
+    assert f"{HOME}/seen/a" not in below, "it stays read-only"
+
+
+def test_the_machines_settings_in_proc_are_read_only() -> None:
+    assert mounts(facts("/proc/sys"))["/proc/sys"].how == "ro"
 
 
 def test_an_agent_gets_its_own_and_nobody_elses() -> None:

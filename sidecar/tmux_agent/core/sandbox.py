@@ -13,12 +13,17 @@ from typing import NamedTuple
 
 from . import sandbox_agents
 
+# Its own /proc, but what belongs to the machine: where we are root these can be written without any capability
+PROC = ("/proc/sys", "/proc/sysrq-trigger", "/proc/fs", "/proc/acpi", "/proc/scsi", "/proc/mtrr")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix", "/gnu")
 # Readable by their owner, which is us where we are root
 HIDDEN = (
     "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssh/ssh_host_rsa_key",
-    "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssl/private", "/etc/krb5.keytab",
+    "/etc/wireguard", "/etc/NetworkManager/system-connections",
 )  # fmt: skip
+# Where other programs have their sockets (tmux, X11, key agents): no folder to be worked in as a whole
+SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/proc", "/sys")  # noqa: S108
 READ_ONLY = ("~/.gitconfig", "~/.config/git", "~/.pyenv", "~/.nvm", "~/.volta", "~/.rustup")
 # What leads to programs outside: none of their sockets is inside
 _SOCKETS = (
@@ -32,6 +37,7 @@ _OURS, _KEPT = "TMUX_AGENT_", frozenset(("TMUX_AGENT_RUN", "TMUX_AGENT_STATE_DIR
 _GIT = {"gc.auto": "0", "maintenance.auto": "false", "commit.gpgsign": "false", "tag.gpgsign": "false"}
 _SHARED_OF_GIT = ("objects", "refs", "lfs")
 _SHOWN_OF_GIT = ("config", "hooks", "info", "modules")
+_COPIED_OF_GIT = ("HEAD", "shallow")
 _OF_WORKTREE = ("commondir", "gitdir", "config.worktree")
 # Ignored by bubblewrap, which would end with all that is inside; the agent has them anew
 RESET = "INT,QUIT,TERM,HUP,USR1,USR2"
@@ -57,12 +63,12 @@ class Wanted(NamedTuple):
 class Git(NamedTuple):
     """A linked worktree's own folder in its repository's common one; `mine` is "" for the repository's main checkout.
 
-    `private`: a new folder that stands for the common one inside. Whoever writes into it writes there and nowhere else.
+    `packed`: the wrapper's copy of the repository's packed-refs, where nobody inside can write.
     """
 
     common: str
     mine: str = ""
-    private: str = ""
+    packed: str = ""
 
 
 class Facts(NamedTuple):
@@ -75,8 +81,9 @@ class Facts(NamedTuple):
     agent: str  # its kind; "" for one that nobody knows
     environ: Mapping[str, str]
     there: Mapping[str, str]  # what is there of `candidates`: "folder", "file", "link:TEXT"
-    programs: tuple[str, ...]  # folders and files that the agent's program and ours consist of
-    secret: tuple[str, ...]  # our state, configuration and keys
+    programs: tuple[str, ...]  # folders and files that the agent's program consists of
+    ours: tuple[str, ...]  # the same of ours: outside they run as the person
+    secret: tuple[str, ...]  # our state, configuration and keys, sockets of ours and of tmux
     state: str
     sockets: str  # the folder in which the sandboxed agents' socket is
     told: Mapping[str, str]  # small files of the state folder that relays read, with what they hold inside
@@ -96,20 +103,23 @@ def candidates(wanted: Wanted, home: str, environ: Mapping[str, str], agent: str
     """Paths that are to be looked at before `mounts` can say what there is."""
     kept = sandbox_agents.of(agent, home, environ, cwd)
     own = (*READ_ONLY, *wanted.read_only, *wanted.writable, *wanted.hide)
-    return (*SYSTEM, *HIDDEN, *kept.read_only, *kept.copied, *kept.credentials, *kept.folders, *_expanded(own, home))
+    agents = (*kept.read_only, *kept.copied, *kept.credentials, *kept.folders)
+    return (*SYSTEM, *PROC, *HIDDEN, *agents, *_expanded(own, home))
 
 
 def mounts(wanted: Wanted, facts: Facts) -> tuple[Mount, ...]:
     """Everything that is there inside, in the order in which it is mounted. Raises Refused."""
     for path in (facts.top, *_expanded(wanted.writable, facts.home)):
         _refuse(path, facts)
+    _refuse_agents(facts)
     found = [
         *_system(facts),
         *_of_agent(wanted, facts),
-        *(Mount("ro", path) for path in facts.programs if not _below(path, facts.top) or _ours(path, facts)),
+        *(Mount("ro", path) for path in facts.programs if not _below(path, facts.top)),
         *(Mount("ro", path) for path in _expanded((*READ_ONLY, *wanted.read_only), facts.home)),
         *(Mount("rw", path) for path in _expanded(wanted.writable, facts.home)),
         Mount("rw", facts.top),
+        *(Mount("ro", path) for path in facts.ours if path != facts.top),
         *_repository(facts),
         *(Mount("ro", path) for path in facts.shared),
         Mount("ro", f"/run/user/{facts.uid}", facts.sockets),
@@ -121,10 +131,40 @@ def mounts(wanted: Wanted, facts: Facts) -> tuple[Mount, ...]:
     for path in hidden:
         if path in facts.there and any(_below(path, above) for above in seen):
             found.append(Mount("tmpfs" if facts.there[path] == "folder" else "none", path))
-    return _ordered(found)
+    return _ordered([*_fastened(found), *found])
+
+
+def _fastened(found: Iterable[Mount]) -> Iterable[Mount]:
+    """The folders between one that is written and what is mounted below it: without a mount of their own they could be
+    renamed, and others put in their place."""
+    mounted = {one.path: one.how for one in found}
+    for path in mounted:
+        *between, nearest = _up_to(path, mounted)
+        if mounted.get(nearest) == "rw":
+            yield from (Mount("rw", folder) for folder in between)
+
+
+def _up_to(path: str, mounted: Mapping[str, str]) -> Iterable[str]:
+    """The folders above a path, up to the first on which something is mounted, or the root."""
+    while path != "/":
+        path = path.rpartition("/")[0] or "/"
+        yield path
+        if path in mounted:
+            return
+
+
+def written(found: Sequence[Mount]) -> Iterable[tuple[str, str]]:
+    """What is mounted below a folder that an agent writes, with that folder: no link may be on the way, for an agent
+    may have put it there."""
+    for one in found:
+        for above in found:
+            if above.how == "rw" and above.path != one.path and _below(one.path, above.path):
+                yield one.path, above.path
 
 
 def _system(facts: Facts) -> Iterable[Mount]:
+    for path in PROC:
+        yield Mount("ro", path)
     for path in SYSTEM:
         kind = facts.there.get(path, "")
         yield Mount("link", path, kind.removeprefix("link:")) if kind.startswith("link:") else Mount("ro", path)
@@ -156,10 +196,12 @@ def _repository(facts: Facts) -> Iterable[Mount]:
     if not git.mine:
         yield Mount("ro", git.common)
         return
-    yield Mount("rw", git.common, git.private)
+    yield Mount("tmpfs", git.common)
     # Beside it a lock can be made, which git wants for each branch that it removes; but it cannot be replaced: branches
     # that are packed in here would be gone outside.
-    yield Mount("ro", f"{git.common}/packed-refs", packed_refs(git))
+    yield Mount("ro", f"{git.common}/packed-refs", git.packed)
+    for name in _COPIED_OF_GIT:
+        yield Mount("copy", f"{git.common}/{name}")
     for name in _SHOWN_OF_GIT:
         yield Mount("ro", f"{git.common}/{name}")
     for name in _SHARED_OF_GIT:
@@ -170,14 +212,9 @@ def _repository(facts: Facts) -> Iterable[Mount]:
     yield Mount("ro", f"{facts.top}/.git")
 
 
-def packed_refs(git: Git) -> str:
-    """The wrapper's copy of the repository's packed-refs, where nobody inside can write."""
-    return f"{git.private}.packed-refs"
-
-
 def git_candidates(git: Git, top: str) -> tuple[str, ...]:
     """As `candidates`, of a repository."""
-    names = [f"{git.common}/{name}" for name in (*_SHOWN_OF_GIT, *_SHARED_OF_GIT)]
+    names = [f"{git.common}/{name}" for name in (*_COPIED_OF_GIT, *_SHOWN_OF_GIT, *_SHARED_OF_GIT)]
     return (git.common, git.mine, f"{top}/.git", *names, *(f"{git.mine}/{name}" for name in _OF_WORKTREE))
 
 
@@ -185,14 +222,20 @@ def _refuse(path: str, facts: Facts) -> None:
     """A folder to be written. Raises Refused."""
     if _below(facts.home, path):
         raise Refused(f"{path} is your home folder, or above it: start the agent in a project's folder")
+    for shared in (*SHARED, *SYSTEM):
+        if _below(shared, path):
+            raise Refused(f"{path} is shared by many programs: start the agent in a folder of its own")
     for secret in facts.secret:
         if _below(secret, path):
-            raise Refused(f"{path} holds {secret}, which is tmux-agent's own: start the agent in another folder")
+            raise Refused(f"{path} holds {secret}, which no agent may reach: start the agent in another folder")
 
 
-def _ours(path: str, facts: Facts) -> bool:
-    """Whether a program of ours lies in the worktree: the agent must not rewrite its own hooks."""
-    return path != facts.top and _below(path, facts.top) and path.rpartition("/")[2] == "tmux_agent"
+def _refuse_agents(facts: Facts) -> None:
+    """What agents keep is no worktree: what is written there, agents outside believe. Raises Refused."""
+    for kind in sandbox_agents.KINDS:
+        for folder in sandbox_agents.of(kind, facts.home, facts.environ, facts.cwd).read_only:
+            if _below(folder, facts.top) or _below(facts.top, folder):
+                raise Refused(f"{facts.top} is where {kind} keeps its settings: start the agent in another folder")
 
 
 def _ordered(found: Iterable[Mount]) -> tuple[Mount, ...]:

@@ -47,7 +47,7 @@ async def _asked(system: System, wish: Wish, reason: str) -> str:
         told = Decision(verdict=Verdict.ALLOW, rule="a person", reason=reason)
         await system.journal.publish(decided(wish, told))
         return ""
-    decision = await system.guard.judge(wish)
+    decision = await system.guard.judge(wish, ours=True)
     if decision.verdict is Verdict.DENY:
         raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
     if decision.verdict is Verdict.ALLOW:

@@ -5,8 +5,8 @@ Owns the try and what its failures mean. Must not own: the sandbox (core/sandbox
 
 from __future__ import annotations
 
+import os
 import platform
-import shutil
 import subprocess
 
 from ..core import sandbox, seccomp
@@ -18,7 +18,7 @@ OLDEST = (0, 8)  # --disable-userns
 
 def check() -> Check:
     """Only `wrap --sandbox` needs it: what is missing is a warning."""
-    program = shutil.which("bwrap")
+    program = sandboxed.bubblewrap(os.environ.get("PATH", ""))
     if platform.system() != "Linux" or platform.machine() not in seccomp.MACHINES:
         what = f"there is none on {platform.system()} {platform.machine()}"
         return Check("sandbox", "warning", what, "start agents in a virtual machine instead")

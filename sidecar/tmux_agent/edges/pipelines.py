@@ -51,6 +51,8 @@ async def sentry(system: System, params: Saying, origin: Origin) -> Any:
                 raise errors.InvalidParams(f"params.marker: {said.why}")
             first, request_id = await system.sentry.emit(said, origin)
             return r.Emitted(first=first, request_id=request_id if isinstance(said, markers.Ask) else "")
+        case p.SentryWatch() if origin.sandbox:
+            raise errors.Forbidden("sentry.watch: which panes are watched is not said from the sandbox")
         case p.SentryWatch(pane_id=pane_id, on=on, server=server):
             await system.watching.name(system.servers.choose(server, origin), pane_id, on=on)
             return r.Nothing()
@@ -71,13 +73,13 @@ async def reading(system: System, place: tuple[str, str], *, sees: bool) -> r.Re
 
 async def _register(system: System, origin: Origin, params: p.SentryRegister) -> None:
     """A pane may be so new that nobody has told of it yet: then tmux is asked. A wrapper speaks for its agent."""
+    tier: Tier = "sandbox" if params.sandbox or origin.sandbox else "baseline"
     origin = system.identity.wrapped_by(origin)
     if origin.pane is None:
         for server in system.servers.all():
             await system.servers.refresh(server)
         found = system.identity.identify(origin.pid, origin.uid)
         origin = found if found.started == origin.started else origin
-    tier: Tier = "sandbox" if params.sandbox else "baseline"
     await system.wraps.register(origin, params.token_sha256, params.project, tier)
     if not programs.known(origin.agent or ""):  # nothing else tells of it
         system.agents.register(origin, params.project, origin.agent or "")

@@ -115,13 +115,15 @@ class Guard:
             judged = self._judgement.judge(action, origin, self._grants.active(origin), walked, asked=asked)
         return judged
 
-    async def judge(self, wish: Wish) -> Decision:
-        """Judge what the agent is about to do by itself; recorded before the answer is given.
+    async def judge(self, wish: Wish, *, ours: bool = False) -> Decision:
+        """Judge what the agent is about to do by itself, or, with `ours`, what is to be done for it; recorded before
+        the answer is given.
 
         Raises Unavailable where it cannot be recorded.
         """
         while True:
             decision = (await self._judged(wish.action, wish.origin)).decision
+            decision = _for(wish, decision) if ours else decision
             self._judgement.used(decision)
             try:
                 await self._grants.used(decision, decided(wish, decision))
@@ -142,7 +144,7 @@ class Guard:
         if known is not None:
             return await self._go_on(known, wish)
         judged = await self._judged(wish.action, wish.origin, asked=wish.origin.sandbox)
-        decision = outside(judged.decision) if wish.origin.sandbox else judged.decision
+        decision = _for(wish, judged.decision)
         judged = msgspec.structs.replace(judged, decision=decision)
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
@@ -215,7 +217,8 @@ class Guard:
         if known := await self._known(wish):
             return known
         judged = await self._judged(wish.action, wish.origin, asked=True)
-        decision = judged.decision
+        decision = _for(wish, judged.decision)
+        judged = msgspec.structs.replace(judged, decision=decision)
         if decision.verdict is Verdict.DENY:
             await self._journal.publish(decided(wish, decision))
             raise errors.Denied(f"denied by rule {decision.rule!r}: {decision.reason}", rule=decision.rule)
@@ -384,3 +387,8 @@ def _against(now: Decision, approval: Approval) -> str:
 def _by_rule(match: Match) -> bool:
     """Whether a rule of the policy's files asks, not only a guardrail for agents or the want of a rule."""
     return match.verdict is Verdict.ASK and match.where not in ("default", "guardrail")
+
+
+def _for(wish: Wish, decision: Decision) -> Decision:
+    """The decision about what is to be done for somebody, who may be in the sandbox."""
+    return outside(decision) if wish.origin.sandbox and not isinstance(wish.action, Ask) else decision

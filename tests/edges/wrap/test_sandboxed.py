@@ -84,12 +84,87 @@ def test_branches_that_are_packed_outside_stay_there_inside(home: Home) -> None:
         until((home.worktree / "began").exists)
         home.git("-C", home.repository, "pack-refs", "--all")
         assert not (home.repository / ".git" / "refs" / "heads" / "work").exists()
-        copies = (home.folder / "state" / "wraps").glob("*/git.packed-refs")
+        copies = (home.folder / "state" / "wraps").glob("*/packed-refs")
         copy = next(copies)
         until(lambda: "refs/heads/work" in copy.read_text())
         (home.worktree / "packed").touch()
         assert agent.wait(PATIENCE) == 0
     assert home.git("-C", home.repository, "log", "--format=%s", "work").splitlines() == ["after", "first"]
+
+
+def test_what_is_left_in_gits_folder_hinders_nobody(home: Home) -> None:
+    """Of what stands for git's common folder inside, nothing stays: also no folder that nobody can remove."""
+    deep = f"import os; os.chdir({str(home.repository / '.git')!r})\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"
+    closed = home.repository / ".git" / "x"
+    done = home.inside(f'{sys.executable} -c "{deep}" && mkdir {closed} && chmod 0 {closed}')
+    assert done.returncode == 0, done.stderr
+    assert not list((home.folder / "state" / "wraps").iterdir())
+    assert not (home.repository / ".git" / "d").exists()
+    assert home.inside("true").returncode == 0
+
+
+def test_a_program_of_the_worktree_is_not_taken_for_bubblewrap(home: Home) -> None:
+    """It runs outside. PATH may name where we are, or the worktree's node_modules/.bin."""
+    for folder in (home.worktree, home.worktree / "bin"):
+        folder.mkdir(exist_ok=True)
+        (folder / "bwrap").write_text(f"#!/bin/sh\ntouch {home.home}/hostile\n")
+        (folder / "bwrap").chmod(0o755)
+    for first in (".", "", "bin", str(home.worktree), str(home.worktree / "bin")):
+        done = home.inside("touch began", PATH=f"{first}:{home.environ['PATH']}")
+        assert done.returncode == 0, done.stderr
+        assert not (home.home / "hostile").exists(), first
+    assert (home.worktree / "began").exists()
+
+
+def test_open_files_of_whoever_started_it_are_not_handed_on_but_for_pipes(home: Home) -> None:
+    folder, (end, write) = os.open(home.home, os.O_RDONLY), os.pipe()
+    os.write(write, b"piped")
+    os.close(write)
+    script = f"cat /proc/self/fd/{end}; cat /proc/self/fd/{folder}/.ssh/key"
+    words = [*WRAP, "sh", "-c", script]
+    environ, keep = home.environ, (folder, end)
+    done = subprocess.run(words, cwd=home.worktree, env=environ, pass_fds=keep, capture_output=True, check=False)
+    assert done.stdout == b"piped", done.stderr
+    said = subprocess.run(words, cwd=home.worktree, env=environ, stdout=folder, stderr=subprocess.PIPE, check=False)
+    assert said.returncode != 0
+    assert b"descriptor 1 is a folder" in said.stderr
+    for one in keep:
+        os.close(one)
+
+
+def test_what_is_hidden_in_the_worktree_stays_so_whatever_is_renamed(home: Home) -> None:
+    (home.worktree / "deploy" / "keys").mkdir(parents=True)
+    (home.worktree / "deploy" / "keys" / "id").write_text("secret")
+    (home.config / "config.yaml").write_text("sandbox: {hide: [~/work/deploy/keys/id], read_only: [~/work/data]}\n")
+    done = home.inside("mv deploy elsewhere || mv deploy/keys elsewhere; cat deploy/keys/id; ln -s ../.ssh data")
+    assert "secret" not in done.stdout
+    assert "busy" in done.stderr
+    assert (home.worktree / "deploy" / "keys" / "id").read_text() == "secret"
+    done = home.inside("cat data/key")  # a setting's own path, which an agent has made a link
+    assert "secret" not in done.stdout
+    assert "name what it leads to" in done.stderr
+
+
+def test_a_folder_of_sockets_is_not_worked_in(home: Home) -> None:
+    """tmux's are in /tmp: whoever reaches them types into every pane."""
+    for folder in (Path("/tmp"), Path("/var/tmp")):
+        done = home.inside("touch began-in-a-folder-of-sockets", folder, HOME="/home/nobody")
+        assert "is shared by many programs" in done.stderr
+        assert not (folder / "began-in-a-folder-of-sockets").exists()
+    elsewhere = home.home / "sockets"
+    (elsewhere / f"tmux-{os.getuid()}").mkdir(parents=True)
+    assert "no agent may reach" in home.inside("true", elsewhere, TMUX_TMPDIR=str(elsewhere)).stderr
+    (home.config / "config.yaml").write_text("sandbox: {read_only: [~/sockets]}\n")
+    (elsewhere / f"tmux-{os.getuid()}" / "default").touch()
+    done = home.inside(f"ls -A ~/sockets ~/sockets/tmux-{os.getuid()}", TMUX_TMPDIR=str(elsewhere))
+    assert "default" not in done.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="nobody else may write these in any case")
+def test_root_without_capabilities_cannot_change_the_machine_by_proc(home: Home) -> None:
+    """A kernel setting is a file of root's, for which no capability is wanted; one names what runs at a core dump."""
+    script = "for one in core_pattern hostname; do exec 3<>/proc/sys/kernel/$one && echo opened; done"
+    assert "opened" not in home.inside(script).stdout
 
 
 def test_a_main_checkout_is_edited_and_not_committed(home: Home) -> None:

@@ -85,7 +85,7 @@ def _walled(
         return sandboxed.become(ready, wanted, argv, environ, agent, str(_state()), (str(inside),))
 
     def begun(pid: int) -> None:
-        if ready.git is not None and ready.git.private:
+        if ready.git is not None and ready.git.packed:
             packed.follow(ready.git)  # its thread begins here: a process that has some is not to be forked
         gate.open(pid)
 

@@ -10,10 +10,9 @@ import contextlib
 import os
 import stat
 
-from ...core.sandbox import Git, Refused, packed_refs
+from ...core.sandbox import Git, Refused
 
 _BYTES = 4096  # of a file that holds a path
-_COPIED = ("HEAD", "shallow")
 
 
 def find(cwd: str) -> tuple[str, Git | None]:
@@ -73,15 +72,10 @@ def _read(file: str, limit: int = _BYTES) -> bytes:
 
 
 def furnish(git: Git) -> None:
-    """Put into the sandbox's own common folder what git looks for in it. Raises OSError.
-
-    The worktree's own configuration is there from then on, so that it can be mounted, and not be made, inside.
-    """
+    """Make what is to be mounted: the copy of packed-refs, and the worktree's own configuration, which is there from
+    then on, so that it cannot be made inside. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     os.close(os.open(f"{git.mine}/config.worktree", flags, 0o644))
-    for name in _COPIED:
-        with contextlib.suppress(FileNotFoundError):
-            _write(f"{git.private}/{name}", _read(f"{git.common}/{name}"))
     copy_packed(git)
 
 
@@ -90,11 +84,7 @@ def copy_packed(git: Git) -> None:
     text = b""
     with contextlib.suppress(FileNotFoundError):
         text = _read(f"{git.common}/packed-refs", 1 << 30)
-    _write(packed_refs(git), text)
-
-
-def _write(file: str, text: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(git.packed, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.pwrite(descriptor, text, 0)
         os.ftruncate(descriptor, len(text))

@@ -26,6 +26,7 @@ IGNORED = (
     signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
 READY, GO = 8, 9  # sandbox.SHIM's descriptors
+_STANDARD = 2  # the last of the three that every program has
 _PREFIX = ("lib/node_modules", "pyvenv.cfg")
 _KEYS = ("TMUX_AGENT_SECRETS_KEY_FILE", "ENCRYPTION_KEY_FILE", "TMUX_AGENT_ENV_FILE")
 # linux/landlock.h: create_ruleset, restrict_self; the version that knows scopes; abstract Unix sockets and signals
@@ -48,18 +49,24 @@ def look(argv: Sequence[str], private: Path) -> Ready:
     if os.uname().machine not in seccomp.MACHINES:
         known = ", ".join(seccomp.MACHINES)
         raise Refused(f"there is no filter of system calls for {os.uname().machine}, only for {known}")
-    bwrap = shutil.which("bwrap")
+    top, git = place.find(os.getcwd())
+    bwrap = bubblewrap(os.environ.get("PATH", ""), top)
     if bwrap is None:
         raise Refused("bubblewrap (bwrap) is not on your PATH: install the package bubblewrap")
     if shutil.which(argv[0]) is None:
         raise Refused(f"there is no program {argv[0]!r} on your PATH")
-    top, git = place.find(os.getcwd())
     if git is not None and git.mine:
-        own = private / "git"
-        own.mkdir(mode=0o700)
-        git = git._replace(private=str(own))
+        git = git._replace(packed=str(private / "packed-refs"))
         place.furnish(git)
     return Ready(bwrap, top, git)
+
+
+def bubblewrap(path: str, top: str = "") -> str | None:
+    """Where it is, by this PATH. It runs outside: a folder that is named from where we are, or lies in the worktree
+    (`top`), may hold what an agent has put there."""
+    folders = [one for one in path.split(":") if one.startswith("/")]
+    trusted = [one for one in folders if not top or not f"{os.path.realpath(one)}/".startswith(f"{top}/")]
+    return shutil.which("bwrap", path=":".join(trusted)) if trusted else None
 
 
 def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[str, str], agent: str, state: str,
@@ -68,9 +75,13 @@ def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
 
     Its own name is the agent's: by that tmux names the window.
     """
+    _let_go()
     argv = argv if wanted.user_namespaces else sandbox_agents.started(agent, argv)
     facts = _facts(ready, wanted, argv, environ, agent, state, shared)
     found = sandbox.mounts(wanted, facts)
+    for path, above in sandbox.written(found):
+        if os.path.realpath(path) != os.path.realpath(above) + path[len(above) :]:
+            raise Refused(f"{path} is a link, or behind one, in a folder that the agent writes: name what it leads to")
     files = {}
     for one in found:
         if one.how == "text":
@@ -87,6 +98,18 @@ def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
     return ready.bwrap, words, sandbox.environment(facts)
 
 
+def _let_go() -> None:
+    """Of open files that were handed to us the agent gets pipes: from a folder it could walk to any other. Raises
+    Refused."""
+    for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+        with contextlib.suppress(OSError):  # that of the list itself
+            kind = os.fstat(number).st_mode
+            if number <= _STANDARD and stat.S_ISDIR(kind):
+                raise Refused(f"its descriptor {number} is a folder, from which any other can be reached")
+            if number not in (*range(_STANDARD + 1), READY, GO) and not stat.S_ISFIFO(kind):
+                os.set_inheritable(number, False)
+
+
 def _facts(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[str, str], agent: str, state: str,
            shared: Sequence[str]) -> Facts:  # fmt: skip
     home, cwd = os.path.normpath(environ.get("HOME") or os.path.expanduser("~")), os.getcwd()
@@ -94,14 +117,14 @@ def _facts(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
         os.makedirs(folder, mode=0o700, exist_ok=True)
     sockets = f"{state}/agents"
     os.makedirs(sockets, mode=0o700, exist_ok=True)
-    programs = _programs(argv[0], home, environ)
+    programs, ours = _programs(argv[0], home, environ), _ours(home)
     secret = _secret(home, state, environ)
-    looked = [*sandbox.candidates(wanted, home, environ, agent, cwd), *programs, *secret, *shared, ready.top]
+    looked = [*sandbox.candidates(wanted, home, environ, agent, cwd), *programs, *ours, *secret, *shared, ready.top]
     looked += sandbox.git_candidates(ready.git, ready.top) if ready.git else ()
     return Facts(
         home=home, cwd=cwd, top=ready.top, uid=os.getuid(), agent=agent, environ=environ, there=_there(looked),
-        programs=programs, secret=secret, state=state, sockets=sockets, told=_told(state), shared=tuple(shared),
-        git=ready.git,
+        programs=programs, ours=ours, secret=secret, state=state, sockets=sockets, told=_told(state),
+        shared=tuple(shared), git=ready.git,
     )  # fmt: skip
 
 
@@ -130,18 +153,30 @@ def _secret(home: str, state: str, environ: Mapping[str, str]) -> tuple[str, ...
     base = base if base.startswith("/") else f"{home}/.config"
     config = environ.get("TMUX_AGENT_CONFIG_DIR") or f"{base}/tmux-agent"
     keys = [environ.get(name, "") for name in _KEYS]
-    found = [os.path.expanduser(path) for path in (state, config, *keys) if path]
+    runtime, temporary = environ.get("XDG_RUNTIME_DIR", ""), environ.get("TMUX_TMPDIR") or "/tmp"  # noqa: S108 - tmux's
+    sockets = [environ.get("TMUX_AGENT_SOCKET", ""), runtime and f"{runtime}/tmux-agent.sock",
+               environ.get("TMUX", "").partition(",")[0], f"{temporary}/tmux-{os.getuid()}"]  # fmt: skip
+    found = [os.path.expanduser(path) for path in (state, config, *keys, *sockets) if path]
     found += [real for path in (*found, home) if (real := os.path.realpath(path)) != path]
     return tuple(found)
 
 
 def _programs(program: str, home: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Folders of the agent's program, of what runs it, of ours, and those on the PATH that are the person's own."""
-    found = [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), os.path.dirname(sys.executable)]
-    found += [path for path in environ.get("PATH", "").split(":") if path.startswith("/")]
+    """Folders of the agent's program, of what runs it, and those on the PATH that are the person's own."""
+    found = [path for path in environ.get("PATH", "").split(":") if path.startswith("/")]
     for name in (program, "node", "tmux-agent"):
         if path := shutil.which(name):
             found += [os.path.dirname(os.path.abspath(path)), package_of(os.path.realpath(path), home)]
+    return _outside(found, home)
+
+
+def _ours(home: str) -> tuple[str, ...]:
+    """Folders of our own program, and of the Python that runs it."""
+    found = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), os.path.dirname(sys.executable))
+    return _outside(found, home)
+
+
+def _outside(found: Iterable[str], home: str) -> tuple[str, ...]:
     real = (os.path.realpath(path) for path in found)
     outside = (path for path in real if not path.startswith(("/usr/", "/bin", "/sbin", "/opt/", "/nix/")))
     return tuple(dict.fromkeys(path for path in outside if _narrow(path, home)))
@@ -220,7 +255,7 @@ class Gate:
     def _check(self, pid: int) -> None:
         """Somebody may have put something else under a name between our look and bubblewrap's."""
         top, git = place.find(self._ready.top)
-        git = git._replace(private=self._ready.git.private) if git and self._ready.git else git
+        git = git._replace(packed=self._ready.git.packed) if git and self._ready.git else git
         if (top, git) != (self._ready.top, self._ready.git):
             raise Refused(f"{self._ready.top} is not what it was a moment ago: its .git was put in place of another")
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
