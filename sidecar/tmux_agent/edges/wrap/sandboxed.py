@@ -99,14 +99,11 @@ def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
 
 
 def _let_go() -> None:
-    """Of open files that were handed to us the agent gets pipes: from a folder it could walk to any other. Raises
-    Refused."""
-    for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+    """Of open files that were handed to us the agent gets pipes: from a folder it could walk to any other. (Python does
+    not begin where one of the first three is a folder.)"""
+    for number in map(int, os.listdir("/proc/self/fd")):
         with contextlib.suppress(OSError):  # that of the list itself
-            kind = os.fstat(number).st_mode
-            if number <= _STANDARD and stat.S_ISDIR(kind):
-                raise Refused(f"its descriptor {number} is a folder, from which any other can be reached")
-            if number not in (*range(_STANDARD + 1), READY, GO) and not stat.S_ISFIFO(kind):
+            if number > _STANDARD and not stat.S_ISFIFO(os.fstat(number).st_mode):
                 os.set_inheritable(number, False)
 
 
