@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.end_to_end.fleet_world import World
 from tests.plugin.terminal import Server
-from tests.sidecar import sidecar, until
+from tests.sidecar import Peer, sidecar, until
 
 # Looks about, commits, and says who the sidecar takes it for, each time that it is asked to.
 WALLED = f"""#!{sys.executable} -IS
@@ -67,3 +68,58 @@ def test_three_agents_in_worktrees_each_in_a_sandbox(world: World) -> None:
     words = ["pgrep", "-f", str(world.sidecar.bin / "walled")]
     until(lambda: subprocess.run(words, capture_output=True, check=False).stdout == b"")
     until(lambda: not list((world.sidecar.state / "wraps").iterdir()))
+
+
+ALLOWS = """
+  - name: all of the fleet
+    when: {fleet: ["*"]}
+    verdict: allow
+  - name: all of the terminals
+    when: {tmux: [record, read]}
+    verdict: allow
+"""
+
+
+def walled(world: World) -> Peer:
+    """Who comes by the socket that is inside sandboxes."""
+    within = copy.copy(world.sidecar)
+    within.socket = world.sidecar.state / "agents" / "tmux-agent.sock"
+    return within.agent()
+
+
+def test_what_a_rule_allows_is_asked_for_an_agent_in_the_sandbox_all_the_same(world: World) -> None:
+    """Else it would have an agent started outside, where it is told by the task what to do."""
+    policy = world.sidecar.config / "policy.yaml"
+    policy.write_text(policy.read_text() + ALLOWS)
+    world.start()
+    pane, repository = world.tmux.run("list-panes", "-t", "work", "-F", "#{pane_id}"), str(world.repository)
+    tries = {
+        "fleet.spawn": {"branch": "out", "repository": repository, "agent": "goose", "server": world.tmux.socket},
+        "queue.add": {"tasks": [{"name": "out", "task": "Get out.", "agent": "goose"}], "repository": repository},
+        "queue.pause": {},
+        "cast.start": {"pane_id": pane, "server": world.tmux.socket},
+        "tmux.read": {"pane_id": pane, "server": world.tmux.socket},
+    }
+    asking = walled(world)
+    for method, params in tries.items():
+        asking.start(method, params)
+
+    def asked() -> list[dict[str, str]]:
+        found: list[dict[str, str]] = world.person().call("human.pending")["approvals"]
+        return found
+
+    until(lambda: len(asked()) == len(tries))
+    assert {one["rule"] for one in asked()} == {"sandbox"}
+    assert world.worktrees() == [repository]
+    assert world.person().call("queue.list") | {"tasks": []} == world.person().call("queue.list")
+    outside = world.sidecar.agent()
+    outside.call("fleet.spawn", tries["fleet.spawn"])
+    assert len(world.worktrees()) == 2, "the rule does allow it"
+
+
+def test_which_panes_are_watched_is_not_said_from_the_sandbox(world: World) -> None:
+    world.start()
+    pane = world.tmux.run("list-panes", "-t", "work", "-F", "#{pane_id}")
+    said = walled(world).request("sentry.watch", {"pane_id": pane, "server": world.tmux.socket})
+    assert said["error"]["data"]["kind"] == "forbidden"
+    assert world.person().call("sentry.panes")["panes"] == []
