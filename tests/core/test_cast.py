@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -168,9 +170,13 @@ def test_what_lay_under_the_alternate_screen_is_drawn_again() -> None:
 # --- secrets ---
 
 
+def fed(mask: Mask, one: Happened) -> list[Happened]:
+    return [done for given in mask.feed(one) for done in given]
+
+
 def masked(*pieces: str) -> str:
     mask = Mask()
-    given_ = [done for number, piece in enumerate(pieces) for done in mask.feed(Happened(float(number), "o", piece))]
+    given_ = [done for number, piece in enumerate(pieces) for done in fed(mask, Happened(float(number), "o", piece))]
     given_ += mask.end()
     assert [one.at for one in given_] == sorted(one.at for one in given_)
     return "".join(one.data for one in given_)
@@ -190,7 +196,9 @@ def test_a_secret_in_pieces_is_one(cuts: list[int]) -> None:
     ("said", "shown"),
     [
         (f"x\x1b[5;1H{TOKEN_[:20]}\x1b[6;1H{TOKEN_[20:]}\x1b[7;1H y", "x\x1b[5;1H{20}\x1b[6;1H{24}\x1b[7;1H y"),
+        (f"some words\r\n{TOKEN_[:20]}\x1b[6;1H{TOKEN_[20:]}\r\n", "some words\r\n{20}\x1b[6;1H{24}\r\n"),
         (f"$ a {TOKEN_[:30]} \r{TOKEN_[30:]}\r\n", "$ a {30} \r{14}\r\n"),
+        (f"a\r\n$ a {TOKEN_[:30]} \r{TOKEN_[30:]}\r\n", "a\r\n$ a {30} \r{14}\r\n"),
         (f"\x1b]0;curl {TOKEN_}\x07ls\r\n", "ls\r\n"),
         ("password=hunter2hunter\r\nok", "password={13}\r\nok"),
         ("nothing \x1b[1mof\x1b[m the kind\r\n", "nothing \x1b[1mof\x1b[m the kind\r\n"),
@@ -221,16 +229,27 @@ def test_a_secret_at_the_edge_of_what_is_held(before: int) -> None:
     assert len(found) == 4 * len(filler) + len(TOKEN_) + 1
 
 
+@pytest.mark.parametrize("line", ["y\r\n", "src/a.ts: token ok, 12 files\r\n", "\x1b[32mok\x1b[m it passes (3 ms)\r\n"])
+def test_a_flood_is_looked_through_in_short_steps(line: str) -> None:
+    """While it looks nobody else has the processor: no look takes long, and a second's flood takes about a second."""
+    mask, text, looks = Mask(), line * (500_000 // len(line)), [time.process_time()]
+    for _ in mask.feed(Happened(0.0, "o", text)):
+        looks.append(time.process_time())
+    assert looks[-1] - looks[0] < 2
+    steps = sorted(after - before for before, after in pairwise(looks))
+    assert steps[len(steps) // 2] < 0.05
+
+
 def test_what_it_holds_is_bounded_and_lines_that_are_over_settle() -> None:
     mask = Mask()
     for number in range(200):
-        mask.feed(Happened(float(number), "o", "words and words " * 100))
+        fed(mask, Happened(float(number), "o", "words and words " * 100))
         assert sum(len(one.data) for one in mask._held) <= WINDOW + 1600
     mask = Mask()
-    assert mask.feed(Happened(0.0, "o", "a\r\n$ tok")) == []
-    mask.feed(Happened(1.0, "r", "80x24"))
+    assert fed(mask, Happened(0.0, "o", "a\r\n$ tok")) == []
+    fed(mask, Happened(1.0, "r", "80x24"))
     assert [one.data for one in mask.settle()] == ["a\r\n$ tok", "80x24"]
-    mask.feed(Happened(2.0, "o", "en"))
+    fed(mask, Happened(2.0, "o", "en"))
     assert mask.settle() == []
     assert mask.holds
 

@@ -11,6 +11,7 @@ two halves of a line (see `settle`), or that has no shape and no label, stays.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
@@ -25,6 +26,7 @@ WINDOW = 16 << 10  # characters; half of it stays behind, so that what is cut by
 PIECE = 2048  # characters of one event at the most
 WRAPPED = 8  # characters of a word that may go on in the next row
 _MOVES = frozenset("ABEFGHdf`")  # what stands behind one of these is elsewhere on the screen
+_PLAIN = re.compile(r"(?:[^\x00-\x1f\x7f-\x9f]|\r?\n|\t)+")  # most of all output: lines, without a sequence in them
 
 
 class Mask:
@@ -38,17 +40,16 @@ class Mask:
     def holds(self) -> bool:
         return bool(self._held)
 
-    def feed(self, one: Happened) -> list[Happened]:
+    def feed(self, one: Happened) -> Iterator[list[Happened]]:
+        """What it gives for that, as often as it has looked: between two looks others may have the processor."""
         if one.code != "o":
             self._held.append(one)
-            return []
-        given: list[Happened] = []
+            return
         for piece in _pieces(one.data):
             self._held.append(Happened(one.at, "o", piece))
             self._size += len(piece)
             if self._size > WINDOW:
-                given += self._release(WINDOW // 2)
-        return given
+                yield self._release(WINDOW // 2)
 
     def settle(self) -> list[Happened]:
         """Nothing has come for a while: all but the line that has no end yet."""
@@ -75,7 +76,7 @@ def _pieces(text: str) -> Iterator[str]:
     """Without strings, in pieces that end between two sequences."""
     kept: list[str] = []
     size = 0
-    for token in TOKEN.finditer(text):
+    for token in _tokens(text):
         if token.lastgroup == "string":
             continue
         for start in range(0, len(token[0]), PIECE):
@@ -88,16 +89,25 @@ def _pieces(text: str) -> Iterator[str]:
         yield "".join(kept)
 
 
+def _tokens(text: str) -> Iterator[re.Match[str]]:
+    """What the text consists of: whole lines at once (of no group), and between them sequences."""
+    at = 0
+    while at < len(text):
+        token = _PLAIN.match(text, at) or TOKEN.match(text, at)
+        assert token is not None
+        at = token.end()
+        yield token
+
+
 def masked(events: list[Happened]) -> list[Happened]:
     """The same events without the secrets in their output."""
     hits: dict[int, set[int]] = {}
-    texts: list[str] = []
     for parted in (True, False):  # what stands elsewhere on the screen is other text; or the same, wrapped
-        shown = _shown(events, parted=parted)
-        text = "".join(one.text for one in shown)
-        if text not in texts and (spans := list(_secrets(text))):
+        shown, moves = _shown(events, parted=parted)
+        if spans := list(_secrets("".join(one.text for one in shown))):
             _mark(shown, spans, hits)
-        texts.append(text)
+        if not moves:
+            break
     out = list(events)
     for index, places in hits.items():
         letters = list(events[index].data)
@@ -115,27 +125,33 @@ class _Shown(Struct):
     at: int = -1
 
 
-def _shown(events: list[Happened], *, parted: bool) -> list[_Shown]:
-    """In the order in which they came."""
+def _shown(events: list[Happened], *, parted: bool) -> tuple[list[_Shown], bool]:
+    """In the order in which they came; whether anything moves, so that it may be read in two ways."""
     found: list[_Shown] = []
+    moves = False
     for index, one in enumerate(events):
-        for token in TOKEN.finditer(one.data) if one.code == "o" else ():
+        for token in _tokens(one.data) if one.code == "o" else ():
             kind, piece = token.lastgroup, token[0]
-            if kind == "text":
+            if kind is None or kind == "text":
                 found.append(_Shown(piece, index, token.start()))
-            elif piece in ("\n", "\t"):
-                found.append(_Shown(piece, index))
             elif kind == "csi" and token["final"] in _MOVES:
-                if parted or not found or len(found[-1].text.rpartition(" ")[2]) < WRAPPED:
+                moves = True
+                if parted or not found or _ends_short(found[-1].text):
                     found.append(_Shown("\n", index))
-            elif piece == "\r" and not one.data.startswith("\n", token.end()):
+            elif piece == "\r":  # and no end of a line
+                moves = True
                 if parted:
                     found.append(_Shown("\n", index))
                 elif found and found[-1].text.endswith(" "):  # a line editor at the right margin
                     found[-1].text = found[-1].text[:-1]
             elif kind == "csi" and token["final"] == "C":
                 found.append(_Shown(" ", index))
-    return found
+    return found, moves
+
+
+def _ends_short(text: str) -> bool:
+    """Whether its last word is too short to be one that goes on in the next row."""
+    return len(text) < WRAPPED or any(letter.isspace() for letter in text[-WRAPPED:])
 
 
 def _mark(shown: list[_Shown], spans: list[tuple[int, int]], hits: dict[int, set[int]]) -> None:

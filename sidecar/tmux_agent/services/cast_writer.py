@@ -166,7 +166,7 @@ class Writer:
     def _write(self, events: list[Happened], how: str, bounds: Bounds, running: frozenset[str]) -> bool:
         """Whether a new part was begun. Raises _Full, OSError, Unavailable."""
         if self._mask is not None:
-            held = [done for one in events for done in self._mask.feed(one)]
+            held = self._masked(events, breathes=how != "end")
             held += self._mask.end() if how == "end" else self._mask.settle() if how == "settle" else []
             events = held
         lines: list[bytes] = []
@@ -191,6 +191,20 @@ class Writer:
         if full:
             raise _Full
         return new_part
+
+    def _masked(self, events: list[Happened], *, breathes: bool) -> list[Happened]:
+        """What the mask gives. While it looks, the loop has to wait for the interpreter, so between two looks it is
+        left alone for as long as the last one took."""
+        assert self._mask is not None
+        given: list[Happened] = []
+        began = time.monotonic()
+        for one in events:
+            for done in self._mask.feed(one):
+                given += done
+                if breathes:
+                    time.sleep(time.monotonic() - began)
+                    began = time.monotonic()
+        return given
 
     def _put(self, data: bytes) -> None:
         while data and self._out is not None:
