@@ -384,8 +384,8 @@ tasks:
         "tasks.yaml:5: tasks.lint: is the name of two tasks",
         "tasks.yaml:5: tasks.lint.task: has to be 1 to 32768 characters of text",
         "tasks.yaml:5: tasks.lint.check: needs a shell: use send_keys, or write [sh, -c, '…']",
-        "tasks.yaml:6: tasks.name: a task's name begins with a letter or digit, and has letters, digits, '.', '_' and "
-        "'-', at most 64, which 'a b' has not",
+        "tasks.yaml:6: tasks.name: a task's name begins with a letter or digit, and has letters, digits, single '.', "
+        "'_' and '-', at most 64, which 'a b' has not",
         "tasks.yaml:6: tasks.a b.done: is check, and there is no check",
         "tasks.yaml:7: tasks.x.base: 'task:test' is not a task that it needs: add it to needs",
         "tasks.yaml:7: tasks.x.timeout: has to be more than 0, and at most 30d",

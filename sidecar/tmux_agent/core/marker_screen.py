@@ -43,6 +43,17 @@ def find(lines: Sequence[str]) -> list[Found]:
     return found
 
 
+def typed(text: str) -> str:
+    """What is wrong with a text that is to be typed, and would count as a marker by its echo; "" for nothing."""
+    for found in find(text.splitlines()):
+        if not isinstance(found.marker, markers.Invalid):
+            return (
+                f"has a line which is a marker, {found.text[:60]!r}: it would count as soon as it is typed. Put words"
+                " before it in its line"
+            )
+    return ""
+
+
 def _quoted(line: str, before: bool) -> bool:
     """Whether a person typed it: it follows a prompt, or goes on, indented, below such a line."""
     if _QUOTES.match(line):

@@ -121,6 +121,11 @@ def known(agent: str) -> bool:
     return agent in _AGENTS.values()
 
 
+def names() -> tuple[str, ...]:
+    """Of all agents in our lists."""
+    return tuple(sorted(set(_AGENTS.values())))
+
+
 def wrapped(argv: Sequence[str]) -> tuple[str, ...]:
     """What `tmux-agent wrap` starts by these arguments of its interpreter; () where it is something else."""
     named = script(argv)

@@ -22,6 +22,7 @@ from .pipeline_file import Retries, Words, argv, words
 TASKS = 1000  # of one file, and of those in the queue that have not ended
 TEXT = 32 << 10  # characters of a task
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 RETRIES = 100
 WAITS = 30 * 86400.0  # seconds: longest time-out and back-off
 TEXT_WORD = "{task}"  # in a command: what the agent is told, which is typed at its prompt otherwise
@@ -86,6 +87,11 @@ def kind(task: Common) -> str:
     return task.agent or (posixpath.basename(own[0]) if own else "claude")
 
 
+def is_typed(task: TaskFile) -> bool:
+    """Whether what the agent is told is typed at its prompt; else it is a word of its command."""
+    return not any(TEXT_WORD in word for word in argv(task.command or ()))
+
+
 def problems(
     tasks: Sequence[TaskFile], label: str, known: Collection[str] = (), open_names: Collection[str] = ()
 ) -> tuple[ConfigError, ...]:
@@ -125,17 +131,15 @@ def _wrong_needs(one: TaskFile, known: Collection[str]) -> _Wrong:
 
 
 def _wrong_task(one: TaskFile) -> _Wrong:
-    if not NAME.fullmatch(one.name):
-        said = "begins with a letter or digit, and has letters, digits, '.', '_' and '-', at most 64"
+    if not NAME.fullmatch(one.name) or ".." in one.name:
+        said = "begins with a letter or digit, and has letters, digits, single '.', '_' and '-', at most 64"
         yield one.line, "name", f"a task's name {said}, which {one.name[:80]!r} has not"
     if not one.task.strip() or len(one.task) > TEXT:
         yield one.line, f"{one.name}.task", f"has to be 1 to {TEXT} characters of text"
-    for key in ("check", "command"):
-        try:
-            if getattr(one, key) and not argv(getattr(one, key)):
-                yield one.line, f"{one.name}.{key}", "names no program"
-        except ValueError as why:
-            yield one.line, f"{one.name}.{key}", str(why)
+    yield from _wrong_commands(one)
+    for name, value in one.env.items():
+        if not VARIABLE.fullmatch(name) or "\0" in value:
+            yield one.line, f"{one.name}.env", f"{name[:80]!r} is no name of a variable, or its value holds a NUL"
     if one.done == "check" and not one.check:
         yield one.line, f"{one.name}.done", "is check, and there is no check"
     tries = retries(one)
@@ -145,6 +149,19 @@ def _wrong_task(one: TaskFile) -> _Wrong:
         seconds = getattr(one, key)
         if seconds is not None and not 0 < seconds <= WAITS:
             yield one.line, f"{one.name}.{key}", "has to be more than 0, and at most 30d"
+
+
+def _wrong_commands(one: TaskFile) -> _Wrong:
+    for key in ("check", "command"):
+        try:
+            own = argv(getattr(one, key) or ())
+        except ValueError as why:
+            yield one.line, f"{one.name}.{key}", str(why)
+            continue
+        if getattr(one, key) and not own:
+            yield one.line, f"{one.name}.{key}", "names no program"
+        if any("\0" in word for word in own):
+            yield one.line, f"{one.name}.{key}", "holds a NUL, which no argument can"
 
 
 def circle_of(needs: Mapping[str, Sequence[str]]) -> list[str]:

@@ -163,7 +163,7 @@ async def _add(system: System, params: p.QueueAdd | p.QueueLoad, wish: Wish) -> 
         repository=", ".join(sorted({one.repository for one in tasks})),
         agent=", ".join(sorted({kind(one) for one in tasks})),
         text="\n\n".join(f"{one.name}: " * (len(tasks) > 1) + one.task.strip() for one in tasks),
-        does=tuple(f"{one.name}: {would(one)}" for one in made),
+        does=tuple(f"{one.name}: {line}" for one in made for line in (would(one), *_variables(one, origin))),
     )
     async with allowed(system, msgspec.structs.replace(wish, action=action), PERSON):
         if await _wanted(system, params, origin) != (tasks, ()):  # it may have waited for a person
@@ -175,11 +175,12 @@ async def _add(system: System, params: p.QueueAdd | p.QueueLoad, wish: Wish) -> 
 
 async def _wanted(system: System, params: p.QueueAdd | p.QueueLoad, origin: Origin) -> queue_files.Found:
     known, open_names = system.queue.names()
+    files = system.fleet.files
     if isinstance(params, p.QueueAdd):
         folder = params.repository or origin.cwd
         if not folder.startswith("/"):
             raise errors.InvalidParams("params.repository: an absolute path")
-        return await queue_files.placed(params.tasks, "params", folder, known, open_names)
+        return await queue_files.placed(params.tasks, "params", folder, files, known, open_names)
     path = Path(params.file)
     if not path.is_absolute():
         raise errors.InvalidParams("params.file: an absolute path")
@@ -190,7 +191,7 @@ async def _wanted(system: System, params: p.QueueAdd | p.QueueLoad, origin: Orig
     tasks, wrong = await asyncio.to_thread(queue_files.read, path, system.trusted)
     if wrong:
         return (), wrong
-    return await queue_files.placed(tasks, params.file, str(path.parent), known, open_names)
+    return await queue_files.placed(tasks, params.file, str(path.parent), files, known, open_names)
 
 
 async def _cancel(system: System, params: p.QueueCancel, wish: Wish) -> r.QueueData:
@@ -219,6 +220,13 @@ def _wished(wish: Wish, does: str, one: Task | None = None) -> Wish:
         text=spec.task if spec else "", agent=kind(spec) if spec else "",
     )  # fmt: skip
     return msgspec.structs.replace(wish, action=action)
+
+
+def _variables(one: Task, origin: Origin) -> list[str]:
+    """What its agent is to find in its environment: whoever says yes to another's task sees the values, which may
+    decide what is run; a person's own may be secrets."""
+    shows = origin.role is not Role.OPERATOR
+    return [f"set {name}={value}" if shows else f"set {name}" for name, value in one.spec.env.items()]
 
 
 def _who(origin: Origin) -> str:

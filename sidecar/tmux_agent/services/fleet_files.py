@@ -77,7 +77,8 @@ class FleetFiles:
         """A template's text. Raises NotFound, Conflict (it is not trusted)."""
         known = {one.name: one for one in self.templates(top)}
         if (one := known.get(name)) is None:
-            raise errors.NotFound(f"there is no template {name!r}{nearest(name, known)}: `tmux-agent templates`")
+            near = nearest(name, known)
+            raise errors.NotFound(f"there is no template {name!r}{near}: `tmux-agent templates` lists them")
         if not one.trusted:
             raise errors.Conflict(f"{one.path} is not trusted as it is: read it, then run `tmux-agent policy trust`")
         return one.text

@@ -62,7 +62,7 @@ async def plan(
         do = f"`tmux-agent attach {there}` or `resume` goes there" if there else "choose another branch"
         raise errors.Conflict(f"the branch {spec.branch} is checked out in {in_use.path}: {do}")
     base, commit, made = await _base(repository, spec.base or file.base or "", spec.branch)
-    kind, argv = _command(spec, file)
+    kind, argv = command_of(spec, file)
     taken = {one.name for one in agents} | {session.name for session in server.sessions}
     name = f.unique(f.slug(spec.branch), taken)
     folder = _folder(file.worktree or f.WORKTREES, top, name, spec.branch, home)
@@ -107,12 +107,12 @@ async def _base(repository: worktrees.Repository, wanted: str, branch: str) -> t
     return base, there or commit, not there
 
 
-def _command(spec: SpawnSpec, file: FleetFile) -> tuple[str, tuple[str, ...]]:
+def command_of(spec: SpawnSpec, file: FleetFile) -> tuple[str, tuple[str, ...]]:
     """The agent's kind, and what starts it. Raises InvalidParams."""
     kind = spec.agent or file.agent or "claude"
     declared = file.agents.get(kind)
     if not (spec.argv or declared or programs.known(kind)):
-        near = nearest(kind, (*file.agents, *KNOWN)) or f": there are {', '.join((*file.agents, *KNOWN))}"
+        near = nearest(kind, (*file.agents, *programs.names())) or f": there are {', '.join((*file.agents, *KNOWN))}"
         raise errors.InvalidParams(f"params.agent: no agent called {kind!r} is known{near}")
     return kind, spec.argv or f.command(kind, declared.command if declared else ())
 

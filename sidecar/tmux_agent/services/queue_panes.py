@@ -20,6 +20,7 @@ from ..core.queue_task import WORKED, Ended, Happening, Queue, Rests, Said, Task
 from ..core.wording import one_line
 from .agents import Agents
 from .approvals import Approvals
+from .processes import processes_here
 from .queue import TaskQueue
 from .queue_acts import QueueActs
 from .queue_logs import QueueLogs
@@ -33,6 +34,7 @@ WORDS = 500  # characters of a message
 PAUSED = "it is paused"
 LAST_SECONDS = 0.5  # from the end of a program until all that it printed has been read
 OVER = (FleetState.ENDED, FleetState.FINISHED)
+ABOVE = 64  # processes between an agent and one that it has started
 ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
 ENDINGS = ("approval.answered", "approval.expired", "approval.withdrawn", "approval.unknown")
 
@@ -60,6 +62,8 @@ class QueuePanes:
         self._indexed: Queue | None = None
         self._tasks: dict[tuple[str, str], Task] = {}
         self._asking: dict[str, tuple[str, int]] = {}  # by request, which try asks
+        self._table = processes_here()
+        self._below: dict[str, bool] = {}  # by session of an agent
         self._caught: set[tuple[str, int]] = set()  # tries of which all is known that was told before
 
     def task(self, server: str | None, pane: str | None) -> Task | None:
@@ -195,10 +199,25 @@ class QueuePanes:
 
     def _agent(self, agent: Agent) -> None:
         task = self.task(agent.server, agent.pane)
-        if task is None or (programs.known(_kind(task)) and agent.kind != _kind(task)):
+        if task is None or (programs.known(_kind(task)) and agent.kind != _kind(task)) or self._is_below(agent):
             return  # nobody's, or that of an agent which the task's own has started
         if happened := _told(task, agent):
             self._queue.tell(happened)
+
+    def _is_below(self, agent: Agent) -> bool:
+        """Whether another agent of its pane has started it, as claude may start `claude -p`."""
+        if agent.session not in self._below:  # asked while it lives
+            there = [one for one in self._agents.list() if (one.server, one.pane) == (agent.server, agent.pane)]
+            above, pids = agent.pid, {one.pid for one in there} - {agent.pid, None}
+            for _ in range(ABOVE):
+                process = self._table.read(above) if above else None
+                above = process.ppid if process else None
+                if above in pids or not above:
+                    break
+            sessions = {one.session for one in self._agents.list()}
+            self._below = {session: was for session, was in self._below.items() if session in sessions}
+            self._below[agent.session] = above in pids
+        return self._below[agent.session]
 
     def _questions(self, task: Task) -> None:
         """What its pane asks a person."""

@@ -146,12 +146,12 @@ def _check(files: list[str]) -> int:
     from pathlib import Path
 
     from ...core.queue_file import problems
-    from ...services.queue_files import read
+    from ...services.queue_files import read, texts
 
     bad = 0
     for name in files:
         tasks, wrong = read(Path(name))
-        wrong = wrong or problems(tasks, name)
+        wrong = wrong or (*problems(tasks, name), *texts(tasks, name))
         for one in wrong:
             print(one)
         bad += bool(wrong)
