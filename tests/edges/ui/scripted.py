@@ -36,7 +36,7 @@ from tmux_agent.core.model import (
     digest,
 )  # fmt: skip
 from tmux_agent.core.replies import PipelineData, RunData, StageData
-from tmux_agent.edges.ui.desk import Finished, GrantProposal, Start
+from tmux_agent.edges.ui.desk import Choices, Finished, GrantProposal, Start
 from tmux_agent.edges.ui.serving import serve
 from tmux_agent.edges.ui.wire import Attach
 
@@ -129,6 +129,13 @@ def recent() -> list[Finished]:
     ]
 
 
+class ScriptedFleet:
+    """Nobody runs; of what a form for somebody may be made."""
+
+    async def choices(self, page: Page) -> Choices:
+        return Choices(repository="/home/ana/src/shop", branches=("main",), agents=("claude",), here="main")
+
+
 class ScriptedDesk:
     """The Desk protocol over plain lists; `answers` keeps what was sent."""
 
@@ -150,6 +157,7 @@ class ScriptedDesk:
         self.secret = "sesame"
         self._listeners: list[asyncio.Queue[Event]] = []
         self.pipelines = ScriptedPipelines(self.tell)
+        self.fleet = ScriptedFleet()
 
     def tell(self, type_: str = "approval.changed") -> None:
         for queue in self._listeners:

@@ -14,6 +14,7 @@ from tests.edges.ui.real_tmux import INTERPRETER, Client, Sidecar, Tmux
 from tests.edges.ui.scripted import ScriptedDesk
 from tests.patience import PATIENCE
 
+from tmux_agent.core.menus import Page
 from tmux_agent.edges.ui import relay
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux on PATH")
@@ -23,17 +24,19 @@ Scene = Callable[[ScriptedDesk, Sidecar, Client], Awaitable[None]]
 
 @asynccontextmanager
 async def opened(
-    folder: str, desk: ScriptedDesk, refusal: str, size: tuple[int, int]
+    folder: str, desk: ScriptedDesk, refusal: str, size: tuple[int, int], page: Page | None
 ) -> AsyncIterator[tuple[Sidecar, Client]]:
-    async with Sidecar(folder, desk, refusal) as sidecar, Tmux(folder) as tmux, Client(tmux, *size) as client:
+    async with Sidecar(folder, desk, refusal, page) as sidecar, Tmux(folder) as tmux, Client(tmux, *size) as client:
         yield sidecar, client
 
 
-def play(folder: object, scene: Scene, refusal: str = "", size: tuple[int, int] = (100, 24)) -> ScriptedDesk:
+def play(
+    folder: object, scene: Scene, refusal: str = "", size: tuple[int, int] = (100, 24), page: Page | None = None
+) -> ScriptedDesk:
     desk = ScriptedDesk()
 
     async def run() -> None:
-        async with opened(str(folder), desk, refusal, size) as (sidecar, client):
+        async with opened(str(folder), desk, refusal, size, page) as (sidecar, client):
             await scene(desk, sidecar, client)
 
     asyncio.run(asyncio.wait_for(run(), 2 * PATIENCE))
@@ -88,6 +91,24 @@ def test_keys_typed_before_the_first_paint_answer_nothing(tmp_path: object) -> N
         client.type("q")
 
     assert play(tmp_path, scene).answers == []
+
+
+def test_what_is_typed_ahead_at_a_form_is_in_it(tmp_path: object) -> None:
+    """A person who called for it types on, and it acts on nothing: not one letter is lost."""
+
+    async def scene(desk: ScriptedDesk, sidecar: Sidecar, client: Client) -> None:
+        sidecar.hold = asyncio.Event()
+        await client.popup(sidecar)
+        await sidecar.came.wait()
+        client.type("fix/prices")
+        await client.tmux.run("display-message", "-p", "typed")  # a round trip: tmux has read the keys by now
+        sidecar.hold.set()
+        await client.until("spawn an agent")
+        client.type("-now")
+        await client.until("fix/prices-now")
+        client.type("\x1b")
+
+    play(tmp_path, scene, page=Page(what="spawn", server="/s", pane="%7"))
 
 
 def test_a_refusal_is_shown_until_a_key(tmp_path: object) -> None:

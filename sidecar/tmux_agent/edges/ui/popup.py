@@ -55,7 +55,9 @@ class Popup:
         self.failure: BaseException | None = None
         self.size = clamp(attach.columns, attach.rows)
         self.typed = Typed()
-        self.drain = Drain(attach.utf8)
+        # Whoever called for a form goes on typing: that acts on nothing.
+        form = attach.page is not None and attach.page.what == "spawn" and not attach.unbidden
+        self.drain = Drain(attach.utf8, typed_ahead=form)
         self._tasks: set[asyncio.Task[None]] = set()
         self.canvas = view.Canvas(self)
         self.app: Application[None] = Application(

@@ -5,7 +5,8 @@ is drawn, any decision. Imports only modules compiled into the interpreter, beca
 
 To the sidecar: one JSON-RPC line `popup.attach`, then frames: 1 type byte, 4 bytes length (big endian), bytes.
 `d` is typed bytes, `w` is columns and rows as two 16-bit numbers. From the sidecar: `K`, then terminal bytes as they
-are; a NUL byte says "closed as meant". Instead of `K`, a JSON error line says why not.
+are; a NUL byte says "closed as meant". `k` instead of `K`: what was typed before that was seen counts, too. Instead of
+both, a JSON error line says why not.
 Exit status: 0, also where it was refused or the sidecar went away: then it has said so, and a key was pressed, or
 another sidecar came, which opens its own. The popup is not left open on a dead relay: tmux 3.3 draws no status line
 beside one.
@@ -62,7 +63,7 @@ class Refused(Exception):
 
 def carry(sock: _socket.socket, wake: int) -> str:
     """Until either side ends: "" if that was meant, else what went wrong, in a sentence. Raises Refused."""
-    started = False  # painted: what was typed before that was typed blind, and is dropped
+    started = False  # painted: what was typed before that was typed blind, and is dropped unless it is a text
     while True:
         for fd in select.select([sock.fileno(), wake, *([0] * started)], [], [])[0]:
             if fd == wake:
@@ -84,7 +85,8 @@ def carry(sock: _socket.socket, wake: int) -> str:
                 body = data if started else data[1:]
                 if not started:
                     started = True
-                    termios.tcflush(0, termios.TCIFLUSH)  # before it can be seen: what is typed at it counts
+                    if data[:1] == b"K":
+                        termios.tcflush(0, termios.TCIFLUSH)  # before it can be seen: what is typed at it counts
                 show(body.replace(b"\0", b""))
                 if b"\0" in body:
                     if select.select([0], [], [], 0)[0]:

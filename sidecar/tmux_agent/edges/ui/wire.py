@@ -146,17 +146,17 @@ class Drain:
     """What Vt100_Output writes to: the relay's transport, cut off when it does not read.
 
     Holds everything back until there is a relay (`connect`) and the first paint is whole (`open`), in either order: the
-    relay gets its `K` and that paint in one piece, and takes no keys before.
+    relay gets its `K` and that paint in one piece, and takes no keys before. `typed_ahead`: those of before come then.
     """
 
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, utf8: bool) -> None:
+    def __init__(self, utf8: bool, typed_ahead: bool = False) -> None:
         self._writer: asyncio.StreamWriter | None = None
         self._utf8 = utf8
         self._whole = False
-        self._held = [b"K"]
+        self._held = [b"k" if typed_ahead else b"K"]
 
     @property
     def flows(self) -> bool:
