@@ -107,7 +107,7 @@ class Overview(Dialog):
         if not self._agents:
             return [[], *fleet_lines.none_yet(width)][:height]
         now, signs = self._popup.clock(), self._popup.lines
-        columns = fleet_lines.Columns(self._agents, width)
+        columns = fleet_lines.Columns(self._agents, self._looks, width)
         one, foot = self._agents[self._at()], list[Line]()
         if height >= 8:
             look, asked = self._looks.get(one.name), one.name in self._requests

@@ -7,10 +7,10 @@ Every name in here was written by somebody else, and enters through `literal`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from tmux_agent.core import display
+from tmux_agent.core import display, wording
 from tmux_agent.core.limits import IN_ITS_PANE
 from tmux_agent.core.replies_fleet import FleetData, FleetWould
 from tmux_agent.edges.ui.compose import WIDE
@@ -20,7 +20,7 @@ from tmux_agent.edges.ui.text import Line, cells, cut, fit, literal, wrap, wrap_
 from tmux_agent.edges.ui.words import tilde
 
 NAME, TEXT = 200, 500  # characters of a name, and of what stands beside it, that are looked at
-STATE = 8  # cells
+STATE, AGENT = 8, 12  # cells
 STYLES = {
     "waiting": "class:medium", "working": "class:accent", "done": "class:good", "error": "class:bad",
     "paused": "class:medium", "spawning": "class:accent",
@@ -39,12 +39,12 @@ def state(one: FleetData) -> str:
 class Columns:
     """How wide each is, of what is in them."""
 
-    def __init__(self, agents: Sequence[FleetData], width: int) -> None:
+    def __init__(self, agents: Sequence[FleetData], looks: Mapping[str, Look], width: int) -> None:
         self.wide = width >= WIDE
-        most = width // 3 if self.wide else max(8, width - STATE - 12)
+        most = max(16, width // 4) if self.wide else max(8, width - STATE - 12)
         self.name = min(most, max(display.width(display.safe(one.name[:NAME])) for one in agents))
-        self.agent = min(10, max(display.width(display.safe(one.agent[:NAME])) for one in agents)) if self.wide else 0
-        self.tier = 7 * (self.wide and any(one.tier == "sandbox" for one in agents))
+        self.agent = min(AGENT, max(display.width(display.safe(kind(one))) for one in agents)) if self.wide else 0
+        self.changed = max(cells(changed(looks.get(one.name))) for one in agents)
 
 
 def row(
@@ -60,13 +60,11 @@ def row(
         *fit(literal(one.name[:NAME], "class:chosen" if chosen else ""), columns.name), ("", "  "),
     ]  # fmt: skip
     if columns.wide:
-        line += [*fit(literal(one.agent[:NAME], "class:faint"), columns.agent), ("", "  ")]
-    if columns.tier:
-        line += [*fit([("class:good", one.tier if one.tier == "sandbox" else "")], columns.tier), ("", "  ")]
+        line += [*fit(literal(kind(one), "class:faint"), columns.agent), ("", "  ")]
     line += [*fit([(style, said)], STATE)]
     line += fit([("class:faint", display.ago((now - since).total_seconds()))], 7, right=True)
     if columns.wide:
-        line += [("", "  "), *fit(changed(look), 12), ("", "  "), *about(one, look, asked=asked)]
+        line += [("", "  "), *fit(changed(look), columns.changed), ("", "  "), *about(one, look, asked=asked)]
     return cut(line, width)
 
 
@@ -76,7 +74,16 @@ def changed(look: Look | None) -> Line:
         return [("class:faint", "…")]
     if not (look.added or look.removed or look.files):
         return [("class:faint", "no change")]
-    return [("class:plus", f"+{look.added}"), ("", " "), ("class:minus", f"−{look.removed}")]
+    return [("class:plus", f"+{_short(look.added)}"), ("", " "), ("class:minus", f"−{_short(look.removed)}")]
+
+
+def _short(count: int) -> str:
+    return str(count) if count < 10_000 else f"{count // 1000}k"
+
+
+def kind(one: FleetData) -> str:
+    """The agent's name, with the mark of those in the sandbox."""
+    return wording.walled(one.agent[:NAME], one.tier == "sandbox")
 
 
 def about(one: FleetData, look: Look | None, *, asked: bool) -> Line:
@@ -85,6 +92,8 @@ def about(one: FleetData, look: Look | None, *, asked: bool) -> Line:
         return [("class:medium", "waits for you"), ("", "  "), *literal(one.waiting_on[:TEXT], "class:faint")]
     if one.agent_state == "waiting":
         return [("class:medium", IN_ITS_PANE), ("", "  "), *literal(one.detail[:TEXT], "class:faint")]
+    if one.agent_state == "error" and one.detail:
+        return literal(one.detail[:TEXT], "class:bad")
     if one.note:
         return literal(one.note.partition("\n")[0][:TEXT], "class:warn")
     return literal((look.last if look and look.last else one.detail)[:TEXT], "class:faint")

@@ -81,7 +81,9 @@ class Form(Dialog):
         if self.problem or (self._choices and self._choices.wrong):
             said = self.problem or f"its fleet.toml does not count: {self._choices.wrong}"  # type: ignore[union-attr]
             out += [*wrap_words(said, width, "class:warn")[: max(1, height // 3)], []]
-        out += [self._field(name, width) for name in FIELDS]
+        fits = max(1, height - len(out) - 2)
+        first = min(max(0, self._at - fits + 1), max(0, len(FIELDS) - fits))  # the one that is edited is seen
+        out += [self._field(name, width) for name in FIELDS[first : first + fits]]
         room = height - len(out) - 4
         if room >= 0:
             out += [[], *([self._offers(width)] if room else []), []]

@@ -30,7 +30,7 @@ UNREAD_LIMIT = 1 << 20  # bytes that a relay may leave unread; a full screen is 
 BYE = b"\0"  # the last byte to a relay: closed as meant
 
 
-_ASCII = str.maketrans("⟨⟩⋯…·−–—→×“”‘’", "<>~~.--->x\"\"''")
+_ASCII = str.maketrans("⟨⟩⋯…·−–—→×“”‘’▣", "<>~~.--->x\"\"''+")
 
 
 def plain_ascii(text: str) -> str:
