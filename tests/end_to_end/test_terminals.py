@@ -179,6 +179,74 @@ def test_an_error_that_drops_the_line_does_not_hang(shell: str) -> None:
         assert world.execute("echo after")["output"] == "after\n"
 
 
+ALIASES = {
+    "bash": "alias builtin='echo B' printf='echo P' eval='echo E'",
+    "dash": "alias command='echo C' printf='echo P' eval='echo E'",
+    "zsh": "alias -g builtin='echo B' printf='echo P' eval='echo E'",
+}
+
+
+@pytest.mark.parametrize("shell", [shell for shell in ALIASES if shell in SHELLS])
+def test_aliases_of_what_is_typed_around_a_text_count_for_nothing(shell: str) -> None:
+    with terminals(shell) as world:
+        assert world.execute(ALIASES[shell])["exit_code"] == 0
+        found = world.execute("echo it; sh -c 'exit 5'")
+        assert (found["exit_code"], found["output"], found.get("exact", True)) == (5, "it\n", True)
+
+
+@pytest.mark.parametrize("where", [">{home}/out", ">&-"])
+@pytest.mark.parametrize("shell", [shell for shell in SHELLS if shell != "fish"])  # which cannot do that
+def test_a_shell_whose_output_goes_elsewhere_tells_exit_codes_all_the_same(shell: str, where: str) -> None:
+    with terminals(shell) as world:
+        world.execute("set -C")
+        assert world.execute("exec " + where.format(home=world.home))["exit_code"] == 0
+        found = world.execute("sh -c 'echo hidden; exit 5'")
+        assert found["exit_code"] == 5
+        assert "hidden" not in found.get("output", "")
+        assert world.execute("exec >/dev/tty")["exit_code"] == 0
+        assert world.execute("echo shown")["output"] == "shown\n"
+
+
+@pytest.mark.skipif("fish" not in SHELLS, reason="needs fish")
+def test_in_every_mode_of_fishs_vi_keys_a_text_is_run_once_and_alone() -> None:
+    with terminals("fish") as world:
+        world.tmux.run("new-session", "-d", "-s", "vi", "-x", "100", "-y", "30", f"exec env HOME={world.home} fish")
+        waits(world, "Welcome", "vi")
+        (victim := world.home / "victim").write_text("")
+        assert world.execute("fish_vi_key_bindings", session="vi")["exit_code"] == 0
+        for keys in ((), ("Escape",), ("Escape", "0", "v"), ("Escape", "0", "R"), ("Escape", "r"), ("Escape", "d")):
+            begins = time.monotonic() + 2 * SETTLE_SECONDS  # nobody types that fast
+            until(lambda begins=begins: time.monotonic() > begins)
+            world.tmux.run("send-keys", "-t", "vi", "-l", f"true; rm {victim}; true begun")
+            waits(world, "begun", "vi")
+            for key in keys:
+                world.tmux.run("send-keys", "-t", "vi", key)
+            found = world.execute("echo mine", session="vi")
+            assert (found["exit_code"], found["output"]) == (0, "mine\n"), keys
+            assert victim.exists()
+
+
+@pytest.mark.skipif("fish" not in SHELLS, reason="needs fish")
+def test_a_shell_that_takes_nothing_of_what_is_typed_does_not_hang() -> None:
+    with terminals("fish") as world:
+        world.execute("bind --erase --all; bind --erase --all --preset")
+        found = world.execute("echo lost")
+        assert (found["status"], found.get("exit_code"), found.get("output", "")) == ("done", None, "")
+        assert "did not take" in found["note"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_folder_that_has_been_deleted_is_none_that_is_judged_in(shell: str) -> None:
+    with terminals(shell) as world:
+        (gone := world.home / "gone").mkdir()
+        world.execute(f"cd {gone}")
+        gone.rmdir()
+        (world.home / "gone (deleted)").mkdir()
+        assert world.execute("allowed x")["exit_code"] not in (0, None)  # and is asked about: where is it?
+        assert world.approver.asked[-1]["action"].get("cwd", "") == ""
+        assert world.execute("cd /; pwd")["output"] == "/\n"
+
+
 def test_still_running_is_told_and_asked_again() -> None:
     with terminals() as world:
         found = world.execute("echo begun; read line; echo got $line", wait_ms=300)
@@ -322,6 +390,14 @@ def test_a_pipe_of_the_persons_own_is_left_alone_and_the_screen_is_read(tmp_path
         assert (found.get("exact", True), found["output"]) == (True, "exact\n")
 
 
+def test_a_pane_that_was_respawned_a_moment_ago_is_typed_into() -> None:
+    with terminals() as world:
+        assert world.execute("echo first")["output"] == "first\n"
+        world.tmux.run("respawn-pane", "-k", "-t", "main", PROGRAMS["bash"])
+        prompting(world)
+        assert world.execute("echo second")["output"] == "second\n"
+
+
 # --- turns -------------------------------------------------------------------------------------------------
 
 
@@ -384,7 +460,7 @@ def test_what_is_judged_is_shown_approved_and_typed_in_the_folder_of_the_shell()
             "dialect": "bash", "pane": found["pane_id"], "server": world.tmux.socket,
         }  # fmt: skip
         typed = world.tmux.run("capture-pane", "-p", "-J", "-S", "-", "-t", "main")
-        assert "builtin eval 'rm -rf nothing-there; echo '\\''two  blanks'\\'''" in typed
+        assert "\\eval 'rm -rf nothing-there; echo '\\''two  blanks'\\'''" in typed
         records = [one for one in world.sidecar.records() if one.get("request_id") == asked["request_id"]]
         until(lambda: "execution.ended" in [one["type"] for one in world.sidecar.records()])
         assert {"approval.opened", "approval.answered", "action.finished"} <= {one["type"] for one in records}
@@ -487,7 +563,7 @@ def test_what_runs_when_the_sidecar_is_killed_is_still_known_and_not_typed_again
         ended = world.told(id_)
         assert (ended["status"], ended["exit_code"], ended["exact"]) == ("done", 0, False)
         assert "got it" in ended["output"]
-        assert world.tmux.run("capture-pane", "-p", "-J", "-S", "-", "-t", "main").count("builtin eval") == 1
+        assert world.tmux.run("capture-pane", "-p", "-J", "-S", "-", "-t", "main").count("\\eval") == 1
 
 
 def test_what_ended_while_no_sidecar_ran_is_told_honestly() -> None:

@@ -70,16 +70,26 @@ def line(text: str, shell: str, nonce: str, *, seen: bool = False) -> str:
 
     A blank before it keeps it out of the history of shells that are set so.
     """
-    word = "command" if shell == "dash" else "builtin"  # in dash, what `command` runs cannot end the line by an error
+    first, say, run = _WORDS[shell]
     code = "$status" if shell == "fish" else "$?"
     begin = rf"'\n{_seen(nonce)}\n'" if seen else rf"'\033]7777;B;{nonce}\007'"
     end = rf"'\n{_seen(nonce)} %s\n'" if seen else rf"'\033]7777;E;{nonce};%s\007'"
-    what = f"{word} printf {begin}; {word} eval {quoted(text, shell)}"
-    return f' {_real(text, shell)}{what}; {word} printf {end} "{code}"'
+    what = f"{first} {say} {_TO} {begin}; {first} {run} {quoted(text, shell)}"
+    return f' {_real(text, shell)}{what}; {first} {say} {_TO} {end} "{code}"'
 
 
+_TO = ">/dev/tty"  # also where `exec >file` has led the shell's own output elsewhere
+
+
+# Behind a backslash no word is an alias, of which zsh has such as count anywhere; in fish there are none, and it would
+# be another character. In dash, what `command` runs cannot end the line by an error.
+_PLAIN = (r"\builtin", r"\printf", r"\eval")
+_WORDS = {
+    "bash": _PLAIN, "zsh": _PLAIN, "dash": (r"\command", r"\printf", r"\eval"),
+    "fish": ("builtin", "printf", "eval"),
+}  # fmt: skip
 _REALLY = {
-    "bash": "builtin cd -P .; ", "dash": "command cd -P .; ", "zsh": "builtin cd -q -P .; ",
+    "bash": r"\builtin \cd -P .; ", "dash": r"\command \cd -P .; ", "zsh": r"\builtin \cd -q -P .; ",
     "fish": "builtin cd (pwd -P); ",
 }  # fmt: skip
 
@@ -177,8 +187,11 @@ class Seen(Struct, frozen=True):
 def seen(lines: list[str], nonce: str, limit: int) -> Seen:
     """What the lines of a pane (joined where they were wrapped) show of an execution: exact it never is.
 
-    Also of one whose marks nobody sees: what follows on the line that was typed, which holds the nonce.
+    Also of one whose marks nobody sees: what follows on the line that was typed, which holds the nonce. Of what is
+    below the last line that was written nothing is taken for output.
     """
+    last = max((index for index, text in enumerate(lines) if text), default=-1)
+    lines = lines[: last + 1]
     mark = _seen(nonce)
     begins = [index for index, text in enumerate(lines) if text == mark]
     echoes = [index for index, text in enumerate(lines) if nonce in text]

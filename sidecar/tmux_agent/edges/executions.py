@@ -87,7 +87,7 @@ async def _started(
 async def _judged(
     system: System, params: p.TmuxExecute, call: Call, server: TmuxServer, seconds: float
 ) -> Outcome:
-    found = system.executions.find(params.pane_id, params.session, server)
+    found = await system.executions.find(params.pane_id, params.session, server)
     if isinstance(found, Pane):
         terminal = await system.executions.turn(found, server, call.request_id, seconds)
         try:

@@ -81,8 +81,16 @@ class Executions:
 
     # --- which terminal ---
 
-    def find(self, pane: str | None, session: str | None, server: TmuxServer) -> Pane | str:
-        """The pane that is meant, or the name of a session that is not there. Raises NotFound, InvalidParams."""
+    async def find(self, pane: str | None, session: str | None, server: TmuxServer) -> Pane | str:
+        """The pane that is meant, or the name of a session that is not there. Raises NotFound, InvalidParams,
+        Unavailable."""
+        found = self._find(pane, session, server)
+        if isinstance(found, Pane) and not found.dead and self._table.read(found.pid) is None:
+            await server.refresh()  # of a respawned pane tmux tells nobody
+            found = self._find(pane, session, server)
+        return found
+
+    def _find(self, pane: str | None, session: str | None, server: TmuxServer) -> Pane | str:
         if pane:
             if not is_id(pane, "%"):
                 raise errors.InvalidParams(f"params.pane_id: {pane!r} is no pane's id, such as %7")
@@ -219,12 +227,13 @@ class Executions:
         can_type(pane.id, pane)
         front = await self._prompt(pane, new=bool(action.session))
         if terminal.touched and not action.session:
-            await terminal.untype(pane)
+            await terminal.untype(pane, front.kind)
             front = await self._prompt(pane, new=False)
         if action.pane and (front.pid, front.started) != (expected.shell_pid, expected.shell_started):
             raise Moved(f"nothing was typed: pane {pane.id} has another shell than it had")
-        if front.cwd != os.path.realpath(action.cwd):
-            raise Moved(f"nothing was typed: the shell of pane {pane.id} is in {front.cwd}, and not in {action.cwd}")
+        if front.cwd != (os.path.realpath(action.cwd) if action.cwd else ""):
+            folders = [one or "a folder that is not there" for one in (front.cwd, action.cwd)]
+            raise Moved(f"nothing was typed: the shell of pane {pane.id} is in {folders[0]}, and not in {folders[1]}")
         if front.kind != action.dialect:
             raise Moved(f"nothing was typed: the shell of pane {pane.id} is {front.kind}, and not {action.dialect}")
         return Execution(
@@ -264,7 +273,8 @@ class Executions:
         # What a person has begun to type is not to become part of it: editors keep it for C-y.
         erase = ("C-u",) if one.shell.kind == "dash" else ("C-e", "C-u")
         text = marks.line(action.text, one.shell.kind, one.nonce, seen=one.seen)
-        terminal.running = self._all[one.id] = one
+        self._all[one.id] = one
+        terminal.begins(one)
         self._deaths.watch(_process(one))
         try:
             await terminal.server.line([

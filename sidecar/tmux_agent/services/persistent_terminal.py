@@ -30,8 +30,10 @@ WAITING = 64  # callers that may wait for their turn at one terminal
 QUIET_SECONDS = 0.25  # without output, after which it is looked whether the shell prompts again; twice
 SETTLE_SECONDS = 0.1  # after an end: what is printed later than that is no prompt, but what somebody types
 CUT_SECONDS, DROP_SECONDS = 0.03, 0.3  # for the answer to C-u, and to Ctrl-C; some shells give none at an empty prompt
+ESCAPE_SECONDS = 0.15  # until fish takes an Escape for that, and not for the beginning of a key
 STILL_SECONDS, MOST_SECONDS = 0.01, 1.0  # without output, after which a new prompt is whole; for that at the most
 UNHEARD_SECONDS = 1.0  # the same where only the screen is looked at: its marks come later than the prompt
+TAKEN_SECONDS = 2.0  # after which a line that was typed at a prompt has begun, if it ever does
 INTERRUPTED = 130  # what shells say of a command that Ctrl-C ended
 
 
@@ -84,6 +86,7 @@ class Terminal:
         self._table = table
         self._limit = limit
         self._told = ended
+        self._typed = 0.0  # in the loop's time: when what runs was typed
         self._timer: asyncio.TimerHandle | None = None
         self._prompted = False  # the look before found the shell at its prompt
         self._ending: tuple[int | None, str] | None = None  # it has ended; its last output may still come
@@ -137,20 +140,27 @@ class Terminal:
 
     # --- before one ---
 
-    async def untype(self, pane: Pane) -> None:
+    async def untype(self, pane: Pane, kind: str) -> None:
         """Drop what has been begun at the prompt, also lines above it (`for …`, an open quote), in which a text would
         mean something else than it was judged to. Ctrl-C does so in every shell and every mode of its editor; C-u
         before it does not, but what that cuts out can be had back. Raises Failed, Unavailable."""
         if pane.in_mode:
             await self.server.command("copy-mode", "-q", "-t", pane.id)
-        for key, seconds in (("C-u", CUT_SECONDS), ("C-c", DROP_SECONDS)):
-            self.heard.clear()
-            await self.server.command("send-keys", "-t", pane.id, key)
-            await self._hears(seconds)
+        await self._press(pane, "C-u", CUT_SECONDS)
+        if kind == "fish":  # whose editor leaves some of its vi modes by nothing else
+            await self._press(pane, "Escape", 0)
+            await asyncio.sleep(ESCAPE_SECONDS)
+        await self._press(pane, "C-c", DROP_SECONDS)
         late = asyncio.get_running_loop().time() + MOST_SECONDS
         while await self._hears(STILL_SECONDS) and asyncio.get_running_loop().time() < late:
             self.heard.clear()
         self._touched = False
+
+    async def _press(self, pane: Pane, key: str, seconds: float) -> None:
+        """Press a key, and wait so long for an answer."""
+        self.heard.clear()
+        await self.server.command("send-keys", "-t", pane.id, key)
+        await self._hears(seconds)
 
     async def _hears(self, seconds: float) -> bool:
         """Whether the pane prints something within a time."""
@@ -160,6 +170,11 @@ class Terminal:
         except TimeoutError:
             return False
         return True
+
+    def begins(self, one: Execution) -> None:
+        """It is being typed."""
+        self.running, self._typed = one, asyncio.get_running_loop().time()
+        self.look_soon()
 
     # --- the end ---
 
@@ -218,6 +233,12 @@ class Terminal:
             return
         now = shell_prompt.in_front(self._table, pane)
         if now is None or now.pid != one.shell.pid or not shell_prompt.prompts(self._table, pane, now):
+            return
+        if self.exact and not one.reader.began and not one.interrupted:
+            if asyncio.get_running_loop().time() - self._typed < TAKEN_SECONDS:
+                self.look_soon()
+            else:  # what of it may stand at the prompt is dropped before the next
+                self.finish(note="the shell did not take the line (a mode of its editor?): nothing of it was heard")
             return
         replaced = bool(one.shell.image) and now.image != one.shell.image
         if not (replaced or one.interrupted or one.before is not None or now.kind in ("bash", "zsh")):

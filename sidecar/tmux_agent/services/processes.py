@@ -58,7 +58,7 @@ class Processes(Protocol):
     def argv(self, pid: int) -> tuple[str, ...]: ...
     def environ(self, pid: int) -> dict[str, str] | None: ...  # None: gone, or not ours to read
     def real_uid(self, pid: int) -> int | None: ...
-    def cwd(self, pid: int) -> str: ...
+    def cwd(self, pid: int) -> str: ...  # "": cannot be known, or has been deleted
     def pids(self) -> Iterator[int]: ...
     def holds_terminal(self, pid: int, tty: str) -> bool | None: ...  # has the master side open; None: cannot be known
     def listens(self, pid: int) -> frozenset[str]: ...  # paths of the Unix sockets that it has open by name
@@ -116,7 +116,8 @@ class LinuxProcesses:
         return None
 
     def cwd(self, pid: int) -> str:
-        return _link(f"/proc/{pid}/cwd")
+        found = _link(f"/proc/{pid}/cwd")
+        return "" if found.endswith(" (deleted)") and not _is_named(f"/proc/{pid}/cwd", found) else found
 
     def pids(self) -> Iterator[int]:
         return (int(name) for name in os.listdir("/proc") if name.isdigit())
@@ -415,6 +416,14 @@ def _link(path: str) -> str:
         return os.readlink(path)
     except OSError:
         return ""
+
+
+def _is_named(link: str, path: str) -> bool:
+    """Whether what a link of the kernel leads to is called so."""
+    try:
+        return os.path.samestat(os.stat(link), os.stat(path))
+    except OSError:
+        return False
 
 
 @cache
