@@ -54,6 +54,7 @@ class SpawnSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     project: str = ""
     env: dict[str, str] = {}
     plain: bool = False
+    record: str = ""  # its pane: plain, masked, or no
 
 
 class FleetState(enum.Enum):
@@ -105,6 +106,8 @@ class FleetAgent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     teardown: tuple[str | tuple[str, ...], ...] = ()
     teardown_timeout: float = 60.0  # seconds, of each command
     note: str = ""  # what went wrong, for people
+    record: str = ""  # whether its pane is recorded: plain, masked, or "" for not
+    cast: str = ""  # the id of its recording, the last one
 
     @property
     def has_session(self) -> bool:

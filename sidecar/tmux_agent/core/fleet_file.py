@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -48,6 +48,7 @@ class FleetFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     template: str | None = None
     sandbox: bool | None = None
     submodules: bool | None = None
+    record: Literal["plain", "masked", "no"] | None = None
     copy: tuple[str, ...] | None = None
     link: tuple[str, ...] | None = None
     setup: tuple[Line, ...] | None = None
@@ -162,6 +163,7 @@ FLEET_TOML = '''\
 # worktree = "../{repo}-worktrees/{name}"   # {repo}, {name}, {branch}; relative to the repository
 # template = "feature"        # .tmuxagent/templates/feature.md, typed at the agent's prompt
 # sandbox = false             # start every agent in a sandbox (docs/sandbox.md)
+# record = "plain"            # record its pane from its first byte; "masked": without secrets (docs/casts.md)
 # submodules = false          # git submodule update --init --recursive in the new worktree
 
 # Files that git ignores, brought into the new worktree: copied, or linked to the repository's own.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from .params import Params
 
 
@@ -10,7 +12,8 @@ class FleetSpawn(Params, frozen=True):
     are.
 
     `repository`: any folder in it; the caller's own where it is empty. `plain`: nothing of what the repository's own
-    .tmuxagent/fleet.toml says. With `dry_run` nothing is done, and what would be is said.
+    .tmuxagent/fleet.toml says. `record`: its pane, from its first byte until it ends, `masked` without
+    secrets; where it is empty, as fleet.toml says. With `dry_run` nothing is done, and what would be is said.
     """
 
     branch: str
@@ -23,6 +26,7 @@ class FleetSpawn(Params, frozen=True):
     project: str = ""
     server: str | None = None
     plain: bool = False
+    record: Literal["", "plain", "masked", "no"] = ""
     dry_run: bool = False
 
 

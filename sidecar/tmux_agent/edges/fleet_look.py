@@ -34,7 +34,7 @@ def shown(system: System, one: FleetAgent, *, task: bool = True) -> r.FleetData:
         name=one.name, repository=one.repository, worktree=one.worktree, branch=one.branch, base=one.base,
         server=one.server, session=one.session, agent=one.agent, state=one.state.value, created=one.created,
         pane=one.pane, pane_pid=one.pane_pid, template=one.template, task=one.task if task else "",
-        task_state=one.task_state.value, tier=one.tier, project=one.project,
+        task_state=one.task_state.value, tier=one.tier, project=one.project, record=one.record, cast=one.cast,
         note=display.safe(one.note, newlines=True) if task else "",
         agent_state=live.state.value if live else "", since=live.since if live else None,
         detail=display.safe(live.detail) if live else "", waiting_on=live.waiting_on if live else "",

@@ -133,12 +133,12 @@ class Casts:
         await self._tell("cast.started", note)
         return note
 
-    async def stop(self, name: str) -> Note:
+    async def stop(self, name: str, why: str = "stopped") -> Note:
         """End a recording, by its id. Raises NotFound."""
         one = self._by_id(name)
         if one is None:
             raise errors.NotFound(f"recording {name} does not go on: it has ended, or was never there")
-        return await self._end(one, "stopped") or one.note
+        return await self._end(one, why) or one.note
 
     def of(self, server: str, pane: str) -> str | None:
         """The id of the recording of a pane that goes on."""

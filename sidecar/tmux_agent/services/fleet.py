@@ -7,6 +7,7 @@ what it is told (fleet_tasks.py), what is lost with it (fleet_finish.py), whethe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from ..core import errors
 from ..core.fleet import FleetAgent, FleetState, SpawnSpec, TaskState, unique
 from ..core.model import Origin
 from . import fleet_finish, fleet_spawn, merging
+from .casts import Casts
 from .fleet_book import Book
 from .fleet_files import FleetFiles
 from .fleet_finish import How
@@ -28,6 +30,7 @@ from .journal import Journal
 from .pausing import Pausing
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
+from .tmux.watched import place_of
 from .tools import process
 from .typist import Typist
 
@@ -40,12 +43,13 @@ class Fleet:
 
     def __init__(
         self, journal: Journal, servers: Servers, identity: Identity, typist: Typist, pausing: Pausing,
-        files: FleetFiles, home: str, spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
+        casts: Casts, files: FleetFiles, home: str, spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
     ) -> None:  # fmt: skip
         self.files = files
         self._servers = servers
         self._identity = identity
         self._pausing = pausing
+        self._casts = casts
         self._home = home
         self._spawn = spawn
         self._book = Book(journal)
@@ -137,14 +141,37 @@ class Fleet:
         made = await fleet_spawn.make_session(one, server, argv)
         top = self._pausing.read(made.pane_pid)
         try:
+            one = await self._recorded(one, server, made)
             await fleet_spawn.until_started(one, server, made, self._pausing.table)
             if top is None:
                 raise errors.Failed(f"{argv[0]} ended as soon as it was started")
-        except errors.Failed:
+        except errors.TmuxAgentError:
             await fleet_spawn.end_session(one, server)
+            await self._unrecorded(one)
             raise
         where = {"pane": made.pane, "pane_pid": made.pane_pid, "pane_started": top.started}
         return msgspec.structs.replace(one, state=FleetState.RUNNING, **where)
+
+    async def _recorded(self, one: FleetAgent, server: TmuxServer, made: fleet_spawn.Session) -> FleetAgent:
+        """With its recording, where one is wanted, which has begun before it starts. Raises as Casts.start."""
+        if not one.record:
+            return one
+        await self._servers.refresh(server)
+        place = place_of(server, server.pane(made.pane))
+        note = await self._casts.start(place, mask=one.record == "masked", by=f"fleet {one.fleet_id}")
+        one = msgspec.structs.replace(one, cast=note.id)
+        await fleet_spawn.let_start(one, server)
+        return one
+
+    async def _unrecorded(self, one: FleetAgent) -> None:
+        """What was recorded of one that did not start goes with it."""
+        if one.cast:
+            await self._end_recording(one.cast)
+            await self._casts.remove(await self._casts.get(one.cast))
+
+    async def _end_recording(self, name: str) -> None:
+        with contextlib.suppress(errors.NotFound):  # it has ended with its pane
+            await self._casts.stop(name, "its agent has ended")
 
     # --- told, standing still, going on ---
 
@@ -258,6 +285,7 @@ class Fleet:
         told = self.get(one.name).task_state is not TaskState.WAITING
         more = {} if told else {"task_state": TaskState.FAILED, "note": "it ended before its task was given"}
         await self._book.change(one.name, state=FleetState.ENDED, **more)
+        await self._end_recording(self.get(one.name).cast)
 
 
 def _shows(server: TmuxServer, one: FleetAgent) -> bool:

@@ -80,9 +80,14 @@ async def plan(
         tier="sandbox" if sandbox else "baseline", project=(spec.project or name)[:PROJECT], argv=argv,
         env=file.env | spec.env, made_branch=made, made_above=not os.path.lexists(os.path.dirname(folder)),
         continues=_continues(kind, argv, file), teardown=file.teardown or (),
-        teardown_timeout=file.teardown_timeout or 60.0, windows=file.windows or (),
+        teardown_timeout=file.teardown_timeout or 60.0, windows=file.windows or (), record=_record(spec, file),
     )  # fmt: skip
     return Planned(agent=one, extras=extras, bare=repository.bare, does=_does(one, extras))
+
+
+def _record(spec: SpawnSpec, file: FleetFile) -> str:
+    wanted = spec.record or file.record or "no"
+    return "" if wanted == "no" else wanted
 
 
 def _does(one: FleetAgent, extras: Extras) -> tuple[str, ...]:
@@ -92,7 +97,8 @@ def _does(one: FleetAgent, extras: Extras) -> tuple[str, ...]:
     with_env = (f"set {name}" for name in one.env)  # not its value, which may be a secret
     opens = (f"open {window.name}: {pane or 'a shell'}" for window in one.windows for pane in window.panes)
     makes = (f"make the branch {one.branch} at {one.base} ({one.base_commit[:12]})",) if one.made_branch else ()
-    return (*makes, *with_env, *extras.lines(), *starts, *opens, *later)
+    records = ("record its pane" + (", without secrets" if one.record == "masked" else ""),) if one.record else ()
+    return (*makes, *with_env, *extras.lines(), *starts, *records, *opens, *later)
 
 
 async def _base(repository: worktrees.Repository, wanted: str, branch: str) -> tuple[str, str, bool]:

@@ -114,6 +114,15 @@ async def make_session(one: FleetAgent, server: TmuxServer, argv: tuple[str, ...
     return session
 
 
+async def let_start(one: FleetAgent, server: TmuxServer) -> None:
+    """Its pane is recorded: its agent may start. Raises Failed, Unavailable."""
+    await server.command("wait-for", "-S", _gate(one))
+
+
+def _gate(one: FleetAgent) -> str:
+    return f"tmux-agent-{one.fleet_id}"
+
+
 async def until_started(one: FleetAgent, server: TmuxServer, made: Session, table: Processes) -> None:
     """Wait until the agent's own program is in front: what starts it has failed where it ends before that, of which no
     event tells. Raises Failed, with what it said."""
@@ -151,7 +160,9 @@ def wrapped(one: FleetAgent, argv: tuple[str, ...]) -> tuple[str, ...]:
     since tmux lets no program of its own stand still (pausing.py)."""
     sandbox = ("--sandbox",) if one.tier == "sandbox" else ()
     plain = () if programs.agent_of("", argv[0]) in TOLD else ("--plain",)
-    waits = ("sh", "-c", '"$@"; exit $?', "sh")
+    waits: tuple[str, ...] = ("sh", "-c", '"$@"; exit $?', "sh")
+    if one.record:  # not before its pane is read
+        waits = ("sh", "-c", 'tmux wait-for "$1"; shift; "$@"; exit $?', "sh", _gate(one))
     wrap = (sys.executable, "-P", "-m", "tmux_agent", "wrap", "--project", one.project, *plain, *sandbox)
     return (*waits, *wrap, "--", *argv)
 

@@ -272,7 +272,8 @@ class System:
         self.trusted = Trusted(self.places.state)
         files = FleetFiles(self.places.config, self.trusted)
         self.fleet = Fleet(
-            self.journal, self.servers, self.identity, self.typist, self.pausing, files, self.judgement.home, self.spawn
+            self.journal, self.servers, self.identity, self.typist, self.pausing, self.casts, files,
+            self.judgement.home, self.spawn,
         )
 
     def _build_queue(self) -> None:

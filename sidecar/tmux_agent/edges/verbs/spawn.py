@@ -16,6 +16,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", default="", metavar="DIR", help="a folder in the repository (default: here)")
     parser.add_argument("--project", default="", metavar="NAME", help="what people know its work by")
     parser.add_argument("--sandbox", action="store_true", default=None, help="in a sandbox (docs/sandbox.md)")
+    parser.add_argument("--record", action="store_true", help="record its pane from its first byte (docs/casts.md)")
+    parser.add_argument("--mask", action="store_true", help="record it, without secrets")
     parser.add_argument("--plain", action="store_true", help="without what the repository's own fleet.toml says")
     parser.add_argument("--server", metavar="SOCKET", help="the tmux server, where there are several")
     parser.add_argument("--attach", action="store_true", help="go to its session once it is there")
@@ -31,11 +33,12 @@ def main(args: argparse.Namespace) -> int:
     from . import asked
     from .attach import go
 
+    record = "masked" if args.mask else "plain" if args.record else ""
     task = sys.stdin.read() if args.task == "-" else args.task
     params: dict[str, Any] = {
         "branch": args.branch, "agent": args.agent, "template": args.template, "task": task, "base": args.base,
         "repository": os.path.abspath(args.repository or "."), "project": args.project, "sandbox": args.sandbox,
-        "plain": args.plain, "server": args.server, "dry_run": args.dry_run,
+        "plain": args.plain, "record": record, "server": args.server, "dry_run": args.dry_run,
     }  # fmt: skip
     with Client() as client:
         data = asked.call(client, "fleet.spawn", params)
@@ -50,6 +53,8 @@ def main(args: argparse.Namespace) -> int:
         if data.get("note"):
             print(f"  {data['note']}")
         print(f"  tmux-agent attach {data['name']}    tmux-agent read {data['name']}")
+        if data.get("cast"):
+            print(f"  recorded: tmux-agent play {data['cast']}")
     return 0
 
 
