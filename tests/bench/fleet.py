@@ -7,8 +7,7 @@ import subprocess
 import time
 
 from tests.bench.world import Row, middle
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import Sidecar, sidecar
 
 READY = '#!/bin/sh\necho ready > "$HOME/ready"\nexec cat\n'
@@ -18,21 +17,19 @@ BOUND = 0.3  # seconds more than by hand
 
 def rows(quick: bool) -> list[Row]:
     rounds = 5 if quick else 20
-    with sidecar(Sidecar) as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            world = World(one, tmux)
-            one.program("goose", READY)
-            for number in range(FILES):
-                (world.repository / f"file-{number}").write_text(f"{number}\n" * 100)
-            world.commit("files", "last", "x\n")
-            os.mkfifo(world.home / "ready")
-            with open(os.open(world.home / "ready", os.O_RDWR), "rb", buffering=0) as ready:
-                world.start()
-                floors, ours = [], []
-                for number in range(rounds):  # turn about
-                    floors.append(by_hand(world, ready.fileno(), number))
-                    ours.append(spawned(world, ready.fileno(), number))
+    with sidecar(Sidecar) as one, tmux_of(one) as tmux:
+        world = World(one, tmux)
+        one.program("goose", READY)
+        for number in range(FILES):
+            (world.repository / f"file-{number}").write_text(f"{number}\n" * 100)
+        world.commit("files", "last", "x\n")
+        os.mkfifo(world.home / "ready")
+        with open(os.open(world.home / "ready", os.O_RDWR), "rb", buffering=0) as ready:
+            world.start()
+            floors, ours = [], []
+            for number in range(rounds):  # turn about
+                floors.append(by_hand(world, ready.fileno(), number))
+                ours.append(spawned(world, ready.fileno(), number))
     more = middle(ours) - middle(floors)
     return [
         Row(

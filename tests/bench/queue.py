@@ -6,29 +6,27 @@ import functools
 import time
 
 from tests.bench.world import Row
+from tests.end_to_end.fleet_world import tmux_of
 from tests.end_to_end.queue_world import World
 from tests.end_to_end.test_queue_kills import KILLED_AT, TASKS, did, in_order, tasks
-from tests.plugin.terminal import Server
 from tests.sidecar import Sidecar, sidecar, until
 
 AT_ONCE = 8
 
 
 def rows(quick: bool) -> list[Row]:
-    with sidecar(Sidecar) as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            world = World(one, tmux, f"queue: {{machine: {AT_ONCE}}}")
-            begun = time.perf_counter()
+    with sidecar(Sidecar) as one, tmux_of(one) as tmux:
+        world = World(one, tmux, f"queue: {{machine: {AT_ONCE}}}")
+        begun = time.perf_counter()
+        world.start()
+        world.person().call("queue.add", {"tasks": tasks(), "repository": str(world.repository)})
+        for count in KILLED_AT[:1] if quick else KILLED_AT:
+            until(functools.partial(_came, world, count))
+            world.sidecar.kill()
             world.start()
-            world.person().call("queue.add", {"tasks": tasks(), "repository": str(world.repository)})
-            for count in KILLED_AT[:1] if quick else KILLED_AT:
-                until(functools.partial(_came, world, count))
-                world.sidecar.kill()
-                world.start()
-            world.ended()
-            took = time.perf_counter() - begun
-            order = did(world)
+        world.ended()
+        took = time.perf_counter() - begun
+        order = did(world)
     kills = 1 if quick else len(KILLED_AT)
     return [
         Row(

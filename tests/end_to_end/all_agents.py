@@ -20,7 +20,7 @@ from tests.end_to_end.real_opencode import OpencodeWorld
 from tests.end_to_end.whole import ROOT, WAIT
 
 WATCHED = 2.5  # seconds for which a state is watched at least: what is right at first may be wrong a moment later
-MISSING = not (real_claude.PROGRAM and real_codex.PROGRAM and real_gemini.FOUND and real_opencode.PROGRAM)
+MISSING = not (real_claude.PROGRAM and real_codex.PROGRAM and real_gemini.PROGRAM and real_opencode.PROGRAM)
 SKIP = "the real agents are not here (npm is missing?): scripts/test installs them"
 
 
@@ -59,7 +59,7 @@ KINDS = {
         resume=("resume", "--last"),
     ),
     "gemini": Kind(
-        argv=(str(real_gemini.FOUND), "-m", "gemini-2.5-flash"),
+        argv=(str(real_gemini.PROGRAM), "-m", "gemini-2.5-flash"),
         ready=("Type your message",),
         typed=" > {}",
         dialog="Allow execution of",
@@ -98,13 +98,9 @@ class AllAgents(GeminiWorld, CodexWorld, OpencodeWorld):
 
     def start(self, *_: str) -> None:
         """As a newcomer: the plugin, the hooks of all."""
-        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
-        self.person = self.server.attach(columns=120, rows=40)
-        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
+        self.load()
         for agent in KINDS:
-            done = self.run("setup", agent, "--yes")
-            assert done.returncode == 0, done.stderr
+            self.set_up(agent)
 
     def kill_sidecar(self) -> None:
         """As the first in a long while: who dies again and again is started with ever more time between."""
@@ -116,8 +112,7 @@ class AllAgents(GeminiWorld, CodexWorld, OpencodeWorld):
     def open(self, agent: str, *arguments: str) -> str:
         """An agent in a new window, its prompt ready; its pane."""
         self.kind = KINDS[agent]
-        window = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project))
-        self.pane = self.server.run(*window, *self.kind.argv, *arguments)
+        self.open_window(*self.kind.argv, *arguments)
         self._opened.append(self.pane)
         self.draws(*self.kind.ready)
         return self.pane

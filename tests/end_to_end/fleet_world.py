@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ while read -r line; do
 done
 """
 GIT = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false")
+
+
+@contextlib.contextmanager
+def tmux_of(one: Sidecar, config: str = "") -> Iterator[Server]:
+    """A tmux server whose panes have the sidecar's home and programs."""
+    env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
+    with Server(config, env=env) as tmux:
+        yield tmux
 
 
 class World:

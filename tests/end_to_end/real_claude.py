@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.end_to_end.programs import find
 from tests.patience import PATIENCE
 
 from tmux_agent.edges import hook_command
@@ -26,14 +27,7 @@ TESTS = Path(__file__).parents[1]
 WAIT = PATIENCE
 
 
-def find() -> str | None:
-    """The program, as scripts/test installs it: by TMUX_AGENT_TEST_CLAUDE, else in the cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tmux-agent-tests"
-    named = os.environ.get("TMUX_AGENT_TEST_CLAUDE") or str(cache / "node_modules" / ".bin" / "claude")
-    return named if os.access(named, os.X_OK) else None
-
-
-PROGRAM = find()  # before any test changes the environment
+PROGRAM = find("claude")
 SKIP = "the real Claude Code is not here (npm is missing?): scripts/test installs it"
 
 

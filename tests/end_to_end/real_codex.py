@@ -6,9 +6,9 @@ Owns Codex's home and how it is talked to. The model is scripted, on loopback.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from tests.end_to_end.whole import ROOT, Whole
+from tests.end_to_end.programs import find
+from tests.end_to_end.whole import Whole
 
 POLICY = """\
 version: 1
@@ -53,14 +53,7 @@ trust_level = "trusted"
 """
 
 
-def find() -> str | None:
-    """The program, as scripts/test installs it: by TMUX_AGENT_TEST_CODEX, else in the cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tmux-agent-tests"
-    named = os.environ.get("TMUX_AGENT_TEST_CODEX") or str(cache / "node_modules" / ".bin" / "codex")
-    return named if os.access(named, os.X_OK) else None
-
-
-PROGRAM = find()  # before any test changes the environment
+PROGRAM = find("codex")
 SKIP = "the real Codex is not here (npm is missing?): scripts/test installs it"
 READY = "? for shortcuts"
 
@@ -88,17 +81,11 @@ class CodexWorld(Whole):
 
     def start(self, *arguments: str) -> None:
         """As a newcomer: the plugin, the hooks with Codex's own trust in them, then Codex in a window."""
-        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
-        self.person = self.server.attach(columns=120, rows=40)
-        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
-        if self.hooks:
-            done = self.run("setup", "codex", "--yes")
-            assert done.returncode == 0, done.stderr
-            assert "Codex trusts these hooks now" in done.stdout, done.stdout
         assert PROGRAM
-        command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), PROGRAM, *arguments)
-        self.pane = self.server.run(*command)
+        self.load()
+        said = self.set_up("codex")
+        assert "Codex trusts these hooks now" in said or not self.hooks, said
+        self.open_window(PROGRAM, *arguments)
         self.draws(READY)
 
     def say(self, prompt: str) -> None:

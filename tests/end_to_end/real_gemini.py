@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
-from tests.end_to_end.whole import ROOT, Whole
+from tests.end_to_end.programs import find
+from tests.end_to_end.whole import Whole
 
 SETTINGS = {
     "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
@@ -22,14 +22,7 @@ SETTINGS = {
 PROMPT = "Type your message"
 
 
-def find() -> str | None:
-    """The program, as scripts/test installs it: by TMUX_AGENT_TEST_GEMINI, else in the cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tmux-agent-tests"
-    named = os.environ.get("TMUX_AGENT_TEST_GEMINI") or str(cache / "node_modules" / ".bin" / "gemini")
-    return named if os.access(named, os.X_OK) else None
-
-
-FOUND = find()  # before any test changes the environment
+PROGRAM = find("gemini")
 SKIP = "the real Gemini CLI is not here (npm is missing?): scripts/test installs it"
 
 
@@ -37,12 +30,12 @@ class GeminiWorld(Whole):
     """One such world; `say`, `popup` and the rest as of Whole. Arguments of `start` are those of the set-up."""
 
     def _environ(self, url: str) -> dict[str, str]:
-        assert FOUND
+        assert PROGRAM
         settings = {
             "GOOGLE_GEMINI_BASE_URL": url,
             "GEMINI_API_KEY": "dummy",
             "GEMINI_TELEMETRY_ENABLED": "false",
-            "PATH": f"{os.path.dirname(FOUND)}:{os.environ['PATH']}",
+            "PATH": f"{os.path.dirname(PROGRAM)}:{os.environ['PATH']}",
         }
         return super()._environ(url) | settings
 
@@ -55,16 +48,10 @@ class GeminiWorld(Whole):
 
     def start(self, *arguments: str) -> None:
         """As a newcomer: the plugin, the hooks, then Gemini in a window."""
-        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
-        self.person = self.server.attach(columns=120, rows=40)
-        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
-        if self.hooks:
-            done = self.run("setup", "gemini", "--yes", *arguments)
-            assert done.returncode == 0, done.stderr
-        assert FOUND
-        command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project))
-        self.pane = self.server.run(*command, FOUND, "-m", "gemini-2.5-flash")
+        assert PROGRAM
+        self.load()
+        self.set_up("gemini", *arguments)
+        self.open_window(PROGRAM, "-m", "gemini-2.5-flash")
         self.draws(PROMPT)
 
     def say(self, prompt: str) -> None:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.end_to_end.whole import ROOT, WAIT, Whole
+from tests.end_to_end.programs import find
+from tests.end_to_end.whole import WAIT, Whole
 from tests.patience import AGAIN
 
 VERSION = "1.18.33"
@@ -29,14 +30,7 @@ QUIET = ("AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "SHARE", "DEFAULT_PLUGINS
 READY = "Ask anything"
 
 
-def find() -> str | None:
-    """The program, as scripts/test installs it: by TMUX_AGENT_TEST_OPENCODE, else in the cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tmux-agent-tests"
-    named = os.environ.get("TMUX_AGENT_TEST_OPENCODE") or str(cache / "node_modules" / ".bin" / "opencode")
-    return named if os.access(named, os.X_OK) else None
-
-
-PROGRAM = find()  # before any test changes the environment
+PROGRAM = find("opencode")
 SKIP = "the real opencode is not here (npm is missing?): scripts/test installs it"
 
 
@@ -84,16 +78,10 @@ class OpencodeWorld(Whole):
 
     def start(self, *arguments: str) -> None:
         """As a newcomer: the plugin, opencode's own plugin of ours, then opencode in a window."""
-        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
-        self.person = self.server.attach(columns=120, rows=40)
-        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
-        if self.hooks:
-            done = self.run("setup", "opencode", "--yes", "--mcp")
-            assert done.returncode == 0, done.stderr
         assert PROGRAM
-        command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), PROGRAM, *arguments)
-        self.pane = self.server.run(*command)
+        self.load()
+        self.set_up("opencode", "--mcp")
+        self.open_window(PROGRAM, *arguments)
         # A program of 185 MB that makes its database first: on a machine that does much else it takes half a minute.
         assert self._soon(lambda: READY in self._screen(), 2 * WAIT), f"it does not start:\n{self._screen()}"
 

@@ -87,7 +87,7 @@ KINDS = {
         CodexWorld, real_codex.PROGRAM, real_codex.SKIP, CODEX, lambda session: len(session) == 36, HOOKS
     ),
     "gemini": Kind(
-        GeminiWorld, real_gemini.FOUND, real_gemini.SKIP, GEMINI, lambda session: len(session) == 36, SETTINGS,
+        GeminiWorld, real_gemini.PROGRAM, real_gemini.SKIP, GEMINI, lambda session: len(session) == 36, SETTINGS,
         "made-reason", ("--popup-only",),
     ),
     "opencode": Kind(

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import sidecar, until
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            yield World(one, tmux)
+    with sidecar() as one, tmux_of(one) as tmux:
+        yield World(one, tmux)
 
 
 def test_an_agent_gets_a_branch_a_worktree_and_a_session_and_is_told_its_task(world: World) -> None:

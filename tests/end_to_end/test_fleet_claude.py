@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.end_to_end.real_claude import PROGRAM, SKIP
-from tests.end_to_end.whole import ROOT, Whole
+from tests.end_to_end.whole import Whole
 
 pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(600)]
 
@@ -18,21 +17,15 @@ SCRIPT: dict[str, Any] = {
     "and-more": [{"text": "More."}],
     "*": [{"text": "Hello."}],
 }
-GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b.example")
 
 
 @pytest.fixture
 def whole() -> Iterator[Whole]:
     one = Whole(SCRIPT)
     try:
-        (one.folder / "config" / "fleet.toml").write_text(f"[agents.claude]\ncommand = {json.dumps([PROGRAM])}\n")
-        for argv in (("add", "-A"), ("commit", "-q", "-m", "first")):
-            subprocess.run([*GIT, *argv], cwd=one.project, check=True)
-        one.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(one.project), "sh")
-        one.person = one.server.attach(columns=120, rows=40)
-        one.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        one.until(lambda: one.sidecar_pid() > 0, "the sidecar")
-        assert one.run("setup", "claude", "--yes").returncode == 0
+        assert PROGRAM
+        one.start_fleet("claude", PROGRAM)
+        one.set_up("claude")
         yield one
     finally:
         one.close()
@@ -79,8 +72,7 @@ def test_a_person_at_a_pane_has_claude_work_in_a_worktree(whole: Whole) -> None:
     at_the_pane(whole, "finish feature-x --discard", "throw away what is not committed")
     whole.until(lambda: not fleet(whole), "its end")
     assert not made.parent.exists()
-    heads = subprocess.run([*GIT, "branch"], cwd=whole.project, check=True, capture_output=True, text=True).stdout
-    assert "feature/x" not in heads
+    assert "feature/x" not in whole.git("branch")
 
 
 def test_whether_its_folder_is_trusted_is_asked_in_the_popup(whole: Whole) -> None:

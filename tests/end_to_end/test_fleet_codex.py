@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.end_to_end.real_codex import PROGRAM, SKIP, CodexWorld
-from tests.end_to_end.test_fleet_claude import GIT, at_the_pane, fleet
-from tests.end_to_end.whole import ROOT
+from tests.end_to_end.test_fleet_claude import at_the_pane, fleet
 
 pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(600)]
 SCRIPT: dict[str, Any] = {"tidy-up": [{"text": "Tidied it all."}], "*": [{"text": "Hello."}]}
@@ -20,13 +17,8 @@ SCRIPT: dict[str, Any] = {"tidy-up": [{"text": "Tidied it all."}], "*": [{"text"
 def world() -> Iterator[CodexWorld]:
     one = CodexWorld(SCRIPT)
     try:
-        (one.folder / "config" / "fleet.toml").write_text(f"[agents.codex]\ncommand = {json.dumps([PROGRAM])}\n")
-        for argv in (("add", "-A"), ("commit", "-q", "-m", "first")):
-            subprocess.run([*GIT, *argv], cwd=one.project, check=True)
-        one.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(one.project), "sh")
-        one.person = one.server.attach(columns=120, rows=40)
-        one.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        one.until(lambda: one.sidecar_pid() > 0, "the sidecar")
+        assert PROGRAM
+        one.start_fleet("codex", PROGRAM)
         yield one
     finally:
         one.close()

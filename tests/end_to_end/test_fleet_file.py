@@ -8,8 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import sidecar, until
 
 WHOLE = """
@@ -26,12 +25,10 @@ PORT = "3001"
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            made = World(one, tmux)
-            made.start()
-            yield made
+    with sidecar() as one, tmux_of(one) as tmux:
+        made = World(one, tmux)
+        made.start()
+        yield made
 
 
 def test_set_up_files_and_a_template_come_with_it_once_the_person_trusts_them(world: World) -> None:

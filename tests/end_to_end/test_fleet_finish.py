@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import sidecar, until
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            made = World(one, tmux)
-            made.start()
-            world_identity(made)
-            yield made
+    with sidecar() as one, tmux_of(one) as tmux:
+        made = World(one, tmux)
+        made.start()
+        world_identity(made)
+        yield made
 
 
 def world_identity(world: World) -> None:

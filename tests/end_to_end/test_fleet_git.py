@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import sidecar
 
 ODD = "my shop 'ü$(touch x)"
@@ -15,12 +14,10 @@ ODD = "my shop 'ü$(touch x)"
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            made = World(one, tmux, ODD)
-            made.start()
-            yield made
+    with sidecar() as one, tmux_of(one) as tmux:
+        made = World(one, tmux, ODD)
+        made.start()
+        yield made
 
 
 def test_from_a_sub_folder_with_an_odd_branch(world: World) -> None:

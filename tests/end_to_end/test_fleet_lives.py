@@ -9,8 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import sidecar, until
 
 LAYOUT = """
@@ -25,13 +24,11 @@ name = "shell"
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        config = "set -g default-shell /bin/sh\nset -g default-command ''\n"
-        with Server(config, env=env) as tmux:
-            made = World(one, tmux)
-            made.start()
-            yield made
+    config = "set -g default-shell /bin/sh\nset -g default-command ''\n"
+    with sidecar() as one, tmux_of(one, config) as tmux:
+        made = World(one, tmux)
+        made.start()
+        yield made
 
 
 def below(pane_pid: int) -> list[psutil.Process]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import sidecar
 
 HOWS: list[dict[str, bool]] = [{}, {"merge": True}, {"keep_branch": True}]
@@ -19,14 +18,12 @@ HOWS: list[dict[str, bool]] = [{}, {"merge": True}, {"keep_branch": True}]
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            made = World(one, tmux)
-            made.start()
-            made.git("config", "user.name", "Ada")
-            made.git("config", "user.email", "ada@example.org")
-            yield made
+    with sidecar() as one, tmux_of(one) as tmux:
+        made = World(one, tmux)
+        made.start()
+        made.git("config", "user.name", "Ada")
+        made.git("config", "user.email", "ada@example.org")
+        yield made
 
 
 def spawned(world: World) -> Path:

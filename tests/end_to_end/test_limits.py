@@ -84,16 +84,6 @@ def world() -> Iterator[World]:
         yield one
 
 
-@pytest.fixture
-def server(world: World) -> Server:
-    return world.server()
-
-
-@pytest.fixture
-def terminal(server: Server) -> Terminal:
-    return server.attach()
-
-
 def rule(world: World, text: str, more: str = "") -> None:
     (world.config / "config.yaml").write_text(f"resume: {{agents: [aider], after: 0, text: {text}}}\n{more}")
 

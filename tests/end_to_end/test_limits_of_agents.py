@@ -200,7 +200,7 @@ def test_codex(begin: Begin) -> None:
     world.goes_on()
 
 
-@pytest.mark.skipif(not real_gemini.FOUND, reason=real_gemini.SKIP)
+@pytest.mark.skipif(not real_gemini.PROGRAM, reason=real_gemini.SKIP)
 def test_gemini(begin: Begin) -> None:
     """Its menu tells, while its title says that it works; it is told to keep trying there, and nothing is typed."""
     world = begin(Gemini, script(GEMINI, resets=1))

@@ -18,16 +18,6 @@ def world() -> Iterator[World]:
         yield one
 
 
-@pytest.fixture
-def server(world: World) -> Server:
-    return world.server()
-
-
-@pytest.fixture
-def terminal(server: Server) -> Terminal:
-    return server.attach()
-
-
 def waits(server: Server, count: int) -> None:
     """Until the badge says that so many wait."""
     until(lambda: server.run("display-message", "-p", "#{tmux_agent_pending}") == str(count))

@@ -19,16 +19,6 @@ def world() -> Iterator[World]:
         yield one
 
 
-@pytest.fixture
-def server(world: World) -> Server:
-    return world.server()
-
-
-@pytest.fixture
-def terminal(server: Server) -> Terminal:
-    return server.attach()
-
-
 def waits(terminal: Terminal, count: int) -> None:
     """Until the badge says that so many wait."""
     terminal.wait_for(f"⏸{count}")

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.end_to_end.fleet_world import tmux_of
 from tests.end_to_end.queue_world import World
-from tests.plugin.terminal import Server
 from tests.sidecar import sidecar, until
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            yield World(one, tmux)
+    with sidecar() as one, tmux_of(one) as tmux:
+        yield World(one, tmux)
 
 
 def test_a_task_is_worked_on_in_a_worktree_of_its_own_and_done_when_its_agent_says_so(world: World) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.end_to_end.real_claude import PROGRAM, SKIP
-from tests.end_to_end.whole import ROOT, Whole
+from tests.end_to_end.whole import Whole
 
 pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=SKIP), pytest.mark.timeout(600)]
 
@@ -17,24 +16,15 @@ SCRIPT: dict[str, Any] = {
     "tidy-up": [{"shell": "touch made && git add made && git commit -qm made"}, {"text": "Tidied."}],
     "*": [{"text": "Hello."}],
 }
-GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b.example")
 
 
 @pytest.fixture
 def whole() -> Iterator[Whole]:
     one = Whole(SCRIPT)
     try:
-        (one.folder / "config" / "fleet.toml").write_text(f"[agents.claude]\ncommand = {json.dumps([PROGRAM])}\n")
-        for argv in (
-            ("add", "-A"), ("commit", "-q", "-m", "first"), ("config", "user.name", "a"),
-            ("config", "user.email", "a@b.example"),
-        ):  # fmt: skip
-            subprocess.run([*GIT, *argv], cwd=one.project, check=True)
-        one.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(one.project), "sh")
-        one.person = one.server.attach(columns=120, rows=40)
-        one.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        one.until(lambda: one.sidecar_pid() > 0, "the sidecar")
-        assert one.run("setup", "claude", "--yes").returncode == 0
+        assert PROGRAM
+        one.start_fleet("claude", PROGRAM)
+        one.set_up("claude")
         yield one
     finally:
         one.close()
@@ -60,5 +50,4 @@ def test_a_task_waits_for_the_popups_answer_and_is_done_by_claudes_own_word(whol
     whole.until(lambda: task(whole)["state"] == "done", "it is done")
     (tried,) = task(whole)["tries"]
     assert (tried["kind"], tried["exit_code"], tried["diff"]) == ("claude", 0, "1 commit, 1 file")
-    heads = subprocess.run([*GIT, "branch"], cwd=whole.project, check=True, capture_output=True, text=True).stdout
-    assert tried["branch"] in heads
+    assert tried["branch"] in whole.git("branch")

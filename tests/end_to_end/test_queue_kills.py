@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.end_to_end.fleet_world import tmux_of
 from tests.end_to_end.queue_world import World
-from tests.plugin.terminal import Server
 from tests.sidecar import Sidecar, sidecar, until
 
 TASKS = 100
@@ -33,10 +33,8 @@ def in_order(order: list[str]) -> bool:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar(Sidecar) as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            yield World(one, tmux, "queue: {machine: 8}")
+    with sidecar(Sidecar) as one, tmux_of(one) as tmux:
+        yield World(one, tmux, "queue: {machine: 8}")
 
 
 def graph(seed: int) -> dict[str, list[str]]:

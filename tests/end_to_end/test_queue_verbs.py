@@ -7,20 +7,19 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from tests.end_to_end.fleet_world import tmux_of
 from tests.end_to_end.queue_world import World
 from tests.patience import PATIENCE
-from tests.plugin.terminal import Server, Terminal
+from tests.plugin.terminal import Terminal
 from tests.sidecar import sidecar
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            made = World(one, tmux)
-            made.start()
-            yield made
+    with sidecar() as one, tmux_of(one) as tmux:
+        made = World(one, tmux)
+        made.start()
+        yield made
 
 
 def opened(world: World, *argv: str, columns: int = 200) -> Terminal:

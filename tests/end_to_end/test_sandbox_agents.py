@@ -16,12 +16,12 @@ from tests.end_to_end.test_each_agent import SHARED, approved, asked
 from tests.end_to_end.whole import Whole
 
 pytestmark = pytest.mark.timeout(400)
-# Its world, its program, the module and name by which that world starts it, what its setup is told
-AGENTS: dict[str, tuple[type[Whole], str | None, Any, str, tuple[str, ...]]] = {
-    "claude": (Whole, real_claude.PROGRAM, whole, "PROGRAM", ()),
-    "codex": (CodexWorld, real_codex.PROGRAM, real_codex, "PROGRAM", ()),
-    "gemini": (GeminiWorld, real_gemini.FOUND, real_gemini, "FOUND", ("--popup-only",)),
-    "opencode": (OpencodeWorld, real_opencode.PROGRAM, real_opencode, "PROGRAM", ()),
+# Its world, its program, the module whose PROGRAM that world starts, what its setup is told
+AGENTS: dict[str, tuple[type[Whole], str | None, Any, tuple[str, ...]]] = {
+    "claude": (Whole, real_claude.PROGRAM, whole, ()),
+    "codex": (CodexWorld, real_codex.PROGRAM, real_codex, ()),
+    "gemini": (GeminiWorld, real_gemini.PROGRAM, real_gemini, ("--popup-only",)),
+    "opencode": (OpencodeWorld, real_opencode.PROGRAM, real_opencode, ()),
 }
 
 
@@ -32,7 +32,7 @@ def agent(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def world(agent: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
-    kind, program, module, name, arguments = AGENTS[agent]
+    kind, program, module, arguments = AGENTS[agent]
     if program is None:
         pytest.skip(f"the real {agent} is not here (npm is missing?): scripts/test installs it")
     made = kind(SHARED)
@@ -40,7 +40,7 @@ def world(agent: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
     walled.parent.mkdir()
     walled.write_text(f'#!/bin/sh\nexec {made.command} wrap --plain --sandbox -- {program} "$@"\n')
     walled.chmod(0o755)
-    monkeypatch.setattr(module, name, str(walled))
+    monkeypatch.setattr(module, "PROGRAM", str(walled))
     try:
         made.start(*arguments)
         yield made

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.end_to_end.fleet_world import World
-from tests.plugin.terminal import Server
+from tests.end_to_end.fleet_world import World, tmux_of
 from tests.sidecar import Peer, sidecar, until
 
 # Looks about, commits, and says who the sidecar takes it for, each time that it is asked to.
@@ -35,11 +34,9 @@ time.sleep(1000)
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
+    with sidecar() as one, tmux_of(one) as tmux:
         one.program("walled", WALLED)
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            yield World(one, tmux)
+        yield World(one, tmux)
 
 
 def test_three_agents_in_worktrees_each_in_a_sandbox(world: World) -> None:

@@ -29,16 +29,6 @@ def world() -> Iterator[World]:
         yield one
 
 
-@pytest.fixture
-def server(world: World) -> Server:
-    return world.server()
-
-
-@pytest.fixture
-def terminal(server: Server) -> Terminal:
-    return server.attach()
-
-
 def script(world: World, text: str = ASKS, name: str = "deploy.sh") -> Path:
     path = world.project / name
     path.write_text(text)

@@ -11,12 +11,12 @@ from tests.end_to_end import real_claude, real_codex, real_gemini, real_opencode
 from tests.end_to_end.real_codex import CodexWorld
 from tests.end_to_end.real_gemini import GeminiWorld
 from tests.end_to_end.real_opencode import OpencodeWorld
-from tests.end_to_end.whole import ROOT, WAIT, Whole
+from tests.end_to_end.whole import WAIT, Whole
 
 PROGRAMS = {
     "claude": real_claude.PROGRAM,
     "codex": real_codex.PROGRAM,
-    "gemini": real_gemini.FOUND,
+    "gemini": real_gemini.PROGRAM,
     "opencode": real_opencode.PROGRAM,
 }
 AGENTS = tuple(PROGRAMS)
@@ -68,19 +68,14 @@ class Together(CodexWorld, GeminiWorld, OpencodeWorld):
 
     def start(self, *arguments: str) -> None:
         """As a newcomer: the plugin, the hooks of each, then each in a window."""
-        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
-        self.person = self.server.attach(columns=120, rows=40)
-        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
+        self.load()
         self.panes: dict[str, str] = {}
         for agent in AGENTS:
-            done = self.run("setup", agent, "--yes", *(("--popup-only",) if agent == "gemini" else ()))
-            assert done.returncode == 0, done.stderr
+            self.set_up(agent, *(("--popup-only",) if agent == "gemini" else ()))
             program = PROGRAMS[agent]
             assert program
             more = ("-m", "gemini-2.5-flash") if agent == "gemini" else ()
-            window = ("new-window", "-t", "main:", "-n", agent, "-P", "-F", "#{pane_id}", "-c", str(self.project))
-            self.panes[agent] = self.server.run(*window, program, *more)
+            self.panes[agent] = self.open_window(program, *more, name=agent)
         for agent, ready in (
             ("claude", "? for shortcuts"),
             ("codex", real_codex.READY),

@@ -42,7 +42,7 @@ SCRIPT: dict[str, Any] = {**turn("yes"), **turn("no"), **turn("native"), "*": [{
 AGENTS = [
     pytest.param(Claude, "1", ("1",), marks=pytest.mark.skipif(not real_claude.PROGRAM, reason=real_claude.SKIP)),
     pytest.param(Codex, "a", ("y",), marks=pytest.mark.skipif(not real_codex.PROGRAM, reason=real_codex.SKIP)),
-    pytest.param(Gemini, "1", ("1",), marks=pytest.mark.skipif(not real_gemini.FOUND, reason=real_gemini.SKIP)),
+    pytest.param(Gemini, "1", ("1",), marks=pytest.mark.skipif(not real_gemini.PROGRAM, reason=real_gemini.SKIP)),
     pytest.param(
         Opencode, "1", ("Enter",), marks=pytest.mark.skipif(not real_opencode.PROGRAM, reason=real_opencode.SKIP)
     ),

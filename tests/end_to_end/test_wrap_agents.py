@@ -13,7 +13,7 @@ from tests.end_to_end import real_claude, real_codex, real_gemini, real_opencode
 from tests.end_to_end.real_codex import CodexWorld
 from tests.end_to_end.real_gemini import GeminiWorld
 from tests.end_to_end.real_opencode import OpencodeWorld
-from tests.end_to_end.whole import ROOT, Whole
+from tests.end_to_end.whole import Whole
 
 COLUMNS = 60  # narrow: all of them wrap the marker
 SAID = '`### SENTRY {"type":"STATUS","run":"{run}","stage":"build","ok":true,"message":"all 42 tests pass"}`'
@@ -34,7 +34,7 @@ pipelines:
 AGENTS: dict[str, tuple[type[Whole], str | None, tuple[str, ...], str]] = {
     "claude": (Whole, real_claude.PROGRAM, (), "? for shortcuts"),
     "codex": (CodexWorld, real_codex.PROGRAM, (), real_codex.READY),
-    "gemini": (GeminiWorld, real_gemini.FOUND, ("-m", "gemini-2.5-flash"), real_gemini.PROMPT),
+    "gemini": (GeminiWorld, real_gemini.PROGRAM, ("-m", "gemini-2.5-flash"), real_gemini.PROMPT),
     "opencode": (OpencodeWorld, real_opencode.PROGRAM, (), real_opencode.READY),
 }
 
@@ -48,15 +48,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[Whole]:
     try:
         (one.folder / "config" / "pipelines").mkdir()
         (one.folder / "config" / "pipelines" / "p.yaml").write_text(PIPELINE)
-        size = ("-x", str(COLUMNS), "-y", "40")
-        one.server.run("new-session", "-d", "-s", "main", *size, "-c", str(one.project))
-        one.person = one.server.attach(columns=COLUMNS, rows=40)
-        one.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        one.until(lambda: one.sidecar_pid() > 0, "the sidecar")
-        window = ("new-window", "-n", "wrapped", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(one.project))
-        one.pane = one.server.run(
-            *window, str(one.command), "wrap", "--project", "shop", "--", program, *arguments
-        )
+        one.load(columns=COLUMNS)
+        one.open_window(str(one.command), "wrap", "--project", "shop", "--", program, *arguments, name="wrapped")
         one.draws(ready)
         yield one
     finally:

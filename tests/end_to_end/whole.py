@@ -54,22 +54,50 @@ class Whole:
 
     def start(self, *arguments: str) -> None:
         """As a newcomer: the plugin, the hooks, then Claude in a window that a person looks at."""
-        self.server.run("new-session", "-d", "-s", "main", "-x", "120", "-y", "40", "-c", str(self.project))
-        self.person = self.server.attach(columns=120, rows=40)
-        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
-        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
-        if self.hooks:
-            done = self.run("setup", "claude", "--yes")
-            assert done.returncode == 0, done.stderr
+        self.load()
+        self.set_up("claude")
         self.start_claude(*arguments)
 
     def start_claude(self, *arguments: str) -> str:
         """Claude in a new window; its pane."""
         assert PROGRAM
-        command = ("new-window", "-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), PROGRAM, *arguments)
-        self.pane = self.server.run(*command)
+        self.open_window(PROGRAM, *arguments)
         self.draws("? for shortcuts", "bypass permissions on")
         return self.pane
+
+    def start_fleet(self, agent: str, program: str) -> None:
+        """A person at a shell in a repository with a commit. The fleet's agents are this program."""
+        (self.folder / "config" / "fleet.toml").write_text(f"[agents.{agent}]\ncommand = {json.dumps([program])}\n")
+        self.git("config", "user.name", "a")
+        self.git("config", "user.email", "a@b.example")
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "first")
+        self.load("sh")
+
+    def load(self, *shell: str, columns: int = 120) -> None:
+        """A session, a client that a person looks at, and the plugin, which starts the sidecar."""
+        size = ("-x", str(columns), "-y", "40")
+        self.server.run("new-session", "-d", "-s", "main", *size, "-c", str(self.project), *shell)
+        self.person = self.server.attach(columns=columns, rows=40)
+        self.server.run("run-shell", str(ROOT / "tmux-agent.tmux"))
+        self.until(lambda: self.sidecar_pid() > 0, "the sidecar")
+
+    def set_up(self, agent: str, *arguments: str) -> str:
+        """An agent's hooks, where they are wanted here; what was said."""
+        if not self.hooks:
+            return ""
+        done = self.run("setup", agent, "--yes", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def open_window(self, *command: str, name: str = "") -> str:
+        """A window with an agent, whose pane is looked at from now on; that pane."""
+        where = ("-t", "main:", "-P", "-F", "#{pane_id}", "-c", str(self.project), *(("-n", name) if name else ()))
+        self.pane = self.server.run("new-window", *where, *command)
+        return self.pane
+
+    def git(self, *argv: str) -> str:
+        return subprocess.run(["git", *argv], cwd=self.project, check=True, capture_output=True, text=True).stdout
 
     def close(self) -> None:
         pid = self.sidecar_pid()
