@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, pause
 
 ROOT = Path(__file__).parents[1]
 
@@ -320,10 +320,11 @@ def until(holds: Any) -> None:
 
 
 def came(holds: Any, seconds: float) -> bool:
-    """Whether it holds within `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Whether it holds within `seconds`. Looked at ever less often: to look may cost a sidecar more than to work."""
+    begun = time.monotonic()
     while not holds():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             return False
-        select.select([], [], [], 0.01)
+        select.select([], [], [], pause(waited))
     return True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.end_to_end.programs import find
 from tests.end_to_end.whole import WAIT, Whole
-from tests.patience import AGAIN
+from tests.patience import AGAIN, pause
 
 VERSION = "1.18.33"
 POLICY = """\
@@ -117,9 +117,9 @@ class OpencodeWorld(Whole):
 
     def _soon(self, holds: Callable[[], bool], seconds: float = AGAIN) -> bool:
         """Whether it holds by then: by default, before one would try again."""
-        end = time.monotonic() + seconds
-        while not (held := holds()) and time.monotonic() < end:
-            self.person.read(0.02)
+        begun = time.monotonic()
+        while not (held := holds()) and (waited := time.monotonic() - begun) < seconds:
+            self.person.read_on(pause(waited))
         return held
 
     def _screen(self) -> str:

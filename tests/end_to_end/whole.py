@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 from tests.end_to_end.real_claude import KEY, PROGRAM
-from tests.patience import AGAIN, PATIENCE
+from tests.patience import AGAIN, PATIENCE, pause
 from tests.plugin.terminal import Server, Terminal
 
 ROOT = Path(__file__).parents[2]
@@ -178,13 +178,14 @@ class Whole:
         """Reads the person's terminal meanwhile: what happens shows there, in the log, or in files. `press` is a key
         to Claude that leads to it; pressed again where nothing came of it: Claude draws a moment before it listens.
         """
-        end, again = time.monotonic() + WAIT, 0.0
+        begun, again = time.monotonic(), 0.0
         while not holds():
-            assert time.monotonic() < end, f"{what} did not come in {WAIT} s; the screen was:\n{self.person.text()}"
+            waited = time.monotonic() - begun
+            assert waited < WAIT, f"{what} did not come in {WAIT} s; the screen was:\n{self.person.text()}"
             if press and time.monotonic() > again:
                 self.press(press)
                 again = time.monotonic() + AGAIN
-            self.person.read(0.02)
+            self.person.read_on(pause(waited))
 
     def draws(self, *texts: str) -> str:
         """What stands in Claude's pane, once one of these does. (pyte garbles Claude's own cursor tricks.)"""

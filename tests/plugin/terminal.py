@@ -58,6 +58,7 @@ class Terminal:
         self.columns, self.rows = columns, rows
         self.bytes = 0  # that reached the terminal since it was opened
         self.raw = bytearray()  # those bytes
+        self._gone = False  # nothing comes any more
         self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._fd, worker = pty.openpty()
@@ -106,17 +107,24 @@ class Terminal:
 
     def read(self, seconds: float = 0.0) -> bytes:
         """What comes within `seconds` (at once what is there); empty when nothing does or the program is gone."""
-        ready, _, _ = select.select([self._fd], [], [], max(seconds, 0.0))
+        ready, _, _ = select.select([] if self._gone else [self._fd], [], [], max(seconds, 0.0))
         if not ready:
             return b""
         try:
             data = os.read(self._fd, 1 << 16)
-        except OSError:
+        except OSError:  # the program is gone
+            self._gone = True
             return b""
         self.bytes += len(data)
         self.raw += data
         self._stream.feed(data)
         return data
+
+    def read_on(self, seconds: float) -> None:
+        """All that comes within `seconds`."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.read(left)
 
     def lines(self) -> list[str]:
         """The screen as it is now, trailing blanks cut."""
@@ -143,7 +151,7 @@ class Terminal:
         end = time.monotonic() + seconds
         while not holds(self.text()):
             left = end - time.monotonic()
-            if left <= 0:
+            if left <= 0 or self._gone:
                 return False
             self.read(left)
         return True
@@ -152,7 +160,7 @@ class Terminal:
         """Types `keys`, and again where nothing came of it for a while, until `holds(text)`; returns the text."""
         end = time.monotonic() + PATIENCE
         self.press(*keys)
-        while not self.sees(holds, AGAIN) and time.monotonic() < end:
+        while not self.sees(holds, AGAIN) and time.monotonic() < end and not self._gone:
             self.press(*keys)
         return self.wait(holds, 0.0, what)
 

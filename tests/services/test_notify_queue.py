@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -50,6 +52,7 @@ class Desk:
         self.environ: dict[str, str] = {}
         self.looking: set[str] = set()
         self.healths = 0
+        self.turned = asyncio.Event()
 
     def out(self, name: str = "out", **options: Any) -> Channel:
         program = f'd=$(cat); printf "%s\\n" "$d" >> {self.folder}/{name}'
@@ -72,9 +75,11 @@ class Desk:
             return notice_rows.traffic(db)
 
     async def until(self, holds: Callable[[], Any]) -> None:
+        """Looks again after each turn of a lane."""
         async with asyncio.timeout(PATIENCE):
-            while not holds():  # noqa: ASYNC110  a commit shows by shared memory, which tells nobody
-                await asyncio.sleep(0.01)
+            while not holds():
+                self.turned.clear()
+                await self.turned.wait()
 
     def later(self, **delta: float) -> None:
         """The clock goes on; every lane looks at it as its own timer would make it."""
@@ -98,11 +103,20 @@ class Desk:
         )
         self.notify.looks_at = self.looks_at
         self.notify.use(wanted)
-        await self.notify.recover()
-        try:
-            yield self.notify
-        finally:
-            await self.notify.close()
+        turn = notify_lane.Lane._turn
+
+        async def told(lane: notify_lane.Lane) -> float:
+            try:
+                return await turn(lane)
+            finally:
+                self.turned.set()
+
+        with patch.object(notify_lane.Lane, "_turn", told):
+            await self.notify.recover()
+            try:
+                yield self.notify
+            finally:
+                await self.notify.close()
             await self.approvals.close()
             await journal.close()
 
@@ -416,7 +430,10 @@ async def test_a_server_that_hangs_holds_up_nobody(desk: Desk) -> None:
             assert lane._hanging == notify_lane.HANGING
             assert server.got.qsize() == notify_lane.HANGING
             server.hold.set()
-            await desk.until(lambda: lane._hanging == 0)
+            for thread in threading.enumerate():
+                if thread.name == "notify slow":
+                    await asyncio.to_thread(thread.join)
+            assert lane._hanging == 0
             desk.later(seconds=301)
             await desk.until(lambda: lane.status == "")
 
