@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.end_to_end.fleet_world import tmux_of
 from tests.end_to_end.queue_world import World
-from tests.plugin.terminal import Server
 from tests.sidecar import ROOT, sidecar, until
 
 DONE = '### SENTRY {"type":"DONE"}'
@@ -18,12 +18,10 @@ DONE = '### SENTRY {"type":"DONE"}'
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one:
-        env = {name: one.environ[name] for name in ("HOME", "PATH", "PYTHONPATH")}
-        with Server(env=env) as tmux:
-            made = World(one, tmux)
-            made.start()
-            yield made
+    with sidecar() as one, tmux_of(one) as tmux:
+        made = World(one, tmux)
+        made.start()
+        yield made
 
 
 def refused(world: World, **task: Any) -> str:
