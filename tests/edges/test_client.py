@@ -19,8 +19,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.sidecar import Peer, Sidecar, sidecar
 
-from tmux_agent import client as client_
-from tmux_agent.client import AsyncClient, Client
+from tmux_agent.client import AsyncClient, Client, talking
 from tmux_agent.core import errors, replies
 
 ROOT = Path(__file__).parents[2]
@@ -30,13 +29,13 @@ ROOT = Path(__file__).parents[2]
 def one(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sidecar]:
     """A running one; clients made in the test speak for a child."""
     with sidecar() as found:
-        real, child = client_.connect, found.connector(at_terminal=False)
+        real, child = talking.connect, found.connector(at_terminal=False)
 
         def connect(environ: Mapping[str, str]) -> socket.socket:
             real(environ).close()  # what it raises where nobody listens, is wanted
             return child()
 
-        monkeypatch.setattr(client_, "connect", connect)
+        monkeypatch.setattr(talking, "connect", connect)
         yield found.start()
 
 
@@ -220,8 +219,8 @@ def test_where_the_client_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     state.mkdir()
     (state / "socket").write_text("/elsewhere/s\n")
     environ = {"XDG_RUNTIME_DIR": str(tmp_path), "TMUX_AGENT_STATE_DIR": str(state), "HOME": "/"}
-    assert list(client_.sockets(environ)) == [tmp_path / "tmux-agent.sock", Path("/elsewhere/s")]
-    assert list(client_.sockets(environ | {"TMUX_AGENT_SOCKET": "/named"})) == [Path("/named")]
+    assert list(talking.sockets(environ)) == [tmp_path / "tmux-agent.sock", Path("/elsewhere/s")]
+    assert list(talking.sockets(environ | {"TMUX_AGENT_SOCKET": "/named"})) == [Path("/named")]
 
 
 def test_types_for_programs() -> None:
