@@ -58,6 +58,9 @@ def test_what_asciinema_documents_is_read_and_written() -> None:
         (b'{"version":2,"width":80,"height":24}\n[1e300,"o",""]\n', "line 2"),
         (b'{"version":2,"width":80,"height":24}\n[1,"o","x"\n[2,"o","y"]\n', "line 2"),
         (b"[" * 100_000, "line 1"),
+        (b'{"version":2,"width":80,"height":24,"title":"\xff"}\n', "line 1"),
+        (b'{"version":2,"width":80,"height":24}\n[1,"o","\xff"]\n', "line 2"),
+        (b'{"version":2,"width":80,"height":24}\n[1,"o","\\ud800"]\n', "line 2"),
     ],
 )
 def test_what_is_no_recording_says_where(text: bytes, why: str) -> None:

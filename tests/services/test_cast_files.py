@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tmux_agent.core import errors
+from tmux_agent.core import cast, errors
 from tmux_agent.core.pipeline_run import Place
 from tmux_agent.core.settings import Casts
-from tmux_agent.services.cast_files import CastFiles, Note, read_file
+from tmux_agent.services.cast_files import CastFiles, Note, read_file, read_head
 from tmux_agent.services.ids import Ids
 
 HEADER = b'{"version":2,"width":80,"height":24}\n'
@@ -90,11 +91,22 @@ def test_what_is_no_note_of_ours_is_left_alone(files: CastFiles) -> None:
     name = Ids()()
     (files.folder / f"{name}.json").write_text('{"id": 7}')
     (files.folder / "mine.txt").write_text("mine")
+    (files.folder / f"{Ids()()}.json").write_bytes(b'{"id": "\xff"}')
+    os.mkfifo(files.folder / f"{Ids()()}.json")
+    (files.folder / f"{Ids()()}.json").symlink_to("/dev/zero")
     files.prune(Casts(total_bytes=1), frozenset())
     assert files.all() == []
-    assert len(list(files.folder.iterdir())) == 2
+    assert len(list(files.folder.iterdir())) == 5
     with pytest.raises(errors.Failed, match="no regular file"):
         read_file(Path("/dev/zero"))
+    os.mkfifo(files.folder / "pipe.cast")
+    with pytest.raises(errors.Failed, match="no regular file"):
+        read_file(files.folder / "pipe.cast")
+    (files.folder / "huge.cast").write_bytes(HEADER)
+    os.truncate(files.folder / "huge.cast", cast.FILE_BYTES + 1)
+    for reads in (read_file, read_head):
+        with pytest.raises(errors.Failed, match="has more than"):
+            reads(files.folder / "huge.cast")
     (files.folder / "long.cast").write_bytes(HEADER + b"x" * (17 << 20))
     with pytest.raises(errors.Failed, match="a line of more than"):
         read_file(files.folder / "long.cast")

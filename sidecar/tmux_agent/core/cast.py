@@ -16,6 +16,8 @@ from msgspec import Struct
 
 VERSION = 2
 LINE_BYTES = 16 << 20  # of one line that is read
+FILE_BYTES = 1 << 30  # of one file
+MOST = 10_000_000  # events of one file
 SIDE = 2000  # columns or rows, the most that a terminal is taken to have
 LONGEST = 366 * 86400.0  # seconds; a time beyond is a damaged one
 
@@ -34,9 +36,9 @@ class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int
     width: int
     height: int
-    timestamp: int | None = None  # seconds since the epoch
+    timestamp: int | float | None = None  # seconds since the epoch
     title: str | None = None
-    env: dict[str, str] | None = None
+    env: dict[str, str | None] | None = None
     idle_time_limit: float | None = None
     tmux_agent: Part | None = None
 
@@ -101,7 +103,7 @@ def read_header(text: bytes) -> Header:
         if said != VERSION:
             raise Damaged(f"line 1: asciicast version {said!r}, and only version 2 can be read")
         header = _header.decode(text)
-    except (msgspec.DecodeError, RecursionError) as why:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
         raise Damaged(f"line 1: it is no asciicast header: {why}") from None
     if not (0 < header.width <= SIDE and 0 < header.height <= SIDE):
         raise Damaged(f"line 1: no terminal is {header.width} columns by {header.height} rows")
@@ -112,11 +114,13 @@ def events(lines: Iterable[bytes]) -> Iterator[Happened]:
     """What happened, of the lines after the header. A last line that was cut short is left out. Raises Damaged."""
     before = 0.0
     for number, text in enumerate(lines, start=2):
+        if number > MOST:
+            raise Damaged(f"more than {MOST} lines")
         if not text.strip():
             continue
         try:
             at, code, data = _event.decode(text)
-        except (msgspec.DecodeError, RecursionError) as why:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
             if not text.endswith(b"\n"):
                 return  # its recorder was killed while it wrote
             raise Damaged(f"line {number}: {why}") from None

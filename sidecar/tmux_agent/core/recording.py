@@ -105,7 +105,7 @@ def read(lines: Iterable[bytes]) -> Iterator[Entry]:
     for number, text in enumerate(lines, start=1):
         try:
             entry = _decoder.decode(text)
-        except (msgspec.DecodeError, RecursionError) as why:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
             if number > 1 and not text.endswith(b"\n"):
                 return  # the recorder died while it wrote
             raise Damaged(f"line {number}: {why}") from None

@@ -20,7 +20,7 @@ from ..core import protocol as p
 from ..core import replies_casts as r
 from ..core.model import Origin, Role, Tmux
 from ..core.reply import Nothing
-from ..services.cast_files import Kept, read_file
+from ..services.cast_files import Kept, read_head
 from ..services.system import PACKAGE, System
 from ..services.tmux import playing
 from ..services.tmux.watched import place_of
@@ -116,17 +116,17 @@ async def _play(system: System, params: p.CastPlay, wish: Wish) -> Nothing:
         raise errors.InvalidParams("params.speed: 0.05 to 100; params.idle_limit: seconds, 0 for none")
     async with allowed(system, wish, "a person plays a recording"):
         if params.what.startswith("/"):
-            found = await asyncio.to_thread(read_file, Path(params.what))
+            header = await asyncio.to_thread(read_head, Path(params.what))
             what = params.what
         else:
             kept = await system.casts.get(params.what)
-            found = await asyncio.to_thread(system.casts.files.read, kept)
+            header = await asyncio.to_thread(system.casts.files.head, kept)
             what = kept.note.id
         server, client = system.showing.client_for(wish.origin)
         argv = (*player(system.places.state), "--hold", "--speed", f"{params.speed:g}", what)
         argv = (*argv, "--idle-limit", f"{params.idle_limit:g}") if params.idle_limit else argv
-        title = display.for_tmux(f"a recording of {found.header.title or what}", 60)
-        system.spawn(playing.popup(server, client, argv, _size(found.header), title))
+        title = display.for_tmux(f"a recording of {header.title or what}", 60)
+        system.spawn(playing.popup(server, client, argv, _size(header), title))
     return Nothing()
 
 

@@ -11,9 +11,9 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +25,8 @@ from . import places as places_
 
 _NAME = re.compile(r"([0-9A-HJKMNP-TV-Z]{26})\.(?:json|([0-9]{4})\.cast)")
 _PARTS = 9999
+_NOTE_BYTES = 64 << 10
+T = TypeVar("T")
 
 
 class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -130,6 +132,11 @@ class CastFiles:
             if one.note.id not in running:
                 self.remove(one)
 
+    def head(self, kept: Kept) -> cast.Header:
+        """Of its first part. Raises Failed where it cannot be read."""
+        begun = [path for path in kept.parts if _begun(path)]
+        return read_head(begun[0]) if begun else _joined([], kept.note.id).header
+
     def read(self, kept: Kept) -> cast.Cast:
         """Raises Failed where it cannot be read."""
         return _joined([read_file(path) for path in kept.parts if _begun(path)], kept.note.id)
@@ -153,11 +160,23 @@ def _joined(parts: list[cast.Cast], name: str) -> cast.Cast:
 
 def read_file(path: Path) -> cast.Cast:
     """A file in asciinema's form, anybody's. Raises Failed."""
+    return _read(path, cast.read)
+
+
+def read_head(path: Path) -> cast.Header:
+    """The same, of which only the header is read. Raises Failed."""
+    return _read(path, lambda lines: cast.read_header(next(lines, b"")))
+
+
+def _read(path: Path, form: Callable[[Iterator[bytes]], T]) -> T:
     try:
         with open(path, "rb", opener=_reading) as lines:
-            if not stat.S_ISREG(os.fstat(lines.fileno()).st_mode):
+            info = os.fstat(lines.fileno())
+            if not stat.S_ISREG(info.st_mode):
                 raise errors.Failed(f"{path} is no regular file")
-            return cast.read(_lines(lines))
+            if info.st_size > cast.FILE_BYTES:
+                raise errors.Failed(f"{path} has more than {cast.FILE_BYTES} bytes")
+            return form(_lines(lines))
     except OSError as why:
         raise errors.Failed(f"{path} cannot be read: {why.strerror}") from None
     except cast.Damaged as why:
@@ -174,8 +193,10 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
 def _note(path: Path) -> Note | None:
     """None for what is none of ours: a recording of which nobody knows where it is from is played by its file."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Note)
-    except (OSError, msgspec.DecodeError):
+        with open(path, "rb", opener=_reading) as file:
+            regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return msgspec.json.decode(file.read(_NOTE_BYTES), type=Note) if regular else None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

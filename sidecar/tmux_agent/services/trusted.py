@@ -42,5 +42,5 @@ class Trusted:
         data = read_regular(str(self._file), _FILE_LIMIT)
         try:
             return msgspec.json.decode(data or b"{}", type=dict[str, str])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return {}

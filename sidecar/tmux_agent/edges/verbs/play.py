@@ -93,6 +93,7 @@ def _popup(args: argparse.Namespace) -> int:
     from ...client import Client
     from . import asked
 
+    recording(args.what)  # what is wrong with it is said here, and not in a popup that closes
     path = _path(args.what)
     params = {"what": str(path or args.what), "speed": args.speed, "idle_limit": args.idle_limit}
     with Client(name="play") as client:

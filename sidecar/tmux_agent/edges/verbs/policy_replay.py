@@ -75,7 +75,7 @@ def _decisions(audit: Path, since: datetime | None) -> Iterator[dict[str, Any]]:
         for line in file:
             try:
                 record = msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 continue  # a torn line is for `audit verify` to report
             if not isinstance(record, dict) or record.get("type") not in DECIDED:
                 continue

@@ -149,7 +149,7 @@ def _answer(judgement: Judgement, number: Any, action: Action | str) -> dict[str
 def _id_of(line: bytes) -> Any:
     try:
         value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return value.get("id") if isinstance(value, dict) else None
 
