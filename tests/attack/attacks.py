@@ -30,6 +30,7 @@ class Attack:
     baseline: Outcome = "works"
     words: Callable[[World], list[str]] = lambda _: []
     last: bool = False  # leaves little of the world
+    root: bool = False  # without the sandbox it works for root alone
 
 
 def wrote(does: str, path: Callable[[World], str], function: str = "write", *, last: bool = False,
@@ -66,6 +67,8 @@ ATTACKS = (
            "refused"),
     Attack("… at a terminal of its own, with an empty and a huge environment", "answers_with_another_environment",
            World.approved, "refused"),
+    Attack("calls every method of operators at the socket that it is given", "calls_operators_methods",
+           lambda world: world.answered("result"), "refused"),
     Attack("types into your shell with tmux", "types_by_tmux", lambda world: world.comes(world.typed)),
     Attack("attaches a tmux client of its own", "attaches_by_tmux", lambda world: world.clients() > 1),
     stolen("reads your keys", "reads_keys"),
@@ -73,6 +76,8 @@ ATTACKS = (
     stolen("… through `/proc`: other processes' folders, open files, environments", "reads_by_proc"),
     stolen("… with mounts in a user namespace of its own", "reads_by_mounts"),
     stolen("… in the kernel's keyring", "reads_the_keyring"),
+    stolen("… in another program's memory", "reads_memory"),
+    stolen("… out of another program's open files (`pidfd_getfd`)", "takes_an_open_file"),
     Attack("ends a program of yours", "stops_a_process", lambda world: gone(world.victims[0].pid)),
     Attack("traces a program of yours (`ptrace`)", "traces_a_process", lambda world: gone(world.victims[1].pid)),
     Attack("speaks to a key agent, a bus, Docker by their sockets", "speaks_to_the_key_agent",
@@ -87,6 +92,10 @@ ATTACKS = (
     wrote("… another file in their place", lambda world: f"{world.home}/.claude/settings.json", "replace"),
     wrote("… hooks that your agents outside would run", lambda world: f"{world.home}/.claude/commands/hostile.md"),
     wrote("… `.tmux.conf`", lambda world: f"{world.home}/.tmux.conf"),
+    wrote("… a program on your PATH", lambda world: f"{world.sidecar.bin}/hostile"),
+    wrote("… the folder of the sandboxes' own socket", lambda world: f"{world.sidecar.state}/agents/hostile"),
+    wrote("… memory that programs share", lambda world: f"/dev/shm/{world.sidecar.folder.name}"),
+    Attack("… a setting of the kernel, as root", "sets_the_kernel", World.kernel_set, root=True),
     wrote("… `.bashrc`", lambda world: f"{world.home}/.bashrc"),
     wrote("… keys that may log in", lambda world: f"{world.home}/.ssh/authorized_keys"),
     wrote("… a service of systemd's", lambda world: f"{world.home}/.config/systemd/user/hostile.service"),
@@ -97,6 +106,11 @@ ATTACKS = (
     wrote("… the branch of another worktree", lambda world: f"{world.repository}/.git/worktrees/other/HEAD"),
     wrote("… the configuration of its own worktree",
           lambda world: f"{world.repository}/.git/worktrees/work/config.worktree"),
+    wrote("… where another worktree has git's folder",
+          lambda world: f"{world.repository}/.git/worktrees/other/commondir"),
+    wrote("… the submodules' own repositories", lambda world: f"{world.repository}/.git/modules/sub/config"),
+    wrote("… attributes and excludes of the repository", lambda world: f"{world.repository}/.git/info/attributes"),
+    wrote("… packed branches", lambda world: f"{world.repository}/.git/packed-refs"),
     wrote("… a file of another worktree", lambda world: f"{world.home}/other/file"),
     wrote("… another `.git` in its worktree", lambda world: f"{world.worktree}/.git", "swaps_git"),
     Attack("has tmux-agent run what the policy allows, outside", "has_it_run",

@@ -62,6 +62,10 @@ def answers_by_socket() -> object:
     return respond()
 
 
+def calls_operators_methods() -> object:
+    return [ask(os.environ["TMUX_AGENT_SOCKET"], method, **params) for method, params in WORLD["operators"].items()]
+
+
 def answers_by_command() -> object:
     return run(*WORLD["command"], "approve", WORLD["request_id"])
 
@@ -116,11 +120,14 @@ def types_into_its_terminal() -> object:
 # --- reaching what is the person's --------------------------------------------------------------------
 
 
-def steal(path: str) -> None:
-    with open(path, "rb") as file:
-        text = file.read(65536)
+def keep(text: bytes) -> None:
     with open(WORLD["stolen"], "ab") as out:
         out.write(text)
+
+
+def steal(path: str) -> None:
+    with open(path, "rb") as file:
+        keep(file.read(65536))
 
 
 def reads_keys() -> object:
@@ -166,6 +173,23 @@ def mounts() -> object:
     return said
 
 
+def reads_memory() -> object:
+    """Where the kernel says that its environment is."""
+    begin, end = map(int, Path(f"/proc/{WORLD['traced']}/stat").read_text().rpartition(")")[2].split()[47:49])
+    with open(f"/proc/{WORLD['traced']}/mem", "rb", buffering=0) as memory:
+        memory.seek(begin)
+        keep(memory.read(end - begin))
+    return "done"
+
+
+def takes_an_open_file() -> object:
+    number = LIBC.syscall(438, os.pidfd_open(WORLD["traced"]), 0, 0)  # pidfd_getfd
+    if number < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    keep(os.pread(number, 65536, 0))
+    return "done"
+
+
 def stops_a_process() -> object:
     os.kill(WORLD["victim"], signal.SIGTERM)
     return "done"
@@ -203,8 +227,7 @@ def reads_the_keyring() -> object:
     size = LIBC.syscall(call, 11, number, text, 200)
     if number < 0 or size < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    with open(WORLD["stolen"], "ab") as out:
-        out.write(text.raw[:size])
+    keep(text.raw[:size])
     return "done"
 
 
@@ -237,6 +260,11 @@ def swaps_git(_: str) -> object:
     with open(f"{top}/.git", "w") as out:
         out.write("gitdir: hostile-was-here\n")
     return "done"
+
+
+def sets_the_kernel() -> object:
+    number = int(Path(WORLD["kernel"]).read_text())
+    return Path(WORLD["kernel"]).write_text(f"{number + 1}\n")
 
 
 def has_git_run_hooks(_: str) -> object:

@@ -24,6 +24,13 @@ from tests.sidecar import Sidecar, came, until
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "the-secret-of-a-person"
+KERNEL = Path("/proc/sys/kernel/printk_ratelimit_burst")
+# All that only an operator may call, but for answering, which has attacks of its own
+OPERATORS: dict[str, dict[str, Any]] = {
+    "policy.reload": {}, "audit.query": {}, "audit.verify": {}, "link.rotate": {}, "sidecar.stop": {},
+    "grant.revoke": {"grant_id": "x"}, "link.show": {"request_id": "x"}, "agent.resume": {"target": "x"},
+    "queue.log": {"task": "x"}, "popup.attach": {"nonce": "x", "columns": 80, "rows": 24},
+}  # fmt: skip
 NEVER = 1.5  # seconds in which what is to fail would have happened
 KEY_NAME = "tmux-agent-attack"
 _ADD_KEY, _KEYCTL = {"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
@@ -33,14 +40,16 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class World:
     """One agent in one pane, in the sandbox or not."""
 
-    def __init__(self, one: Sidecar, tmux: Server, *, sandbox: bool) -> None:
+    def __init__(self, one: Sidecar, tmux: Server, *, sandbox: bool, settings: str = "") -> None:
         self.sidecar, self.tmux, self.sandbox = one, tmux, sandbox
+        (one.config / "config.yaml").write_text(settings)
         self.home = one.folder / "home"
         self.repository, self.worktree = self.home / "repository", self.home / "work"
         self.uid, self.daemon = os.getuid(), str(100_000 + os.getpid())
         self.typed, self.stuffed = self.home / "typed", self.home / "stuffed"
         self._ended = False
         self._before: bytes | None = None
+        self._said: Any = None
         self._files()
         self.listeners = {"key_agent": socket.socket(socket.AF_UNIX), "abstract": socket.socket(socket.AF_UNIX)}
         self.listeners["key_agent"].bind(str(self.home / ".ssh" / "agent"))
@@ -48,8 +57,10 @@ class World:
         for listener in self.listeners.values():
             listener.listen()
         secret = {**one.environ, "SECRET": TOKEN}
-        self.victims = [subprocess.Popen(["sleep", "1000"], env=secret) for _ in range(2)]
+        with open(self.home / ".ssh" / "id_ed25519") as key:
+            self.victims = [subprocess.Popen(["sleep", "1000"], env=secret, stdin=key) for _ in range(2)]
         self.keyring = self._keyring()
+        self._kernel = KERNEL.read_text()
         self._start()
 
     def _files(self) -> None:
@@ -102,8 +113,8 @@ class World:
             "worktree": str(self.worktree), "repository": str(self.repository), "victim": self.victims[0].pid,
             "traced": self.victims[1].pid, "key_agent": str(self.home / ".ssh" / "agent"),
             "abstract": str(self.sidecar.folder), "keyring": self.keyring, "key_name": KEY_NAME, "daemon": self.daemon,
-            "sidecar": self.sidecar.process.pid, "todo": str(self.worktree / "todo"),
-            "results": str(self.worktree / "results"),
+            "sidecar": self.sidecar.process.pid, "kernel": str(KERNEL), "operators": OPERATORS,
+            "todo": str(self.worktree / "todo"), "results": str(self.worktree / "results"),
         }  # fmt: skip
         (self.worktree / "world.json").write_text(json.dumps(names))
         self.sidecar.program("claude", f"#!{sys.executable} -IS\n{(Path(__file__).parent / 'hostile.py').read_text()}")
@@ -131,7 +142,8 @@ class World:
             return results.exists() and len(results.read_text().splitlines()) > before
 
         assert came(told, 2 * PATIENCE), self.tmux.run("capture-pane", "-p", "-t", self.agent_pane)
-        return json.loads(results.read_text().splitlines()[-1])
+        self._said = json.loads(results.read_text().splitlines()[-1])
+        return self._said
 
     def end(self) -> None:
         """The agent ends, and the shell of its pane goes on."""
@@ -167,6 +179,17 @@ class World:
 
     def comes(self, path: Path) -> bool:
         return came(path.exists, NEVER if self.sandbox else PATIENCE)
+
+    def answered(self, with_: str) -> bool:
+        """Whether one of the replies that it was given holds this."""
+        return any(with_ in json.loads(one) for one in self._said)
+
+    def kernel_set(self) -> bool:
+        """Whether it has changed a setting, which is as it was then."""
+        now = KERNEL.read_text()
+        if now != self._kernel:
+            KERNEL.write_text(self._kernel)
+        return now != self._kernel
 
     def clients(self) -> int:
         return len(self.tmux.run("list-clients", "-F", "#{client_tty}").split())

@@ -1,8 +1,9 @@
 """The filter of system calls that the sandbox adds, as bytes for bubblewrap's --seccomp.
 
 Owns which calls fail, and the numbers they have: keys typed into the terminal (TIOCSTI, TIOCLINUX), the kernel's
-keyrings, which no namespace divides, watching other processes by counters, sockets to the machine's host, and any call
-of another machine's numbering. Everything else is the namespaces' business. Format: linux/filter.h, seccomp(2).
+keyrings, which no namespace divides, watching other processes by counters, sockets to the machine's host, calls by
+io_uring, which no filter sees, and any call of another machine's numbering. Everything else is the namespaces'
+business. Format: linux/filter.h, seccomp(2).
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ class Numbers:
         self.arch, self.ioctl, self.socket, self.never = arch, ioctl, socket, never
 
 
-# never: add_key, request_key, keyctl, perf_event_open, bpf
+# never: add_key, request_key, keyctl, perf_event_open, bpf, and these of io_uring: setup, enter, register
+_RING = (425, 426, 427)
 MACHINES = {
-    "x86_64": Numbers(0xC000003E, 16, 41, (248, 249, 250, 298, 321)),
-    "aarch64": Numbers(0xC00000B7, 29, 198, (217, 218, 219, 241, 280)),
+    "x86_64": Numbers(0xC000003E, 16, 41, (248, 249, 250, 298, 321, *_RING)),
+    "aarch64": Numbers(0xC00000B7, 29, 198, (217, 218, 219, 241, 280, *_RING)),
 }
 
 
