@@ -120,7 +120,7 @@ def test_an_agent_gets_its_own_and_nobody_elses() -> None:
         path
         for kind in sandbox_agents.KINDS
         for kept in [sandbox_agents.of(kind, HOME, {}, f"{TOP}/src")]
-        for path in (*kept.read_only, *kept.copied, *kept.credentials, *kept.folders)
+        for path in (*kept.read_only, *kept.copied, *kept.credentials, *kept.folders, *kept.believed)
     ]
     there = mounts(facts(*everything, agent="claude"))
     assert there[claude].how == "tmpfs"
@@ -128,6 +128,7 @@ def test_an_agent_gets_its_own_and_nobody_elses() -> None:
     assert there[f"{HOME}/.claude.json"].how == "copy"
     assert there[f"{claude}/.credentials.json"].how == "rw"
     assert there[f"{claude}/projects/-home-ann-shop-src"].how == "rw"
+    assert there[f"{claude}/projects/-home-ann-shop-src/memory"].how == "ro", "Claudes outside believe it"
     assert not [path for path in there if path.startswith(codex)]
     without = mounts(facts(*everything, agent="claude"), Wanted(credentials=("codex",)))
     assert f"{claude}/.credentials.json" not in without
@@ -149,6 +150,29 @@ def test_codex_is_told_that_it_needs_no_sandbox_of_its_own(argv: tuple[str, ...]
     found = sandbox_agents.started(argv[0], argv)
     assert (found != argv) is told
     assert found[-len(argv) + 1 :] == argv[1:]
+
+
+@pytest.mark.parametrize(
+    ("words", "warned"),
+    [
+        (("-s", "read-only"), True),
+        (("exec", "--sandbox=workspace-write", "x"), True),
+        (("-c", "sandbox_mode='read-only'"), True),
+        (("--full-auto",), True),
+        (("-s", "danger-full-access", "make it read-only"), False),
+        (("make it read-only",), False),
+    ],
+)
+def test_a_person_is_told_before_codex_runs_nothing(words: tuple[str, ...], warned: bool) -> None:
+    assert bool(sandbox_agents.warning("codex", ("codex", *words))) is warned
+    assert not sandbox_agents.warning("claude", ("claude", *words))
+
+
+def test_a_profile_that_codex_is_given_is_there() -> None:
+    home = {"CODEX_HOME": "/codex"}
+    for words in (("-p", "fast"), ("exec", "--profile", "fast"), ("--profile=fast",)):
+        assert sandbox_agents.named("codex", ("codex", *words), HOME, home) == ("/codex/fast.config.toml",)
+    assert sandbox_agents.named("codex", ("codex", "-p", "../../.ssh/x"), HOME, home) == ()
 
 
 def test_what_leads_out_is_not_in_the_environment() -> None:

@@ -87,7 +87,7 @@ class Facts(NamedTuple):
     state: str
     sockets: str  # the folder in which the sandboxed agents' socket is
     told: Mapping[str, str]  # small files of the state folder that relays read, with what they hold inside
-    shared: tuple[str, ...] = ()  # of the wrapper's: the folder with the agent's instruction
+    besides: tuple[str, ...] = ()  # read only: the folder with the agent's instruction, what /etc leads to
     git: Git | None = None
 
 
@@ -103,7 +103,7 @@ def candidates(wanted: Wanted, home: str, environ: Mapping[str, str], agent: str
     """Paths that are to be looked at before `mounts` can say what there is."""
     kept = sandbox_agents.of(agent, home, environ, cwd)
     own = (*READ_ONLY, *wanted.read_only, *wanted.writable, *wanted.hide)
-    agents = (*kept.read_only, *kept.copied, *kept.credentials, *kept.folders)
+    agents = (*kept.read_only, *kept.copied, *kept.credentials, *kept.folders, *kept.believed)
     return (*SYSTEM, *PROC, *HIDDEN, *agents, *_expanded(own, home))
 
 
@@ -121,7 +121,7 @@ def mounts(wanted: Wanted, facts: Facts) -> tuple[Mount, ...]:
         Mount("rw", facts.top),
         *(Mount("ro", path) for path in facts.ours if path != facts.top),
         *_repository(facts),
-        *(Mount("ro", path) for path in facts.shared),
+        *(Mount("ro", path) for path in facts.besides),
         Mount("ro", f"/run/user/{facts.uid}", facts.sockets),
         *(Mount("text", f"{facts.state}/{name}", text) for name, text in facts.told.items()),
     ]
@@ -179,7 +179,7 @@ def _of_agent(wanted: Wanted, facts: Facts) -> Iterable[Mount]:
     kept = sandbox_agents.of(facts.agent, facts.home, facts.environ, facts.cwd)
     for path in kept.private:
         yield Mount("tmpfs", path)
-    for path in kept.read_only:
+    for path in (*kept.read_only, *kept.believed):
         yield Mount("ro", path)
     for path in kept.copied:
         yield Mount("copy", path, "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -20,8 +21,10 @@ class Kept(NamedTuple):
     copied: tuple[str, ...] = ()  # files: what is changed is thrown away
     credentials: tuple[str, ...] = ()  # files, the person's own: agents write into them when they renew them
     folders: tuple[str, ...] = ()  # the person's own, written: made where they are missing
+    believed: tuple[str, ...] = ()  # folders in these that agents outside believe: read only, made where missing
 
 
+_CODEX_MODES = re.compile(r"read-only|workspace-write|--full-auto")  # in which it makes a sandbox of its own
 _CODEX_SAYS = re.compile(r"-s\b|--sandbox\b|(?:-c ?|--config=)?sandbox_mode\b|--dangerously-bypass|--full-auto|--yolo")
 _CLAUDE = "settings.json settings.local.json CLAUDE.md commands agents skills plugins output-styles rules hooks"
 _CODEX = "config.toml hooks.json AGENTS.md AGENTS.override.md prompts skills rules requirements.toml"
@@ -74,8 +77,30 @@ def started(agent: str, argv: Sequence[str]) -> tuple[str, ...]:
     return (argv[0], "-c", 'sandbox_mode="danger-full-access"', *argv[1:])
 
 
+def warning(agent: str, argv: Sequence[str]) -> str:
+    """What a person is to know before the agent begins, where it can make no sandbox of its own; "" for nothing."""
+    said = [f"{word} {after}" for word, after in pairwise((*argv[1:], "")) if _CODEX_SAYS.match(word)]
+    if agent != "codex" or not any(map(_CODEX_MODES.search, said)):
+        return ""
+    return (
+        "Codex is told to make a sandbox of its own, which it cannot in this one, so that it will run no command: leave"
+        " its mode to us, or set sandbox.user_namespaces: on"
+    )
+
+
+def named(agent: str, argv: Sequence[str], home: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Files of the person's that the command names by less than their path: Codex's profiles."""
+    if agent != "codex":
+        return ()
+    folder, words = of(agent, home, environ, "").private[0], argv[1:]
+    after = [word for before, word in pairwise(words) if before in ("-p", "--profile")]
+    after += [word.partition("=")[2] for word in words if word.startswith("--profile=")]
+    return tuple(f"{folder}/{name}.config.toml" for name in after if "/" not in name)
+
+
 def _claude(claude: str, home: str, cwd: str) -> Kept:
-    """Its conversations of this folder are kept, by the name that it gives their folder."""
+    """Its conversations of this folder are kept, by the name that it gives their folder; what it remembers there, other
+    Claudes take for instructions."""
     here = re.sub(r"[^A-Za-z0-9]", "-", cwd)
     return Kept(
         private=(claude,),
@@ -83,6 +108,7 @@ def _claude(claude: str, home: str, cwd: str) -> Kept:
         copied=(f"{home}/.claude.json", f"{claude}/.claude.json"),
         credentials=(f"{claude}/.credentials.json",),
         folders=(f"{claude}/projects/{here}",),
+        believed=(f"{claude}/projects/{here}/memory",),
     )
 
 

@@ -283,6 +283,23 @@ def test_folders_of_the_settings(home: Home) -> None:
     assert not (home.home / "seen" / "new").exists()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="another /etc is only root's to mount")
+def test_names_of_hosts_are_found_where_etc_leads_elsewhere(home: Home) -> None:
+    """systemd-resolved and WSL write resolv.conf somewhere else, and /etc has a link to it."""
+    run = home.folder / "run"
+    run.mkdir()
+    (run / "stub.conf").write_text("nameserver 127.0.0.53\n")
+    script = f"""
+        set -e; mount -t tmpfs none {run}.etc; mkdir {run}.etc/up {run}.etc/work
+        mount -t overlay none -o lowerdir=/etc,upperdir={run}.etc/up,workdir={run}.etc/work /etc
+        ln -sf {run}/stub.conf /etc/resolv.conf
+        exec {shlex.join([*WRAP, "sh", "-c", f"cat /etc/resolv.conf; ls {run}"])}"""
+    (home.folder / "run.etc").mkdir()
+    words = ["unshare", "-m", "sh", "-c", script]
+    done = subprocess.run(words, cwd=home.worktree, env=home.environ, capture_output=True, text=True, check=False)
+    assert done.stdout == "nameserver 127.0.0.53\nstub.conf\n", done.stderr
+
+
 def test_a_terminals_keys_and_size_reach_the_agent_alone(home: Home) -> None:
     """Ctrl-C is the agent's: bubblewrap, which stands between, would end with it; sizes come as they change."""
     script = 'trap "echo heard" INT; trap "stty size" WINCH; echo ready; while :; do sleep 0.1; done'

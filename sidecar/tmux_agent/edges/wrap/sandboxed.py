@@ -26,6 +26,7 @@ IGNORED = (
     signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
 )  # fmt: skip
 READY, GO = 8, 9  # sandbox.SHIM's descriptors
+_NAMES = "/etc/resolv.conf"  # a link to a file elsewhere where systemd-resolved or WSL writes it
 _STANDARD = 2  # the last of the three that every program has
 _PREFIX = ("lib/node_modules", "pyvenv.cfg")
 _KEYS = ("TMUX_AGENT_SECRETS_KEY_FILE", "ENCRYPTION_KEY_FILE", "TMUX_AGENT_ENV_FILE")
@@ -76,7 +77,10 @@ def become(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[s
     Its own name is the agent's: by that tmux names the window.
     """
     _let_go()
-    argv = argv if wanted.user_namespaces else sandbox_agents.started(agent, argv)
+    if not wanted.user_namespaces:
+        if why := sandbox_agents.warning(agent, argv):
+            os.write(2, f"tmux-agent wrap: {why}\n".encode())
+        argv = sandbox_agents.started(agent, argv)
     facts = _facts(ready, wanted, argv, environ, agent, state, shared)
     found = sandbox.mounts(wanted, facts)
     for path, above in sandbox.written(found):
@@ -110,18 +114,21 @@ def _let_go() -> None:
 def _facts(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[str, str], agent: str, state: str,
            shared: Sequence[str]) -> Facts:  # fmt: skip
     home, cwd = os.path.normpath(environ.get("HOME") or os.path.expanduser("~")), os.getcwd()
-    for folder in sandbox_agents.of(agent, home, environ, cwd).folders:
+    kept = sandbox_agents.of(agent, home, environ, cwd)
+    for folder in (*kept.folders, *kept.believed):
         os.makedirs(folder, mode=0o700, exist_ok=True)
+    besides = (*shared, *sandbox_agents.named(agent, argv, home, environ))
+    besides += (os.path.realpath(_NAMES),) if wanted.network else ()
     sockets = f"{state}/agents"
     os.makedirs(sockets, mode=0o700, exist_ok=True)
     programs, ours = _programs(argv[0], home, environ), _ours(home)
     secret = _secret(home, state, environ)
-    looked = [*sandbox.candidates(wanted, home, environ, agent, cwd), *programs, *ours, *secret, *shared, ready.top]
+    looked = [*sandbox.candidates(wanted, home, environ, agent, cwd), *programs, *ours, *secret, *besides, ready.top]
     looked += sandbox.git_candidates(ready.git, ready.top) if ready.git else ()
     return Facts(
         home=home, cwd=cwd, top=ready.top, uid=os.getuid(), agent=agent, environ=environ, there=_there(looked),
         programs=programs, ours=ours, secret=secret, state=state, sockets=sockets, told=_told(state),
-        shared=tuple(shared), git=ready.git,
+        besides=besides, git=ready.git,
     )  # fmt: skip
 
 
