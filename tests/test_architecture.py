@@ -23,7 +23,7 @@ HOMES = {
     "apprise": {"services/apprise_channels.py"},
     "requests": {"services/apprise_channels.py"},
     "prometheus_client": {"services/metrics.py"},
-    "psutil": {"services/processes.py"},
+    "psutil": {"services/psutil_processes.py"},
     "asyncinotify": {"services/folders.py"},
     "re2": {"core/patterns.py"},
     "cryptography": {"services/secret_store.py"},

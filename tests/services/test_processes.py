@@ -12,14 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tmux_agent.services.processes import (
-    LinuxProcesses,
-    Processes,
-    PsutilProcesses,
-    ancestry,
-    processes_here,
-    still_there,
-)
+from tmux_agent.services.processes import LinuxProcesses, Processes, ancestry, processes_here, still_there
+from tmux_agent.services.psutil_processes import PsutilProcesses
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc to compare with")
 

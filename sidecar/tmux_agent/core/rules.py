@@ -72,32 +72,9 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[str]], home: str) -> Rule:
     """Raises BadRule."""
+    _check(rule)
     when = rule.when
-    kinds = [when.command, when.file, when.tmux, when.fetch, when.mcp, when.ask, when.tool, when.fleet]
-    if sum(bool(k) for k in kinds) > 1:
-        raise BadRule("when: give only one of command, file, tmux, fetch, mcp, ask, tool, fleet")
-    if not any(kinds) and rule.verdict == "allow":
-        raise BadRule("when: an allow rule has to say what (command, file, tmux, fetch, mcp, ask, tool, fleet)")
-    if when.pane_title and rule.verdict == "allow":
-        raise BadRule("when.pane_title: an agent sets the title of its pane itself, so no allow rule may rest on it")
-    if when.risk and rule.verdict == "allow":
-        raise BadRule("when.risk: it means at least this risk, so an allow rule with it would allow what is worse")
-    if rule.step_up and rule.verdict != "ask":
-        raise BadRule(f"step_up: only what is asked about can be proved, and this rule says {rule.verdict}")
-    command = when.command
-    open_end = bool(command) and command[-1] == "..."
-    choices = tuple(frozenset(words(word)) for word in (command[:-1] if open_end else command))
-    if any("..." in choice for choice in choices):
-        raise BadRule("when.command: ... stands at the end, on its own")
-    if open_end and (when.options is not None or when.operands is not None) and rule.verdict == "allow":
-        raise BadRule("when: ... allows everything behind it, so options and operands have no meaning there")
-    if command and not choices:
-        raise BadRule("when.command: name at least the program")
-    for kind in when.operands or ():
-        if not operands.known(kind):
-            raise BadRule(
-                f"when.operands: {kind} is not known; known: {', '.join((*operands.KINDS, *operands.SPECIAL))}"
-            )
+    choices, open_end = _command(rule)
     return Rule(
         name=rule.name,
         verdict=Verdict(rule.verdict),
@@ -113,20 +90,49 @@ def compile_rule(rule: RuleFile, where: str, option_sets: Mapping[str, Sequence[
         operands=when.operands or (),
         inside=words(when.inside),
         home=home,
-        anyone=not any(
-            (
-                when.agent,
-                when.kind,
-                when.session,
-                when.window,
-                when.pane_title,
-                when.branch,
-                when.time,
-                when.risk,
-                rule.for_,
-            )
-        ),
+        anyone=_is_about_anyone(rule),
     )
+
+
+def _is_about_anyone(rule: RuleFile) -> bool:
+    """Whether it says nothing of who asks, where, when, how bad it is, and how long it holds."""
+    when = rule.when
+    who = (when.agent, when.kind, when.session, when.window, when.pane_title, when.branch)
+    return not any((*who, when.time, when.risk, rule.for_))
+
+
+def _check(rule: RuleFile) -> None:
+    when = rule.when
+    kinds = [when.command, when.file, when.tmux, when.fetch, when.mcp, when.ask, when.tool, when.fleet]
+    if sum(bool(k) for k in kinds) > 1:
+        raise BadRule("when: give only one of command, file, tmux, fetch, mcp, ask, tool, fleet")
+    if not any(kinds) and rule.verdict == "allow":
+        raise BadRule("when: an allow rule has to say what (command, file, tmux, fetch, mcp, ask, tool, fleet)")
+    if when.pane_title and rule.verdict == "allow":
+        raise BadRule("when.pane_title: an agent sets the title of its pane itself, so no allow rule may rest on it")
+    if when.risk and rule.verdict == "allow":
+        raise BadRule("when.risk: it means at least this risk, so an allow rule with it would allow what is worse")
+    if rule.step_up and rule.verdict != "ask":
+        raise BadRule(f"step_up: only what is asked about can be proved, and this rule says {rule.verdict}")
+
+
+def _command(rule: RuleFile) -> tuple[tuple[frozenset[str], ...], bool]:
+    """The words that a command may begin with, by place, and whether anything may follow them."""
+    when, command = rule.when, rule.when.command
+    open_end = bool(command) and command[-1] == "..."
+    choices = tuple(frozenset(words(word)) for word in (command[:-1] if open_end else command))
+    if any("..." in choice for choice in choices):
+        raise BadRule("when.command: ... stands at the end, on its own")
+    if open_end and (when.options is not None or when.operands is not None) and rule.verdict == "allow":
+        raise BadRule("when: ... allows everything behind it, so options and operands have no meaning there")
+    if command and not choices:
+        raise BadRule("when.command: name at least the program")
+    for kind in when.operands or ():
+        if not operands.known(kind):
+            raise BadRule(
+                f"when.operands: {kind} is not known; known: {', '.join((*operands.KINDS, *operands.SPECIAL))}"
+            )
+    return choices, open_end
 
 
 def _options(texts: Iterable[str], option_sets: Mapping[str, Sequence[str]]) -> dict[str, Spec]:

@@ -1,6 +1,6 @@
 """The method `tmux.facts`: all that is known of panes and sessions. Called by methods.py only.
 
-Must not own: what tmux holds (services/tmux/snapshot.py), processes (services/processes.py).
+Must not own: what tmux holds (services/tmux/snapshot.py), processes (services/psutil_processes.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..core import errors, redact
 from ..core import protocol as p
 from ..core import replies_terminals as r
 from ..core.model import Origin
-from ..services.processes import Usage, trees
+from ..services.psutil_processes import Usage, trees
 from ..services.system import System
 from ..services.tmux.control import TmuxServer
 from ..services.tmux.snapshot import Pane, is_id

@@ -124,6 +124,13 @@ def _decide(judgement: Judgement, action: Action) -> Decision:
     return judgement.judge_at(action, worktree_of(cwd)).decision
 
 
+def _decision(args: argparse.Namespace) -> Decision | None:
+    """What the policy says of what was given; None where that was said on stderr to be wrong."""
+    action = _action(args)
+    judgement = judgement_of(args.policy, tried=True) if action is not None else None
+    return None if action is None or judgement is None else _decide(judgement, action)
+
+
 def _stream(args: argparse.Namespace) -> int:
     judgement = judgement_of(args.policy, shipped=args.policy is None, tried=True)
     if judgement is None:
@@ -137,11 +144,9 @@ def _stream(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     if args.jsonl:
         return _stream(args)
-    action = _action(args)
-    judgement = judgement_of(args.policy, tried=True) if action is not None else None
-    if action is None or judgement is None:
+    decision = _decision(args)
+    if decision is None:
         return 2
-    decision = _decide(judgement, action)
     if args.json:
         print(msgspec.json.encode(decision).decode())
     else:
@@ -153,11 +158,9 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace) -> int:
-    action = _action(args)
-    judgement = judgement_of(args.policy, tried=True) if action is not None else None
-    if action is None or judgement is None:
+    decision = _decision(args)
+    if decision is None:
         return 2
-    decision = _decide(judgement, action)
     if args.json:
         print(msgspec.json.encode(decision).decode())
         return 0
