@@ -130,6 +130,9 @@ def test_one_asks_another_approves_and_the_output_comes_back(world: World, room:
     assert (world.project / "made").exists()
     terminal.wait_for("answered outside the popup:")
     assert "chat bob in #ops" in terminal.text()
+    for word in ("approve", "deny"):
+        assert "was approved already by bob in #ops" in room.ask("bob", f"{word} {id_}")
+    assert "a viewer may not answer" in room.ask("carol", f"approve {id_}")
     (answer,) = world.records("approval.answered")
     by = answer["origin"]
     assert (by["door"], by["name"], by["through"], by["role"]) == ("chat", "bob", "bob in #ops", "operator")

@@ -117,7 +117,7 @@ def _marked(rest: str, session: str) -> Ran | str | None:
         return _checked(_block(code), *around)
     if before.strip(f"{_SPACE},:") and code["tick"] is not None:
         return None
-    return "beside a command between marks only its session and its wait are said: run `ls` in session dev wait 5s"
+    return "beside a command between backticks only its session and its wait are said (in session dev wait 5s)"
 
 
 def _block(code: re.Match[str]) -> str:
@@ -166,9 +166,9 @@ def _undelimited(rest: str, session: str) -> Ran | str:
 def _doubt(command: str, session: str, *, ours: bool) -> str:
     """Why it is not clear where a command ends; "" where it is. `ours`: something of ours stood behind it."""
     if ours and command.endswith((";", "&", "|")):
-        return f"what stands behind {command[-1]} is the command's as well as ours; {_MARKS}: run `make & wait` wait 5s"
+        return f"what stands behind {command[-1]} is the command's as well as ours; {_MARKS}"
     if ours and re.search(r"(?:^|\s)(?:-[A-Za-z])?,$", command):
-        return f"the comma may be the command's; {_MARKS}: run `cut -d,` wait 5s"
+        return f"the comma may be the command's; {_MARKS}"
     if (found := _at_end(_NO_WAIT, command)) and not command[: found.start()].endswith((";", "&", "|")):
         return f"{found[0].strip()}: a wait is said as wait 5s, wait 2 min, or wait 5000 (milliseconds); {_MARKS}"
     if not session and (found := _at_end(_NO_SESSION, command)):

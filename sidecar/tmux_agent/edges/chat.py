@@ -17,6 +17,7 @@ from ..core import replies_chat as r
 from ..core.chat_text import code, plain
 from ..core.model import Approval
 from ..core.wording import one_line
+from ..services.approval_records import too_late
 from ..services.chats import TOO_LONG, Speaker
 from ..services.system import System
 from ..services.wishes import Wish
@@ -185,8 +186,12 @@ class Chat:
 
     async def _answer(self, by: Speaker, said: chat.Answer, call: Call) -> r.ChatData:
         chats = self._system.chats
+        chats.check_answering(by, call.origin)
         waiting = {one.request_id: one for one in chats.visible(by)}
-        approval = waiting[meant(said.id, set(waiting))]
+        id_ = meant(said.id, {*waiting, *chats.seen(by)})
+        if id_ not in waiting:
+            raise too_late(await self._system.approvals.stored(id_))
+        approval = waiting[id_]
         settled = await chats.answer(by, call.origin, approval, said.approved, said.rest)
         word = "✅ Approved" if said.approved else "🚫 Denied"
         text = f"{word} {chats.short(settled.request_id)}: {code(one_line(settled.action))}"

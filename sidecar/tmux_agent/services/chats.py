@@ -152,6 +152,10 @@ class Chats:
         while len(self._shown) > PLACES:
             self._shown.popitem(last=False)
 
+    def seen(self, by: Speaker) -> set[str]:
+        """What was shown to this sender here, whether it waits still or not."""
+        return set(self._shown.get((by.sender, by.channel), ()))
+
     def short(self, request_id: str) -> str:
         """The end of an id, as long as it takes to be the only one that waits and ends so."""
         ids = [one.request_id for one in self._approvals.pending()]
@@ -170,7 +174,9 @@ class Chats:
         who = _origin(by.sender, by.channel, bot, Role.OPERATOR, f"{by.sender} said so in a chat")
         shown = self._shown.get((by.sender, by.channel), OrderedDict())
         try:
-            self._check(by, bot, approval)
+            self._check(by, bot)
+            if approval.origin.session == by.asks.session:
+                raise errors.Forbidden("who asks does not answer: somebody else has to")
             seen = shown.get(approval.request_id)
             if seen is None:
                 raise errors.Conflict(f"look at it here first: say status {self.short(approval.request_id)}")
@@ -187,18 +193,23 @@ class Chats:
             if isinstance(why, errors.Conflict):
                 shown.pop(approval.request_id, None)
             raise
-        shown.pop(approval.request_id, None)
         return answered
 
-    def _check(self, by: Speaker, bot: Origin, approval: Approval) -> None:
+    def check_answering(self, by: Speaker, bot: Origin) -> None:
+        """Raises Forbidden, on record, for whoever answers nothing here."""
+        try:
+            self._check(by, bot)
+        except errors.Forbidden as why:
+            self._refused(by.asks, "", why.message)
+            raise
+
+    def _check(self, by: Speaker, bot: Origin) -> None:
         if not self._settings.answers:
             raise errors.Forbidden("requests are not answered from a chat: chat.answers in config.yaml is off")
         if self.problem:
             raise errors.Forbidden(self.problem)
         if not by.may("approver"):
             raise errors.Forbidden(f"a {by.role} may not answer: chat.senders in config.yaml says who is an approver")
-        if approval.origin.session == by.asks.session:
-            raise errors.Forbidden("who asks does not answer: somebody else has to")
         if bot.agent:
             raise errors.Forbidden(f"this bot may not answer: it runs below {bot.agent}")
         if bot.server:
