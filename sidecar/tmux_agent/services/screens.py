@@ -267,6 +267,8 @@ class Screens:
 
     def gave_up(self, approval: Approval) -> None:
         """The hook that asked may wait no longer: its agent's own dialog shows now."""
+        here = {one.session for one in self._agents.list()}
+        self._given_up = {session: one for session, one in self._given_up.items() if session in here}
         self._given_up[approval.origin.session] = approval
         if (place := place_of(approval.origin)) in self._panes:
             self._soon(place)
