@@ -1,4 +1,4 @@
-"""START READING HERE. The sidecar: one asyncio process per user that builds the services, listens, runs until stopped.
+"""The sidecar, START READING HERE: one asyncio process per user that builds the services, listens, runs until stopped.
 
     lock → lifecycle.begin (journal recovers, approvals, policy) → Server.listen → tmux servers, as they attach
 

@@ -1,4 +1,4 @@
-"""The tables of docs/protocol.md, options.md, policy.md and mcp.md, made from what they describe.
+"""The tables of docs/protocol.md, options.md, policy.md, mcp.md and modules.md, made from what they describe.
 
 `python -m tests.docs.render` (with PYTHONPATH=sidecar) writes them between their markers; test_docs.py holds the
 documents against them.
@@ -6,6 +6,7 @@ documents against them.
 
 from __future__ import annotations
 
+import ast
 import enum
 import re
 import types
@@ -174,6 +175,22 @@ def tool_table() -> str:
     return "\n".join(["| tool | | hints |", "|---|---|---|", *rows])
 
 
+def module_tables() -> str:
+    """Every module by folder, with the first sentence of its docstring."""
+    root = Path(settings.__file__).parents[1]
+    folders: dict[str, list[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        told = ast.get_docstring(ast.parse(path.read_text()))
+        if told:
+            first = re.split(r"(?<=[.!?])\s", " ".join(told.partition("\n\n")[0].split()))[0].replace("|", "\\|")
+            folders.setdefault(path.parent.relative_to(root).as_posix(), []).append(f"| `{path.name}` | {first} |")
+    parts = [
+        "\n".join([f"## {'tmux_agent' if name == '.' else name}", "", "| module | |", "|---|---|", *rows])
+        for name, rows in sorted(folders.items())
+    ]
+    return "\n\n".join(parts)
+
+
 TABLES = {
     ("protocol.md", "methods"): methods,
     ("protocol.md", "errors"): error_table,
@@ -181,6 +198,7 @@ TABLES = {
     ("options.md", "options"): option_table,
     ("policy.md", "kinds"): kind_table,
     ("mcp.md", "tools"): tool_table,
+    ("modules.md", "modules"): module_tables,
 }
 
 

@@ -14,9 +14,9 @@ SOURCE = DOCS.parent / "sidecar" / "tmux_agent"
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 def test_tables_are_those_of_the_code(path: Path) -> None:
-    """Run `PYTHONPATH=sidecar python -m tests.docs.render` after a change to messages, settings or options."""
+    """After a change to messages, settings, options or the head of a module they are to be written again."""
     text = path.read_text()
-    assert filled(path.name, text) == text
+    assert filled(path.name, text) == text, "PYTHONPATH=sidecar python -m tests.docs.render writes them"
 
 
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))

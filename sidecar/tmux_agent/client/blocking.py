@@ -1,4 +1,7 @@
-"""The blocking client. Must not import asyncio: every command of the command line waits for its imports."""
+"""The blocking client: one request at a time, and events.
+
+Must not import asyncio: whoever types a command waits for what this imports.
+"""
 
 from __future__ import annotations
 

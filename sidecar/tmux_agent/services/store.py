@@ -1,4 +1,6 @@
-"""All SQL. Every function takes the connection and belongs on the journal's writer thread.
+"""SQL of the state database: the log's lines, approvals, grants, plans, agents, and what else has no module of its own.
+
+Every function takes the connection and belongs on the journal's writer thread.
 
 Owns what a row means and how a value becomes one: the whole value as JSON in `body`, beside it only the columns that
 are searched or compared. Must not own: transactions (journal.py), schema (schema.py), when anything is written.
