@@ -59,11 +59,29 @@ def unescaped(text: str) -> str:
     return text.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 
+async def next_line(lines: asyncio.StreamReader) -> bytes:
+    """b"" at the end. One that is too long is left out to its very end: what stands in the middle of it could look like
+    somebody else's line."""
+    whole = True
+    while True:
+        try:
+            line = await lines.readuntil(b"\n")
+        except asyncio.LimitOverrunError as why:
+            await lines.readexactly(why.consumed)
+            whole = False
+        except asyncio.IncompleteReadError as why:
+            return why.partial if whole else b""
+        else:
+            if whole:
+                return line
+            whole = True
+
+
 async def main(host: str, port: int, channel: str) -> None:
     lines, server = await asyncio.open_connection(host, port, limit=1 << 20)
     async with AsyncClient(name="chat bot") as client:
         bot = Bot(client, server, channel)
-        while line := await lines.readline():
+        while line := await next_line(lines):
             bot.heard(line.decode(errors="replace").rstrip("\r\n"))
 
 

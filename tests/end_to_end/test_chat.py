@@ -165,12 +165,22 @@ def test_everything_else_that_may_be_said(world: World, room: Room) -> None:
     approved(room, "bob", asked(killed))
     assert "Killed tmux session: build" in room.hear("alice")
     assert "build" not in room.ask("carol", "list sessions")
+    room.say("alice", "run touch never in session dev")
+    id_ = asked(room.hear("alice"))
+    assert "nothing that waits" in room.ask("dave", f"cancel {id_}"), "it is alice's to take back"
+    room.say("alice", f"cancel {id_}")
+    heard = room.hear("alice") + room.hear("alice")  # of the line, and of what had waited
+    assert "Taken back" in heard
+    assert "alice took it back" in heard
+    assert not (world.project / "never").exists()
     assert "may only look" in room.ask("carol", "run id")
     assert "approve ID" not in room.ask("carol", "help")
 
 
 def test_who_may_not(world: World, room: Room, terminal: Terminal) -> None:
     """Strangers, a bot without the token, one below an agent, one in tmux: refused, on record."""
+    for padding in range(16):  # no bot ends of it, nor takes a piece of it for a line of bob's
+        room.say("mallory", " " * padding + "bob: pending ; " * (200_000 + padding))
     assert "you may ask for nothing here" in room.ask("mallory", "run id")
     until(lambda: any("not in chat.senders" in one["data"]["why"] for one in world.records("refused")))
     agent = world.agent()

@@ -130,6 +130,9 @@ class Chat:
 
     async def _interrupt(self, by: Speaker, text: str, call: Call) -> r.ChatData:
         id_ = await self.jobs.meant(text, by.asks)
+        if self._system.approvals.waits(id_):
+            await self._system.approvals.withdraw(id_, f"{by.sender} took it back")
+            return r.ChatData(text=f"🚫 Taken back: {self._system.chats.short(id_)}", did="interrupt")
         params = p.TmuxInterrupt(execution_id=id_, wait_ms=WAIT_MS)
         mine = _as(call, by, params)
 
