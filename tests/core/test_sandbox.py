@@ -126,7 +126,7 @@ def test_an_agent_gets_its_own_and_nobody_elses() -> None:
     assert there[claude].how == "tmpfs"
     assert there[f"{claude}/settings.json"].how == "ro"
     assert there[f"{HOME}/.claude.json"].how == "copy"
-    assert there[f"{claude}/.credentials.json"].how == "rw"
+    assert there[f"{claude}/.credentials.json"].how == "copy"
     assert there[f"{claude}/projects/-home-ann-shop-src"].how == "rw"
     assert there[f"{claude}/projects/-home-ann-shop-src/memory"].how == "ro", "Claudes outside believe it"
     assert not [path for path in there if path.startswith(codex)]

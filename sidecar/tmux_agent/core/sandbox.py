@@ -183,7 +183,9 @@ def _of_agent(wanted: Wanted, facts: Facts) -> Iterable[Mount]:
         yield Mount("ro", path)
     for path in kept.copied:
         yield Mount("copy", path, "")
-    for path in (*kept.credentials, *kept.folders) if facts.agent in wanted.credentials else kept.folders:
+    for path in kept.credentials if facts.agent in wanted.credentials else ():
+        yield Mount("copy", path)
+    for path in kept.folders:
         yield Mount("rw", path)
 
 

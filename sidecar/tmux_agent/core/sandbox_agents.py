@@ -19,7 +19,7 @@ class Kept(NamedTuple):
     private: tuple[str, ...] = ()  # folders, new and empty
     read_only: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()  # files: what is changed is thrown away
-    credentials: tuple[str, ...] = ()  # files, the person's own: agents write into them when they renew them
+    credentials: tuple[str, ...] = ()  # files, copied as well: what is renewed, here or there, is so in both
     folders: tuple[str, ...] = ()  # the person's own, written: made where they are missing
     believed: tuple[str, ...] = ()  # folders in these that agents outside believe: read only, made where missing
 

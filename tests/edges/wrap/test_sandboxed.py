@@ -300,6 +300,40 @@ def test_names_of_hosts_are_found_where_etc_leads_elsewhere(home: Home) -> None:
     assert done.stdout == "nameserver 127.0.0.53\nstub.conf\n", done.stderr
 
 
+def test_credentials_that_are_renewed_inside_or_outside_are_so_in_both(home: Home) -> None:
+    """Agents put a new file in the place of the old one (Codex), which a file that is mounted does not let them."""
+    mine = home.home / ".codex" / "auth.json"
+    mine.parent.mkdir()
+    mine.write_text("first")
+    (home.folder / "bin").mkdir()
+    (home.folder / "bin" / "codex").write_text(
+        """#!/bin/sh
+        echo second > ~/.codex/new && mv ~/.codex/new ~/.codex/auth.json && touch began
+        until grep -q third ~/.codex/auth.json; do sleep 0.02; done
+        cd ~/.codex && ln -sf /etc/passwd auth.json && mkfifo x && mv x auth.json && rm auth.json
+        echo last > auth.json
+        """
+    )
+    (home.folder / "bin" / "codex").chmod(0o755)
+    environ = {**home.environ, "PATH": f"{home.folder}/bin:{home.environ['PATH']}"}
+    with subprocess.Popen([*WRAP, "codex"], cwd=home.worktree, env=environ) as agent:
+        until(lambda: mine.read_text() == "second\n")
+        (mine.parent / "new").write_text("third")
+        (mine.parent / "new").rename(mine)
+        assert agent.wait(PATIENCE) == 0
+    assert mine.read_text() == "last\n"
+    assert mine.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in mine.parent.iterdir()] == ["auth.json"]
+    (home.config / "config.yaml").write_text("sandbox: {credentials: [claude]}\n")
+    assert agent_says(home, environ, "cat ~/.codex/auth.json") == ""
+
+
+def agent_says(home: Home, environ: dict[str, str], script: str) -> str:
+    (home.folder / "bin" / "codex").write_text(f"#!/bin/sh\n{script}\n")
+    done = subprocess.run([*WRAP, "codex"], cwd=home.worktree, env=environ, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
 def test_a_terminals_keys_and_size_reach_the_agent_alone(home: Home) -> None:
     """Ctrl-C is the agent's: bubblewrap, which stands between, would end with it; sizes come as they change."""
     script = 'trap "echo heard" INT; trap "stty size" WINCH; echo ready; while :; do sleep 0.1; done'

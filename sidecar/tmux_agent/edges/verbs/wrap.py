@@ -72,7 +72,7 @@ def _walled(
 ) -> int:
     """The agent in the sandbox. Raises Refused where there is none, OSError."""
     from ...core.sandbox import Refused
-    from ..wrap import packed, parent, sandboxed
+    from ..wrap import follow, parent, place, renewed, sandboxed
 
     if inside is None:
         raise Refused(f"no private folder can be made in {_state() / 'wraps'}")
@@ -84,12 +84,25 @@ def _walled(
         gate.inside()  # before anything else is opened under its numbers
         return sandboxed.become(ready, wanted, argv, environ, agent, str(_state()), (str(inside),))
 
-    def begun(pid: int) -> None:
-        if ready.git is not None and ready.git.packed:
-            packed.follow(ready.git)  # its thread begins here: a process that has some is not to be forked
-        gate.open(pid)
+    kept: list[renewed.Credentials] = []
 
-    return parent.run(start, tell, begun)
+    def before(root: str, copies: Sequence[str]) -> None:
+        names = set(sandboxed.credentials(agent, environ)).intersection(copies)
+        kept.append(renewed.Credentials(root, sorted(names), _say))
+        followed = kept[0].folders()
+        if (git := ready.git) is not None and git.packed:
+            followed[git.common] = lambda name: place.copy_packed(git) if name == "packed-refs" else None
+        if followed:
+            follow.follow(followed)  # its thread begins here: a process that has some is not to be forked
+        kept[0].bring()  # and what has changed between the first look and now
+        if git is not None and git.packed:
+            place.copy_packed(git)
+
+    try:
+        return parent.run(start, tell, lambda pid: gate.open(pid, before))
+    finally:
+        for one in kept:
+            one.keep()
 
 
 def instruction_text(token: str, project: str) -> str:

@@ -14,7 +14,7 @@ import shutil
 import signal
 import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,9 +111,18 @@ def _let_go() -> None:
                 os.set_inheritable(number, False)
 
 
+def credentials(agent: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Files of the person's that an agent renews, whether they are there or not."""
+    return sandbox_agents.of(agent, _home(environ), environ, os.getcwd()).credentials
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    return os.path.normpath(environ.get("HOME") or os.path.expanduser("~"))
+
+
 def _facts(ready: Ready, wanted: Wanted, argv: Sequence[str], environ: Mapping[str, str], agent: str, state: str,
            shared: Sequence[str]) -> Facts:  # fmt: skip
-    home, cwd = os.path.normpath(environ.get("HOME") or os.path.expanduser("~")), os.getcwd()
+    home, cwd = _home(environ), os.getcwd()
     kept = sandbox_agents.of(agent, home, environ, cwd)
     for folder in (*kept.folders, *kept.believed):
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -242,32 +251,33 @@ class Gate:
         os.dup2(above[0], READY)
         os.dup2(above[1], GO)
 
-    def open(self, pid: int) -> None:
-        """Wait for bubblewrap (`pid`), compare, let it begin. Raises Refused; then nothing was begun."""
+    def open(self, pid: int, before: Callable[[str, Sequence[str]], None]) -> None:
+        """Wait for bubblewrap (`pid`), compare, let it begin. `before` is given where the root inside can be reached,
+        and which files are copies there. Raises Refused, OSError; then nothing was begun."""
         os.close(self._tells)
         os.close(self._waits)
         try:
             if not os.read(self._told, 16):
                 return  # bubblewrap has said why, and ended
-            self._check(pid)
+            before(*self._check(pid))
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lets, b"go\n")
         finally:
             os.close(self._told)
             os.close(self._lets)
 
-    def _check(self, pid: int) -> None:
+    def _check(self, pid: int) -> tuple[str, Sequence[str]]:
         """Somebody may have put something else under a name between our look and bubblewrap's."""
         top, git = place.find(self._ready.top)
         git = git._replace(packed=self._ready.git.packed) if git and self._ready.git else git
         if (top, git) != (self._ready.top, self._ready.git):
             raise Refused(f"{self._ready.top} is not what it was a moment ago: its .git was put in place of another")
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
-        inner = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+        root = f"/proc/{Path(f'/proc/{pid}/task/{pid}/children').read_text().split()[0]}/root"
+        words = words[: words.index("--remount-ro")]
         for at, word in enumerate(words):
-            if word == "--remount-ro":
-                break
             if word in ("--bind", "--ro-bind"):
                 source, path = words[at + 1], words[at + 2]
-                if not os.path.samestat(os.stat(source), os.stat(f"/proc/{inner}/root{path}")):
+                if not os.path.samestat(os.stat(source), os.stat(f"{root}{path}")):
                     raise Refused(f"{path} is not what it was a moment ago: something was put in its place")
+        return root, [words[at + 2] for at, word in enumerate(words) if word == "--file"]
