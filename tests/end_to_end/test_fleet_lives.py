@@ -127,6 +127,23 @@ def test_a_sidecar_that_is_killed_beside_a_half_built_session_leaves_nothing_beh
     world.nothing_left()
 
 
+def test_a_sidecar_that_is_killed_while_the_agent_starts_has_it_go_on(world: World) -> None:
+    """It may have begun its work: it is not begun twice, and is told its task."""
+    begins = '#!/bin/sh\necho began >> "$HOME/began"\nread -r line\necho "$line" >> "$HOME/told"\ncat\n'
+    world.sidecar.program("goose", begins)
+    world.person().start(
+        "fleet.spawn", {"branch": "x", "repository": str(world.repository), "agent": "goose", "task": "Do x."}
+    )
+    until(lambda: "x" in world.sessions())
+    world.sidecar.kill()
+    world.start()
+    until(lambda: world.told() == ["Do x."])
+    assert (world.home / "began").read_text() == "began\n"
+    assert world.agent("x")["state"] == "running"
+    world.person().call("fleet.finish", {"name": "x"})
+    world.nothing_left()
+
+
 def test_a_sidecar_that_is_killed_while_it_finishes_one_finishes_it_later(world: World) -> None:
     teardown = "touch $TMUX_AGENT_REPOSITORY/../torn; test -e $HOME/go || sleep 300"
     (world.sidecar.config / "fleet.toml").write_text(f'teardown = ["{teardown}"]\nteardown_timeout = 500\n')

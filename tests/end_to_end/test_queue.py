@@ -190,7 +190,7 @@ def test_an_agents_tasks_are_put_to_a_person_with_all_that_they_would_do(world: 
     until(lambda: world.person().call("human.pending")["approvals"])
     (question,) = world.person().call("human.pending")["approvals"]
     action = question["action"]
-    assert (action["verb"], action["text"], action["agent"]) == ("queue", "mine: ok", "goose")
+    assert (action["verb"], action["text"], action["agent"]) == ("queue", "ok", "goose")
     assert action["does"] == [
         f"mine: spawn goose in {world.repository} on a branch of its own, then check: true"
     ]  # fmt: skip

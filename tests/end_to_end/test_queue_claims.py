@@ -73,6 +73,26 @@ def test_what_an_agent_tells_that_the_tasks_own_has_started_is_not_its_word(worl
     world.until(a="done")
 
 
+def test_an_agent_that_ends_before_it_was_told_has_not_done_its_task(world: World) -> None:
+    """As one that says that you have to log in, and ends with 0."""
+    world.sidecar.program("claude", "#!/bin/sh\necho please log in\nwhile ! test -e $HOME/go; do sleep 0.1; done\n")
+    world.add("a", "work", agent="claude")
+    world.until(a="running")
+    (world.home / "go").touch()
+    world.until(a="failed")
+    assert world.task("a")["reason"] == "it ended before its task was given"
+
+
+def test_a_command_that_ends_at_once_is_done_by_its_exit_code(world: World) -> None:
+    """However short it runs, and so whether anybody has seen it run or not."""
+    for number in range(6):
+        world.add(f"t{number}", "work", command=["sh", "-c", f"echo {number} >> $HOME/ran", "{task}"])
+        world.add(f"f{number}", "work", command=["sh", "-c", "exit 3", "{task}"])
+    world.until(**{f"t{number}": "done" for number in range(6)}, **{f"f{number}": "failed" for number in range(6)})
+    assert sorted((world.home / "ran").read_text().split()) == [str(number) for number in range(6)]
+    assert world.sessions() == ["work"]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [

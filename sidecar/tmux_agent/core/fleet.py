@@ -98,6 +98,7 @@ class FleetAgent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tier: str = "baseline"
     project: str = ""
     argv: tuple[str, ...] = ()
+    ends: bool = False  # its program is to end by itself: its pane is kept, for whoever started it to read
     continues: tuple[str, ...] = ()  # what starts it again, going on with what was said before
     env: dict[str, str] = {}
     made_branch: bool = False  # it was not there before

@@ -7,7 +7,6 @@ what it is told (fleet_tasks.py), what is lost with it (fleet_finish.py), whethe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -24,17 +23,19 @@ from .fleet_book import Book
 from .fleet_files import FleetFiles
 from .fleet_finish import How
 from .fleet_plan import Planned, plan
+from .fleet_starts import Starts
 from .fleet_tasks import Tasks
 from .identity import Identity
 from .journal import Journal
 from .pausing import Pausing
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
-from .tmux.watched import place_of
 from .tools import process
 from .typist import Typist
 
 AGENTS = 200  # at once
+UNTOLD = "it ended before its task was given"
+ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
 FRESH_SECONDS = 2.0  # that a plan holds without another look
 
 
@@ -49,20 +50,36 @@ class Fleet:
         self._servers = servers
         self._identity = identity
         self._pausing = pausing
-        self._casts = casts
         self._home = home
         self._spawn = spawn
         self._book = Book(journal)
+        self._coming: dict[str, asyncio.Future[TmuxServer]] = {}  # servers that are waited for after a restart
         self._tasks = Tasks(self._book, servers, typist, spawn)
+        self._starts = Starts(servers, pausing, casts)
 
     async def recover(self) -> None:
-        """Take up what an earlier sidecar left: what was half-way is undone. Raises Unavailable."""
+        """Take up what an earlier sidecar left. What was half-way is undone; but where the agent was being started, and
+        all else was there, it is waited for, since it may have begun its work. Raises Unavailable."""
         await self._book.read()
         for one in self.list():
             if one.state is FleetState.SPAWNING:
-                self._spawn(self._take_back(one, "the sidecar ended while it was spawned"))
+                self._spawn(self._take_up(one))
             elif one.has_session and not self._identity.lives(f"{one.pane_pid}:{one.pane_started}"):
                 await self._ended(one)
+
+    async def _take_up(self, one: FleetAgent) -> None:
+        """Go on with one whose session is there, with all that belongs to it, as soon as its tmux server is."""
+        there = self._coming.setdefault(one.server, asyncio.get_running_loop().create_future())
+        try:
+            made = await asyncio.to_thread(fleet_spawn.made_before, one)
+            server = await asyncio.wait_for(asyncio.shield(there), ORPHANED) if made else None
+            running = await self._starts.go_on(one, server, made) if server and made else None
+        except (TimeoutError, errors.TmuxAgentError):
+            running = None
+        if running is None:
+            await self._take_back(one, "the sidecar ended while it was spawned")
+        else:
+            await self._begun(running)
 
     def list(self, *, finished: bool = False) -> list[FleetAgent]:
         """Oldest first; without those whose worktree is gone, but where they are wanted."""
@@ -114,8 +131,8 @@ class Fleet:
                     raise
                 await fleet_spawn.make_worktree(one)
             remarks = await fleet_spawn.fill_worktree(one, planned.extras, bare=planned.bare)
-            running = await self._in_session(msgspec.structs.replace(one, note="; ".join(remarks)), one.argv)
-            await self._book.put(running, "fleet.spawned")
+            filled = msgspec.structs.replace(one, note="; ".join(remarks))
+            await self._begun(await self._starts.begin(filled, self._tasks.server(one)))
         except asyncio.CancelledError:
             await asyncio.shield(self._take_back(one, "whoever wanted it is gone"))
             raise
@@ -126,7 +143,12 @@ class Fleet:
         except Exception:  # a defect of ours: it leaves nothing behind, either
             await self._take_back(one, "a defect of tmux-agent")
             raise
-        self._tasks.give(running)
+
+    async def _begun(self, running: FleetAgent) -> None:
+        """Keep it, and tell it its task. Raises Unavailable."""
+        await self._book.put(running, "fleet.spawned")
+        if running.has_session:
+            self._tasks.give(running)
 
     async def _take_back(self, one: FleetAgent, why: str) -> tuple[str, ...]:
         """Undo what there is of an agent that was not spawned to its end; what could not be undone."""
@@ -135,45 +157,10 @@ class Fleet:
         await self._book.drop(one, why, left)
         return tuple(left)
 
-    async def _in_session(self, one: FleetAgent, argv: tuple[str, ...]) -> FleetAgent:
-        """Its session, in which it starts; the row with it. Raises Conflict, Failed, Unavailable."""
-        server = self._tasks.server(one)
-        made = await fleet_spawn.make_session(one, server, argv)
-        top = self._pausing.read(made.pane_pid)
-        try:
-            one = await self._recorded(one, server, made)
-            await fleet_spawn.until_started(one, server, made, self._pausing.table)
-            if top is None:
-                raise errors.Failed(f"{argv[0]} ended as soon as it was started")
-        except errors.TmuxAgentError:
-            await fleet_spawn.end_session(one, server)
-            await self._unrecorded(one)
-            raise
-        where = {"pane": made.pane, "pane_pid": made.pane_pid, "pane_started": top.started}
-        return msgspec.structs.replace(one, state=FleetState.RUNNING, **where)
-
-    async def _recorded(self, one: FleetAgent, server: TmuxServer, made: fleet_spawn.Session) -> FleetAgent:
-        """With its recording, where one is wanted, which has begun before it starts. Raises as Casts.start."""
-        if not one.record:
-            return one
-        await self._servers.refresh(server)
-        place = place_of(server, server.pane(made.pane))
-        note = await self._casts.start(place, mask=one.record == "masked", by=f"fleet {one.fleet_id}")
-        one = msgspec.structs.replace(one, cast=note.id)
-        await fleet_spawn.let_start(one, server)
-        return one
-
-    async def _unrecorded(self, one: FleetAgent) -> None:
-        """What was recorded of one that did not start goes with it."""
-        if one.cast:
-            await self._end_recording(one.cast)
-            await self._casts.remove(await self._casts.get(one.cast))
-
-    async def _end_recording(self, name: str) -> None:
-        with contextlib.suppress(errors.NotFound):  # it has ended with its pane
-            await self._casts.stop(name, "its agent has ended")
-
     # --- told, standing still, going on ---
+
+    async def told(self, one: FleetAgent) -> bool:  # as Tasks.told
+        return await self._tasks.told(one)
 
     async def send(self, name: str, text: str, *, enter: bool = True) -> FleetAgent:
         """Type at its prompt once that is free. Raises NotFound, Conflict, Denied, Failed, Unavailable."""
@@ -214,7 +201,7 @@ class Fleet:
             task_state=TaskState.WAITING if never_told else one.task_state,
         )  # fmt: skip
         argv = one.argv if fresh or never_told else one.continues or one.argv
-        await self._book.put(await self._in_session(one, argv))
+        await self._book.put(await self._starts.begin(one, self._tasks.server(one), argv))
 
     # --- ending ---
 
@@ -226,6 +213,8 @@ class Fleet:
 
     async def _kill(self, one: FleetAgent) -> None:
         if not one.has_session:
+            if there := self._servers.get(one.server):
+                await fleet_spawn.end_session(one, there)  # a pane may have been kept that its program has left
             return
         self._tasks.stop(one.name)
         there = self._tasks.server(one)
@@ -264,6 +253,8 @@ class Fleet:
 
     async def look(self, server: TmuxServer) -> None:
         """A server's panes have changed, or it has come."""
+        if coming := self._coming.pop(server.socket, None):
+            coming.set_result(server)
         for one in self._on(server.socket):
             if not _shows(server, one):
                 await server.refresh()  # the agent may be newer than what was looked at
@@ -282,10 +273,12 @@ class Fleet:
 
     async def _ended(self, one: FleetAgent) -> None:
         self._tasks.stop(one.name)
-        told = self.get(one.name).task_state is not TaskState.WAITING
-        more = {} if told else {"task_state": TaskState.FAILED, "note": "it ended before its task was given"}
+        more: dict[str, Any] = {}
+        if self.get(one.name).task_state is TaskState.WAITING:
+            told = await self._tasks.told(one)
+            more = {"task_state": TaskState.GIVEN} if told else {"task_state": TaskState.FAILED, "note": UNTOLD}
         await self._book.change(one.name, state=FleetState.ENDED, **more)
-        await self._end_recording(self.get(one.name).cast)
+        await self._starts.end_recording(self.get(one.name).cast)
 
 
 def _shows(server: TmuxServer, one: FleetAgent) -> bool:

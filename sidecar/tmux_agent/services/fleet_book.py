@@ -26,7 +26,7 @@ class Book:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._agents: dict[str, FleetAgent] = {}
-        self._doing: dict[str, asyncio.Lock] = {}  # by what is held
+        self._doing: dict[str, tuple[asyncio.Lock, int]] = {}  # by what is held; how many have it or wait for it
 
     async def read(self) -> None:
         """Take up what an earlier sidecar kept. Raises Unavailable."""
@@ -57,11 +57,15 @@ class Book:
     @contextlib.asynccontextmanager
     async def held(self, key: str) -> AsyncIterator[None]:
         """One at a time of an agent, a branch, or a repository."""
-        lock = self._doing.setdefault(key, asyncio.Lock())
-        async with lock:
-            yield
-        if not lock.locked() and self._doing.get(key) is lock:
-            del self._doing[key]
+        lock, others = self._doing.get(key, (asyncio.Lock(), 0))
+        self._doing[key] = lock, others + 1
+        try:
+            async with lock:
+                yield
+        finally:  # a lock that is free is not one for which nobody waits: it has been handed over, and not taken yet
+            lock, others = self._doing.pop(key)
+            if others > 1:
+                self._doing[key] = lock, others - 1
 
     async def put(self, one: FleetAgent, event: str = "fleet.changed") -> None:
         """Keep it as it is now. Raises Unavailable."""

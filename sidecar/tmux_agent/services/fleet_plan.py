@@ -78,6 +78,7 @@ async def plan(
         base_commit=commit, server=server.socket, session=name, agent=kind, created=datetime.now(UTC),
         template=template, task=task, task_state=TaskState.WAITING if task else TaskState.NONE,
         tier="sandbox" if sandbox else "baseline", project=(spec.project or name)[:PROJECT], argv=argv,
+        ends=bool(spec.argv) and not task,
         env=file.env | spec.env, made_branch=made, made_above=not os.path.lexists(os.path.dirname(folder)),
         continues=_continues(kind, argv, file), teardown=file.teardown or (),
         teardown_timeout=file.teardown_timeout or 60.0, windows=file.windows or (), record=_record(spec, file),

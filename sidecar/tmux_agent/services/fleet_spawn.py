@@ -25,12 +25,11 @@ from . import fleet_commands, fleet_ignored, worktrees
 from .foreground import started
 from .pausing import Pausing
 from .processes import Process, Processes
-from .tmux import layout
+from .tmux import dead, layout
 from .tmux.control import TmuxServer
 from .tools import panes, process
 
 LOOK_SECONDS, START_LOOKS = 0.02, 500  # ten seconds: after that it is taken for slow
-DEAD_LOOKS = 50
 TOLD = ("claude", "codex", "gemini", "opencode")  # whom `wrap` knows how to tell of markers
 MARK = "TMUX_AGENT_FLEET"  # variable of a session of ours: whose it is
 # Where the sidecar is to be found from inside, whatever the tmux server's own environment says.
@@ -123,30 +122,45 @@ def _gate(one: FleetAgent) -> str:
     return f"tmux-agent-{one.fleet_id}"
 
 
-async def until_started(one: FleetAgent, server: TmuxServer, made: Session, table: Processes) -> None:
-    """Wait until the agent's own program is in front: what starts it has failed where it ends before that, of which no
-    event tells. Raises Failed, with what it said."""
+def made_before(one: FleetAgent) -> Session | None:
+    """Its session as an earlier sidecar has made it, the last thing before the agent starts by itself; None where there
+    is none, windows beside it are missing, or it was to be recorded from its first byte. Blocking."""
+    if one.record:
+        return None
+    panes = 1 + sum(len(window.panes) for window in one.windows)
+    return next((Session(*ids) for ids in layout.marked(one.server, MARK, one.fleet_id, panes)), None)
+
+
+async def until_started(one: FleetAgent, server: TmuxServer, made: Session, table: Processes) -> bool:
+    """Wait until the agent's own program is in front, of which no event tells; False where it has ended well already,
+    as it was to. Raises Failed, with what it said, where it ends before that."""
     for _ in range(START_LOOKS):
         is_there = started(table, made.pane_pid)
         top = table.read(made.pane_pid)  # after the other look: it may end between the two
         if top is None or top.ended:
+            if await _exit_code(server, made.pane) == 0 and one.ends:
+                return False
             said = await _last_words(server, made.pane)
             raise errors.Failed(f"{one.argv[0]} could not be started, or ended at once{said}")
         if is_there:
             break
         await asyncio.sleep(LOOK_SECONDS)
-    with contextlib.suppress(errors.Failed):  # somebody has closed it
-        await server.command("set-option", "-p", "-u", "-t", made.pane, "remain-on-exit")
+    if not one.ends:
+        with contextlib.suppress(errors.Failed):  # somebody has closed it
+            await server.command("set-option", "-p", "-u", "-t", made.pane, "remain-on-exit")
+    return True
+
+
+async def _exit_code(server: TmuxServer, pane: str) -> int | None:
+    try:
+        return await dead.exit_code(server, pane, ends=True)
+    except errors.Failed:  # somebody has closed it
+        return None
 
 
 async def _last_words(server: TmuxServer, pane: str) -> str:
     """What a pane shows whose program has ended, without what tmux says of that."""
-    lines: list[str] = []
     try:
-        for _ in range(DEAD_LOOKS):  # until tmux has read all of it
-            if await server.command("display-message", "-p", "-t", pane, "#{pane_dead}") == ["1"]:
-                break
-            await asyncio.sleep(LOOK_SECONDS)
         # With what has scrolled away: tmux makes room for a line of its own.
         lines = await server.foreign("capture-pane", "-p", "-J", "-S", "-50", "-t", pane)
     except errors.Failed:

@@ -51,12 +51,18 @@ class Tasks:
 
     async def _give(self, one: FleetAgent) -> None:
         try:
-            await self._type(one, one.task, f"fleet/{one.fleet_id}/task", enter=True)
+            await self._type(one, one.task, _key(one), enter=True)
         except errors.TmuxAgentError as why:
             note = f"its task was not given: {why.message}"
             await self._book.change(one.name, task_state=TaskState.FAILED, note=note)
             return
         await self._book.change(one.name, task_state=TaskState.GIVEN)
+
+    async def told(self, one: FleetAgent) -> bool:
+        """Whether it has been told its task, or has none that is typed. Raises Unavailable."""
+        if one.task_state in (TaskState.NONE, TaskState.GIVEN):
+            return True
+        return bool(one.pane) and await self._typist.begun(one.task, one.server, one.pane, _origin(one), _key(one))
 
     async def send(self, name: str, text: str, *, enter: bool) -> None:
         """Raises NotFound, Conflict, Denied, Failed, Unavailable."""
@@ -76,6 +82,11 @@ class Tasks:
         if (server := self._servers.get(one.server)) is None:
             raise errors.Unavailable(f"the tmux server of {one.name} at {one.server} is gone, or not attached yet")
         return server
+
+
+def _key(one: FleetAgent) -> str:
+    """Of its task, which makes that the same over restarts."""
+    return f"fleet/{one.fleet_id}/task"
 
 
 def _origin(one: FleetAgent) -> Origin:

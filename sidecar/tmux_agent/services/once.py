@@ -65,6 +65,12 @@ class Once:
             return outcome
         raise Unsure(f"the sidecar died each of {AGAIN} times that it was begun; look before you retry")
 
+    async def begun(self, action: Action, origin: Origin, key: str) -> bool:
+        """Whether it was done, or begun at least, at any time. Raises Unavailable."""
+        wish = Wish(action=action, origin=origin, request_id="", key=key)
+        before = await self._approvals.asked_before(wish.resume_key or "")
+        return before is not None and before.state in (ApprovalState.APPROVED, ApprovalState.UNKNOWN)
+
     async def _still(self, place: Place) -> None:
         """Raises Conflict where the pane has been given another program (respawn-pane): it was not meant."""
         server = self._servers.get(place.server)

@@ -23,7 +23,7 @@ from ..core.queue_task import Checked, Closed, NotStarted, Queue, Started, Task
 from ..core.replies import CommandData
 from ..core.settings import Queue as Room
 from . import worktrees
-from .fleet import Fleet
+from .fleet import UNTOLD, Fleet
 from .fleet_finish import How
 from .guard import Guard
 from .ids import new_id
@@ -62,6 +62,14 @@ class QueueActs:
         """The fleet's agent of a task's newest try."""
         mark = _mark(task)
         return next((one for one in self._fleet.list(finished=True) if one.env.get(TASK) == mark), None)
+
+    async def untold(self, task: Task) -> str:
+        """Why the agent of its newest try cannot have done it: it was never told. "" where it was. Raises
+        Unavailable."""
+        one = self.agent(task)
+        if one is None or await self._fleet.told(one):
+            return ""
+        return redact.redact_text(one.note or UNTOLD)
 
     # --- the begin ---
 

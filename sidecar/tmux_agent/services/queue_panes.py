@@ -178,6 +178,9 @@ class QueuePanes:
         await self._markers(task)
         if code is None:
             code = await self._sessions.status(task.place)
+        if not code and (why := await self._acts.untold(task)):
+            self._queue.tell(_failed(task, why))
+            return
         self._queue.tell(Ended(task.task_id, task.attempt, code))
 
     # --- what it means ---
@@ -191,7 +194,7 @@ class QueuePanes:
         if one.state in OVER:
             self._ends(task)
         elif one.task_state is Given.FAILED:
-            self._queue.tell(Said(task_id=key[0], attempt=key[1], by="fleet", ok=False, message=_words(one.note)))
+            self._queue.tell(_failed(task, one.note))
         elif one.state is FleetState.PAUSED:
             self._queue.tell(Waits(*key, PAUSED))
         elif task.state is TaskState.WAITING and task.reason == PAUSED:
@@ -231,6 +234,10 @@ class QueuePanes:
         known = [one for one in self._agents.list() if (task := self.task(one.server, one.pane)) and _key(task) == key]
         if not known and key not in self._asking.values():
             self._queue.tell(Works(*key))
+
+
+def _failed(task: Task, why: str) -> Said:
+    return Said(task_id=task.task_id, attempt=task.attempt, by="fleet", ok=False, message=_words(why))
 
 
 def _meant(task: Task, marker: markers.Marker, *, signed: bool) -> Happening:

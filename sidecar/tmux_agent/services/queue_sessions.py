@@ -13,6 +13,7 @@ from ..core.fleet import FleetAgent
 from ..core.pipeline_run import Place
 from . import fleet_spawn
 from .processes import processes_here
+from .tmux import dead
 from .tmux.control import TmuxServer
 from .tmux.servers import Servers
 
@@ -50,10 +51,9 @@ class QueueSessions:
         if (server := self.server(place)) is None or place is None:
             return None
         try:
-            said = await server.command("display-message", "-p", "-t", place.pane, "#{pane_dead_status}")
+            return await dead.exit_code(server, place.pane)
         except errors.TmuxAgentError:
             return None
-        return int(said[0]) if said and said[0].isdecimal() else None
 
     async def end(self, one: FleetAgent, place: Place | None) -> None:
         """End the session of an agent that has ended. Raises Unavailable: its tmux server is not attached yet."""

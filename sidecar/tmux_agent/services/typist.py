@@ -40,12 +40,16 @@ class Typist:
         self, text: str, place: Place, origin: Origin, key: str, *, enter: bool, approved: bool, shell: bool = True
     ) -> Outcome:
         """Type now. `shell`: a shell may be there, so that it is judged as its text, too. Raises as Once.do does."""
-        action = Tmux(verb="send_text", target=place.pane, server=place.server, text=text, enter=enter, options=ONCE)
+        action = _typing(text, place.server, place.pane, enter=enter)
         also = Shell(text=text, cwd=await self.folder(place)) if shell else None
         outcome = await self._once.do(action, origin, key, approved=approved, also=also, place=place)
         if enter and self._program(place)[0]:
             await self._sent(place, text, origin, key)
         return outcome
+
+    async def begun(self, text: str, server: str, pane: str, origin: Origin, key: str) -> bool:
+        """Whether this was typed, with Enter, or begun to be, at any time. Raises Unavailable."""
+        return await self._once.begun(_typing(text, server, pane, enter=True), origin, key)
 
     async def free(self, place: Place, *, starts: bool = False) -> None:
         """Wait a moment for the command before to end, so that the shell takes what is typed; and for an agent there
@@ -99,3 +103,7 @@ class Typist:
                 return
             enter = Tmux(verb="send_keys", target=place.pane, server=place.server, keys=("Enter",), options=ONCE)
             await self._once.do(enter, origin, f"{key}/enter-{again}", approved=True, place=place)
+
+
+def _typing(text: str, server: str, pane: str, *, enter: bool) -> Tmux:
+    return Tmux(verb="send_text", target=pane, server=server, text=text, enter=enter, options=ONCE)

@@ -46,6 +46,23 @@ def end(socket: str, name: str, value: str) -> None:
         return  # it is gone, and its sessions with it
 
 
+def marked(socket: str, name: str, value: str, panes: int) -> list[tuple[str, str, int]]:
+    """Of the sessions of a tmux server whose variable `name` has this value, and that have so many panes: their ids,
+    and id and pid of the first pane. None where no server is there."""
+    import libtmux
+    from libtmux.exc import LibTmuxException
+
+    found: list[tuple[str, str, int]] = []
+    try:
+        for session in libtmux.Server(socket_path=socket).sessions:
+            there = list(session.panes) if session.getenv(name) == value else []
+            if len(there) == panes and (pid := there[0].pane_pid):
+                found.append((str(session.session_id), str(there[0].pane_id), int(pid)))
+    except LibTmuxException:
+        return []  # it is gone, and its sessions with it
+    return found
+
+
 def _window(session: libtmux.Session, window: WindowFile, folder: str) -> None:
     if not os.path.isdir(folder):  # tmux would open it in another one
         raise errors.Failed(f"the window {window.name} beside the agent could not be opened: there is no {folder}")
