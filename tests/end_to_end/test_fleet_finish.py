@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.end_to_end.fleet_world import World, tmux_of
-from tests.sidecar import sidecar, until
+from tests.end_to_end.finishing import finish, finishing, refused, spawned
+from tests.end_to_end.fleet_world import World
+from tests.sidecar import until
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with sidecar() as one, tmux_of(one) as tmux:
-        made = World(one, tmux)
-        made.start()
-        world_identity(made)
+    with finishing() as made:
         yield made
-
-
-def world_identity(world: World) -> None:
-    world.git("config", "user.name", "Ada")
-    world.git("config", "user.email", "ada@example.org")
-
-
-def spawned(world: World) -> Path:
-    return Path(world.spawn("feature/x")["worktree"])
-
-
-def finish(world: World, **how: Any) -> list[str]:
-    found: list[str] = world.person().call("fleet.finish", {"name": "feature-x", **how})["did"]
-    return found
-
-
-def refused(world: World, **how: Any) -> str:
-    said = str(world.person().error("fleet.finish", {"name": "feature-x", **how})["message"])
-    assert world.agent("feature-x")["state"] == "running"
-    assert world.sessions() == ["feature-x", "work"]
-    return said
 
 
 @pytest.mark.parametrize("how", [{}, {"merge": True}, {"keep_branch": True}])

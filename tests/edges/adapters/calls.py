@@ -13,6 +13,7 @@ from tmux_agent.core.model import Action, Answer, Approval, ApprovalState, Decis
 
 SHOP = "/home/u/shop"
 CORPUS = Path(__file__).parents[2] / "corpus" / "hooks"
+AMBIGUOUS = "PreToolUse-apply_patch-ambiguous"
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),

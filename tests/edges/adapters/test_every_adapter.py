@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.edges.adapters.calls import VALUES, approval, decision, event_of, recordings
+from tests.edges.adapters.calls import AMBIGUOUS, VALUES, approval, decision, event_of, recordings
 
 from tmux_agent.core.hooks import HookCall, HookKind, HookReply
 from tmux_agent.core.model import ApprovalState, Verdict
@@ -20,6 +20,7 @@ from tmux_agent.edges.adapters import ADAPTERS, gemini
 MEGABYTES_10 = 10 << 20
 ALL = [(agent, path) for agent in ADAPTERS for path in recordings(agent)]
 SOME = pytest.mark.parametrize(("agent", "path"), ALL, ids=[f"{agent}-{path.stem}" for agent, path in ALL])
+UNREADABLE = {("codex", AMBIGUOUS)}  # of what was recorded: a patch that was made to be ambiguous
 EACH = pytest.mark.parametrize("agent", ADAPTERS)
 
 
@@ -69,6 +70,7 @@ def test_recorded_input_is_answered(agent: str, path: Any) -> None:
     adapter, data = ADAPTERS[agent], path.read_bytes()
     call = adapter.parse(event_of(path), data)
     assert call.session
+    assert bool(call.unreadable) is ((agent, path.stem) in UNREADABLE)
     assert adapter.parse(event_of(path), json.loads(data)) == call
     for verdict in Verdict:
         hostile = decision(verdict, reason="\x1b[2J\u202e" + "x" * 50_000)
