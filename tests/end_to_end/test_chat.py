@@ -305,6 +305,12 @@ def test_the_command(world: World, server: Server) -> None:
     assert [answer["did"] for answer in answers] == ["sessions", "refused"]
     assert told.returncode == 3
     assert chat("--sender", "mallory", "--", "help").returncode == 3
+    nobody = chat("--sender", "", "--", "help")
+    assert nobody.returncode == 1
+    assert "params.sender" in nobody.stderr, "nobody is not the one whose program it is"
+    broken = chat("--sender", "alice", "--", "run echo \udcff")
+    assert "not UTF-8" in broken.stderr
+    assert broken.stdout == ""
     asked_for = subprocess.Popen(
         [world.command, "chat", "--sender", "alice", "--follow", "--", "run touch made wait 5s"], text=True,
         env={**world.environ, "TMUX_AGENT_CHAT_TOKEN": TOKEN}, stdout=subprocess.PIPE,

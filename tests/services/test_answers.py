@@ -39,6 +39,7 @@ def test_a_proof_is_an_exit_code_of_0() -> None:
     assert why("grep", "-qx", "sesame", secret="sesame?") == "it ended with 1"
     assert why("/nonexistent", "x") == "there is no such program"
     assert why("true") == ""
+    assert why("/bin/sh", "-c", "kill -9 $$") == "it ended with -9"
 
 
 def test_a_proof_that_is_asked_for_at_a_terminal() -> None:
@@ -103,6 +104,7 @@ def test_wrong_proofs_are_recorded_and_bounded(tmp_path: Path) -> None:
         for _ in range(5):
             with pytest.raises(errors.Denied, match="the proof was not accepted: /bin/sh: it ended with 1"):
                 await taken.take(approval, PERSON, "guess-1")
+        await taken.take(question(step_up=("true",)), PERSON, "")
         with pytest.raises(errors.LimitExceeded, match="too many"):
             await taken.take(approval, PERSON, "sesame")
         with pytest.raises(errors.InvalidParams):
@@ -112,8 +114,8 @@ def test_wrong_proofs_are_recorded_and_bounded(tmp_path: Path) -> None:
     asyncio.run(scene())
     log = (tmp_path / "audit.jsonl").read_text()
     records = [one for one in map(json.loads, log.splitlines()) if one["type"] == "step_up"]
-    assert [one["data"]["passed"] for one in records] == [True, *[False] * 5]
-    assert {one["request_id"] for one in records} == {approval.request_id}
+    assert [one["data"]["passed"] for one in records] == [True, *[False] * 5, True]
+    assert {one["request_id"] for one in records[:6]} == {approval.request_id}
     assert refused == [
         *[("the proof was not accepted: it ended with 1", False)] * 5,
         ("too many proofs were wrong", True),

@@ -105,7 +105,7 @@ class Chats:
     def check_bot(self, sender: str, channel: str, token: str, bot: Origin) -> None:
         """Raises Forbidden, on record, where a program does not speak for a chat; InvalidParams."""
         if not 0 < len(sender) <= NAME_CHARS or len(channel) > NAME_CHARS:
-            raise errors.InvalidParams(f"params.sender and params.channel: at most {NAME_CHARS} characters")
+            raise errors.InvalidParams(f"params.sender: 1 to {NAME_CHARS} characters; params.channel: at most as many")
         why = f"it runs below {bot.agent}, which has tools of its own" if bot.agent else self._no_token
         why = "it is in the sandbox, where agents are" if bot.sandbox else why
         if not why and self._token and not hmac.compare_digest(token.encode(errors="replace"), self._token.encode()):

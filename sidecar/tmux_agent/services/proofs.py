@@ -42,7 +42,7 @@ class Proofs:
     def __init__(self, journal: Journal, refused: Refused) -> None:
         self._journal = journal
         self._refused = refused
-        self._wrong = Bucket(*WRONG, time.monotonic())
+        self._wrong: dict[tuple[str, ...], Bucket] = {}  # by command: a right one of another rule excuses no guesses
 
     async def take(self, approval: Approval, by: Origin, secret: str) -> None:
         """Returns where the proof is right, for this one answer; each is recorded before.
@@ -52,7 +52,8 @@ class Proofs:
         typed = secret.encode(errors="replace")
         if len(typed) > SECRET_BYTES or b"\n" in typed or b"\0" in typed:
             raise errors.InvalidParams(f"a proof is one line of at most {SECRET_BYTES} bytes")
-        if not self._wrong.take(time.monotonic()):
+        wrong = self._wrong.setdefault(approval.step_up, Bucket(*WRONG, time.monotonic()))
+        if not wrong.take(time.monotonic()):
             self._refused(by, approval.request_id, "too many proofs were wrong", alarming=True)
             raise errors.LimitExceeded("too many proofs were wrong: wait a minute, then try again")
         why = await why_not(approval.step_up, typed)
@@ -61,7 +62,7 @@ class Proofs:
         if why:
             self._refused(by, approval.request_id, f"the proof was not accepted: {why}")
             raise errors.Denied(f"the proof was not accepted: {approval.step_up[0]}: {why}")
-        self._wrong = Bucket(*WRONG, time.monotonic())
+        self._wrong.pop(approval.step_up, None)
 
 
 async def why_not(argv: Sequence[str], secret: bytes) -> str:

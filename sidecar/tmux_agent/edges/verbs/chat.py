@@ -33,16 +33,28 @@ def main(args: argparse.Namespace) -> int:
 
     from ...client import Client
 
-    said = {"sender": args.sender or getpass.getuser(), "channel": args.channel}
+    # Named and empty it is nobody: a bot that knows no sender does not speak as the person whose program it is.
+    said = {"sender": getpass.getuser() if args.sender is None else args.sender, "channel": args.channel}
     if token := os.environ.get(TOKEN):
         said["token"] = token
     code = 0
     with Client(name="chat") as client:
         for text in [" ".join(args.text)] if args.text else _lines(sys.stdin):
+            _check(text)
             for answer in _answers(client, text, said, follow=args.follow):
                 _print(answer, as_json=args.json)
                 code = 0 if answer.get("ok", True) else 3 if answer["did"] == "refused" else 1
     return code
+
+
+def _check(text: str) -> None:
+    """Raises InvalidParams for what is no text: it could not be run as it was typed."""
+    from ...core.errors import InvalidParams
+
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidParams("a line is not UTF-8, and what it says cannot be told") from None
 
 
 def _answers(client: Client, text: str, said: dict[str, str], *, follow: bool) -> Iterator[dict[str, Any]]:
