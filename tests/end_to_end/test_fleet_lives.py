@@ -203,6 +203,15 @@ def test_it_is_begun_again_after_its_tmux_server_is_gone(world: World) -> None:
     world.shows(world.agent("feature-x")["pane"], "started with <>")
 
 
+def test_the_last_of_several_takes_the_folder_of_the_worktrees_with_it(world: World) -> None:
+    """Whichever came first."""
+    for name in ("one", "two"):
+        world.spawn(name)
+    for name in ("one", "two"):
+        world.person().call("fleet.finish", {"name": name})
+    world.nothing_left()
+
+
 def test_twenty_agents_in_a_row_leave_nothing_behind(world: World) -> None:
     descriptors = len(os.listdir(f"/proc/{world.sidecar.process.pid}/fd")) if world.sidecar.process else 0
     for number in range(20):

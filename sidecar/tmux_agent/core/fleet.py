@@ -102,7 +102,7 @@ class FleetAgent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     continues: tuple[str, ...] = ()  # what starts it again, going on with what was said before
     env: dict[str, str] = {}
     made_branch: bool = False  # it was not there before
-    made_above: bool = False  # the folder above the worktree was not there before
+    made_above: bool = False  # the folder above the worktree was not there before the fleet made it
     windows: tuple[WindowFile, ...] = ()
     teardown: tuple[str | tuple[str, ...], ...] = ()
     teardown_timeout: float = 60.0  # seconds, of each command

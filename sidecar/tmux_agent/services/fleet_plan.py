@@ -79,7 +79,7 @@ async def plan(
         template=template, task=task, task_state=TaskState.WAITING if task else TaskState.NONE,
         tier="sandbox" if sandbox else "baseline", project=(spec.project or name)[:PROJECT], argv=argv,
         ends=bool(spec.argv) and not task,
-        env=file.env | spec.env, made_branch=made, made_above=not os.path.lexists(os.path.dirname(folder)),
+        env=file.env | spec.env, made_branch=made, made_above=_makes_above(folder, agents),
         continues=_continues(kind, argv, file), teardown=file.teardown or (),
         teardown_timeout=file.teardown_timeout or 60.0, windows=file.windows or (), record=_record(spec, file),
     )  # fmt: skip
@@ -89,6 +89,13 @@ async def plan(
 def _record(spec: SpawnSpec, file: FleetFile) -> str:
     wanted = spec.record or file.record or "no"
     return "" if wanted == "no" else wanted
+
+
+def _makes_above(folder: str, agents: Collection[FleetAgent]) -> bool:
+    """Whether the folder above is there only because of the fleet: the last one takes it away."""
+    above = os.path.dirname(folder)
+    ours = any(one.made_above and os.path.dirname(one.worktree) == above for one in agents)
+    return ours or not os.path.lexists(above)
 
 
 def _does(one: FleetAgent, extras: Extras) -> tuple[str, ...]:
