@@ -82,8 +82,10 @@ def _read(path: str, folder: int | None = None) -> bytes:
     except OSError:
         return b""
     with os.fdopen(number, "rb") as file:
-        info = os.fstat(number)
-        return file.read() if stat.S_ISREG(info.st_mode) and info.st_size <= _BYTES else b""
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            return b""
+        text = file.read(_BYTES + 1)  # it may grow meanwhile
+        return text if len(text) <= _BYTES else b""
 
 
 def _put(path: str, text: bytes, folder: int | None = None) -> None:
