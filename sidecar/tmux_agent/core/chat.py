@@ -89,6 +89,7 @@ _FLAGS = re.IGNORECASE | re.DOTALL
 _UNSEEN = re.compile(r"[\s\u200b\u2060\ufeff]*")
 _SHORT = 2000  # characters of a line that runs nothing
 _GREETING = r"(?:(?:hey|hi|hello|ok|okay|yo|dear)[\s,!]+)?"
+_STOPS = r"[\s,:;!?.–—…，：！？-]"
 _POLITE = re.compile(
     rf"(?:{MANNERS}|kindly|(?P<asks>(?:can|could|would|will)\s+you)|let['’]?s|go\s+ahead\s+and|now|just|and|then"
     r"|i(?:\s+(?:want|need|would\s+like)|['’]d\s+like)(?:\s+you)?\s+to)[\s,:]+",
@@ -104,7 +105,8 @@ _SHOW = (
     + _FILL
 )
 _ID = r"[#`\"'“(\[<]*(?P<id>[A-Za-z0-9]{4,26})(?![A-Za-z0-9])[`\"'”)\]>]*"
-_OF = r"(?:\s*:)?(?:\s+(?:of|for|on|with))?(?:\s+the)?(?:\s+(?:request|command|job|id|number))?(?:\s*:\s*|\s+)"
+_OF = r"(?:\s*:)?(?:\s+(?:of|for|on|with|to))?(?:\s+the)?(?:\s+(?:request|command|job))?(?:\s+(?:id|number))?"
+_OF += r"(?:\s*:\s*|\s+)"
 
 _ONE_SESSION = (
     rf"{_FILL}(?:sessions?(?:\s+(?:called|named))?(?=[\s:,]|$)[\s:,]*(?P<name>.*)|(?P<before>\S+)\s+session)"
@@ -116,17 +118,19 @@ _KILL = re.compile(
     rf"(?:kill|close|end|delete|remove|terminate|destroy|drop)\s+{_ONE_SESSION}", _FLAGS
 )
 _LINES = r"(?P<lines>\d{1,6})\s+lines?"
-_FROM = rf"(?:\s+(?:from|of|in|for|on)\s+{_FILL}(?:sessions?[\s:]+)?(?P<name>\S.*))?"
+_FROM = rf"(?:(?:\s+(?:from|of|in|for|on)\s+{_FILL}(?:sessions?[\s:]+)?|\s+session\s+)(?P<name>\S.*))?"
 _OUTPUTS = [
     re.compile(one, _FLAGS)
     for one in (
-        rf"{_SHOW}(?:{_LINES}\s+{_FILL})?outputs?{_FROM}",
+        rf"{_SHOW}(?:{_LINES}\s+{_FILL})?(?:outputs?|logs?){_FROM}",
         rf"{_SHOW}{_LINES}{_FROM}",
         rf"{_SHOW}(?P<name>\S+?)(?:['’]s)?\s+(?:session(?:['’]s)?\s+)?outputs?",
         rf"(?:show|view|see|display|read)\s+{_FILL}session\s+(?P<name>\S.*)",
     )
 ]
-_LIST = re.compile(rf"{_SHOW}sessions?(?:\s+(?:are\s+\w+|exist|do\s+(?:i|you|we)\s+have))?", _FLAGS)
+_LIST = re.compile(
+    rf"{_SHOW}(?:list\s+of\s+{_FILL})?sessions?(?:\s+(?:list|are\s+\w+|exist|do\s+(?:i|you|we)\s+have))?", _FLAGS
+)
 _ASKED = r"(?:requests?|approvals?|questions?|anything|something)"
 _PENDING = re.compile(
     rf"{_SHOW}(?:(?:pending|waiting|outstanding)(?:\s+{_ASKED})?|requests|approvals|questions"
@@ -151,7 +155,7 @@ _MORE_IDS = re.compile(
     r"(?:(?:and|or|,|&)?\s*#?(?=[A-Z]*\d)(?=\d*[A-Z])[0-9A-HJKMNP-TV-Z]{6,26}[\s,.!]*)+", re.IGNORECASE
 )
 _HELP = re.compile(
-    r"help(?:\s+me)?|commands|usage|what\s+(?:can|do|could)\s+(?:you|i|we)\s+(?:do|say|ask)(?:\s+here)?"
+    r"help(?:\s+\w+)?|commands|usage|what\s+(?:can|do|could)\s+(?:you|i|we)\s+(?:do|say|ask)(?:\s+here)?"
     r"|how\s+(?:do|does)\s+(?:this|it|you)\s+work",
     _FLAGS,
 )
@@ -205,7 +209,7 @@ def read(text: str, name: str = "") -> Said:
 def _addressed(text: str, name: str) -> tuple[str, bool]:
     """Without the bot's name and good manners at the beginning; whether it is put as a question ("could you")."""
     names = rf"@?{re.escape(name)}|" if name else ""
-    called = re.compile(rf"{_GREETING}(?:{names}<@!?\d{{1,25}}>)(?:[\s,:;!?.–—-]+|$)", _FLAGS)
+    called = re.compile(rf"{_GREETING}(?:{names}<@!?\d{{1,25}}>)(?:{_STOPS}+|$)", _FLAGS)
     asks = False
     while True:
         text = _UNSEEN.sub("", text, count=1)
@@ -289,10 +293,10 @@ def _not_known(words: str) -> Unclear:
         return Unclear(f"{USAGE['interrupt']} ends a command, {USAGE['kill']} all of a session")
     if verb in USAGE:
         return Unclear(f"that is not how it is said: {USAGE[verb]}")
-    near = difflib.get_close_matches(verb[:40], [*USAGE, *_SAME], n=1, cutoff=0.6)
-    if near and verb not in ("how", "hello"):
-        return Unclear(f"did you mean: {near[0]}{words[len(verb) :][:200]}")
     inside = next((_SAME.get(one, one) for one in typed if _SAME.get(one, one) in USAGE), "")
+    near = difflib.get_close_matches(verb[:40], [*USAGE, *_SAME], n=1, cutoff=0.75 if inside else 0.6)
+    if near and verb not in ("how", "hello", "is"):
+        return Unclear(f"did you mean: {near[0]}{words[len(verb) :][:200]}")
     if inside:
         return Unclear(f"I do not understand that; if you meant {inside}: {USAGE[inside]}")
     return Unclear("I do not understand that: say help to see what can be asked")

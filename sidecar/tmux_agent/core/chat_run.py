@@ -26,6 +26,7 @@ _IN = (
     rf"|{_BEFORE}(?P<named>{_NO_NAMES}{QUOTED})\s+session)"
 )
 _BARE = rf"(?:in|inside|within)\s+(?:the\s+)?(?:tmux\s+)?(?P<bare>{_NO_NAMES}{QUOTED})"
+_BARE_ELSEWHERE = _BARE.replace("(?:in|", "(?:in|on|", 1)  # where it is no part of a command
 _NUMBERS = {
     **dict.fromkeys(("a", "an", "one"), 1), "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
     "eight": 8, "nine": 9, "ten": 10, "fifteen": 15, "twenty": 20, "thirty": 30, "sixty": 60,
@@ -33,24 +34,28 @@ _NUMBERS = {
 _KIND = r"(?:ms|milliseconds?|msecs?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)"
 _COUNT = rf"(?P<count>\d+(?:\.\d+)?|(?:{'|'.join(_NUMBERS)})(?=\s+{_KIND}))"
 _WAITING = r"(?:(?:and|then)\s+)?wait(?:ing)?(?:\s*[:=]\s*|\s+)(?:for\s+)?(?:(?:up\s+to|at\s+most)\s+)?"
-_WAIT = rf"{_WAITING}{_COUNT}\s*(?P<kind>{_KIND})?"
+_WAIT = rf"{_WAITING}[{QUOTES}]?{_COUNT}\s*(?P<kind>{_KIND})?[{QUOTES}]?"
 
 _TAIL = re.compile(rf"(?:^|\s+)\(?(?:{_IN}|{_WAIT}|(?P<manners>{MANNERS}))\)?[\s,.;!?]*$", _FLAGS)
-_HEAD = re.compile(rf"(?:{_IN}|{_BARE})(?:\s*[,:]\s*|\s+)(?:{MANNERS}[\s,]+)?", _FLAGS)
+_HEAD = re.compile(
+    rf"(?:{_IN}|{_BARE_ELSEWHERE}|{_WAIT})(?:\s*[,:]\s*|\s+)(?:(?:{MANNERS}|and|then)[\s,]+){{0,2}}", _FLAGS
+)
 _AROUND = re.compile(
-    rf"[\s,.;:!()]*(?:(?:{_IN}|{_BARE}|{_WAIT}|{MANNERS}|and|then)(?=[\s,.;:!?()]|$)[\s,.;:!?()]*)", _FLAGS
+    rf"[\s,.;:!()]*(?:(?:{_IN}|{_BARE_ELSEWHERE}|{_WAIT}|{MANNERS}|and|then|command)(?=[\s,.;:!?()]|$)[\s,.;:!?()]*)",
+    _FLAGS,
 )
 _LEAD = re.compile(
-    r"\s*(?:(?:this|that|these|the)\s+(?:following\s+)?(?:shell\s+|terminal\s+)?commands?|(?:the\s+)?following"
+    r"\s*(?:(?:this|that|these|the)\s+(?:following\s+)?(?:shell\s+|terminal\s+)?commands?|(?:the\s+)?following|commands?(?=\s*(?::|$))"
     r"|(?:this|that)(?=\s*(?::|in\b|$)))\b\s*:?[\s,]*",
     _FLAGS,
 )
-_VERB = re.compile(r"(?:run|execute|exec)(?::|(?=[\s`]|$))(?P<rest>.*)", _FLAGS)
+_VERB = re.compile(r"[!/]?(?:run|execute|exec)(?::|(?=[\s`]|$))(?P<rest>.*)", _FLAGS)
 _CODE = re.compile(
     r"(?P<before>[^`]*)(?:```(?P<tag>[A-Za-z0-9_+-]*\n)?(?P<block>.*?)\n?```|(?P<mark>``?)(?P<tick>[^`\n]+)(?P=mark))"
     r"(?P<after>[^`]*)",
     re.DOTALL,
 )
+_THE = re.compile(r"the\s+(?P<command>\S.*?)\s+command", _FLAGS)  # the is no program
 _WHOLE = re.compile(r"(?:\"(?P<a>[^\"]+)\"|'(?P<b>[^']+)'|“(?P<c>[^“”]+)”|‘(?P<d>[^‘’]+)’|„(?P<e>[^„“”]+)[“”])")
 _NEAR = 240  # characters at a command's end that may be of ours
 
@@ -68,7 +73,7 @@ _NO_SESSION = re.compile(
 )
 _NO_WORD = re.compile(rf"(?:^|\s){_BARE}[\s,.;!?]*$", _FLAGS)
 _AMID = re.compile(
-    rf"\s(?P<said>(?:in|on)\s+(?:the\s+)?(?:tmux\s+)?session\s+{QUOTED}|wait\s+\d+\s*{_KIND})[\s,.;!]", _FLAGS
+    rf"\s(?P<said>(?:in|on)\s+(?:the\s+)?(?:tmux\s+)?sessions?\s+{QUOTED}|wait\s+\d+\s*{_KIND})[\s,.;!]", _FLAGS
 )
 _MARKS = "where that belongs to the command, put the command between backticks"
 
@@ -84,12 +89,23 @@ class Ran(NamedTuple):
 def read(text: str, *, asked: bool) -> Ran | str | None:
     """What is to be run; a sentence where that cannot be told; None where the text runs nothing. `asked`: it began as a
     question does ("could you"), whose mark is then not the command's."""
-    for head in (_HEAD.match(text), None):
-        verb = _VERB.fullmatch(text[head.end() :] if head else text)
-        if verb is not None:
-            rest, session = verb["rest"], _said(head)
-            return _marked(rest, session) or _undelimited(rest.rstrip(f"{_SPACE}?") if asked else rest, session)
-    return None
+    session, wait = "", None
+    text = _bare(text)
+    while (verb := _VERB.fullmatch(text)) is None:
+        head = _HEAD.match(text)
+        if head is None or (_said(head) and session) or (head["count"] and wait is not None):
+            return None
+        session, wait = _said(head) or session, _ms(head) if head["count"] else wait
+        text = text[head.end() :]
+    rest = verb["rest"]
+    return _marked(rest, session, wait) or _undelimited(rest.rstrip(f"{_SPACE}?") if asked else rest, session, wait)
+
+
+def _bare(line: str) -> str:
+    """A line without quotes, or marks of code, around all of it. What runs nothing is not read like that: quoted, an
+    answer may be somebody else's."""
+    found = _WHOLE.fullmatch(line.rstrip()) or re.fullmatch(r"`(?P<a>[^`]+)`", line.rstrip())
+    return next(filter(None, found.groups())) if found else line
 
 
 def _ms(found: re.Match[str]) -> int:
@@ -103,7 +119,7 @@ def _ms(found: re.Match[str]) -> int:
 # --- between marks of code ---------------------------------------------------------------------------
 
 
-def _marked(rest: str, session: str) -> Ran | str | None:
+def _marked(rest: str, session: str, wait: int | None) -> Ran | str | None:
     """A command between marks; None where it has none, or where they are its own: `date` within a command."""
     code = _CODE.fullmatch(rest)
     if code is None or "```" in (code["block"] or "") or len(code["before"]) + len(code["after"]) > _NEAR:
@@ -112,7 +128,7 @@ def _marked(rest: str, session: str) -> Ran | str | None:
         ended = rest.count("```") > 1 or "```" not in rest
         return "there are several blocks of code: run one at a time" if ended else "a block of code has no end"
     before = _LEAD.sub("", code["before"], count=1)
-    around = _clauses(f"{before} {code['after']}", session)
+    around = _clauses(f"{before} {code['after']}", session, wait)
     if around is not None:
         return _checked(_block(code), *around)
     if before.strip(f"{_SPACE},:") and code["tick"] is not None:
@@ -127,9 +143,9 @@ def _block(code: re.Match[str]) -> str:
     return block or tag.rstrip("\n")  # ```ls``` over two lines: what looks like the name of a language is all there is
 
 
-def _clauses(text: str, session: str) -> tuple[str, int | None] | None:
+def _clauses(text: str, session: str, wait: int | None) -> tuple[str, int | None] | None:
     """The session and the wait of a text that says nothing else; None where it does, or says one twice."""
-    wait, at = None, 0
+    at = 0
     while text[at:].strip(f"{_SPACE},.;:!?()"):
         found = _AROUND.match(text, at)
         if found is None or (_said(found) and session) or (found["count"] and wait is not None):
@@ -143,13 +159,12 @@ def _clauses(text: str, session: str) -> tuple[str, int | None] | None:
 # --- without marks -----------------------------------------------------------------------------------
 
 
-def _undelimited(rest: str, session: str) -> Ran | str:
+def _undelimited(rest: str, session: str, wait: int | None) -> Ran | str:
     """A command without marks around it: what it ends with may be of ours, in any order."""
     lead = _LEAD.match(rest)
     rest = rest[lead.end() :] if lead else rest
     if not session and (head := _HEAD.match(rest.lstrip())):
         session, rest = _said(head), rest.lstrip()[head.end() :]
-    wait: int | None = None
     ours = False
     while (tail := _at_end(_TAIL, rest)) is not None:
         if (_said(tail) and session) or (tail["count"] and wait is not None):
@@ -158,6 +173,8 @@ def _undelimited(rest: str, session: str) -> Ran | str:
         wait = _ms(tail) if tail["count"] else wait
         rest, ours = rest[: tail.start()], True
     command = _verbatim(rest)
+    if the := _THE.fullmatch(command):
+        command = the["command"]
     if why := _doubt(command, session, ours=ours):
         return why
     return _checked(_unquoted(command.removesuffix(",") if ours else command), session, wait)
