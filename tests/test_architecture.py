@@ -64,7 +64,7 @@ LONG = {
     "services/identity.py": 420,
     "services/judgement.py": 390,
     "services/observe_git.py": 420,
-    "services/pipelines.py": 470,
+    "services/pipelines.py": 410,
     "services/system.py": 390,
     "services/tmux/control.py": 480,
     "services/tmux/watch.py": 410,

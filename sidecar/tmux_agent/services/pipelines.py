@@ -2,13 +2,12 @@
 
 Owns the runs under way, the order "kept, then done", timers, and taking runs up after a restart. Each change of a run
 is in the database, with its records, before anything that it wants is begun. Must not own: what follows from what
-(core/pipeline.py), doing it (pipeline_acts.py), reading panes (tmux/watch.py).
+(core/pipeline.py), doing it (pipeline_work.py), reading panes (tmux/watch.py).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
@@ -18,18 +17,15 @@ from typing import Any
 import msgspec
 
 from ..core import errors, markers
-from ..core.model import ApprovalState, Event, Stage
+from ..core.model import Event
 from ..core.pipeline import advance
 from ..core.pipeline_begin import begin
 from ..core.pipeline_file import PipelineFile
-from ..core.pipeline_look import after_echo, next_due, stage_of, typed, under_way, wanted_files, wants_output
+from ..core.pipeline_look import after_echo, next_due, typed, under_way, wanted_files, wants_output
 from ..core.pipeline_run import (
-    Answered,
-    AskPerson,
     Begun,
     Cancel,
     Clock,
-    Do,
     Gone,
     Happening,
     Place,
@@ -41,18 +37,15 @@ from ..core.pipeline_run import (
     Skip,
     StageRun,
     StageState,
-    Tell,
-    Told,
     Wanted,
-    Withdraw,
 )
-from ..core.pipeline_words import does
 from . import pipeline_rows
 from .ids import new_id
 from .journal import Journal, utc_now
 from .pipeline_acts import Acts
 from .pipeline_files import PipelineFiles
 from .pipeline_watch import Files, Followers
+from .pipeline_work import RETRY_SECONDS, Work
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +53,6 @@ RUNS = 500  # under way at once
 WAITING_TEXT = 1 << 20  # characters of a pane's output that wait to be looked at
 ORPHANED = 40.0  # seconds after a restart until a tmux server that has not come back is taken for gone
 SETTLE = 1.0  # until the questions of a run that is taken up are found
-RETRY_SECONDS = 1.0  # until what could not be recorded is tried again: there is no event for a freed disk
 
 
 class Pipelines:
@@ -78,8 +70,6 @@ class Pipelines:
     ) -> None:
         self.files = files
         self._journal = journal
-        self._acts = acts
-        self._followers = followers
         self._shows = shows
         self._spawn = spawn
         self._now = now
@@ -88,9 +78,9 @@ class Pipelines:
         self._files: dict[str, frozenset[str]] = {}  # that they wait for
         self._inbox: dict[str, list[Happening]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._tasks: dict[tuple[str, str], set[asyncio.Task[None]]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._waiting: set[str] = set()  # of an earlier sidecar, until their tmux server is there again
+        self._work = Work(acts, followers, spawn, self.tell)
         self._looked = Files(self._file_changed)
         self.signs: Callable[[Place, str], bool] = lambda _place, _run: False  # besides a run's own token
 
@@ -125,8 +115,8 @@ class Pipelines:
 
     def _resume(self, run: Run) -> None:
         for wanted in under_way(run):
-            if not self._tasks.get((run.run_id, getattr(wanted, "stage", ""))):  # its pane may have moved it on already
-                self._do(run, wanted)
+            if not self._work.goes_on(run, getattr(wanted, "stage", "")):  # its pane may have moved it on already
+                self._work.do(run, wanted)
         self.tell(run.run_id, Begun(), Clock())
         for one in run.stages:
             if one.state is StageState.RUNNING and one.place is not None and wants_output(run, one.place):
@@ -304,7 +294,7 @@ class Pipelines:
                 if run != before and not await self._keep(before, run, events):
                     continue
                 for one in wanted:
-                    self._do(run, one)
+                    self._work.do(run, one)
                 self._schedule(run)
                 if run.state is not RunState.RUNNING and not run.telling:
                     self._leave(run)
@@ -356,58 +346,6 @@ class Pipelines:
     def _file_changed(self, event: Happening) -> None:
         for run_id in list(self._runs):
             self.tell(run_id, event)
-
-    # --- doing ---
-
-    def _do(self, run: Run, wanted: Wanted) -> None:
-        match wanted:
-            case Do() as do:
-                check = do.action.external_check
-                work = self._act(run, do) if check is None else self._followers.follow(run, do, self.tell)
-                self._under_way(run, do.stage, work)
-            case AskPerson(stage=stage):
-                self._under_way(run, stage, self._ask(run, stage))
-            case Withdraw(stage=stage):
-                for task in self._tasks.pop((run.run_id, stage), ()):
-                    task.cancel()
-            case Tell() as told:
-                self._spawn(self._post(run, told))
-
-    def _under_way(self, run: Run, stage: str, work: Coroutine[Any, Any, None]) -> None:
-        key = (run.run_id, stage)
-        task = self._spawn(work)
-        self._tasks.setdefault(key, set()).add(task)
-        task.add_done_callback(lambda done: self._tasks.get(key, set()).discard(done))
-
-    async def _act(self, run: Run, do: Do) -> None:
-        while True:
-            try:
-                acted = await self._acts.do(run, do)
-                break
-            except errors.Unavailable as why:  # nothing was done
-                log.warning("%s of run %s waits: %s", do.stage, run.run_id, why.message)
-                await asyncio.sleep(RETRY_SECONDS)
-        self.tell(run.run_id, acted)
-
-    async def _ask(self, run: Run, stage: str) -> None:
-        one = next(each for each in run.stages if each.name == stage)
-        action = Stage(pipeline=run.spec.name, stage=stage, run_id=run.run_id, does=does(stage_of(run, one), run, one))
-        try:
-            approval = await self._acts.approve(run, stage, action)
-        except errors.Denied as why:
-            self.tell(run.run_id, Answered(stage, ok=False, comment=why.message))
-            return
-        answer = approval.answer
-        comment = (answer.comment if answer else "") or approval.note
-        self.tell(run.run_id, Answered(stage, approval.state is ApprovalState.APPROVED, comment))
-
-    async def _post(self, run: Run, told: Tell) -> None:
-        with contextlib.suppress(errors.Unavailable):  # it stays in `telling`, and is told after a restart
-            try:
-                await self._acts.tell(run, told)
-            except errors.InvalidParams as why:
-                log.warning("pipeline %s: %s", run.spec.name, why.message)
-            self.tell(run.run_id, Told(told.key))
 
 
 def panes_of(
