@@ -179,8 +179,16 @@ def test_jq_filters() -> None:
     """Fields named env are fields; the environment is not, also inside a string."""
     for good in (".a.env", ".env | .x", "{env: 1}", '.[] | "\\(.a)"', '"env"'):
         assert jq.why_not(good) == ""
-    for bad in ("env", "$ENV.X", '"\\(env)"', 'include "x";', ".a | env", "input_filename", '"\\("\\(env)")"'):
+    for bad in ("env", "$ENV.X", '"\\(env)"', 'include "x";', ".a | env", '"\\("\\(env)")"'):
         assert jq.why_not(bad)
+
+
+def test_yq_reads_other_files_under_many_names() -> None:
+    """load, with the format in front or behind, in any case; not a field of that name."""
+    for word in ("load", "strload", "str_load", "loadstr", "xml_load", ".a |= LOAD", "ENV"):
+        assert jq.why_not(f'{word}("x")'), word
+    for good in (".load", "{load: 1}", ".a | .strload", '"load"', ".payload", "{payload}", "input_filename"):
+        assert jq.why_not(good) == "", good
 
 
 def test_find_says_which_names_it_lists() -> None:

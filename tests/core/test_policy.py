@@ -740,3 +740,97 @@ def test_a_shape_knows_a_command_from_an_operand() -> None:
     assert (shape("git add made").rule or {})["when"]["command"] == ["git", "add"]
     assert (shape("frob made").rule or {})["when"] == {"command": ["frob"], "options": [], "operands": ["=made"]}
     assert "frob another-word" in shape("frob made").not_matches
+
+
+OPEN = """
+rules:
+  - name: any grep
+    when: {command: [grep, ...]}
+    verdict: allow
+  - name: slashes
+    when: {command: [tr], options: [-d], operands: [texts]}
+    verdict: allow
+"""
+
+
+def test_a_word_that_is_no_file_is_no_folder_above_our_secrets() -> None:
+    """`tr -d /` reads nothing; what a rule lets follow unseen may be a folder that is looked through."""
+    policy = build(OPEN)
+    hidden = (f"{OURS[0]}/secrets.yaml",)
+    situation = Situation(roots=(TREE,), worktree=TREE, home=HOME, asker=Asker(), protected=OURS, hidden=hidden)
+    world = World()
+    verdicts = {
+        text: decide(Shell(text=text, cwd=TREE), world, policy, (), situation=situation)
+        for text in ("tr -d /", "grep -r x /", f"grep -r x {HOME}", "grep -r x src", "foo /")
+    }
+    assert {text: (found.verdict, found.rule) for text, found in verdicts.items()} == {
+        "tr -d /": (Verdict.ALLOW, "slashes"),
+        "grep -r x /": (Verdict.ASK, "our secrets"),
+        f"grep -r x {HOME}": (Verdict.ASK, "our secrets"),
+        "grep -r x src": (Verdict.ALLOW, "any grep"),
+        "foo /": (Verdict.ASK, "our secrets"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ("--include='*.md'", True),
+        ("--include='*.md' --exclude=a.md", True),
+        ("--exclude=.env", True),
+        ("--exclude=a.md --include='*.md'", False),  # grep reads whatever no glob fits
+        ("--exclude=.env --include='.e*'", False),  # and the last that fits counts
+        ("--include='*.md' --include='.e*'", False),
+        ("--exclude-dir=src --include='*.md'", True),
+        ("--exclude-dir=src --exclude=a --include='*.md'", False),
+    ],
+)
+def test_which_files_grep_reads_of_those_beneath(options: str, allowed: bool) -> None:
+    """An --include behind an --exclude limits nothing."""
+    world = World()
+    world[facts.TreeKey(TREE)] = facts.TreeFact((facts.Danger("secret", ".env"),), files=2)
+    decision = ask(build(shipped_text()), f"grep -r {options} x .", world=world)
+    assert (decision.verdict is Verdict.ALLOW) is allowed
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ("-tpy", True),
+        ("-t rust", True),
+        ("-T py", True),
+        ("-tall", False),
+        ("-t json", False),
+        ("--type-add='e:*' -te", False),
+    ],
+)
+def test_types_of_files_that_show_what_is_hidden(options: str, allowed: bool) -> None:
+    """ripgrep reads a hidden file that a type names; of sources none is a secret."""
+    world = World()
+    world[facts.TreeKey(TREE)] = facts.TreeFact((facts.Danger("secret", ".env"),), files=2)
+    decision = ask(build(shipped_text()), f"rg {options} x", world=world)
+    assert (decision.verdict is Verdict.ALLOW) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("pushd src; popd; cat a", True),
+        ("pushd secrets; pushd ../src; popd; cat a", False),  # it may be in secrets again
+        ("cd secrets; pushd ..; popd; cat a", False),
+        ("popd; cat a", False),
+    ],
+)
+def test_popd_leads_to_where_the_text_has_been(text: str, allowed: bool) -> None:
+    world = World()
+    for folder in ("src", "secrets"):
+        world[facts.PathKey(f"{TREE}/{folder}")] = facts.PathFact(f"{TREE}/{folder}", "folder", TREE)
+    assert (ask(build(shipped_text()), text, world=world).verdict is Verdict.ALLOW) is allowed
+
+
+@pytest.mark.parametrize("sign", ["", "+", "-", " "])
+def test_no_format_of_git_checks_a_signature(sign: str) -> None:
+    """git looks at what stands behind the sign, and runs gpg for it."""
+    policy = build(shipped_text())
+    assert ask(policy, f"git log --format='%{sign}G?'").verdict is Verdict.ASK
+    assert ask(policy, f"git log --format='%{sign}s'").verdict is Verdict.ALLOW

@@ -170,7 +170,10 @@ def test_words_that_are_tested_as_text() -> None:
     assert conditions.known("test", [text, "=", "a"]) == ["text", "=", "a"]
     assert conditions.known("[", ["!", text, "-gt", "3", "]"]) == ["text", "-gt", "3"]
     assert conditions.known("[", ["-f", names, "]"]) == ["-f", names]
-    for words in ([text], [text, "a"], [text, text], [text, "-a", "b"], ["-v", text], ["a", "-nt", text], ["-o", text]):
+    assert conditions.known("[", [text, "]"]) == ["text"]
+    assert conditions.known("test", ["!", text]) == ["text"]
+    assert conditions.known("test", [Fed(unknown=True)]) is None
+    for words in ([text, "a"], [text, text], [text, "-a", "b"], ["-v", text], ["a", "-nt", text], ["-o", text]):
         assert conditions.known("[", [*words, "]"]) is None
     assert conditions.known("[", [text, "=", "a", "-a", "-v", "x", "]"]) is None
     assert conditions.known("[", ["-n", Fed(unknown=True), "]"]) is None

@@ -215,8 +215,8 @@ def _git(plain: Sequence[str]) -> tuple[tuple[str, str], ...]:
     if plain[:1] != ["config"]:
         return ()
     rest = plain[1:]
-    named = [before in ("-f", "--file") for before in ("", *rest)]
-    starts = (i for i, (w, is_file) in enumerate(zip(rest, named, strict=False)) if not (is_file or w.startswith("-")))
+    values = [before in ("-f", "--file", "--default", "--type") for before in ("", *rest)]
+    starts = (i for i, (w, value) in enumerate(zip(rest, values, strict=False)) if not (value or w.startswith("-")))
     first = next(starts, len(rest))
     options, words = rest[:first], rest[first:]  # what looks like an option behind the name is its new value
     reads = (

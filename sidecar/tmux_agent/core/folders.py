@@ -36,7 +36,7 @@ def folders_of(parts: Sequence[Part], text: str, start: Sequence[str | None], ho
             mover = parts[move]
             if _is_known(part) and isinstance(mover, Simple) and part.scope[: len(mover.scope)] != mover.scope:
                 continue
-            after = _after(mover, found[move], home, look)
+            after = _left(found[: move + 1]) if _is_popd(mover) else _after(mover, found[move], home, look)
             alone = (straight and _stands_alone(parts[move])) or (first and move == 0)
             alone = alone and not _shares_doubt(parts, move, index)
             certain = _follows(parts, move, index) or (alone and _exist(after, look))
@@ -82,8 +82,6 @@ def _after(mover: Part, folders: Folders, home: str, look: Lookup) -> Folders:
     if isinstance(mover, Opaque):
         return (*folders, None) if _mentions_cd(mover) else folders
     target = [word for word in _target(mover) or () if word.text not in ("-P", "-L", "-e", "--")]
-    if _words(mover)[0].text == "popd":
-        return (None,)
     if not target:
         return (home,)
     word = target[0]
@@ -97,6 +95,15 @@ def _after(mover: Part, folders: Folders, home: str, look: Lookup) -> Folders:
             return (None,)
         path = home + path[1:]
     return tuple(place for folder in folders for place in _seen_from(folder, path))
+
+
+def _is_popd(mover: Part) -> bool:
+    return isinstance(mover, Simple) and _words(mover)[0].text == "popd"
+
+
+def _left(found: Sequence[Folders]) -> Folders:
+    """Where popd may lead: to what some pushd has left, so that a part in front ran there; with none it fails."""
+    return tuple(dict.fromkeys(folder for folders in found for folder in folders))
 
 
 def _mentions_cd(part: Opaque) -> bool:

@@ -60,7 +60,8 @@ class FileJudging:
             matches += guardrails.touch(touch, self._protected)
             if fact is not None and fact.kind == "missing":  # any word, perhaps
                 continue
-            if fact is not None and fact.kind == "folder" and call.program not in _NAMES_ONLY:
+            is_folder = fact is not None and fact.kind == "folder" and call.program not in _NAMES_ONLY
+            if is_folder and not (allowed and self._is_no_path(touch, call)):
                 matches += guardrails.beneath(touch, self._protected)
             if verb == "read" and allowed and not self._rules.policy.by_kind.get("file read", ()):
                 continue
@@ -70,6 +71,11 @@ class FileJudging:
         if call.program == "rm" and self._is_far_removal(call):
             matches.append(guardrails.far_removal(" ".join(str(word) for word in call.args[:4])))
         return matches
+
+    def _is_no_path(self, touch: Touch, call: Invocation) -> bool:
+        """Whether a word of a run that rules allow is none of its files, like that of `tr -d /`: a rule that tells what
+        each word is lets no file in that is outside the roots."""
+        return not paths.inside(touch.real, self._situation.roots) and not self._rules.is_vague(call)
 
     def _is_secret_file(self, touch: Touch) -> bool:
         fact = self._look.path(touch.path)

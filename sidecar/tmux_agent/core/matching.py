@@ -48,6 +48,12 @@ class Matching:
             matches.append(self.asked_about(self._best_miss(own, call), call))
         return matches
 
+    def is_vague(self, call: Invocation) -> bool:
+        """Whether a rule allows this run that lets some words be anything, and so tells nothing of them."""
+        ruled = (*self.policy.about(call.program, call.args[0] if call.args else ""), *self.granted)
+        vague = (rule for rule in ruled if rule.verdict is Verdict.ALLOW and rule.lets_anything)
+        return any(match_command(rule, call, self._reach) is None for rule in vague)
+
     def _is_about_asker(self, rule: Rule) -> bool:
         """Whether a rule that does not speak of risks speaks of whoever asks."""
         return not rule.when.risk and rules.fits_asker(rule, self.situation.asker, Risk.MEDIUM)

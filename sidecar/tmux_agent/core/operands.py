@@ -180,8 +180,15 @@ def _glob(_: str, __: Place) -> Miss | None:
 
 _KEY = r"(?!(?i:.*(header|passw|token|secret|credential|smtp|proxy|cookie|apikey)))[A-Za-z][A-Za-z0-9-]*\.[^=\n]+"
 _KEY_PATTERN = r"\^?(remote|branch|user|core|alias|submodule|diff|merge|color|pull|push|init|status|log)\b(?!.*\|).*"
-_UNSIGNED = r"(?!.*(%G|%\(\*?signature)).*"
+_UNSIGNED = r"(?!.*(%[-+ ]*G|%\(\*?signature)).*"  # %+G? and the like: git looks behind the sign
 _INERT = r"(?!.*(\$[({\[]|`|%[^%a-zA-Z]*[hlqjztL]*n)).*"
+# Of ripgrep's own types those whose files are source code or documents, whatever they are called.
+_SOURCE_TYPES = (
+    r"asm|awk|c|clojure|cmake|coffeescript|cpp|cs|csharp|css|cuda|cython|d|dart|elisp|elixir|elm|erlang|fortran|fsharp|go"
+    r"|graphql|h|haskell|hs|html|jl|js|julia|kotlin|less|lisp|lua|make|markdown|md|nim|objc|objcpp|ocaml|perl|php"
+    r"|protobuf|purs|py|python|qml|r|racket|readme|rst|rust|sass|scala|svelte|svg|swift|tex|thrift|ts|twig|typescript"
+    r"|verilog|vhdl|vim|vue|zig"
+)
 _VARIABLE = (
     r"HOME|PATH|PWD|USER|LOGNAME|SHELL|LANG|LC_[A-Z]+|TERM|COLUMNS|LINES|TZ|EDITOR|PAGER|VIRTUAL_ENV|TMPDIR|HOSTNAME"
     r"|OSTYPE|CI|NODE_ENV|GOPATH|GOROOT|CARGO_HOME|XDG_[A-Z_]+|DISPLAY|SHLVL"
@@ -239,6 +246,10 @@ KINDS: dict[str, tuple[str, Check]] = {
     ),
     "key_pattern": ("a pattern for git settings that begins with a harmless section", _like(_KEY_PATTERN, "harmless")),
     "git_format": ("a format of git's without signatures, which would run gpg", _like(_UNSIGNED, "without signatures")),
+    "source_type": (
+        "one of ripgrep's names for files of source code and documents, none of which is a secret",
+        _like(_SOURCE_TYPES, "a type of source code"),
+    ),
     "entry": ("a file, folder or link shown by its own name; the folder that holds it is inside the roots", _entry),
     "object": ("like path, but not @FILE, from which some programs take options", _object),
     "variable": ("the name of one environment variable that holds no secret", _like(_VARIABLE, "known to be harmless")),
@@ -283,6 +294,7 @@ _HARMLESS_FED = frozenset(("text", "pattern"))
 _NUMERIC = {
     "number": re.compile(r"[+-]?0"),
     "digits": re.compile(r"0"),
+    "pids": re.compile(r"0([, ]0)*"),
     "range": re.compile(r"[0-9]+(,[+-]?[0-9]*)?|,[+-]?[0-9]+"),
     "sed": re.compile(r"([0-9]+|\$)(,(\+?[0-9]+|\$))? ?[pdq=](; ?([0-9]+|\$)(,(\+?[0-9]+|\$))? ?[pdq=])*"),
 }
@@ -349,6 +361,7 @@ def narrowed(parsed: Parsed) -> Narrow:
     if not parsed.options:
         return _ALL
     found: dict[str, list[str]] = {"include": [], "exclude": [], "exclude_folder": []}
+    first_kind = next((k for spec, _ in parsed.options for k in spec.kinds if k in ("include", "exclude")), "")
     for spec, values in parsed.options:
         for kind, value in zip(spec.kinds, values, strict=False):
             if isinstance(value, Fed):
@@ -358,6 +371,9 @@ def narrowed(parsed: Parsed) -> Narrow:
                 found[target].append(value.removeprefix("!"))
             elif kind in found:
                 found[kind].append(value)
+    if first_kind == "exclude" and found["include"]:
+        # grep reads what no glob fits unless the first is an --include, and of those that fit the last one counts.
+        found["include"], found["exclude"] = [], []
     return Narrow(tuple(found["include"]), tuple(found["exclude"]), tuple(found["exclude_folder"]))
 
 

@@ -66,6 +66,12 @@ class Rule(Struct, frozen=True, kw_only=True):
     step_up: tuple[str, ...] = ()  # of a file that is trusted
 
     @property
+    def lets_anything(self) -> bool:
+        """Whether some words may be anything at all."""
+        kinds = {*self.operands, *(kind for spec in self.options.values() for kind in spec.kinds)}
+        return self.open_end or "any" in kinds
+
+    @property
     def risk(self) -> Risk | None:
         return Risk(self.file.risk) if self.file.risk else None
 

@@ -19,7 +19,9 @@ from .shell_word import Hole, WordDraft
 _LOCAL = re.compile(
     r"(?!(?:npm|yarn|pnpm|pip|uv|cargo|git|bash|zsh)_)(?!histchars\Z|auto_resume\Z)[a-z][a-z0-9_]{0,30}(?<!_proxy)"
     r"|[A-Z]|FILE|DIR|NAME|SRC|WORD|BRANCH|VERSION|COUNT|BASE|COMMIT|SHA|TAG|TOTAL|LINE|RESULT|FILES|CURRENT|LATEST|PKG"
-    r"|NUM|LAST|CHANGED|MERGE_BASE|REPO_ROOT"
+    r"|NUM|LAST|FIRST|CHANGED|MERGE_BASE|ROOT|TOP|TOPLEVEL|REPO|PROJECT|(ROOT|REPO|PROJECT|BASE|SRC)_DIR|(REPO|PROJECT)_ROOT"
+    r"|HASH|REF|REV|PREV|START|END|PATTERN|LIST|EXT|DIRS|OUT|OUTPUT|SIZE|INDEX|TODAY|DATE|AUTHOR|MODULE|PACKAGE|TARGET"
+    r"|(DEFAULT|BASE|MAIN|CURRENT)_BRANCH|(LATEST|LAST|PREV)_TAG|(BASE|HEAD)_SHA"
 )
 # Without any of these no name is set, in no way that is followed.
 _SET = re.compile(r"=|for|read|\(\(|\\\n")

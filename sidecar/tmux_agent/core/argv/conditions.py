@@ -38,10 +38,12 @@ def known(program: str, words: Sequence[Arg]) -> list[Arg] | None:
 
 
 def _clause(words: list[Arg]) -> list[Arg] | None:
-    if words[:1] == ["!"] and len(words) > 2:
+    if words[:1] == ["!"] and len(words) > 1:
         words = words[1:]
     if any(isinstance(word, Fed) and not word.single for word in words):
         return None
+    if len(words) == 1:
+        return [_STANDS_FOR]  # whatever it is: whether there is any text
     if len(words) == 2 and words[0] in _TEXT:
         return [_STANDS_FOR]
     if len(words) == 2 and words[0] in _FILES:

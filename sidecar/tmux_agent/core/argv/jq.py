@@ -16,24 +16,21 @@ _REFUSED = frozenset(
         "env",
         "$ENV",
         "$__prog_args",
-        "input_filename",
         "import",
         "include",
         "modulemeta",
         "get_search_list",
         "strenv",
         "envsubst",
-        "load",
-        "load_str",
-        "load_xml",
-        "load_props",
-        "load_base64",
         "eval",
         "system",
         "exec",
         "shell",
     ]
 )
+# yq's ways to read a file, in all of their spellings: load, load_str, strload, str_load, xmlload, load_base64, …
+_FORMAT = "str|xml|props|properties|base64|csv|tsv|json|yaml|toml|ini|lua|hcl|kyaml|uri"
+_LOADS = re.compile(rf"load(_?({_FORMAT}))?|({_FORMAT})_?load", re.IGNORECASE)
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -65,11 +62,15 @@ def why_not(program: str) -> str:
             if not in_string and opener != _PAIRS[char]:
                 return "a filter whose brackets do not match"
         elif found := _WORD.match(program, at):
-            if found[2] in _REFUSED and not _is_field(found, open_):
+            if _is_refused(found[2]) and not _is_field(found, open_):
                 return f"a filter with {found[2]}"
             at = found.end(2) - 1
         at += 1
     return "a filter whose quotes or brackets do not match" if in_string or open_ else ""
+
+
+def _is_refused(word: str) -> bool:
+    return word in _REFUSED or word.lower() in _REFUSED or _LOADS.fullmatch(word) is not None
 
 
 def _is_field(found: re.Match[str], open_: list[str]) -> bool:

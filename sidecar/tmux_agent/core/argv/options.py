@@ -69,7 +69,7 @@ class Fed(Struct, frozen=True, gc=False):
 Arg = str | Fed
 # Kinds that a value may be of although only running will tell it: any text is of the first, any number of the others.
 _TEXTS = frozenset(("text", "pattern"))
-_NUMBERS = frozenset(("number", "digits", "range"))
+_NUMBERS = frozenset(("number", "digits", "range", "pids"))
 _FORMATS = frozenset(("git_format",))  # names of revisions have no % in them
 
 
