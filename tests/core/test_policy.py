@@ -628,10 +628,11 @@ def test_risk_is_the_highest_of_all_that_applies(anything: Policy) -> None:
 @settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_no_text_makes_it_raise_or_allow_by_accident(text: str) -> None:
-    """With a policy that allows nothing, no text is allowed but one that does nothing, or only opens a file."""
+    """With a policy that allows nothing, no text is allowed but one that does nothing, opens a file, or sets `A`."""
     empty = build("rules: []\n")
     decision = ask(empty, text)
-    assert decision.verdict is not Verdict.ALLOW or decision.rule in ("nothing to do", "redirections")
+    harmless = ("nothing to do", "redirections", "variables of the text")
+    assert decision.verdict is not Verdict.ALLOW or decision.rule in harmless
 
 
 @settings(max_examples=60)
