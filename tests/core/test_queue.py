@@ -402,6 +402,8 @@ def test_a_circle_is_named_also_a_very_long_one() -> None:
     (said,) = wrong(text)
     assert said.endswith("need each other in a circle: a → c → b → a")
     assert wrong("tasks: [{name: a, task: t, needs: a}]")[0].endswith("in a circle: a → a")
+    two = wrong("tasks: [{name: a, task: t, needs: b}, {name: b, task: t, needs: a}, {name: c, task: t, needs: c}]")
+    assert [one.partition(": ")[2].partition(":")[0] for one in two] == ["tasks.c", "tasks.a"]
     long = "".join(f"- {{name: t{n}, task: t, needs: t{(n + 1) % 1000}}}\n" for n in range(1000))
     assert "circle" in wrong(f"tasks:\n{long}")[0]
 

@@ -117,14 +117,17 @@ def _wrong(tasks: Sequence[TaskFile], known: Collection[str], open_names: Collec
             yield one.line, one.name, "is in the queue already: cancel that task first, or call this one otherwise"
         yield from _wrong_needs(one, {*names, *known})
         yield from _wrong_task(one)
-    if circle := circle_of({one.name: words(one.needs) for one in tasks}):
+    needs = {one.name: [name for name in words(one.needs) if name != one.name] for one in tasks}
+    if circle := circle_of(needs):
         line = next(one.line for one in tasks if one.name == circle[0])
         yield line, circle[0], f"need each other in a circle: {' → '.join(circle)}"
 
 
 def _wrong_needs(one: TaskFile, known: Collection[str]) -> _Wrong:
     for name in words(one.needs):
-        if name not in known:
+        if name == one.name:
+            yield one.line, one.name, f"need each other in a circle: {name} → {name}"
+        elif name not in known:
             yield one.line, f"{one.name}.needs", f"there is no task {name!r}{nearest(name, known)}"
     if one.base.startswith(OF_TASK) and one.base.removeprefix(OF_TASK) not in words(one.needs):
         yield one.line, f"{one.name}.base", f"{one.base!r} is not a task that it needs: add it to needs"

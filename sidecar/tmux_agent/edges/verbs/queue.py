@@ -152,7 +152,7 @@ def _check(files: list[str]) -> int:
     for name in files:
         tasks, wrong = read(Path(name))
         wrong = wrong or (*problems(tasks, name), *texts(tasks, name))
-        for one in wrong:
+        for one in sorted(wrong, key=lambda one: one.line):
             print(one)
         bad += bool(wrong)
         if not wrong:
