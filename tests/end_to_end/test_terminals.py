@@ -356,7 +356,7 @@ def test_what_a_person_typed_ahead_in_a_vi_mode_is_not_run(shell: str) -> None:
         (victim := world.home / "victim").write_text("")
         os.mkfifo(gate := world.home / "gate")
         one = world.execute(f"cat {gate}", wait_ms=0)
-        waits(world, "cat")
+        until(lambda: world.told(one["execution_id"], 0).get("in_front") == "cat")
         world.tmux.run("send-keys", "-t", "main", "-l", f"true; rm {victim}; : ahead")
         world.tmux.run("send-keys", "-t", "main", "Escape")
         waits(world, "ahead^[")
