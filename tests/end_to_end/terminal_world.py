@@ -27,6 +27,7 @@ class Approver:
         self._peer, self._hand = one.operator(), one.operator()  # what is heard while it answers is not lost
         self._peer.socket.settimeout(None)
         self.asked: list[dict[str, Any]] = []
+        self.grant: str | None = None  # what is allowed ahead with each yes
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._peer.call("events.subscribe", {"types": ["approval.opened"]})
         self._thread.start()
@@ -40,7 +41,7 @@ class Approver:
     def _answer(self) -> None:
         for one in self._hand.call("human.pending")["approvals"]:
             self.asked.append(one)
-            answer = {"request_id": one["request_id"], "digest": one["digest"], "approved": True}
+            answer = {"request_id": one["request_id"], "digest": one["digest"], "approved": True, "grant": self.grant}
             self._hand.call("human.respond", answer)
 
 
@@ -55,7 +56,7 @@ class Terminals:
 
     def open(self, shell: str, name: str = "main") -> str:
         """A session with a shell; its pane's id."""
-        program = f"env PS1='$ ' HOME={self.home} {PROGRAMS[shell]}"
+        program = f"env PS1='$ ' HOME={self.home} PATH={self.sidecar.environ['PATH']} {PROGRAMS[shell]}"
         made = ("new-session", "-d", "-P", "-F", "#{pane_id}", "-s", name, "-c", str(self.home))
         return self.tmux.run(*made, "-x", "100", "-y", "30", program)
 

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.end_to_end.terminal_world import PROGRAMS, Terminals, terminals
+from tests.end_to_end.terminal_world import PROGRAMS, Approver, Terminals, terminals
 from tests.sidecar import until
 
 from tmux_agent.client import Client
@@ -580,7 +581,7 @@ def test_what_ended_while_no_sidecar_ran_is_told_honestly() -> None:
         assert (ended.get("exit_code"), ended["exact"]) == (None, False)
         assert "no sidecar ran" in ended["note"]
         assert "got it" in ended["output"]
-        world.approver = type(world.approver)(world.sidecar)
+        world.approver = Approver(world.sidecar)
         assert world.execute("echo after")["output"] == "after\n"
 
 
@@ -609,7 +610,6 @@ def test_over_kills_of_the_sidecar_each_text_is_typed_once_or_not_at_all() -> No
         one = world.sidecar
         pane = world.tmux.run("display-message", "-p", "-t", "main", "#{pane_id}")
         params = {"session": "main", "wait_ms": 60_000}
-        world.execute(f"export PATH={one.bin}:$PATH")
         number = 0
         for round_ in range(6):
             client = Client(one.socket, patience=60)
@@ -677,3 +677,74 @@ def test_the_verb_gives_back_output_and_exit_code() -> None:
         assert "running" in listed
         assert run("--interrupt", id_, "--wait", "60s").returncode == 130
         assert run().returncode == 1
+
+
+# --- what lasts in a shell ------------------------------------------------------------------------------
+
+
+def asked(world: Terminals, text: str, **more: Any) -> bool:
+    """Whether a text is asked about; it is run in any case."""
+    before = len(world.approver.asked)
+    assert world.execute(text, **more)["status"] == "done"
+    return len(world.approver.asked) > before
+
+
+LASTS = {
+    "bash": ["alias allowed=echo", "allowed() { echo; }", "hash -p /bin/echo allowed", "PATH=/tmp:$PATH"],
+    "dash": ["alias allowed=echo", "allowed() { echo; }", "PATH=/tmp:$PATH", "PATH=/tmp:$PATH :", "set -f"],
+    "zsh": ["alias -g x=y", "allowed() { echo; }", "path=(/tmp $path)", "hash allowed=/bin/echo", "echo a | read PATH"],
+    "fish": ["alias allowed echo", "function allowed; echo; end", "set PATH /tmp $PATH", "abbr allowed echo"],
+}
+
+
+@pytest.mark.parametrize(("shell", "text"), [(shell, text) for shell in SHELLS for text in LASTS[shell]])
+def test_what_lasts_in_a_shell_makes_later_texts_there_asked_about(shell: str, text: str) -> None:
+    with terminals(shell) as world:
+        world.execute(f"cd {world.sidecar.root}")
+        assert not asked(world, "ls -l")
+        assert asked(world, text)
+        assert asked(world, "ls -l")
+        assert world.approver.asked[-1]["action"]["changed"] in text
+        world.open(shell, "other")
+        prompting(world, "other")
+        assert not asked(world, f"ls -l {world.sidecar.root}", session="other")
+
+
+def test_it_is_known_over_a_kill_and_in_a_shell_within_and_not_of_what_is_done_in_brackets() -> None:
+    with terminals() as world:
+        world.execute(f"cd {world.sidecar.root}")
+        assert asked(world, "(alias ls=echo); x=1; cat /dev/null | alias ls=echo; LC_ALL=C sh -c true")
+        assert not asked(world, "ls -l")
+        assert asked(world, "alias l=ls")
+        world.sidecar.kill()
+        world.sidecar.start()
+        world.attach()
+        world.approver = Approver(world.sidecar)
+        assert asked(world, "ls -l")
+        world.tmux.run("send-keys", "-t", "main", "-l", "bash --norc")
+        world.tmux.run("send-keys", "-t", "main", "Enter")
+        shells = lambda: world.peer.call("tmux.facts", {"target": "main"})["panes"][0]["processes"]  # noqa: E731
+        until(lambda: [one["name"] for one in shells()].count("bash") == 2)
+        assert asked(world, "ls -l")
+
+
+def test_what_an_agent_has_typed_into_a_pane_otherwise_counts_as_well() -> None:
+    with terminals() as world:
+        world.execute(f"cd {world.sidecar.root}")
+        pane = world.tmux.run("display-message", "-p", "-t", "main", "#{pane_id}")
+        world.peer.call("tmux.send_text", {"pane_id": pane, "text": "alias ls=echo", "enter": True})
+        waits(world, "alias ls=echo")
+        assert asked(world, "ls -l")
+        assert "send_text" in world.approver.asked[-1]["reason"]
+
+
+def test_what_a_person_allows_in_a_changed_shell_is_allowed_there_until_the_next_change() -> None:
+    with terminals() as world:
+        world.execute(f"cd {world.sidecar.root}")
+        world.execute("alias l=ls")
+        world.approver.grant = "shape"
+        assert asked(world, "ls -l")
+        world.approver.grant = None
+        assert not asked(world, "ls -l")
+        assert asked(world, "alias ls='echo changed'")
+        assert asked(world, "ls -l")

@@ -109,7 +109,8 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="comman
 
 class Shell(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shell", tag_field="type"):
     """Shell text that an agent is about to run, or that we type into a persistent terminal: into the shell of `pane`,
-    or of a session that is made for it under the name `session`."""
+    or of a session that is made for it under the name `session`. `changed`: what was run in that shell before and
+    lasts in it (shell_changes.py), and when that was, in seconds since the epoch."""
 
     text: str
     cwd: str
@@ -118,6 +119,8 @@ class Shell(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="shell", 
     pane: str = ""
     session: str = ""
     server: str | None = None
+    changed: str = ""
+    changed_at: float = 0.0
 
 
 class File(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", tag_field="type"):

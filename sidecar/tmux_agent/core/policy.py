@@ -27,6 +27,8 @@ def decide(
 ) -> Decision:
     """What is done about `action`, with every reason. Facts that are missing count against it."""
     look = Lookup(facts)
+    if isinstance(action, Shell) and action.changed:  # what was given before was not given for what it is now
+        grants = [grant for grant in grants if grant.created.timestamp() > action.changed_at]
     granted = tuple(rule for grant in grants if (rule := _shape(grant, situation.home)) is not None)
     findings = Judging(policy, situation, look, granted).action(action)
     if uses_link := tuple(guardrails.links(action)):
@@ -35,7 +37,10 @@ def decide(
         findings = _with_exact(action, findings, policy, grants, look)
     decision = _conclude(action, findings, policy)
     if decision.verdict is Verdict.ASK:
-        decision = msgspec.structs.replace(decision, grants=proposals.scopes(action, decision, look))
+        scopes = proposals.scopes(action, decision, look)
+        if isinstance(action, Shell) and action.changed:  # that would be a rule, and none counts there
+            scopes = tuple(scope for scope in scopes if scope != "always")
+        decision = msgspec.structs.replace(decision, grants=scopes)
     return decision
 
 

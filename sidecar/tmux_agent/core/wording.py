@@ -70,7 +70,9 @@ def typed_into(action: Shell) -> str:
     """Where shell text is typed, in words; "" where it is not typed by us."""
     if action.session:
         return f"typed into a new tmux session, {action.session}, in {action.cwd}"
-    return f"typed into the {action.dialect} in pane {action.pane}, in {action.cwd}" if action.pane else ""
+    changed = f", which was changed by {action.changed}" if action.changed else ""
+    where = action.cwd or "a folder that is not there"
+    return f"typed into the {action.dialect} in pane {action.pane}, in {where}{changed}" if action.pane else ""
 
 
 def tmux_line(action: Tmux) -> str:

@@ -89,5 +89,18 @@ def newest(db: sqlite3.Connection, limit: int) -> list[Row]:
     return [_row(one) for one in found]
 
 
+def put_changed(db: sqlite3.Connection, pid: int, started: int, what: str, at: float) -> None:
+    """A shell in which something is run that lasts."""
+    db.execute("INSERT OR REPLACE INTO changed_shells VALUES (?, ?, ?, ?)", (pid, started, what, at))
+
+
+def changed(db: sqlite3.Connection) -> list[tuple[int, int, str, float]]:
+    return db.execute("SELECT pid, started, what, at FROM changed_shells").fetchall()
+
+
+def forget_changed(db: sqlite3.Connection, names: list[tuple[int, int]]) -> None:
+    db.executemany("DELETE FROM changed_shells WHERE pid = ? AND started = ?", names)
+
+
 def _row(values: tuple) -> Row:  # type: ignore[type-arg]
     return Row(**dict(zip(Row.__struct_fields__, values, strict=True)))

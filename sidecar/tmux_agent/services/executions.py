@@ -23,13 +23,14 @@ from typing import Any
 
 import msgspec
 
-from ..core import errors, redact
+from ..core import errors, redact, shell_changes
 from ..core import execution as marks
 from ..core.callers import family
 from ..core.model import Event, Origin, Outcome, Shell
 from ..core.pipeline_run import Place
 from ..core.settings import Settings
 from . import execution_marks, execution_rows, shell_prompt
+from .changed_shells import ChangedShells
 from .deaths import Deaths
 from .execution_facts import Facts, Moved
 from .foreground import foreground
@@ -58,11 +59,14 @@ class Executions:
     def __init__(
         self, journal: Journal, servers: Servers, watch: Watch, watching: Watching, settings: Callable[[], Settings],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        harmless: Callable[[], shell_changes.Harmless],
     ) -> None:  # fmt: skip
         self._journal, self._servers = journal, servers
         self._watch, self._watching = watch, watching
         self._settings, self._spawn = settings, spawn
         self._table = processes_here()
+        self.changed_shells = ChangedShells(journal, self._table)
+        self._harmless = harmless
         self._terminals: dict[Place, Terminal] = {}
         self._all: OrderedDict[str, Execution] = OrderedDict()  # by id, the oldest first
         self._asked: OrderedDict[str, str] = OrderedDict()  # request id → what a client calls it
@@ -78,6 +82,7 @@ class Executions:
         found = await self._journal.read(execution_rows.uses)
         self._uses = {(one.server, one.server_pid, one.session): one for one in found}
         self._before = await self._journal.read(execution_rows.asked)
+        await self.changed_shells.recover()
 
     # --- which terminal ---
 
@@ -125,7 +130,11 @@ class Executions:
                 )
             return Shell(text=text, cwd=cwd, dialect=kind, session=found, server=server.socket)
         front = self._shell(server, found)
-        return Shell(text=text, cwd=front.cwd, dialect=front.kind, pane=found.id, server=server.socket)
+        change = self.changed_shells.of(front.pid)
+        return Shell(
+            text=text, cwd=front.cwd, dialect=front.kind, pane=found.id, server=server.socket, changed=change.what,
+            changed_at=change.at,
+        )  # fmt: skip
 
     def _shell(self, server: TmuxServer, pane: Pane) -> Front:
         """The shell of a terminal, also while something runs in it. Raises Conflict."""
@@ -200,6 +209,8 @@ class Executions:
             if not at_once:
                 await server.refresh()
             one = await self._ready(action, expected, terminal, family(origin), request_id)
+            if lasts := shell_changes.changes(action.text, action.dialect, self._harmless()):
+                await self.changed_shells.note(one.shell.pid, redact.redact_text(lasts))
         except BaseException:
             terminal.turns.leave(request_id)
             raise
@@ -234,6 +245,8 @@ class Executions:
         if front.cwd != (os.path.realpath(action.cwd) if action.cwd else ""):
             folders = [one or "a folder that is not there" for one in (front.cwd, action.cwd)]
             raise Moved(f"nothing was typed: the shell of pane {pane.id} is in {folders[0]}, and not in {folders[1]}")
+        if (change := self.changed_shells.of(front.pid)).at != action.changed_at:
+            raise Moved(f"nothing was typed: the shell of pane {pane.id} has been changed meanwhile by {change.what}")
         if front.kind != action.dialect:
             raise Moved(f"nothing was typed: the shell of pane {pane.id} is {front.kind}, and not {action.dialect}")
         return Execution(

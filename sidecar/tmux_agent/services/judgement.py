@@ -350,7 +350,8 @@ def _name(action: Action, worktree: str) -> Name | None:
     """All of an action that a decision may depend on; None for one that is judged from the start each time."""
     if isinstance(action, Shell) and not action.env:
         into = "session" if action.session else "pane" if action.pane else ""
-        return ("shell", worktree, action.cwd, action.dialect, into, action.text)
+        changed = f"{action.changed_at} {action.changed}"
+        return ("shell", worktree, action.cwd, action.dialect, into, action.text, changed)
     if isinstance(action, Command) and not action.env and action.stdin is None:
         return ("command", worktree, action.cwd, *action.argv)
     return None

@@ -154,6 +154,12 @@ _MIGRATIONS = (
         last REAL NOT NULL, PRIMARY KEY (server, server_pid, session)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE changed_shells (
+        pid INTEGER NOT NULL, started INTEGER NOT NULL, what TEXT NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY (pid, started)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 T = TypeVar("T")

@@ -264,8 +264,9 @@ class System:
         )  # fmt: skip
         self.screens.wrote = lambda server: self.watching.told(server, PROGRAMS)
         self.executions = self.toolbox.executions = Executions(
-            self.journal, self.servers, self.watch, self.watching, lambda: self.settings, self.spawn
-        )
+            self.journal, self.servers, self.watch, self.watching, lambda: self.settings, self.spawn,
+            lambda: self.judgement.policy.environment,
+        )  # fmt: skip
         self.toolbox.following = Following(self.watch, self.watching, lambda: self.settings)
 
     def _build_fleet(self) -> None:

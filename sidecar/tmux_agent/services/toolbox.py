@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..core import errors
-from ..core.model import Action, Command, File, Origin, Outcome, Shell, Tmux
+from ..core.model import Action, Command, File, Origin, Outcome, Role, Shell, Tmux
 from ..core.pipeline_run import Place
 from ..core.settings import Settings
 from . import execution_facts
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .following import Following
 
 _MAKES = {"create_session": "sessions", "create_pane": "panes"}
+_TYPES = frozenset(("send_text", "send_keys"))
 ANYWHERE = ("/",)  # for what a person has approved: the facts they saw bind the place
 
 
@@ -133,6 +134,8 @@ class Toolbox:
         kind = _MAKES.get(action.verb)
         if kind:
             self.made.check(origin, kind, self.lives)
+        if action.verb in _TYPES and origin.role is Role.AGENT and action.keys != ("C-c",):
+            await self.executions.changed_shells.note(facts.pane_pid, f"tmux.{action.verb}")
         outcome = await panes.run(action, server, facts, self.settings.panes.read_lines, request_id)
         if kind:
             made = outcome.data["session_id" if kind == "sessions" else "pane_id"]
