@@ -21,7 +21,7 @@ from .feeds import feed_of, names_in
 from .folders import Folders, folders_of
 from .guardrails import Protected
 from .judging_files import FileJudging
-from .judging_other import other, typed_into
+from .judging_other import in_changed, other, typed_into
 from .matching import Matching
 from .model import Action, Command, File, Match, Patch, Risk, Shell, Tmux, Verdict
 from .reach import Reach
@@ -62,7 +62,7 @@ class Judging:
             findings = self._text(action.text, (action.cwd or None,), action.dialect)
             around = typed_into(self._rules, action)
             if action.changed:
-                findings = [self._in_changed(finding, action.changed) for finding in findings]
+                findings = [in_changed(finding, action.changed) for finding in findings]
             if set_ := self._environment(action.env.items()):
                 around.append(Finding("environment", tuple(set_)))
             self._rest_on(0, [match for finding in around for match in finding.matches])  # they are about all of it
@@ -80,16 +80,6 @@ class Judging:
             self._rest_on(0, [match for finding in findings for match in finding.matches] + inner)
             findings.append(Finding(" ".join(action.argv), tuple(inner)))
         return findings
-
-    def _in_changed(self, finding: Finding, changed: str) -> Finding:
-        """In a shell in which something lasts, no name is sure to be what it says: only what a person has allowed since
-        then is allowed."""
-        kept = [match for match in finding.matches if match.verdict is not Verdict.ALLOW or _is_given(match)]
-        if kept:
-            return Finding(finding.source, tuple(kept), finding.says)
-        reason = f"{changed} was run in this shell before: what is allowed elsewhere may be something else here"
-        asked = Match(rule="changed shell", verdict=Verdict.ASK, reason=reason, where="default", risk=Risk.MEDIUM)
-        return Finding(finding.source, (asked,), finding.says)
 
     def _program(self, action: Command) -> Finding:
         matches = self._environment(action.env.items())
@@ -379,7 +369,3 @@ def _makes_sense(parts: Sequence[Part], index: int) -> bool:
 
 def _reads_lines(part: Simple) -> bool:
     return part.words[:1] != () and (part.words[0].kind, part.words[0].text) == ("literal", "read")
-
-
-def _is_given(match: Match) -> bool:
-    return match.where.startswith("grant ")

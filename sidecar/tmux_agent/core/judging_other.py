@@ -142,6 +142,17 @@ def typed_into(judge: Matching, action: Shell) -> list[Finding]:
     return findings
 
 
+def in_changed(finding: Finding, changed: str) -> Finding:
+    """What is said of a part of a text in a shell in which something lasts. No name there is sure to be what it says:
+    only what a person has allowed since then is allowed."""
+    kept = tuple(one for one in finding.matches if one.verdict is not Verdict.ALLOW or one.where.startswith("grant "))
+    if kept:
+        return Finding(finding.source, kept, finding.says)
+    reason = f"{changed} was run in this shell before: what is allowed elsewhere may be something else here"
+    asked = Match(rule="changed shell", verdict=Verdict.ASK, reason=reason, where="default", risk=Risk.MEDIUM)
+    return Finding(finding.source, (asked,), finding.says)
+
+
 def _tmux(judge: Matching, action: Tmux) -> Finding:
     verb = action.verb.removeprefix("tmux.")
     what = {
