@@ -98,10 +98,18 @@ def test_what_cannot_be_recorded_is_not_spawned(world: World) -> None:
     assert "casts.at_once" in refused["error"]["message"]
     assert (world.branches(), world.worktrees(), world.sessions(), world.processes()) == before
     assert len(world.person().call("cast.list")["casts"]) == 1
+    (one,) = world.agents()
+    world.person().call("fleet.kill", {"name": one["name"]})
+    other = world.spawn("feat/other", record="plain")
+    refused = world.person().request("fleet.resume", {"name": one["name"], "fresh": True})
+    assert "casts.at_once" in refused["error"]["message"]
+    assert world.agent(one["name"])["state"] == "ended"
+    kept = {found["id"]: found["state"] for found in world.person().call("cast.list")["casts"]}
+    assert kept == {one["cast"]: "ended", other["cast"]: "recording"}, "what was recorded before stays"
 
 
 def test_a_recorded_agent_that_cannot_start_leaves_no_recording(world: World) -> None:
-    world.sidecar.program("goose", "#!/bin/sh\necho no; exit 3\n")
+    world.sidecar.program("goose", "#!/nowhere/to/be/found\n")
     params = {"branch": "feat/one", "repository": str(world.repository), "agent": "goose", "record": "plain"}
     refused = world.person().request("fleet.spawn", params)
     assert "could not be started" in refused["error"]["message"]

@@ -36,6 +36,7 @@ class Starts:
     async def go_on(self, one: FleetAgent, server: TmuxServer, made: fleet_spawn.Session) -> FleetAgent:
         """The same, of a session that is there. Raises as `begin`: then it was ended."""
         top = self._pausing.read(made.pane_pid)
+        one = msgspec.structs.replace(one, cast="")  # that of a run before is its own
         try:
             one = await self._recorded(one, server, made)
             runs = await fleet_spawn.until_started(one, server, made, self._pausing.table)
@@ -54,9 +55,12 @@ class Starts:
         if not one.record:
             return one
         await self._servers.refresh(server)
-        place = place_of(server, server.pane(made.pane))
-        note = await self._casts.start(place, mask=one.record == "masked", by=f"fleet {one.fleet_id}")
-        one = msgspec.structs.replace(one, cast=note.id)
+        await self._casts.look(server)  # an earlier sidecar may have begun it
+        name = self._casts.of(server.socket, made.pane)
+        if name is None:
+            place = place_of(server, server.pane(made.pane))
+            name = (await self._casts.start(place, mask=one.record == "masked", by=f"fleet {one.fleet_id}")).id
+        one = msgspec.structs.replace(one, cast=name)
         await fleet_spawn.let_start(one, server)
         return one
 
