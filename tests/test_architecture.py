@@ -66,7 +66,6 @@ LONG = {
     "services/observe_git.py": 420,
     "services/pipelines.py": 410,
     "services/system.py": 390,
-    "services/tmux/control.py": 480,
     "services/tmux/watch.py": 410,
     "services/tools/panes.py": 400,
 }

@@ -18,7 +18,7 @@ from tests.plugin.serving import Events, serving
 from tests.plugin.terminal import TMUX, Server
 
 from tmux_agent.core import errors
-from tmux_agent.services.tmux import connection, control, signals
+from tmux_agent.services.tmux import connection, control, signals, unattached
 from tmux_agent.services.tmux.control import Changed, Connected, Dropped, Event, Lost, Pressed, TmuxServer
 
 HIDDEN = signals.SESSION
@@ -423,7 +423,7 @@ def test_signals_are_parsed(line: str, events: list[Event]) -> None:
 def test_server_pid_is_the_kernels(tmux: Server) -> None:
     """The pid of the server comes from its socket."""
     tmux.run("new-session", "-d")
-    assert control.server_pid(tmux.socket) == int(tmux.run("display-message", "-p", "#{pid}"))
+    assert unattached.server_pid(tmux.socket) == int(tmux.run("display-message", "-p", "#{pid}"))
 
 
 def test_a_tmux_that_does_not_answer_holds_up_no_stop(tmux: Server) -> None:

@@ -1,8 +1,8 @@
 """A tmux server that we serve: its connection, what is in it, and who lands where.
 
 Owns the control client (commands; signals come on it as output of the hidden pane), the hidden session it sits on,
-reconnecting, and the snapshot that is kept fresh by tmux's own events. Must not own: meaning of keys, badges
-(badge.py), popups (popups.py).
+reconnecting, and the snapshot that is kept fresh by tmux's own events. Must not own: the server while we are not
+attached (unattached.py), meaning of keys, badges (badge.py), popups (popups.py).
 
 The hidden session is made only once another session exists: made first it would take session number 0. When our
 process dies, however it dies, its client leaves, and a hook closes the session: that is how tmux notices. It never
@@ -14,12 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
-import secrets
-import signal
-import socket as sockets
-import struct
-import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -28,11 +22,11 @@ from msgspec import Struct
 from tmux_agent.core import control_mode, errors
 from tmux_agent.services.tmux import signals, snapshot
 from tmux_agent.services.tmux.comparison import Comparison
-from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection, environment, said
+from tmux_agent.services.tmux.connection import ANSWER_SECONDS, Argv, Connection
 from tmux_agent.services.tmux.signals import Changed, Chosen, Covered, Pressed, Retitled
 from tmux_agent.services.tmux.snapshot import Client, Pane, Session, Window
+from tmux_agent.services.tmux.unattached import Unattached
 
-OLDEST = (3, 2)
 RETRY_SECONDS = (0.05, 0.2, 1.0, 5.0)
 WAITED_SECONDS = 10.0  # after their last key, people have turned to something else
 LEAVE_SECONDS = 2.0  # for a tmux that does not answer is not waited when we go
@@ -81,6 +75,7 @@ class TmuxServer:
         self.panes: tuple[Pane, ...] = ()
         self.all_panes: tuple[Pane, ...] = ()  # ours too: whoever runs in one of those is no popup (identity.py)
         self.read_at = 0.0  # time.monotonic() just before tmux was asked for the three
+        self._unattached = Unattached(socket, tmux)
         self._on_event = on_event
         self._died = died
         self._session = ""
@@ -97,7 +92,7 @@ class TmuxServer:
 
         Raises errors.Unavailable where no tmux answers, or one that is too old.
         """
-        await self._probe()
+        self.pid, self.version = await self._unattached.probe()
         self._task = asyncio.create_task(self._serve(), name=f"tmux {self.socket}")
 
     async def close(self) -> None:
@@ -116,7 +111,7 @@ class TmuxServer:
         failures = 0
         while True:
             try:
-                await self._wait_for_session()
+                await self._unattached.wait_for_session()
                 await self._connect()
                 failures = 0
                 self._emit(Connected())
@@ -125,7 +120,7 @@ class TmuxServer:
                 why = error.message
             was_connected = self.connected.is_set()
             await self._disconnect()
-            if await self._leaves():  # told at once: its panes' terminals are soon others'
+            if await self._unattached.leaves():  # told at once: its panes' terminals are soon others'
                 self._emit(Lost())
                 return
             if was_connected:
@@ -133,80 +128,23 @@ class TmuxServer:
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
             failures += 1
             try:
-                await self._probe()
+                self.pid, self.version = await self._unattached.probe()
             except errors.Unavailable:
                 self._emit(Lost())
                 return
 
-    async def _leaves(self) -> bool:
-        """Whether no server listens at the socket, or one on its way out, which hangs up on whoever comes."""
-        try:
-            reader, writer = await asyncio.open_unix_connection(self.socket)
-        except OSError:
-            return True
-        try:
-            async with asyncio.timeout(RETRY_SECONDS[0]):
-                return not await reader.read(1)
-        except TimeoutError:
-            return False  # it waits for us to speak
-        except OSError:
-            return True
-        finally:
-            writer.close()
-
     def _emit(self, event: Event) -> None:
         self._on_event(self, event)
 
-    async def _probe(self) -> None:
-        self.pid = server_pid(self.socket)
-        words = (await self._fork("display-message", "-p", "#{pid} #{version}")).split()
-        numbers = re.search(r"(\d+)\.(\d+)", words[-1]) if len(words) == 2 else None
-        if numbers is None or words[0] != str(self.pid):
-            raise errors.Unavailable(f"what listens at {self.socket} is not the tmux server that answers there")
-        self.version = (int(numbers[1]), int(numbers[2]))
-        if self.version < OLDEST:
-            raise errors.Unavailable(f"tmux at {self.socket} is version {words[-1]}; tmux-agent needs 3.2 or newer")
-
-    async def _wait_for_session(self) -> None:
-        if await self._has_session():
-            return
-        channel = f"tmux-agent-{secrets.token_hex(8)}"
-        await self._fork(*_chain(signals.listen(channel)))
-        while not await self._has_session():
-            await self._fork("wait-for", channel, timeout=None)
-            await self._fork(*_chain(signals.take()))
-
-    async def _has_session(self) -> bool:
-        return bool(self._foreign(snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())))
-
     def _foreign(self, sessions: Sequence[Session]) -> tuple[Session, ...]:
         return tuple(session for session in sessions if session.name != signals.SESSION and session.id != self._session)
-
-    async def _fork(self, *argv: str, timeout: float | None = ANSWER_SECONDS) -> str:
-        """Runs one command by a tmux process of its own: for when there is no session that we could attach to."""
-        process = await asyncio.create_subprocess_exec(
-            self.tmux, "-N", "-u", "-S", self.socket, *argv,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env=environment(),
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(timeout):
-                out, err = await said(process)
-        except TimeoutError:
-            raise errors.Unavailable(f"tmux at {self.socket} does not answer") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if process.returncode != 0:
-            raise errors.Unavailable(f"tmux at {self.socket}: {err.decode('utf-8', 'replace').strip()}")
-        return out.decode("utf-8", "replace")
 
     # --- connecting --------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
         self._moved.clear()
         self._woken.set()  # what was told before we came has woken nobody
-        await self._clear_leftover()
+        await self._unattached.clear_leftover()
         # Several words: tmux starts `dd` itself, without a shell. It reads what we press and writes nothing.
         self._commands = await Connection.open(
             [
@@ -231,26 +169,6 @@ class TmuxServer:
         await self._commands.lines(signals.install(self._died, self._session))
         await self._refresh()
         self.connected.set()
-
-    async def _clear_leftover(self) -> None:
-        """Ends a session of our name from an earlier life: a session manager's, or of a sidecar that was killed.
-
-        tmux keeps a control client for ever that was told to leave while it had something to write and nobody reads.
-        """
-        sessions = snapshot.sessions((await self._fork(*snapshot.SESSIONS)).splitlines())
-        for session in sessions:
-            if session.name != signals.SESSION:
-                continue
-            if session.attached:
-                alive = (await self._fork("display-message", "-p", f"#{{{signals.ALIVE}}}")).strip()
-                if _runs(alive):
-                    return
-                for client in snapshot.clients((await self._fork(*snapshot.CLIENTS)).splitlines()):
-                    if client.session == session.id and client.control and client.pid > 1:
-                        with contextlib.suppress(OSError):
-                            os.kill(client.pid, signal.SIGKILL)
-            with contextlib.suppress(errors.Unavailable):  # a hook may have been faster
-                await self._fork("kill-session", "-t", session.id)
 
     def _notified(self, notification: control_mode.Notification) -> None:
         if notification.name == "session-changed" and self._session:
@@ -428,34 +346,3 @@ class TmuxServer:
             if pane.id == pane_id:
                 return pane
         raise errors.NotFound(f"no pane {pane_id!r} on the tmux server at {self.socket}; tmux.panes lists them")
-
-
-def _runs(pid: str) -> bool:
-    """Whether a process of that number exists, and is not us."""
-    if not pid.isdecimal() or int(pid) in (0, os.getpid()):
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _chain(commands: Sequence[Argv]) -> list[str]:
-    """Commands as the arguments of one tmux process."""
-    return [word for argv in commands for word in (*argv, ";")][:-1]
-
-
-def server_pid(path: str) -> int:
-    """The process that listens at a Unix socket, as the kernel says. Raises errors.Unavailable."""
-    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as peer:
-        peer.settimeout(ANSWER_SECONDS)
-        try:
-            peer.connect(path)
-            if sys.platform == "darwin":
-                return int(peer.getsockopt(0, 2))  # SOL_LOCAL, LOCAL_PEERPID
-            return int(struct.unpack("3i", peer.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, 12))[0])
-        except (OSError, ValueError) as error:
-            raise errors.Unavailable(f"no tmux server at {path}: {error}") from None
