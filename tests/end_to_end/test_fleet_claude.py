@@ -82,7 +82,7 @@ def test_whether_its_folder_is_trusted_is_asked_in_the_popup(whole: Whole) -> No
     at_the_pane(whole, "spawn fix/prices --task 'Please and-more.'", "spawn claude on fix/prices in shop")
     whole.until(lambda: bool(fleet(whole).get("waiting_on")), "its dialog")
     listed = whole.run("sessions").stdout
-    assert "waits for you in the popup: Trust this folder?" in listed
+    assert "in the popup: Trust this folder?" in listed
     whole.popup("Trust this folder?")
     assert "Quick safety check" in whole.shows("shop-worktrees/fix-prices")
     assert fleet(whole)["task_state"] == "waiting"

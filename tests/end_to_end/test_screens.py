@@ -93,6 +93,16 @@ def test_an_answer_in_the_pane_withdraws_ours(world: World, server: Server, term
     assert not world.records("action.started")
 
 
+def test_what_our_own_command_asks_is_no_request(world: World, server: Server, terminal: Terminal) -> None:
+    """Whoever typed it is asked, there."""
+    (world.home / ".claude").mkdir()
+    pane = window(server, str(world.command), "setup", "claude")
+    until(lambda: "Write this? [y/N]" in screen(server, pane))
+    asked(world, server, terminal)
+    popup(terminal, "Continue?")
+    assert [one["origin"]["script"] for one in world.records("approval.opened")] == ["deploy.sh"]
+
+
 def test_a_killed_sidecar_goes_on_with_it(world: World, server: Server, terminal: Terminal) -> None:
     """The same question waits, asked once; one whose pane has closed meanwhile does not."""
     pane = asked(world, server, terminal)

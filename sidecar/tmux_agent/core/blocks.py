@@ -71,7 +71,9 @@ def blocks(action: Action, preview: str, folder: str, home: str = "") -> list[Bl
             return [*((line, "prose") for line in does), *([("", "plain"), (text, "prose")] if text else [])]
         case Fleet(text=text, does=does):
             head = wording.fleet_line(msgspec.structs.replace(action, text=""))
-            facts = named(base=action.base, worktree=action.worktree, template=action.template, tier=action.tier)
+            worktree = wording.tilde(action.worktree, home)
+            told = {"base": action.base, "worktree": worktree, "template": action.template, "tier": action.tier}
+            facts: list[Block] = [(f"{name:<8}  {value}", "plain") for name, value in told.items() if value]
             said: list[Block] = [("", "plain"), (text, "prose")] if text else []
             return [(head, "plain"), *facts, *((line, "code:bash") for line in does), *said]
         case Tool(name=name, arguments=arguments):

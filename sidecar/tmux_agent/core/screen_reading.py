@@ -200,7 +200,8 @@ def _choices(rule: Rule, screen: _Screen, start: int) -> tuple[int, tuple[Choice
             if any(_indent(screen.lines[other]) < indent for other in more):
                 break
             label = " ".join([match["label"].strip(), *(screen.plain[other] for other in reversed(more))])
-            key = key_of((match["key"] or "").strip())
+            chosen = bool(match.groupdict().get("chosen"))
+            key = "Enter" if chosen else key_of((match["key"] or "").strip())
             if not key or len(found) == CHOICES:
                 return None
             found.insert(0, Choice(label, (key,), bool(rule.deny and rule.deny.search(label))))

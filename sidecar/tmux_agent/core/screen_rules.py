@@ -69,7 +69,8 @@ class RuleFile(Struct, kw_only=True, forbid_unknown_fields=True):
     alone: bool = False  # limit: the agent goes on by itself when it ends
     question: str = ""  # waiting: the line that asks
     words: str = ""  # waiting: the question in other words, where the dialog's own are no line of its own
-    choice: str = ""  # waiting: a line for each choice, groups `key` (what to press) and `label`
+    choice: str = ""  # waiting: a line for each choice, groups `key` (what to press) and `label`, perhaps `chosen`:
+    # where that is found, Enter is pressed
     buttons: list[str] = []  # waiting: choices side by side; the one chosen has a background of its own
     ask: str = ""  # waiting: the line that the cursor stands at the end of
     answers: list[AnswerFile] = []  # of `ask`

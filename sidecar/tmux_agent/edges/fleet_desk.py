@@ -55,11 +55,17 @@ class FleetDesk:
         if one.state in ("running", "paused"):
             with contextlib.suppress(errors.TmuxAgentError):  # its pane ended meanwhile, which is told as its state
                 lines = await self.lines(one, LINES)
-        last = next((line.strip() for line in reversed(lines) if any(map(str.isalnum, line))), "")
+        last = next((line.strip() for line in reversed(lines) if self._says(line, one.agent)), "")
         return Look(
             ahead=whole.ahead, files=whole.files, added=whole.added, removed=whole.removed,
             uncommitted=len(whole.uncommitted), last=redact.redact_text(last), usage=screen_usage.said(lines),
         )  # fmt: skip
+
+    def _says(self, line: str, agent: str) -> bool:
+        """Whether a line tells something, and is not what the agent draws below its prompt."""
+        rules = self._system.screen_files.of((agent,))
+        drawn = [rule.foot or rule.sign for rule in rules.rules if rule.state == "idle"] if rules else []
+        return any(map(str.isalnum, line)) and not any(one and one.search(line.strip()) for one in drawn)
 
     async def lines(self, one: FleetData, count: int) -> list[str]:
         return await pane_lines.last(*self._placed(one), count)

@@ -354,7 +354,7 @@ class Agents:
             state=state,
             since=since,
             waiting_on=waiting_on,
-            detail=detail[:DETAIL] or old.detail,
+            detail=detail[:DETAIL] or (old.detail if state is old.state else ""),
             why=why or old.why,
             limit=limit,
         )

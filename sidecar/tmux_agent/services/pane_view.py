@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from ..core import errors
+from ..core import errors, programs
 from ..core.model import digest
 from ..core.screen_question import question
 from ..core.screen_reading import Seen, read
@@ -37,8 +37,10 @@ async def view(server: TmuxServer, pane_id: str, table: Processes, files: Screen
     try:
         pane = server.pane(pane_id)
         program = foreground(table, pane.pid)
-        rules = files.of(program.names, script=program.script and program.reads) if program else None
-        if program is None or rules is None:
+        if program is None or (not program.agent and set(programs.OURS) & set(program.names)):
+            return None  # what a verb of ours asks is asked of whoever typed it
+        rules = files.of(program.names, script=program.script and program.reads)
+        if rules is None:
             return None
         shot = await shoot(server, pane.id, styled=rules.styled)
     except errors.TmuxAgentError:

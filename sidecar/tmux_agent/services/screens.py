@@ -324,6 +324,7 @@ class Screens:
             agent=view.program.agent,
             name="" if view.program.agent else view.program.names[0],
             session=view.program.session,
+            sandbox=self._agents.tier(*place) == "sandbox",
         )
 
     async def _withdraw(self, approval: Approval, note: str) -> None:

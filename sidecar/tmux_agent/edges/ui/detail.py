@@ -152,8 +152,8 @@ class Detail:
         """Why the policy asks, and what the agent gives as its reason."""
         approval = self.approval
         out: list[Line] = []
-        told = {wording.one_line(approval.action), *(part.reason for part in approval.parts)}
-        if approval.reason and approval.reason not in told:
+        known = approval.reason in wording.one_line(approval.action)  # it says what is wanted, and no more
+        if not known and not any(part.reason == approval.reason for part in approval.parts):
             reason = wrap_words(approval.reason, room)
             out += [[self._label("because", "" if at == 0 else None), *line] for at, line in enumerate(reason[:4])]
         if approval.preview and not isinstance(approval.action, File):

@@ -96,7 +96,8 @@ def about(one: FleetData, look: Look | None, *, asked: bool) -> Line:
         return literal(one.detail[:TEXT], "class:bad")
     if one.note:
         return literal(one.note.partition("\n")[0][:TEXT], "class:warn")
-    return literal((look.last if look and look.last else one.detail)[:TEXT], "class:faint")
+    said = one.detail if one.agent_state == "done" else ""
+    return literal((said or (look.last if look else "") or one.detail)[:TEXT], "class:faint")
 
 
 def detail(one: FleetData, look: Look | None, width: int, *, asked: bool) -> list[Line]:

@@ -35,9 +35,9 @@ def _state(one: dict[str, Any]) -> str:
 def _asks(one: dict[str, Any]) -> str:
     """What it waits for, and how to get there."""
     if one.get("waiting_on"):
-        return f"waits for you in the popup: {one['waiting_on']}"
+        return f"in the popup: {one['waiting_on']}"
     if _state(one) == "waiting":
-        return f"asks in its pane, `tmux-agent attach {one['name']}`: {one.get('detail') or 'a dialog of its own'}"
+        return f"in its pane, `tmux-agent attach {one['name']}`: {one.get('detail') or 'a dialog of its own'}"
     return ""
 
 
