@@ -129,3 +129,19 @@ def test_over_a_kill_of_the_sidecar(world: World) -> None:
     world.person().call("fleet.kill", {"name": told["name"]})
     assert cast(world, told["cast"])["state"] == "ended"
     assert "told: hello" in printed(world, told["cast"])
+
+
+def test_a_sidecar_that_is_killed_before_it_starts(world: World) -> None:
+    """Its session is there, and it waits to be recorded: it is undone, or goes on, but it does not wait for ever."""
+    params = {"branch": "feat/one", "repository": str(world.repository), "agent": "goose", "record": "plain"}
+    world.person().start("fleet.spawn", params)
+    until(lambda: "feat-one" in world.sessions())
+    world.sidecar.kill()
+    world.start()
+    until(lambda: not world.agents() or world.agents()[0]["state"] == "running")
+    for one in world.agents():
+        world.shows(one["pane"], "password=")
+        assert cast(world, one["cast"])["state"] == "recording"
+        world.person().call("fleet.kill", {"name": one["name"]})
+    assert "feat-one" not in world.sessions()
+    assert "recording" not in [one["state"] for one in world.person().call("cast.list")["casts"]]
