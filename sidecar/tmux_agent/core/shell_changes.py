@@ -53,6 +53,7 @@ _ZSH_OWN = re.compile(
     r"|parameters|dirstack|nameddirs|userdirs|keymaps|widgets|mapfile|termcap|terminfo|argv|status|pipestatus"
 )
 _SETS_IN_PLACE = re.compile(r"\$\{[^}]*=|\(\([^)]*(?:=|\+\+|--)|\$\[")
+_COUNTS = re.compile(r"%[^%A-Za-z]*[hlLjzt]*n")  # in bash it sets the variable that the next word names
 _LOOP = re.compile(r"\bfor\s+(\w+)")
 _SUBSHELL_ONLY = "a substitution that cannot be read before it runs"  # which is a process of its own
 _SHOWN = 80  # characters
@@ -79,7 +80,8 @@ def _is_harmless(part: Opaque, text: str, dialect: str, seen: bool) -> bool:
     """Whether what of a text cannot be read lets its other parts be taken for what they are read as. A loop over files
     is followed by what it does; of what another shell reads otherwise (`==`, `do`) all words are looked at."""
     if part.why == "a for loop":
-        return all(_is_plain(name, dialect) for name in _LOOP.findall(part.source))
+        names = _LOOP.findall(part.source)
+        return bool(names) and "((" not in part.source and all(_is_plain(name, dialect) for name in names)
     if part.why == _SUBSHELL_ONLY:
         return seen
     return seen and dialect != "bash" and (part.source == text) and part.why.endswith((" otherwise", " may know"))
@@ -118,10 +120,12 @@ def _runs(words: Sequence[str | None], dialect: str, harmless: Harmless) -> bool
             return not (_fish_sets(rest) if dialect == "fish" else all(word and _SET.fullmatch(word) for word in rest))
         case "read" | "unset" | "for":
             return not all(word and (_is_option(word) or _is_plain(word, dialect)) for word in rest)
-        case "printf" | "print" | "wait":
-            return any(word is None or re.match(r"-\w*[vzsSp]", word) for word in rest[:3] if word != "--") and (
-                first != "printf" or any(word and word.startswith("-v") for word in rest)
-            )
+        case "print" | "wait":
+            return any(word is None or re.match(r"-\w*[vzsSp]", word) for word in rest[:3])
+        case "printf":
+            options = [word for word in rest if word is not None and word.startswith("-v")]
+            form = next((word for word in rest if word != "--"), "")
+            return bool(options) or form is None or _COUNTS.search(form) is not None
     return False
 
 
