@@ -748,6 +748,9 @@ rules:
   - name: any grep
     when: {command: [grep, ...]}
     verdict: allow
+  - name: a tool
+    when: {command: [tool], options: [--in=text], operands: [paths]}
+    verdict: allow
   - name: slashes
     when: {command: [tr], options: [-d], operands: [texts]}
     verdict: allow
@@ -762,7 +765,7 @@ def test_a_word_that_is_no_file_is_no_folder_above_our_secrets() -> None:
     world = World()
     verdicts = {
         text: decide(Shell(text=text, cwd=TREE), world, policy, (), situation=situation)
-        for text in ("tr -d /", "grep -r x /", f"grep -r x {HOME}", "grep -r x src", "foo /")
+        for text in ("tr -d /", "grep -r x /", f"grep -r x {HOME}", "grep -r x src", "foo /", "tool --in ~")
     }
     assert {text: (found.verdict, found.rule) for text, found in verdicts.items()} == {
         "tr -d /": (Verdict.ALLOW, "slashes"),
@@ -770,6 +773,7 @@ def test_a_word_that_is_no_file_is_no_folder_above_our_secrets() -> None:
         f"grep -r x {HOME}": (Verdict.ASK, "our secrets"),
         "grep -r x src": (Verdict.ALLOW, "any grep"),
         "foo /": (Verdict.ASK, "our secrets"),
+        "tool --in ~": (Verdict.ASK, "our secrets"),
     }
 
 

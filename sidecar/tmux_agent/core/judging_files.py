@@ -74,8 +74,9 @@ class FileJudging:
 
     def _is_no_path(self, touch: Touch, call: Invocation) -> bool:
         """Whether a word of a run that rules allow is none of its files, like that of `tr -d /`: a rule that tells what
-        each word is lets no file in that is outside the roots."""
-        return not paths.inside(touch.real, self._situation.roots) and not self._rules.is_vague(call)
+        each word is lets no file in that is outside the roots. Of other programs nobody knows that a text is one."""
+        known = call.program in _TAKE_TEXTS and not paths.inside(touch.real, self._situation.roots)
+        return known and not self._rules.is_vague(call)
 
     def _is_secret_file(self, touch: Touch) -> bool:
         fact = self._look.path(touch.path)
@@ -142,6 +143,13 @@ _VERBS = {
     "list": "lists",
 }
 # They look at names alone.
+# Words of these are patterns, separators and numbers, too.
+_TAKE_TEXTS = frozenset(
+    (
+        *("grep", "egrep", "fgrep", "rg", "awk", "gawk", "mawk", "tr", "cut", "sort", "paste", "join", "column", "nl"),
+        *("expr", "seq", "jq", "numfmt", "tac", "date"),
+    )
+)
 _NAMES_ONLY = frozenset(
     {"ls", "stat", "test", "[", "find", "fd", "fdfind", "tree", "du", "realpath"}
     | {"readlink", "basename", "dirname", "echo", "printf", "git", "cd", "exa", "eza", "lsd"}
