@@ -246,8 +246,20 @@ def test_without_bubblewrap_nothing_is_started(home: Home, tmp_path: Path) -> No
     assert done.returncode != 0
     done = home.inside("touch began", PATH=bwrap(home, "echo 'bwrap: no permission' >&2; exit 1"))
     assert "no permission" in done.stderr
+    assert "`tmux-agent doctor` says what is missing here" in done.stderr
     assert done.returncode == 1
     assert not (home.worktree / "began").exists()
+
+
+def test_any_name_of_a_folder_will_do(home: Home) -> None:
+    tree = home.home / "wörk 'of' \"mine\" \\ ☃"
+    home.git("-C", home.repository, "worktree", "add", "-q", "-b", "named", tree)
+    done = home.inside("pwd; echo x > file; git add file; git commit -qm inside", tree)
+    assert done.stdout == f"{tree}\n", done.stderr
+    assert home.git("-C", home.repository, "log", "-1", "--format=%s", "named") == "inside"
+    gone = "mkdir gone; cd gone; rmdir ../gone; exec " + shlex.join([*WRAP, "true"])
+    said = subprocess.run(["sh", "-c", gone], cwd=tree, env=home.environ, capture_output=True, text=True, check=False)
+    assert "the folder that you are in is gone" in said.stderr
 
 
 def test_the_network_is_there_or_is_not(home: Home) -> None:

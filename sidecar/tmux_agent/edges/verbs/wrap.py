@@ -99,7 +99,10 @@ def _walled(
             place.copy_packed(git)
 
     try:
-        return parent.run(start, tell, lambda pid: gate.open(pid, before))
+        code = parent.run(start, tell, lambda pid: gate.open(pid, before))
+        if not gate.opened and code not in (parent.NOT_FOUND, parent.NOT_RUN):  # of which we have said why
+            _say("bubblewrap made no sandbox, so nothing was started: `tmux-agent doctor` says what is missing here")
+        return code
     finally:
         for one in kept:
             one.keep()

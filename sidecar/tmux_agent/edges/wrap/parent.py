@@ -101,6 +101,8 @@ def _become(start: Start, terminal: _Terminal, mask: set[Any], above: int, tell:
         os.write(2, f"tmux-agent wrap: no sandbox, so nothing was started: {why}\n".encode(errors="replace"))
     except OSError as why:
         os.write(2, f"tmux-agent wrap: {program!r} cannot be started: {why.strerror}\n".encode())
+    except Exception as why:  # noqa: BLE001 - nobody above hears of it
+        os.write(2, f"tmux-agent wrap: nothing was started, by a defect of ours: {why!r}\n".encode(errors="replace"))
     finally:
         os._exit(code)
 

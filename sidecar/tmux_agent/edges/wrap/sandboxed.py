@@ -50,7 +50,10 @@ def look(argv: Sequence[str], private: Path) -> Ready:
     if os.uname().machine not in seccomp.MACHINES:
         known = ", ".join(seccomp.MACHINES)
         raise Refused(f"there is no filter of system calls for {os.uname().machine}, only for {known}")
-    top, git = place.find(os.getcwd())
+    try:
+        top, git = place.find(os.getcwd())
+    except FileNotFoundError:
+        raise Refused("the folder that you are in is gone: cd to one that is there") from None
     bwrap = bubblewrap(os.environ.get("PATH", ""), top)
     if bwrap is None:
         raise Refused("bubblewrap (bwrap) is not on your PATH: install the package bubblewrap")
@@ -243,6 +246,7 @@ class Gate:
 
     def __init__(self, ready: Ready) -> None:
         self._ready = ready
+        self.opened = False
         (self._told, self._tells), (self._waits, self._lets) = os.pipe(), os.pipe()
 
     def inside(self) -> None:
@@ -260,6 +264,7 @@ class Gate:
             if not os.read(self._told, 16):
                 return  # bubblewrap has said why, and ended
             before(*self._check(pid))
+            self.opened = True
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lets, b"go\n")
         finally:
