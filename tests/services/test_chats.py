@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from tests.services.test_guard import Story, World, play
 
-from tmux_agent.core import errors
+from tmux_agent.core import errors, redact
 from tmux_agent.core.model import Ask, Origin, Role
 from tmux_agent.core.secret import Secret
 from tmux_agent.core.settings import Chat as Settings
@@ -104,8 +104,9 @@ def test_who_may_not_answer(
         one = await world.asked()
         by = desk.speaker(sender)
         desk.show(by, one)
-        with pytest.raises(errors.Forbidden, match=why):
+        with pytest.raises(errors.Forbidden, match=why) as refused:
             await desk.chats.answer(by, bot, one, True, "")
+        assert redact.redact_text(refused.value.message) == refused.value.message  # "token: any" was hidden as a secret
         assert world.approvals.waits(one.request_id)
         assert len(desk.refused) == 1
         asked.cancel()

@@ -234,4 +234,4 @@ def _who(origin: Origin) -> str:
     """Who adds, in words."""
     if origin.role is Role.OPERATOR:
         return "you"
-    return display.safe(f"{origin.agent or 'an agent'} in {origin.place or origin.pane or 'no pane'}")
+    return display.safe(f"{origin.agent or 'somebody'} in {origin.place or origin.pane or 'no pane'}")

@@ -87,7 +87,7 @@ class Chats:
     def problem(self) -> str:
         """Why it does not work as it is set, in words; "" where nothing is wrong."""
         if self._settings.answers and not self._settings.token:
-            return "chat.answers needs a chat.token: any program of yours could answer without"
+            return "chat.answers needs a chat.token, since any program of yours could answer without"
         return self._no_token
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+WIDE = 80  # columns; below, who it is, how it is and what it is about have room
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--finished", action="store_true", help="also those whose worktree is gone")
@@ -22,8 +24,9 @@ def main(args: argparse.Namespace) -> int:
     elif not agents:
         print("no agent of the fleet: `tmux-agent spawn BRANCH` starts one")
     else:
-        head = ["NAME", "STATE", "AGENT", "BRANCH", "PANE", "WHAT"]
-        out.table(head, [_row(one) for one in agents], [_state(one) for one in agents])
+        wide = out.columns() >= WIDE
+        head = ["NAME", "STATE", *(["AGENT", "BRANCH", "PANE"] if wide else []), "WHAT"]
+        out.table(head, [_row(one, wide) for one in agents], [_state(one) for one in agents])
     return 0
 
 
@@ -41,7 +44,8 @@ def _asks(one: dict[str, Any]) -> str:
     return ""
 
 
-def _row(one: dict[str, Any]) -> list[str]:
+def _row(one: dict[str, Any], wide: bool) -> list[str]:
     about = one.get("note") or _asks(one) or one.get("detail") or one.get("task", "").partition("\n")[0]
     tier = " (sandbox)" if one.get("tier") == "sandbox" else ""
-    return [one["name"], _state(one), one["agent"] + tier, one["branch"], one.get("pane") or "–", about]
+    more = [one["agent"] + tier, one["branch"], one.get("pane") or "–"] if wide else []
+    return [one["name"], _state(one), *more, about]
