@@ -169,6 +169,11 @@ def test_the_fleets_page_leads_to_requests_and_panes_and_kills_after_a_yes(world
     stage.sure()
     person.wait(lambda text: "1 ended" in text and "kill: feat-a" in text)
     assert (world.folder / "shop-worktrees" / "feat-a").is_dir()
+    for key in ("\r", "o"):
+        person.press(key)
+        person.wait_for("feat-a has no pane: ended; z begins it again")
+        person.press("k")
+        person.wait_gone("has no pane")
     person.press("z")
     person.wait(lambda text: "goes on" in text and "1 running" in text)
     assert stage.session("feat-a")

@@ -72,8 +72,8 @@ class FleetDesk:
 
     def _placed(self, one: FleetData) -> tuple[TmuxServer, str]:
         server = self._system.servers.get(one.server)
-        if server is None or not one.pane:
-            raise errors.NotFound(f"{one.name} has no pane: {one.state}")
+        if server is None or one.state not in ("running", "paused"):
+            raise errors.NotFound(f"{one.name} has no pane: {one.state}; z begins it again where it was")
         return server, server.pane(one.pane).id
 
     # --- a new one ---
