@@ -224,7 +224,7 @@ def test_the_menu_pauses_an_agent_and_lets_it_go_on(world: World) -> None:
         stage.person.wait_for(offered)
         assert "spawn another" in stage.person.text()
         stage.person.press("z")
-        stage.person.wait(lambda text, verb=verb: f"┌ {verb}" in text or f" {verb}  " in text)
+        stage.person.wait(lambda text, verb=verb: f"│{verb}  " in text or f"│ {verb}  " in text)
         stage.sure()
         until(lambda stopped=stopped: (psutil.STATUS_STOPPED in stage.states("feat-a")) is stopped)
         stage.person.wait_gone("┌")

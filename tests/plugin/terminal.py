@@ -37,7 +37,12 @@ def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
 
 
 class _Screen(pyte.Screen):
-    """pyte's, which does not know the private form of a status request (tmux 3.6 sends one)."""
+    """pyte's, which does not know the private form of a status request, and cannot show half a wide character (tmux 3.6
+    sends the one, and overwrites the other)."""
+
+    @property
+    def display(self) -> list[str]:
+        return ["".join(self.buffer[row][column].data for column in range(self.columns)) for row in range(self.lines)]
 
     def report_device_status(self, mode: int, **_private: bool) -> None:
         super().report_device_status(mode)
