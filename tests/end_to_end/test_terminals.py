@@ -218,7 +218,7 @@ def test_in_every_mode_of_fishs_vi_keys_a_text_is_run_once_and_alone() -> None:
         for keys in ((), ("Escape",), ("Escape", "0", "v"), ("Escape", "0", "R"), ("Escape", "r"), ("Escape", "d")):
             begins = time.monotonic() + 2 * SETTLE_SECONDS  # nobody types that fast
             until(lambda begins=begins: time.monotonic() > begins)
-            world.tmux.run("send-keys", "-t", "vi", "-l", f"true; rm {victim}; true begun")
+            world.tmux.run("send-keys", "-t", "vi", "-l", f"i; rm {victim}; true begun")  # in whatever mode it is
             waits(world, "begun", "vi")
             for key in keys:
                 world.tmux.run("send-keys", "-t", "vi", key)
