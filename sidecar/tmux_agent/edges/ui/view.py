@@ -84,7 +84,8 @@ class Canvas(UIControl):
         if frame.shape.wide or row is None or popup.page:
             left: Line = [("class:title", "tmux-agent")]
             if count:
-                left += [dash, ("bold", f"{count} waiting")]
+                left = [*left, dash] if frame.shape.wide else []  # there is no room for both
+                left += [("bold", f"{count} waiting")]
             working = sum(agent.state is AgentState.WORKING for agent in popup.desk.agents())
             right: Line = [("", f"{working} working"), dash] if working and not warnings else []
             right += [("class:faint", popup.clock().astimezone().strftime("%H:%M"))]
