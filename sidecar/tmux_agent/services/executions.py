@@ -130,11 +130,9 @@ class Executions:
                 )
             return Shell(text=text, cwd=cwd, dialect=kind, session=found, server=server.socket)
         front = self._shell(server, found)
+        action = Shell(text=text, cwd=front.cwd, dialect=front.kind, pane=found.id, server=server.socket)
         change = self.changed_shells.of(front.pid)
-        return Shell(
-            text=text, cwd=front.cwd, dialect=front.kind, pane=found.id, server=server.socket, changed=change.what,
-            changed_at=change.at,
-        )  # fmt: skip
+        return msgspec.structs.replace(action, changed=change.what, changed_at=change.at) if change.at else action
 
     def _shell(self, server: TmuxServer, pane: Pane) -> Front:
         """The shell of a terminal, also while something runs in it. Raises Conflict."""
