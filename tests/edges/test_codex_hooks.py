@@ -61,6 +61,23 @@ def test_a_named_allow_answers_codexs_question(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_behind_our_wall_what_nothing_matched_is_held_too(tmp_path: Path) -> None:
+    """Codex's own sandbox is off there, so it would run all of it and ask nobody. Where nobody can be asked: no."""
+    walled = replace(CODEX, sandbox=True)
+
+    async def test(sidecar: test_hooks.Sidecar) -> None:
+        sidecar.decision = ASK
+        approval, hook = await sidecar.opened("PreToolUse", **bash("make"), tool_use_id="1", origin=walled)
+        await sidecar.answer(approval, True)
+        assert await hook == {}
+        assert await sidecar.hook("PermissionRequest", **bash("make"), origin=walled) == ALLOW
+        call = codex.parse("PreToolUse", {"session_id": "s", **bash("make")})
+        assert codex.answer_judgement(call, ASK).stdout == ""
+        assert "cannot be asked now" in codex.answer_judgement(replace(call, holds="any"), ASK).stdout
+
+    run(tmp_path, test)
+
+
 def test_a_persons_yes_counts_once(tmp_path: Path) -> None:
     """Asked while it was held, the person is not asked again by Codex; for another use, they are."""
 

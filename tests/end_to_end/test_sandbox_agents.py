@@ -12,7 +12,7 @@ from tests.end_to_end import real_claude, real_codex, real_gemini, real_opencode
 from tests.end_to_end.real_codex import CodexWorld
 from tests.end_to_end.real_gemini import GeminiWorld
 from tests.end_to_end.real_opencode import OpencodeWorld
-from tests.end_to_end.test_each_agent import SHARED, approved, asked
+from tests.end_to_end.test_each_agent import SHARED, approved, asked, turn
 from tests.end_to_end.whole import Whole
 
 pytestmark = pytest.mark.timeout(400)
@@ -35,7 +35,7 @@ def world(agent: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Whole]:
     kind, program, module, arguments = AGENTS[agent]
     if program is None:
         pytest.skip(f"the real {agent} is not here (npm is missing?): scripts/test installs it")
-    made = kind(SHARED)
+    made = kind(SHARED | turn("unknown", shell="echo one > made-unknown"))
     walled = made.folder / "walled" / agent
     walled.parent.mkdir()
     walled.write_text(f'#!/bin/sh\nexec {made.command} wrap --plain --sandbox -- {program} "$@"\n')
@@ -59,3 +59,13 @@ def test_a_yes_in_the_popup_reaches_an_agent_in_the_sandbox(world: Whole, agent:
     (known,) = [one for one in agents if one.get("pane")]
     assert (known["kind"], known["tier"]) == (agent, "sandbox")
     assert "▣" in world.run("agents").stdout
+
+
+@pytest.mark.parametrize("agent", ["codex"], indirect=True)
+def test_codex_asks_in_the_sandbox_about_what_no_rule_knows(world: Whole, agent: str) -> None:
+    """Outside its own sandbox is around that; inside there is ours alone, and nothing else would ask."""
+    opened = asked(world, "unknown")
+    assert opened["data"]["rule"] == "unmatched"
+    assert not (world.project / "made-unknown").exists()
+    approved(world, "unknown", "▣", "echo one > made-unknown")
+    world.until((world.project / "made-unknown").exists, "the file")

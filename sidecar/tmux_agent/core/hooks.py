@@ -55,6 +55,8 @@ class HookCall(Struct, frozen=True, kw_only=True):
     # only what a rule or guardrail asks about by name, or also what nothing matched. "proof": it can be told "ask", but
     # its own dialog takes a yes without the proof that a rule demands, so that is asked for while its JUDGE hook waits.
     holds: Literal["", "proof", "named", "any"] = ""
+    # What no rule knows the agent runs behind a wall of its own. Ours takes the place of that: there all of it is held.
+    walled: bool = False
     # A yes to this use when it was about to run, by name or by a person, answers the agent's own question, too.
     joins: bool = False
     # The agent has asked about this very use before, by another hook: a yes to that one answers where this one asks.

@@ -82,6 +82,7 @@ class Hooks:
         if adapter is None:
             raise errors.InvalidParams(f"params.agent: hooks are known of {', '.join(ADAPTERS)}, not {params.agent!r}")
         call: HookCall = adapter.parse(params.event, params.input)
+        call = replace(call, holds="any") if call.walled and origin.sandbox else call
         owner = origin.session if origin.agent else family(origin)
         session = self._system.agents.on_hook(call, origin)
         if call.limit:

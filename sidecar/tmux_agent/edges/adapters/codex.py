@@ -59,6 +59,7 @@ def parse(event: str, data: bytes | str | dict[str, Any]) -> HookCall:
         key=key,
         over=((common.tool_use_id, key),) if told.withdraw == "over" else (),
         holds="named",
+        walled=True,
         joins=not str(reason or "").startswith(NETWORK),
         patience=PATIENCE,
         state=_state(event, told, common, raw),
@@ -114,14 +115,15 @@ def _action(tool: str, given: dict[str, Any], cwd: str) -> Action | None:
 def answer_judgement(call: HookCall, decision: Decision | None) -> HookReply:
     """What a hook is told where no person is asked; `decision` None: the call is unreadable, or not to be judged.
 
-    What a rule or a grant allows by name is allowed where Codex asks, too. What nothing matched is Codex's own to ask.
+    What a rule or a grant allows by name is allowed where Codex asks, too. What nothing matched is Codex's own to ask,
+    where it has its own sandbox.
     """
     if decision is None:
         return _deny(call, call.unreadable) if call.kind is HookKind.JUDGE and call.unreadable else HookReply()
     why = reading.ruled(decision)
     if decision.verdict is Verdict.DENY:
         return _deny(call, f"denied by {why}")
-    if not decision.named:
+    if not decision.named and call.holds == "named":
         return HookReply()
     if decision.verdict is Verdict.ASK:
         return _deny(call, f"a person has to say yes and cannot be asked now, see: tmux-agent doctor ({why})")
