@@ -196,7 +196,7 @@ def test_an_agents_tasks_are_put_to_a_person_with_all_that_they_would_do(world: 
     ]  # fmt: skip
     answer = {"request_id": question["request_id"], "digest": question["digest"], "approved": True}
     world.person().call("human.respond", answer)
-    assert agent.reply_to(number)["result"]["data"]["tasks"][0]["by"].startswith("an agent")
+    assert agent.reply_to(number)["result"]["data"]["tasks"][0]["by"].startswith("somebody in")
     world.until(mine="done")
     assert agent.call("queue.show", {"task": "mine"})["tries"][0].get("message", "") == ""
     assert agent.error("queue.log", {"task": "mine"})["data"]["kind"] == "forbidden"
