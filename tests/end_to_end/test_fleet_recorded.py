@@ -138,7 +138,7 @@ def test_a_sidecar_that_is_killed_before_it_starts(world: World) -> None:
     until(lambda: "feat-one" in world.sessions())
     world.sidecar.kill()
     world.start()
-    until(lambda: not world.agents() or world.agents()[0]["state"] == "running")
+    until(lambda: all(one["state"] == "running" for one in world.agents()))
     for one in world.agents():
         world.shows(one["pane"], "password=")
         assert cast(world, one["cast"])["state"] == "recording"
