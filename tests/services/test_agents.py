@@ -202,6 +202,32 @@ def test_the_death_of_its_process(tmp_path: Path) -> None:
     run(test)
 
 
+def test_a_program_that_only_said_its_name_leaves_with_its_process(tmp_path: Path) -> None:
+    """A command of ours is no agent, and lives for a moment. What a script told of its pane stays until that closes."""
+
+    async def test() -> None:
+        journal = Journal(tmp_path / "db", tmp_path / "audit")
+        await journal.start()
+        agents = Agents(journal)
+        heard = await journal.subscribe({"agent.state"})
+        with living() as (process, origin), living() as (other, telling):
+            agents.register(replace(telling, agent=None), "build", "")
+            agents.report(replace(telling, agent=None), "working", "tests")
+            agents.register(replace(origin, agent=None, pane=None), "chat", "")
+            other.kill()
+            other.wait()
+            process.kill()
+            async with asyncio.timeout(PATIENCE):
+                async for one in heard:
+                    if "gone" in one.event.data:
+                        break
+            assert [one.name for one in agents.list()] == ["build"]
+        agents.close()
+        await journal.close()
+
+    run(test)
+
+
 def test_a_session_belongs_to_its_process() -> None:
     """Another living agent that names this session speaks only for itself; after a death it may be resumed."""
 

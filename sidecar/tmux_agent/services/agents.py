@@ -230,6 +230,8 @@ class Agents:
         known = self._meet(self.session_of(origin), origin, kind or origin.agent or "", origin.cwd)
         name = self.named(origin.server, origin.pane) or name  # what a person has named stays
         known.agent = replace(known.agent, name=name, kind=kind or known.agent.kind)
+        if KERNELS.fullmatch(origin.session):  # a program that only says its name is gone with its process
+            self._deaths.watch(origin.session)
         self._show(known, known.base, why="registered")
 
     def report(self, origin: Origin, state: str, detail: str) -> None:
@@ -244,8 +246,9 @@ class Agents:
         known = self._known.pop(session, None)
         if known is None:
             return
-        if not any(one.process == known.process for one in self._known.values()):
-            self._deaths.unwatch(known.process)
+        for process in (known.process, session):
+            if not any(process in (one.process, other) for other, one in self._known.items()):
+                self._deaths.unwatch(process)
         self.changed(session)
         data = {"agent": msgspec.to_builtins(known.agent), "gone": why or "its session is over"}
         self._journal.note(Event(type="agent.state", data=data))
@@ -365,7 +368,8 @@ class Agents:
 
     def _died(self, process: str) -> None:
         for session, one in list(self._known.items()):
-            if one.process == process:
+            named = session == process and one.base is AgentState.UNKNOWN  # it never told what it does
+            if one.process == process or named:
                 self.forget(session, "its process has ended")
 
 

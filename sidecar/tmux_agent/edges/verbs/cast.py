@@ -79,7 +79,7 @@ def _list(casts: list[dict[str, Any]]) -> None:
     from .. import out
 
     if not casts:
-        print("nothing is recorded: `tmux-agent cast start %7` records a pane")
+        print("no recordings (in a pane only its own are listed): `tmux-agent cast start %7` records one")
         return
     rows = []
     for one in casts:
