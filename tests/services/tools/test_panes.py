@@ -180,7 +180,9 @@ def test_creates_without_a_shell(tmux: Server) -> None:
             with pytest.raises(errors.InvalidParams):
                 await panes.run(Tmux(verb="create_pane", target="main", argv=("A=b",)), server)
             await panes.run(Tmux(verb="kill_pane", target=split["pane_id"]), server)
+            assert "new one" in [session.name for session in server.sessions], "who looks at once finds it"
             await panes.run(Tmux(verb="kill_session", target="new one"), server)
+            assert "new one" not in [session.name for session in server.sessions]
             assert "new one" not in tmux.run("list-sessions")
 
     asyncio.run(main())

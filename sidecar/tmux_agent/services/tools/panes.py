@@ -11,6 +11,7 @@ are used again after a restart.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from tmux_agent.core.model import Outcome, Tmux
 from tmux_agent.services.tmux.control import TmuxServer
 from tmux_agent.services.tmux.snapshot import Pane, Session, is_id
 
+_MAKES_OR_ENDS = frozenset(("create_session", "create_pane", "kill_session", "kill_pane"))
 READ_LINES = 50  # unless asked otherwise
 READ_LIMIT = 2000
 READ_BYTES = 256 * 1024
@@ -185,6 +187,9 @@ async def run(
         raise errors.Conflict(f"not done: {why}")
     mark = request_id if action.options.get("once") else ""
     data = await _do(action, server, facts, read_limit, mark)
+    if action.verb in _MAKES_OR_ENDS:
+        with contextlib.suppress(errors.Unavailable):  # it is done, and the server may have ended with it
+            await server.refresh()  # whoever is told of it and looks then finds it so
     took = (time.monotonic() - start) * 1000
     return Outcome(ok=True, data=data, summary=_summary(action, facts), duration_ms=took)
 
