@@ -1,6 +1,6 @@
 """What clients ask for most, typed: each function gives a Request that knows its params and the type of its reply.
 
-Owns the Python signatures of client.py, which sends these. Pure. Must not own: the messages themselves (protocol.py,
+Owns the Python signatures of client/, which sends these. Pure. Must not own: the messages themselves (protocol.py,
 replies.py), connections.
 """
 

@@ -1,7 +1,7 @@
 """What of a shell text lasts in the shell that runs it, so that a later text may mean something else than it says: an
 alias, a function, a variable that the shell or programs know, an option, a trap, a redirection of the shell itself.
 
-Pure. Owns which commands change a shell. Must not own what follows from it (judging.py, services/shell_changes.py).
+Pure. Owns which commands change a shell. Must not own what follows from it (judging.py, services/changed_shells.py).
 What cannot be read is taken for a change. Not changed is a shell by programs, which are processes of their own, by what
 stands in brackets or in the background, by `cd` (where a shell is, the kernel says), and by variables that nothing but
 a text itself uses: what such a one holds is not known to who judges the next.

@@ -1,7 +1,7 @@
 """The audit log from the reader's side: verify, query, follow, find. Works on the files alone, without a sidecar.
 
 Owns reading and filtering; must not write, and must not own the chain's rules (core/chain.py) or how records are
-shown (edges/audit_cli.py). The sidecar may be writing meanwhile: a last line without its end is simply not read yet.
+shown (edges/verbs/audit.py). The sidecar may be writing meanwhile: a last line without its end is simply not read yet.
 """
 
 from __future__ import annotations
